@@ -1,0 +1,87 @@
+"""The only place that turns an exception into one line and an exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+
+from container_pipeline.console import Console
+from container_pipeline.errors import PipelineError, Stopped, UsageError
+from container_pipeline.i18n import _
+from container_pipeline.result import Result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    console = Console(out=sys.stderr if as_json else None)
+    result = Result(command="")
+    try:
+        _on_sigterm()
+        _run(arguments, console, result)
+    except PipelineError as error:
+        result.error = error
+    except KeyboardInterrupt:
+        result.error = Stopped(_("interrupted"), 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        result.error = _unexpected(error, console)
+    if result.error:
+        _tell(result.error, console)
+    if as_json:
+        _print_json(result, console)
+    return result.error.exit_code if result.error else 0
+
+
+def _run(arguments: list[str], console: Console, result: Result) -> None:
+    import click
+
+    from container_pipeline import cli
+
+    try:
+        cli.main(arguments, obj=(console, result), prog_name="container-pipeline", standalone_mode=False)
+    except click.UsageError as error:
+        usage = error.ctx.get_usage() if error.ctx else ""
+        raise UsageError(error.format_message(), _("see --help"), details=[usage] if usage else []) from error
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
+
+
+def _on_sigterm() -> None:
+    def stop(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Stopped(_("terminated"), 143)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _unexpected(error: Exception, console: Console) -> PipelineError:
+    """Return what nobody foresaw as one sentence; the trace is shown with -v."""
+    import traceback
+
+    for line in traceback.format_exc().splitlines():
+        console.detail(line)
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    return PipelineError(
+        _("unexpected {text}", text=text), _("run it again with -v for the trace, and report it with that")
+    )
+
+
+def _tell(error: PipelineError, console: Console) -> None:
+    for line in error.details:
+        console.error(line)
+    console.error(f"container-pipeline: {error.message}" + (f" — {error.hint}" if error.hint else ""))
+
+
+def _print_json(result: Result, console: Console) -> None:
+    import json
+
+    print(console.redact(json.dumps(result.as_dict(), ensure_ascii=False)), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

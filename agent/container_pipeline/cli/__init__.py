@@ -1,0 +1,99 @@
+"""Command line → Settings → command. Each module here declares the options of one group of commands.
+
+A module is imported only when one of its commands is called, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from container_pipeline import __version__
+from container_pipeline.i18n import _
+
+#: Group → command → one line of help. The order is that of the help.
+GROUPS: dict[str, dict[str, str]] = {
+    "image": {
+        "build": _("build the image and write the version down"),
+        "run": _("run the built version in the foreground"),
+        "push": _("push the version to the registry"),
+        "tag-latest": _("tag the version as latest"),
+        "push-latest": _("let latest in the registry be the version"),
+        "tag-prod": _("tag the version for the production registry"),
+        "push-prod": _("push the version to the production registry"),
+        "tag-prod-latest": _("tag the version as latest for the production registry"),
+        "push-prod-latest": _("let latest in the production registry be the version"),
+        "pipeline": _("build if need be, push, and move latest"),
+        "pipeline-prod": _("build if need be, push to production, and move latest there"),
+        "pipeline-all": _("pipeline, then pipeline-prod"),
+        "pipeline-rebuild": _("pipeline, always building first"),
+        "pipeline-prod-rebuild": _("pipeline-prod, always building first"),
+        "pipeline-all-rebuild": _("pipeline-all, always building first"),
+    },
+    "registry": {
+        "promote": _("copy the version to the production registry, without Docker"),
+        "images": _("list versions: digest, size, date, which is latest"),
+        "prune": _("remove old versions, never one in use or kept"),
+    },
+    "server": {
+        "deploy": _("bring the version to the servers; the former one runs again if it fails"),
+        "rollback": _("bring an earlier release back"),
+        "status": _("show what runs on each server"),
+        "history": _("list the releases kept on each server"),
+        "up": _("start the service"),
+        "down": _("stop and remove the service's containers"),
+        "pull": _("pull the service's image"),
+        "logs": _("show the service's log"),
+    },
+    "flow": {
+        "ship": _("build, push, promote and deploy: the standard flow"),
+    },
+    "jenkins": {
+        "seed": _("make Jenkins jobs be what the jobs file says"),
+    },
+    "start": {
+        "init": _("write a new project's files by the convention"),
+        "adopt": _("take over a project that has a docker.sh"),
+        "lint": _("check the project against the convention"),
+        "doctor": _("check this machine, registries, servers and Jenkins"),
+    },
+}
+
+
+class LazyGroup(click.Group):
+    """Finds a command's module by name and imports it only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for commands in GROUPS.values() for name in commands]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        for group, commands in GROUPS.items():
+            if name in commands:
+                module = importlib.import_module(f"container_pipeline.cli.{group}")
+                command: click.Command = module.COMMANDS[name]
+                return command
+        return None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            from container_pipeline.settings import nearest
+
+            message = _("unknown command {name!r}", name=args[0])
+            raise click.UsageError(f"{message}: {nearest(args[0], self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for group, commands in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl(list(commands.items()))
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="container-pipeline")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Build, promote and deploy container images by one convention."""
+    if ctx.invoked_subcommand is None:
+        raise click.UsageError(_("name a command"), ctx)

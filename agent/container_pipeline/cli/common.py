@@ -1,0 +1,94 @@
+"""The options that commands share, and the way from parsed options to a run."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, Callable
+
+import click
+
+from container_pipeline.cli import GROUPS
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.settings import BY_NAME, load
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_EVERYWHERE: tuple[Decorator, ...] = (
+    click.option(
+        "--project", type=click.Path(path_type=Path), default=".", metavar="DIR", help=_("the project's root")
+    ),
+    click.option("--code", metavar="CODE", help=_("project code, such as aglaia-web-re")),
+    click.option("--namespace", metavar="NS", help=_("namespace before the image name")),
+    click.option("--json", "as_json", is_flag=True, help=_("answer with one JSON object on stdout")),
+    click.option("-q", "--quiet", is_flag=True, help=_("say only what fails")),
+    click.option("-v", "--verbose", is_flag=True, help=_("say more")),
+)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help=_("show the plan, change nothing"))
+_SERVERS: tuple[Decorator, ...] = (
+    click.option(
+        "--server", "servers", multiple=True, metavar="[USER@]HOST[:PORT]", help=_("a server; any number of times")
+    ),
+    click.option("--environment", metavar="NAME", help=_("one of the project's environments")),
+)
+_IMAGE = click.argument("image", required=False)
+VERSION = click.option("--version", metavar="V", help=_("a version; by default the one built last"))
+
+
+def command(
+    name: str,
+    *options: Decorator,
+    changes: bool = False,
+    servers: bool = False,
+    image: bool = False,
+    examples: tuple[str, ...] = (),
+) -> Callable[[Callable[..., None]], click.Command]:
+    """Declare one command. The function gets a ``Run`` and the command's own ``options``.
+
+    Options whose name is a key of the settings go into the settings and are not passed on.
+    ``changes`` adds --dry-run, ``servers`` the options of server commands, ``image`` the optional IMAGE.
+    """
+    help_text = next(commands[name] for commands in GROUPS.values() if name in commands)
+    epilog = "\b\n" + _("Examples:") + "\n" + "\n".join(f"  container-pipeline {line}" for line in examples)
+
+    def declare(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        @click.pass_context
+        def call(ctx: click.Context, /, **given: Any) -> None:
+            function(_run(ctx, name, given), **given)
+
+        callback: Callable[..., Any] = call
+        shared = [*options, *_EVERYWHERE]
+        if changes:
+            shared.append(_DRY_RUN)
+        if servers:
+            shared.extend(_SERVERS)
+        if image:
+            shared.insert(0, _IMAGE)
+        for option in reversed(shared):
+            callback = option(callback)
+        return click.command(name, help=help_text, epilog=epilog if examples else None)(callback)
+
+    return declare
+
+
+def _run(ctx: click.Context, name: str, given: dict[str, Any]) -> Run:
+    """Make the run; what is the settings' or the console's own is taken out of ``given``."""
+    console, result = ctx.obj
+    result.command = name
+    given.pop("as_json")
+    console.verbosity = int(given.pop("verbose")) - int(given.pop("quiet"))
+    environment = given.pop("environment", None)
+    keys = {key: given.pop(key) for key in list(given) if key in BY_NAME}
+    keys["servers"] = keys.get("servers") or None
+    if given.get("image"):
+        keys["namespace"], _slash, keys["code"] = given["image"].rpartition("/")
+        keys["namespace"] = keys["namespace"] or None
+    given.pop("image", None)
+    settings = load(given.pop("project"), keys, environment or "")
+    for access in (settings.development, settings.production):
+        if access:
+            console.redact.add([access.password])
+    result.code = settings.values["code"]
+    return Run(settings, console, result, given.pop("dry_run", False))

@@ -1,0 +1,1 @@
+"""Clients: one outside system each. All effects are here, and nothing but effects."""

@@ -1,0 +1,92 @@
+"""What a build leaves in the project's root: two files as docker.sh writes them, and a third with what they lack.
+
+``.docker_build_image`` holds ``[namespace/]code``, ``.docker_build_version`` the version, one line each;
+``.docker_build.json`` holds the digest that the registry answered and what the image was built from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from container_pipeline.errors import SettingsError, StateError
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, Repository, Version
+
+IMAGE_FILE = ".docker_build_image"
+VERSION_FILE = ".docker_build_version"
+RECORD_FILE = ".docker_build.json"
+_REPAIR = "container-pipeline build"
+
+
+@dataclass(frozen=True)
+class Built:
+    """The last build of a project. ``digest`` is "" until a registry has answered one; ``image_id`` is the engine's."""
+
+    image: str
+    version: str
+    image_id: str = ""
+    digest: str = ""
+    revision: str = ""
+    sources: str = ""
+
+
+def read(project: Path) -> Built | None:
+    """Return the last build, None where there is none; raises StateError where its files cannot be trusted."""
+    if not (project / VERSION_FILE).exists():
+        return None
+    image, version = _line(project / IMAGE_FILE), _line(project / VERSION_FILE)
+    try:
+        Repository(image), Version(version)
+    except SettingsError as error:
+        raise _broken(VERSION_FILE, error.message) from error
+    record = _record(project / RECORD_FILE)
+    if record.get("image") == image and record.get("version") == version:
+        if record.get("digest"):
+            Digest(record["digest"])
+        return Built(**{name: str(record.get(name, "")) for name in Built.__dataclass_fields__})
+    return Built(image, version)
+
+
+def write(project: Path, built: Built) -> None:
+    """Replace the three files, each whole or not at all."""
+    _replace(project / RECORD_FILE, json.dumps({"schema": 1, **asdict(built)}, indent=1) + "\n")
+    _replace(project / IMAGE_FILE, built.image + "\n")
+    _replace(project / VERSION_FILE, built.version + "\n")
+
+
+def _line(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _broken(path.name, _("it cannot be read")) from error
+    lines = text.split("\n")
+    if len(lines) > 2 or (len(lines) == 2 and lines[1]) or not lines[0] or "\r" in text:
+        raise _broken(path.name, _("it must hold one line"))
+    return lines[0]
+
+
+def _broken(name: str, problem: str) -> StateError:
+    return StateError(
+        _("{file} cannot be used: {problem}", file=name, problem=problem),
+        _("run `{command}` to build anew", command=_REPAIR),
+    )
+
+
+def _record(path: Path) -> dict[str, str]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Commands: each gathers facts, plans, and executes. A command reads as the story of what it does."""

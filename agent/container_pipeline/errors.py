@@ -1,0 +1,102 @@
+"""What can go wrong, by category.
+
+PipelineError
+ ├─ UsageError            2  the command line itself is wrong
+ ├─ SettingsError         1  a setting is missing or is not what it must be
+ ├─ StateError            1  what an earlier build left behind cannot be used
+ ├─ BuildError            1  the image could not be built
+ ├─ EngineError           1  the Docker engine refused or cannot be reached
+ ├─ RegistryError         1  a registry refused, failed or sent wrong bytes
+ ├─ ServerError           1  a server could not be reached or refused; what ran there still runs
+ │   ├─ RolledBackError   3  the deploy failed; the former release runs again
+ │   └─ NotRolledBackError 4 the deploy failed, and so did going back: a person is needed
+ ├─ LockedError           5  another run holds the lock
+ ├─ JenkinsError          1  a Jenkins controller refused or failed
+ ├─ ChecksFailed          1  lint or doctor found something
+ └─ Stopped               130 / 143  interrupted, terminated
+
+The message is one sentence that says what failed and where; the hint says what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """Base of all errors that a user can meet.
+
+    ``details`` are further lines to show before the sentence, such as the failing step's own last output.
+    """
+
+    category: ClassVar[str] = "internal"
+    exit_code: int = 1
+
+    def __init__(self, message: str, hint: str = "", *, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = tuple(details)
+
+
+class UsageError(PipelineError):
+    category = "usage"
+    exit_code = 2
+
+
+class SettingsError(PipelineError):
+    category = "settings"
+
+
+class StateError(PipelineError):
+    category = "state"
+
+
+class BuildError(PipelineError):
+    category = "build"
+
+
+class EngineError(PipelineError):
+    category = "engine"
+
+
+class RegistryError(PipelineError):
+    category = "registry"
+
+
+class ServerError(PipelineError):
+    category = "server"
+
+
+class RolledBackError(ServerError):
+    category = "deploy"
+    exit_code = 3
+
+
+class NotRolledBackError(ServerError):
+    category = "deploy"
+    exit_code = 4
+
+
+class LockedError(PipelineError):
+    category = "lock"
+    exit_code = 5
+
+
+class JenkinsError(PipelineError):
+    category = "jenkins"
+
+
+class ChecksFailed(PipelineError):  # noqa: N818 - a finding, not a fault of the program
+    category = "checks"
+
+
+class Stopped(PipelineError):  # noqa: N818 - a signal, not a fault
+    """The run was interrupted (Ctrl-C, 130) or terminated (SIGTERM, 143)."""
+
+    category = "stopped"
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

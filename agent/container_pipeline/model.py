@@ -1,0 +1,227 @@
+"""Values that cannot be wrong once made: each is checked in full when it is created.
+
+Grammar of image names: github.com/distribution/reference (``reference.go``); of container and host names: Docker.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
+
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_DOMAIN_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_HOST = rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[a-fA-F0-9:]+\])"
+
+
+def _checked(value: str, pattern: str, message: str) -> str:
+    """Return ``value`` where all of it matches ``pattern``; ``message`` is the sentence otherwise."""
+    if not re.fullmatch(pattern, value):
+        raise SettingsError(message)
+    return value
+
+
+class Secret:
+    """A value that must not be shown: it prints as ``***``; only ``reveal()`` gives it away."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+@dataclass(frozen=True)
+class Code:
+    """A project's code, such as ``aglaia-web-re``: image, Compose service, container and host name.
+
+    Dots and capitals are refused: Compose would fold ``My.App`` and ``myapp`` into one project.
+    """
+
+    value: str
+
+    PATTERN: ClassVar[str] = r"[a-z0-9]+(?:(?:_|-+)[a-z0-9]+)*"
+
+    def __post_init__(self) -> None:
+        message = _(
+            "{value!r} is not a project code: use small letters, digits and single dashes, such as aglaia-web-re",
+            value=self.value,
+        )
+        _checked(self.value, self.PATTERN, message)
+        if len(self.value) > 63:
+            raise SettingsError(
+                _("project code {value!r} is longer than the 63 characters of a host name", value=self.value)
+            )
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository's path within a registry: ``[namespace/]name``."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        message = _(
+            "{value!r} is not an image name: use small letters, digits, dots and dashes, with / before a namespace",
+            value=self.value,
+        )
+        _checked(self.value, rf"{_COMPONENT}(?:/{_COMPONENT})*", message)
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version: the image's tag, ``%Y%m%d%H%M%S`` in local time where this product made it."""
+
+    value: str
+
+    FORMAT: ClassVar[str] = "%Y%m%d%H%M%S"
+
+    def __post_init__(self) -> None:
+        message = _("{value!r} is not a version: a version is a tag such as 20261124093015", value=self.value)
+        _checked(self.value, r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", message)
+        if self.value == "latest":
+            raise SettingsError(
+                _("latest is not a version, it moves: name the version itself, as `container-pipeline images` lists it")
+            )
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A content digest, ``sha256:`` and 64 hexadecimal digits."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        _checked(self.value, r"sha256:[0-9a-f]{64}", _("{value!r} is not a sha256 digest", value=self.value))
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def short(self) -> str:
+        return self.value[7:19]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry as the convention writes it: ``host[:port][/path]``, without a scheme."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        message = _(
+            "{value!r} is not a registry: write host[:port][/path] without a scheme, such as registry.example:5000/team",
+            value=self.value,
+        )
+        _checked(self.value, rf"{_HOST}(?::[0-9]{{1,5}})?(?:/{_COMPONENT})*", message)
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def host(self) -> str:
+        """Host and port: what a login is for."""
+        return self.value.partition("/")[0]
+
+    @property
+    def path(self) -> str:
+        """What stands before each repository's name, "" or ``team``."""
+        return self.value.partition("/")[2]
+
+
+@dataclass(frozen=True)
+class RegistryAccess:
+    """A registry and how to log in to it; ``role`` is "development" or "production"."""
+
+    role: str
+    registry: Registry
+    user: str = ""
+    password: Secret = field(default=Secret(""))
+    insecure: bool = False
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """One image in one registry by tag: ``registry/repository:tag``."""
+
+    registry: Registry
+    repository: Repository
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.tag}"
+
+    @property
+    def name(self) -> str:
+        """The name without the tag, as the engine calls a repository."""
+        return f"{self.registry}/{self.repository}"
+
+    def with_tag(self, tag: str) -> ImageRef:
+        return replace(self, tag=tag)
+
+    def in_registry(self, registry: Registry) -> ImageRef:
+        return replace(self, registry=registry)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server: where OpenSSH goes; names, users and ports of the user's ssh config work too."""
+
+    host: str
+    user: str = ""
+    port: int = 0
+    remote_root: str = ""
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        message = _("{value!r} is not a server: write [user@]host[:port]", value=self.host)
+        _checked(self.host, rf"{_HOST}|[A-Za-z0-9_]+(?:(?:\.|-+)[A-Za-z0-9_]+)*|[a-fA-F0-9:]+", message)
+        if self.user:
+            message = _("{value!r} is not a user name on a server", value=self.user)
+            _checked(self.user, r"[A-Za-z_][A-Za-z0-9_.-]*\$?", message)
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(_("{value!r} is not a port of a server", value=self.port))
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Read ``[user@]host[:port]``; an IPv6 address stands in brackets where a port follows."""
+        message = _("{value!r} is not a server: write [user@]host[:port]", value=text)
+        user, at, rest = text.rpartition("@")
+        found = re.fullmatch(r"(\[[a-fA-F0-9:]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?", rest)
+        if not found or (at and not user):
+            raise SettingsError(message)
+        return cls(host=found[1].strip("[]"), user=user, port=int(found[2] or 0))
+
+    @property
+    def name(self) -> str:
+        """What tables and log lines call this server."""
+        return self.label or self.host + (f":{self.port}" if self.port else "")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,1 @@
+"""Plans: facts in, steps out. Pure: nothing here touches the world, so ``--dry-run`` shows exactly what would run."""
