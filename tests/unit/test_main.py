@@ -1,0 +1,70 @@
+"""An exception becomes one line and an exit code, and JSON where it is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from container_pipeline.__main__ import main
+
+
+def test_no_command_is_usage(capsys):
+    assert main([]) == 2
+    assert "Usage:" in capsys.readouterr().err
+
+
+def test_an_unknown_command_names_the_nearest(capsys):
+    assert main(["dploy"]) == 2
+    assert "unknown command 'dploy': did you mean deploy?" in capsys.readouterr().err
+
+
+def test_an_unknown_command_answers_json_where_asked(capsys):
+    assert main(["dploy", "--json"]) == 2
+    out = capsys.readouterr().out
+    answer = json.loads(out)
+    assert (answer["schema"], answer["ok"], answer["error"]["category"]) == (1, False, "usage")
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom container_pipeline.__main__ import main\nmain(['--help'])\n"
+        "print([m for m in ('docker', 'requests', 'rich', 'yaml', 'jenkins') if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ(), check=True)
+    assert done.stderr.strip() == "[]"
+    for command in ("pipeline-all-rebuild", "promote", "rollback", "seed", "doctor"):
+        assert command in done.stdout
+
+
+def test_help_speaks_chinese_where_the_user_does():
+    done = subprocess.run(
+        [sys.executable, "-m", "container_pipeline", "--help"],
+        capture_output=True,
+        text=True,
+        env=environ(LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1"),
+        check=True,
+    )
+    assert "构建镜像" in done.stdout
+
+
+@pytest.mark.parametrize("language", ["en_US.UTF-8", "zh_CN.UTF-8"])
+def test_an_unexpected_error_is_one_line_and_exit_1(monkeypatch, capsys, language):
+    from container_pipeline import cli
+
+    def broken(*_args, **_kwargs):
+        raise ZeroDivisionError("oh\nno")
+
+    monkeypatch.setenv("LC_ALL", language)
+    monkeypatch.setattr(cli, "main", broken)
+    assert main(["build"]) == 1
+    error = capsys.readouterr().err
+    assert "ZeroDivisionError: oh" in error
+    assert len(error.splitlines()) == 1
+
+
+def environ(**extra):
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **extra}

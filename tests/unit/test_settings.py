@@ -1,0 +1,127 @@
+"""Option, else environment, else project file, else default; anything wrong is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.model import Target
+from container_pipeline.settings import KEYS, load
+
+
+@pytest.fixture
+def project(tmp_path):
+    def write(text: str):
+        (tmp_path / "container-pipeline.yml").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_an_option_wins_over_the_environment_and_that_over_the_file(project):
+    folder = project("code: from-file\nnamespace: from-file\ntimeout: 5\n")
+    environ = {"CONTAINER_PIPELINE_CODE": "from-environment", "CONTAINER_PIPELINE_NAMESPACE": "from-environment"}
+    settings = load(folder, {"code": "from-option"}, environ=environ)
+    assert [settings.values[name] for name in ("code", "namespace", "timeout", "keep")] == [
+        "from-option",
+        "from-environment",
+        5,
+        5,
+    ]
+
+
+def test_a_project_without_a_file_has_the_defaults(tmp_path):
+    assert load(tmp_path, {}, environ={}).values == {key.name: key.default for key in KEYS}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "hint"),
+    [
+        ("cod: x", "unknown key 'cod' in container-pipeline.yml", "did you mean code?"),
+        ("timeout: soon", "timeout (container-pipeline.yml) must be a whole number", ""),
+        ("timeout: 0", "timeout (container-pipeline.yml) must be a whole number", ""),
+        ("cache: maybe", "cache (container-pipeline.yml) must be true or false", ""),
+        ("servers: 5", "servers (container-pipeline.yml) must be a list", ""),
+        ("servers: [a, a]", "server a is named twice", ""),
+        ("servers: [{hots: a}]", "is not a server", ""),
+        ("servers: [{host: a, prot: 1}]", "unknown key 'prot' in servers", "did you mean port?"),
+        ("builder: kaniko", "builder (container-pipeline.yml) is 'kaniko'", "known are: auto, buildkit, engine"),
+        ("registry: produktion", "registry (container-pipeline.yml) is 'produktion'", "did you mean production?"),
+        ("environments: {test: {server: [a]}}", "unknown key 'server' in environments", "did you mean servers?"),
+        ("environments: {test: {sudo: b}}", "unknown key 'sudo' in environments", "known are"),
+        ("- a", "container-pipeline.yml must hold keys and values", ""),
+        ("a: b: c", "container-pipeline.yml:1 cannot be read", ""),
+        ("code: [a]", "code (container-pipeline.yml) must be a text", ""),
+        ("code: |\n  a\n  b\n", "code (container-pipeline.yml) must be one line", ""),
+    ],
+)
+def test_a_wrong_file_is_refused_with_a_sentence(project, text, sentence, hint):
+    with pytest.raises(SettingsError) as refused:
+        load(project(text), {}, environ={})
+    assert sentence in refused.value.message
+    assert hint in refused.value.hint
+
+
+def test_a_variable_is_named_when_it_is_wrong(tmp_path):
+    with pytest.raises(SettingsError, match="CONTAINER_PIPELINE_TIMEOUT must be a whole number"):
+        load(tmp_path, {}, environ={"CONTAINER_PIPELINE_TIMEOUT": "soon"})
+
+
+@pytest.mark.parametrize("value", ["web1,deploy@web2:22", "web1 deploy@web2:22", '["web1", "deploy@web2:22"]'])
+def test_a_variable_carries_a_list_by_commas_blanks_or_json(tmp_path, value):
+    settings = load(tmp_path, {}, environ={"CONTAINER_PIPELINE_SERVERS": value})
+    assert settings.servers == (Target("web1"), Target("web2", "deploy", 22))
+
+
+def test_a_variable_carries_a_map_as_json_or_pairs(tmp_path):
+    for value in ('{"A": "1", "B": "x y"}', "A=1"):
+        settings = load(tmp_path, {}, environ={"CONTAINER_PIPELINE_BUILD_ARGS": value})
+        assert settings.values["build_args"]["A"] == "1"
+
+
+def test_an_environment_lays_its_keys_over_the_file_but_not_over_options(project):
+    folder = project("code: a\nservers: [x]\ntimeout: 9\nenvironments:\n  prod: {servers: [y, z], timeout: 30}\n")
+    assert [t.name for t in load(folder, {}, "prod", environ={}).servers] == ["y", "z"]
+    assert load(folder, {}, "prod", environ={}).values["timeout"] == 30
+    assert [t.name for t in load(folder, {"servers": ["q"]}, "prod", environ={}).servers] == ["q"]
+    assert [t.name for t in load(folder, {}, environ={}).servers] == ["x"]
+
+
+def test_an_unknown_environment_names_the_nearest(project):
+    with pytest.raises(SettingsError) as refused:
+        load(project("environments: {production: {servers: [a]}}"), {}, "prodution", environ={})
+    assert refused.value.hint == "did you mean production?"
+
+
+@pytest.mark.parametrize(
+    ("environ", "role", "variable"),
+    [
+        ({}, "development", "DOCKER_REGISTRY"),
+        ({}, "production", "DOCKER_REGISTRY_PROD"),
+        ({"DOCKER_REGISTRY": "r"}, "development", "DOCKER_REGISTRY_USER"),
+        ({"DOCKER_REGISTRY": "r", "DOCKER_REGISTRY_USER": "u"}, "development", "DOCKER_REGISTRY_PASS"),
+        ({"DOCKER_REGISTRY_PROD": "r"}, "production", "DOCKER_REGISTRY_PROD_USER"),
+        ({"DOCKER_REGISTRY_PROD": "r", "DOCKER_REGISTRY_PROD_USER": "u"}, "production", "DOCKER_REGISTRY_PROD_PASS"),
+    ],
+)
+def test_each_missing_variable_is_named(tmp_path, environ, role, variable):
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, {}, environ=environ).access(role, login=True)
+    assert refused.value.message.startswith(f"{variable} is not set")
+    assert "/etc/profile" in refused.value.hint
+
+
+def test_servers_pull_from_production_where_one_is_set(tmp_path):
+    both = {"DOCKER_REGISTRY": "dev.example", "DOCKER_REGISTRY_PROD": "prod.example"}
+    assert str(load(tmp_path, {}, environ=both).pull_from().registry) == "prod.example"
+    assert str(load(tmp_path, {"registry": "development"}, environ=both).pull_from().registry) == "dev.example"
+    assert str(load(tmp_path, {}, environ={"DOCKER_REGISTRY": "dev.example"}).pull_from().registry) == "dev.example"
+
+
+def test_a_namespace_stands_before_the_code(tmp_path):
+    assert str(load(tmp_path, {"code": "app", "namespace": "team"}, environ={}).repository) == "team/app"
+
+
+def test_every_key_has_a_name_for_the_environment_and_for_a_jenkinsfile():
+    by_name = {key.name: key for key in KEYS}
+    assert (by_name["env_file"].variable, by_name["env_file"].camel) == ("CONTAINER_PIPELINE_ENV_FILE", "envFile")
