@@ -1,0 +1,13 @@
+"""Fixtures for all tests (lab/fixtures.py), and the `lab` mark on every test that uses the lab."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.fixtures import *  # noqa: F403
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "lab" in getattr(item, "fixturenames", ()):
+            item.add_marker("lab")

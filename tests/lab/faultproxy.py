@@ -1,0 +1,310 @@
+"""A reverse proxy that misbehaves on purpose, in front of a real registry (or any HTTP or TCP server).
+
+    proxy = fault_proxy(registry.address, Fault("PUT", "/manifests/", status=503, times=2))
+    proxy.address            what the client is told to use
+    proxy.requests           [("GET", "/v2/", 401), …] as they were answered; status 0: cut or never answered
+    proxy.faults.append(…)   more of them, at any time
+
+The first fault whose method and path fit a request, and that is not used up, is played on it; all others pass.
+`TcpProxy` passes bytes unread and holds each for half the round trip, in both directions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import SimpleQueue
+
+from lab.place import free_port
+
+_PIECE = 64 * 1024
+_OF_ONE_HOP = {"connection", "keep-alive", "transfer-encoding", "date", "server"}
+
+
+@dataclass
+class Fault:
+    """What happens to requests whose method is `method` ("" for all) and whose path `path` (a regex) is found in.
+
+    skip: how many of them pass first; times: how many are then spoilt (None: all).
+    One of: status (with headers, body): answered without asking the target · cut_after: N bytes of the answer's body
+    pass, then the connection is reset · cut_request_after: the same with the request's body; the target sees a
+    broken upload · flip: the answer's body with the byte at this offset changed · hang: no answer until the proxy is
+    closed. With any of them, or alone: delay, in seconds, before anything else happens.
+    """
+
+    method: str = ""
+    path: str = ""
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    cut_after: int | None = None
+    cut_request_after: int | None = None
+    flip: int | None = None
+    hang: bool = False
+    delay: float = 0
+    skip: int = 0
+    times: int | None = None
+    seen: int = field(default=0, init=False)
+
+    def fits(self, method: str, path: str) -> bool:
+        return self.method in ("", method) and re.search(self.path, path) is not None
+
+    def due(self) -> bool:
+        """Count this request; whether it is to be spoilt."""
+        self.seen += 1
+        return self.seen > self.skip and (self.times is None or self.seen <= self.skip + self.times)
+
+
+class _CutError(Exception):
+    """The connection is to be reset now."""
+
+
+class FaultProxy:
+    """See the module. `close()` ends it; the fixture does that."""
+
+    def __init__(self, target: str, *faults: Fault) -> None:
+        self.target = target
+        self.faults = list(faults)
+        self.requests: list[tuple[str, str, int]] = []
+        self.closing = threading.Event()
+        self._lock = threading.Lock()
+        self.address = f"127.0.0.1:{free_port()}"
+        host, _, port = self.address.partition(":")
+        handler = type("Handler", (_Handler,), {"proxy": self})
+        self._server = _Server((host, int(port)), handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def fault_for(self, method: str, path: str) -> Fault | None:
+        with self._lock:
+            return next((fault for fault in self.faults if fault.fits(method, path) and fault.due()), None)
+
+    def count(self, method: str, path: str = "") -> int:
+        """How many such requests came."""
+        return sum(1 for one in list(self.requests) if one[0] == method and re.search(path, one[1]))
+
+    def close(self) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A reset connection is what this proxy is for: nothing to print."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    proxy: FaultProxy
+    protocol_version = "HTTP/1.1"
+    upstream: http.client.HTTPConnection | None = None
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent; `requests` holds it."""
+
+    def _handle(self) -> None:
+        status, fault = 0, self.proxy.fault_for(self.command, self.path)
+        try:
+            status = self._play(fault or Fault())
+        except _CutError:
+            self._reset()
+        except (OSError, http.client.HTTPException):
+            # The target is gone, or went away in the middle: so does this connection.
+            self._reset()
+        finally:
+            self.proxy.requests.append((self.command, self.path, status))
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _handle  # noqa: N815
+
+    def _play(self, fault: Fault) -> int:
+        if fault.delay:
+            time.sleep(fault.delay)
+        if fault.hang:
+            self.proxy.closing.wait()
+            raise _CutError
+        if fault.status:
+            return self._answer(fault)
+        if fault.cut_request_after is not None and fault.cut_request_after == 0:
+            raise _CutError
+        return self._return(self._forward(fault), fault)
+
+    def _answer(self, fault: Fault) -> int:
+        for _ in self._request_body():
+            pass
+        self.send_response(fault.status)
+        for name, value in {"Content-Length": str(len(fault.body)), **fault.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(fault.body)
+        return fault.status
+
+    def _forward(self, fault: Fault) -> http.client.HTTPResponse:
+        upstream = self.upstream = self.upstream or http.client.HTTPConnection(self.proxy.target, timeout=120)
+        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            # Host stays the proxy's: the registry makes Location headers of it.
+            if name.lower() not in _OF_ONE_HOP or name.lower() == "transfer-encoding":
+                upstream.putheader(name, value)
+        upstream.endheaders()
+        chunked = self._chunked()
+        for piece in self._cut_short(self._request_body(), fault.cut_request_after):
+            upstream.send(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
+            upstream.send(b"0\r\n\r\n")
+        return upstream.getresponse()
+
+    def _return(self, response: http.client.HTTPResponse, fault: Fault) -> int:
+        length = response.headers.get("Content-Length")
+        self.send_response(response.status, response.reason)
+        for name, value in response.getheaders():
+            if name.lower() not in _OF_ONE_HOP:
+                self.send_header(name, value)
+        bodiless = self.command == "HEAD" or response.status in (204, 304)
+        chunked = length is None and not bodiless
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        pieces = iter(lambda: response.read(_PIECE), b"")
+        for piece in self._cut_short(_flipped(pieces, fault.flip), fault.cut_after):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
+        return response.status
+
+    def _cut_short(self, pieces: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
+        passed = 0
+        for piece in pieces:
+            if limit is not None and passed + len(piece) >= limit:
+                yield piece[: limit - passed]
+                self.wfile.flush()
+                raise _CutError
+            passed += len(piece)
+            yield piece
+
+    def _chunked(self) -> bool:
+        return "chunked" in self.headers.get("Transfer-Encoding", "").lower()
+
+    def _request_body(self) -> Iterator[bytes]:
+        if not self._chunked():
+            left = int(self.headers.get("Content-Length") or 0)
+            while left:
+                piece = self.rfile.read(min(left, _PIECE))
+                if not piece:
+                    raise _CutError
+                left -= len(piece)
+                yield piece
+            return
+        while True:
+            size = int(self.rfile.readline().split(b";")[0], 16)
+            if size:
+                yield self.rfile.read(size)
+            self.rfile.readline()
+            if not size:
+                return
+
+    def _reset(self) -> None:
+        """Both sides see a broken connection, not an orderly end."""
+        self.close_connection = True
+        if self.upstream:
+            self.upstream.close()
+            self.upstream = None
+        with contextlib.suppress(OSError):
+            # A linger time of zero makes close() send RST.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            self.connection.close()
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().finish()
+        if self.upstream:
+            self.upstream.close()
+
+
+def _flipped(pieces: Iterator[bytes], offset: int | None) -> Iterator[bytes]:
+    passed = 0
+    for piece in pieces:
+        if offset is not None and passed <= offset < passed + len(piece):
+            changed = bytearray(piece)
+            changed[offset - passed] ^= 0xFF
+            yield bytes(changed)
+        else:
+            yield piece
+        passed += len(piece)
+
+
+class TcpProxy:
+    """A distant server: every byte is held for half of `round_trip` (seconds) each way. `connections`: how many came."""
+
+    def __init__(self, target: str, round_trip: float = 0) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._hold = round_trip / 2
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", free_port()), backlog=128)
+        self.host, self.port = self._listener.getsockname()
+        self.address = f"{self.host}:{self.port}"
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Break every connection that is open now; new ones are let through."""
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                one.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                self.connections += 1
+                server = socket.create_connection(self._target)
+            except OSError:
+                if self._listener.fileno() < 0:
+                    return
+                client.close()
+                continue
+            self._open += [client, server]
+            for source, target in ((client, server), (server, client)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                queue: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
+                threading.Thread(target=self._read, args=(source, queue), daemon=True).start()
+                threading.Thread(target=self._write, args=(target, queue), daemon=True).start()
+
+    def _read(self, source: socket.socket, queue: SimpleQueue[tuple[float, bytes]]) -> None:
+        data = b"."
+        while data:
+            try:
+                data = source.recv(_PIECE)
+            except OSError:
+                data = b""
+            queue.put((time.monotonic() + self._hold, data))
+
+    def _write(self, target: socket.socket, queue: SimpleQueue[tuple[float, bytes]]) -> None:
+        while True:
+            due, data = queue.get()
+            time.sleep(max(0.0, due - time.monotonic()))
+            try:
+                if not data:
+                    target.shutdown(socket.SHUT_WR)
+                    return
+                target.sendall(data)
+            except OSError:
+                return

@@ -1,0 +1,86 @@
+"""The lab's own wire: a bridge on this machine, to which every server is plugged.
+
+Nothing leaves the machine: the bridge has no uplink and servers have no default route. A registry listens on this
+machine's loopback only. So that servers know it by the very same address, their connections to 127.0.0.1 at the
+shared ports are led over the bridge to this machine's loopback, by one NAT rule on each side.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.place import SHARED_PORTS, Place
+from lab.process import run
+
+_PORTS = f"{SHARED_PORTS[0]}:{SHARED_PORTS[1]}"
+
+
+def up(place: Place) -> None:
+    if not exists(place):
+        run("ip", "link", "add", place.bridge, "type", "bridge")
+        run("ip", "address", "add", f"{place.address(1)}/24", "dev", place.bridge)
+        run("ip", "link", "set", place.bridge, "up")
+    Path(f"/proc/sys/net/ipv4/conf/{place.bridge}/route_localnet").write_text("1")
+    rule = _rule(place)
+    if rule not in run("iptables-save", "-t", "nat"):
+        run("iptables", "-w", "-t", "nat", "-A", *rule.split()[1:])
+
+
+def exists(place: Place) -> bool:
+    return Path("/sys/class/net", place.bridge).exists()
+
+
+def _rule(place: Place) -> str:
+    """As iptables-save prints it."""
+    return (
+        f"-A PREROUTING -d {place.address(1)}/32 -i {place.bridge} -p tcp -m tcp --dport {_PORTS} "
+        "-j DNAT --to-destination 127.0.0.1"
+    )
+
+
+def down(place: Place) -> None:
+    """Remove the bridge, and each rule that names one of this lab's interfaces."""
+    for table in ("nat", "filter"):
+        for line in run("iptables-save", "-t", table, check=False).splitlines():
+            words = line.split()
+            if words and words[0] == "-A" and {place.bridge, engine_bridge(place)} & set(words):
+                run("iptables", "-w", "-t", table, "-D", *words[1:], check=False)
+    for bridge in (place.bridge, engine_bridge(place)):
+        if Path("/sys/class/net", bridge).exists():
+            run("ip", "link", "delete", bridge)
+
+
+def engine_bridge(place: Place) -> str:
+    """Of the lab's own engine, which must not share docker0 with another one."""
+    return f"{place.bridge}e"
+
+
+def plug(place: Place, pid: int, last: int) -> None:
+    """Give the network namespace of `pid` an eth0 that ends at the lab's bridge."""
+    outside = _plug(place, last)
+    run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+    run("ip", "link", "set", outside, "master", place.bridge, "up")
+
+
+def unplug(place: Place, last: int) -> None:
+    """The kernel would do it too, some time after the namespace ended."""
+    run("ip", "link", "delete", _plug(place, last), check=False)
+
+
+def _plug(place: Place, last: int) -> str:
+    return f"{place.bridge}v{last}"
+
+
+def inside_commands(place: Place, last: int) -> list[list[str]]:
+    """What a server runs in its own namespace once eth0 is there."""
+    gateway, own = place.address(1), place.address(last)
+    return [
+        ["ip", "link", "set", "lo", "up"],
+        ["ip", "address", "add", f"{own}/24", "dev", "eth0"],
+        ["ip", "link", "set", "eth0", "up"],
+        ["sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1"],
+        ["iptables", "-w", "-t", "nat", "-A", "OUTPUT", "-d", "127.0.0.1", "-p", "tcp", "--dport", _PORTS,
+         "-j", "DNAT", "--to-destination", gateway],
+        ["iptables", "-w", "-t", "nat", "-A", "POSTROUTING", "-s", "127.0.0.1", "-d", gateway,
+         "-j", "SNAT", "--to-source", own],
+    ]  # fmt: skip

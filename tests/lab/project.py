@@ -1,0 +1,82 @@
+"""A small project of the convention's form, for tests that need some service, not a certain one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_DOCKERFILE = """\
+FROM busybox:latest
+ADD start /start
+EXPOSE 8080/tcp
+ENTRYPOINT ["/bin/sh", "/start"]
+"""
+# As the first process it would ignore SIGTERM without the trap, and every stop would take ten seconds.
+_START = """\
+trap 'exit 0' TERM INT
+mkdir -p /www
+printf '{"version": "%s", "env": "%s", "text": "TEXT"}' "$VERSION" "$ENV" > /www/index.html
+echo ok > /www/healthz
+echo "TEXT started"
+httpd -f -p 8080 -h /www &
+wait
+"""
+_COMPOSE = """\
+version: "3.5"
+services:
+  CODE:
+    image: ${DOCKER_REGISTRY:-docker.parkson.net.cn}/CODE:${VERSION:-latest}
+    container_name: CODE
+    hostname: CODE
+    ports:
+      - PORT:8080
+    ulimits:
+      memlock:
+        soft: -1
+        hard: -1
+    env_file:
+      - .env
+    environment:
+      - TZ=Asia/Shanghai
+      - LANG=en_US.UTF-8
+      - LANGUAGE=en_US:en
+      - LC_ALL=en_US.UTF-8
+    restart: unless-stopped
+    logging:
+      driver: "json-file"
+      options:
+        max-size: "128m"
+        max-file: "20"
+"""
+
+
+class Project:
+    """A folder with Dockerfile, docker-compose.yml and .env; the service answers {"version", "env", "text"} at PORT."""
+
+    def __init__(self, folder: Path, code: str, port: int) -> None:
+        self.folder = folder
+        self.code = code
+        self.port = port
+        folder.mkdir(parents=True)
+        self.write("Dockerfile", _DOCKERFILE)
+        self.write("docker-compose.yml", _COMPOSE.replace("CODE", code).replace("PORT", str(port)))
+        self.write(".env", "ENV=test\n")
+        self.say("hello")
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def append(self, name: str, text: str) -> None:
+        self.write(name, (self.folder / name).read_text() + text)
+
+    def say(self, text: str) -> None:
+        """Change what it answers: another image."""
+        self.write("start", _START.replace("TEXT", text))
+
+    def exit_at_once(self, status: int = 1) -> None:
+        self.write("start", f"echo 'cannot start: no database' >&2\nexit {status}\n")
+
+    def report_health(self, healthy: bool = True) -> None:
+        """Give the image a HEALTHCHECK that passes, or fails."""
+        test = "wget -q -O /dev/null http://127.0.0.1:8080/healthz" if healthy else "exit 1"
+        check = f"HEALTHCHECK --interval=1s --timeout=2s --retries=2 CMD {test}\n"
+        self.write("Dockerfile", _DOCKERFILE + check)

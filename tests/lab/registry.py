@@ -1,0 +1,112 @@
+"""A real Docker registry (Debian's docker-registry) on loopback, with users of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.place import LabError
+from lab.process import alive, run, start, stop, wait_for
+
+
+@dataclass(frozen=True)
+class Registry:
+    """`address` is HOST:PORT, as image names carry it; `certificate` is set where it speaks TLS."""
+
+    name: str
+    folder: Path
+    address: str
+    user: str
+    password: str
+    certificate: Path | None = None
+
+    @property
+    def pidfile(self) -> Path:
+        return self.folder / "registry.pid"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "registry.log"
+
+    @property
+    def storage(self) -> Path:
+        return self.folder / "storage"
+
+    def running(self) -> bool:
+        return alive(self.pidfile) is not None and self.answers()
+
+    def answers(self) -> bool:
+        """Whether /v2/ answers, be it with 401."""
+        try:
+            if self.certificate:
+                context = ssl.create_default_context(cafile=str(self.certificate))
+                connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                    self.address, timeout=2, context=context
+                )
+            else:
+                connection = http.client.HTTPConnection(self.address, timeout=2)
+            connection.request("GET", "/v2/")
+            return connection.getresponse().status in (200, 401)
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def start(self) -> None:
+        """Start it, as it was configured, and wait until it answers."""
+        start(self.pidfile, ["docker-registry", "serve", str(self.folder / "config.yml")], self.log)
+        wait_for(f"the registry {self.name} at {self.address}", self.answers, self.pidfile, self.log)
+
+    def stop(self) -> None:
+        stop(self.pidfile, patience=5)
+
+
+def new_password() -> str:
+    """One that shells, URLs and Base64 each write in another way: a leak in any of these forms can be told apart."""
+    return secrets.token_urlsafe(15) + "+/$'"
+
+
+def configure(
+    registry: Registry, *, auth: bool = True, delete: bool = True, readonly: bool = False, tls: bool = False
+) -> None:
+    """Write the folder's config.yml (and users, certificate)."""
+    registry.folder.mkdir(parents=True, exist_ok=True)
+    config: dict[str, object] = {
+        "version": "0.1",
+        "log": {"level": "warn", "accesslog": {"disabled": False}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(registry.storage)},
+            "delete": {"enabled": delete},
+            "cache": {"blobdescriptor": "inmemory"},
+            "maintenance": {"uploadpurging": {"enabled": False}, "readonly": {"enabled": readonly}},
+        },
+        "http": {"addr": registry.address, "secret": secrets.token_hex(16)},
+    }
+    if auth:
+        users = registry.folder / "htpasswd"
+        _write_private(users, run("htpasswd", "-inB", "-C", "4", registry.user, stdin=registry.password))
+        config["auth"] = {"htpasswd": {"realm": registry.name, "path": str(users)}}
+    if tls:
+        certificate, key = _certificate(registry)
+        config["http"] = {**dict(config["http"]), "tls": {"certificate": str(certificate), "key": str(key)}}  # type: ignore[call-overload]
+    # JSON is YAML.
+    _write_private(registry.folder / "config.yml", json.dumps(config, indent=2))
+
+
+def _certificate(registry: Registry) -> tuple[Path, Path]:
+    if registry.certificate is None:
+        raise LabError(f"the registry {registry.name} has no place for its certificate")
+    host, key = registry.address.rpartition(":")[0], registry.folder / "key.pem"
+    run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+        "-keyout", str(key), "-out", str(registry.certificate), "-subj", f"/CN={host}",
+        "-addext", f"subjectAltName=IP:{host}",
+    )  # fmt: skip
+    return registry.certificate, key
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)

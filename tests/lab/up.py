@@ -1,0 +1,142 @@
+"""The whole lab: brought up, looked at, taken down."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab import baseimage, compose, describe, engine, install, network
+from lab.box import Box, for_all
+from lab.place import LabError, Place, find, locked, read_description
+from lab.process import run
+from lab.registry import Registry, configure, new_password
+
+_ROLES = {"development": ("developer", 1), "production": ("releaser", 2)}
+
+
+def bring_up(home: Path, servers: int = 2) -> dict[str, Any]:
+    """Start whatever of the lab does not run; what `lab.json` then says."""
+    with locked(home):
+        known = read_description(home)
+        if known and len(known["servers"]) >= servers and all(running for _, running, _ in status(home)):
+            return known
+        _require_root()
+        install.install(install.missing(install.LAB))
+        place = find(home)
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o700)
+        network.up(place)
+        key = _ssh_key(home)
+        registries = _registries(place)
+        boxes = _boxes(place, max(servers, len(known["servers"]) if known else 0))
+        found: dict[str, str] = {}
+
+        def build_node() -> None:
+            found["engine"] = engine.up(place)
+            baseimage.up(found["engine"])
+
+        compose.v2_binary()
+        describe.write(place, "", registries, boxes)  # so that a lab that comes up half can be taken down
+        work: list[Callable[[], None]] = [build_node]
+        work += [registry.start for registry in registries.values() if not registry.running()]
+        work += [_starter(box, key) for box in boxes if not box.running()]
+        for_all(work)
+        return describe.write(place, found["engine"], registries, boxes)
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise LabError("the lab makes namespaces and mounts: run it as root (sudo make lab)")
+
+
+def _starter(box: Box, key: str) -> Callable[[], None]:
+    def start() -> None:
+        box.stop()
+        box.start(key)
+
+    return start
+
+
+def _ssh_key(home: Path) -> str:
+    """The public half of the lab's one user key."""
+    private = home / "ssh" / "id_ed25519"
+    if not private.exists():
+        private.parent.mkdir(exist_ok=True)
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(private))
+    return private.with_suffix(".pub").read_text()
+
+
+def _registries(place: Place) -> dict[str, Registry]:
+    """Both, configured at the first time, with the passwords they got then later on."""
+    known = (read_description(place.home) or {}).get("registries", {})
+    found = {}
+    for name, (user, offset) in _ROLES.items():
+        password = known.get(name, {}).get("password") or new_password()
+        address = f"127.0.0.1:{place.port_base + offset}"
+        found[name] = Registry(name, place.home / "registries" / name, address, user, password)
+        if name not in known:
+            configure(found[name])
+    return found
+
+
+def _boxes(place: Place, servers: int) -> list[Box]:
+    """Compose v2 on the odd ones, v1 on the even ones, where it can be had."""
+    second = "v1" if compose.v1_installed() else "v2"
+    return [
+        Box(place, f"server-{number}", _last(f"server-{number}"), compose="v2" if number % 2 else second)
+        for number in range(1, servers + 1)
+    ]
+
+
+def _last(name: str) -> int:
+    """The last part of the address of server-N or private-N."""
+    kind, _, number = name.partition("-")
+    return int(number) + (10 if kind == "server" else 0)
+
+
+def status(home: Path) -> list[tuple[str, bool, str]]:
+    """(name, whether it answers, where it is) of each part; empty where there is no lab."""
+    known = read_description(home)
+    if known is None:
+        return []
+    place = find(home)
+    docker_host = known["engine"]["docker_host"]
+    own = "started by the lab" if known["engine"]["own"] else "not started by the lab"
+    rows = [("engine", bool(docker_host) and engine.answers(docker_host), f"{docker_host} ({own})")]
+    for name, entry in known["registries"].items():
+        registry = describe.registry(place, name, entry)
+        rows.append((name, registry.running(), f"{registry.address} as {registry.user}"))
+    for entry in known["servers"]:
+        box = describe.box(place, entry)
+        text = f"ssh -F {home / 'ssh_config'} {box.name} ({box.address}, Compose {box.compose})"
+        rows.append((box.name, box.running(), text))
+    return rows
+
+
+def take_down(home: Path) -> None:
+    """End what was started and remove the folder. Nothing happens where there is no lab."""
+    with locked(home):
+        known = read_description(home)
+        if known is None:
+            return
+        place = find(home)
+        # By their folders: the private servers of tests that were killed are among them.
+        boxes = [Box(place, path.name, _last(path.name)) for path in (home / "servers").glob("*-*")]
+        registries = [describe.registry(place, name, entry) for name, entry in known["registries"].items()]
+        for_all([*(box.stop for box in boxes), *(registry.stop for registry in registries)])
+        engine.down(place)
+        network.down(place)
+        _unmount_below(home)
+        for folder in (place.sockets, home):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unmount_below(home: Path) -> None:
+    """What a killed engine left mounted."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in sorted(points, key=len, reverse=True):
+        if point.startswith(f"{home}/"):
+            run("umount", "--lazy", point, check=False)
