@@ -102,6 +102,7 @@ class Settings:
 
     project: Path
     values: Mapping[str, Any]
+    image_name: str = ""
     environment: str = ""
     development: RegistryAccess | None = None
     production: RegistryAccess | None = None
@@ -123,8 +124,9 @@ class Settings:
 
     @property
     def repository(self) -> Repository:
-        namespace = self.values["namespace"]
-        return Repository(f"{namespace}/{self.code}" if namespace else str(self.code))
+        """The image's path in each registry: ``image_name``, where a command was given one, stands in for the code."""
+        namespace, name = self.values["namespace"], self.image_name or str(self.code)
+        return Repository(f"{namespace}/{name}" if namespace else name)
 
     def path(self, key: str) -> Path:
         """Return the file or folder that ``key`` names, below the project's root where it is relative."""

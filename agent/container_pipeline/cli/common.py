@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -25,6 +26,8 @@ _EVERYWHERE: tuple[Decorator, ...] = (
     click.option("-q", "--quiet", is_flag=True, help=_("say only what fails")),
     click.option("-v", "--verbose", is_flag=True, help=_("say more")),
 )
+#: For commands whose -v means something else, as in Docker.
+_LONG_VERBOSE = click.option("--verbose", is_flag=True, help=_("say more"))
 _DRY_RUN = click.option("--dry-run", is_flag=True, help=_("show the plan, change nothing"))
 _SERVERS: tuple[Decorator, ...] = (
     click.option(
@@ -42,12 +45,14 @@ def command(
     changes: bool = False,
     servers: bool = False,
     image: bool = False,
+    short_verbose: bool = True,
     examples: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Declare one command. The function gets a ``Run`` and the command's own ``options``.
 
     Options whose name is a key of the settings go into the settings and are not passed on.
     ``changes`` adds --dry-run, ``servers`` the options of server commands, ``image`` the optional IMAGE.
+    ``short_verbose`` False leaves -v to the command itself.
     """
     help_text = next(commands[name] for commands in GROUPS.values() if name in commands)
     epilog = "\b\n" + _("Examples:") + "\n" + "\n".join(f"  container-pipeline {line}" for line in examples)
@@ -59,7 +64,7 @@ def command(
             function(_run(ctx, name, given), **given)
 
         callback: Callable[..., Any] = call
-        shared = [*options, *_EVERYWHERE]
+        shared = [*options, *(_EVERYWHERE if short_verbose else (*_EVERYWHERE[:-1], _LONG_VERBOSE))]
         if changes:
             shared.append(_DRY_RUN)
         if servers:
@@ -82,11 +87,8 @@ def _run(ctx: click.Context, name: str, given: dict[str, Any]) -> Run:
     environment = given.pop("environment", None)
     keys = {key: given.pop(key) for key in list(given) if key in BY_NAME}
     keys["servers"] = keys.get("servers") or None
-    if given.get("image"):
-        keys["namespace"], _slash, keys["code"] = given["image"].rpartition("/")
-        keys["namespace"] = keys["namespace"] or None
-    given.pop("image", None)
-    settings = load(given.pop("project"), keys, environment or "")
+    image_name = given.pop("image", None) or ""
+    settings = replace(load(given.pop("project"), keys, environment or ""), image_name=image_name)
     for access in (settings.development, settings.production):
         if access:
             console.redact.add([access.password])

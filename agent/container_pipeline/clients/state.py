@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from container_pipeline.errors import SettingsError, StateError
@@ -55,6 +55,60 @@ def write(project: Path, built: Built) -> None:
     _replace(project / RECORD_FILE, json.dumps({"schema": 1, **asdict(built)}, indent=1) + "\n")
     _replace(project / IMAGE_FILE, built.image + "\n")
     _replace(project / VERSION_FILE, built.version + "\n")
+
+
+def write_digest(project: Path, version: str, digest: str) -> bool:
+    """Write down what a registry answered for the last version; False where the project cannot be written to."""
+    try:
+        built = read(project)
+        if built and built.version == version and built.digest != digest:
+            write(project, replace(built, digest=digest))
+    except OSError:
+        return False
+    return True
+
+
+def cannot_write(project: Path) -> str:
+    """Return why the project's folder cannot be written to, "" where it can."""
+    import tempfile
+
+    try:
+        with tempfile.NamedTemporaryFile(dir=project, prefix=RECORD_FILE):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def last_version(project: Path) -> str:
+    """Return what the version file says, whatever that is; "" where there is none."""
+    try:
+        return (project / VERSION_FILE).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def reserve(name: str, version: str) -> bool:
+    """Take a version of an image on this machine; False where another build took it before.
+
+    A machine without a place for this, such as a read-only home, takes no reservations: then the registry's refusal
+    to let a version change its meaning is what is left.
+    """
+    import fcntl
+    import hashlib
+
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "container-pipeline" / "versions"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / hashlib.sha256(name.encode()).hexdigest()[:32]).open("a+", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            if file.read() == version:
+                return False
+            file.truncate(0)
+            file.write(version)
+    except (OSError, RuntimeError):
+        return True
+    return True
 
 
 def _line(path: Path) -> str:

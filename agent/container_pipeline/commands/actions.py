@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from functools import singledispatchmethod
+import importlib
+from functools import cached_property, singledispatchmethod
+from typing import TYPE_CHECKING, Any
 
+from container_pipeline.clients import state
+from container_pipeline.errors import RegistryError
 from container_pipeline.execute import Run
-from container_pipeline.plan.steps import Step
+from container_pipeline.i18n import _
+from container_pipeline.model import ImageRef, RegistryAccess
+from container_pipeline.plan.image import Build, Keep, another_image
+from container_pipeline.plan.steps import MoveTag, Push, Step, Tag
+
+if TYPE_CHECKING:
+    from container_pipeline.clients.engine import Engine, Image
 
 
 class Actions:
@@ -13,8 +23,79 @@ class Actions:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.built: state.Built | None = None
+        self._registries: dict[RegistryAccess, Any] = {}
+
+    @cached_property
+    def engine(self) -> Engine:
+        from container_pipeline.clients.engine import Engine
+
+        return Engine(self.run.console)
+
+    def registry(self, access: RegistryAccess) -> Any:
+        """Return the client of one registry."""
+        if access not in self._registries:
+            module = importlib.import_module("container_pipeline.clients.registry")
+            self._registries[access] = module.Registry(access)
+        return self._registries[access]
 
     @singledispatchmethod
     def perform(self, step: Step) -> None:
         """Carry out one step; raises the PipelineError that says what failed."""
         raise NotImplementedError(type(step).__name__)
+
+    @perform.register
+    def _build(self, step: Build) -> None:
+        from container_pipeline.commands import build
+
+        build.build(self, step.image)
+
+    @perform.register
+    def _tag(self, step: Tag) -> None:
+        self.engine.tag(step.source, step.target)
+
+    @perform.register
+    def _push(self, step: Push) -> None:
+        if step.image.tag != "latest" and self.registry(step.access).resolve(step.image.repository, step.image.tag):
+            # The plan saw none: another build pushed this version meanwhile.
+            raise another_image(step.image)
+        digest = self.engine.push(step.image, step.access)
+        self._arrived(step.image, step.access, digest)
+
+    @perform.register
+    def _keep(self, step: Keep) -> None:
+        self._arrived(step.image, step.access, "")
+
+    @perform.register
+    def _move_tag(self, step: MoveTag) -> None:
+        registry = self.registry(step.access)
+        manifest = registry.manifest(step.source.repository, step.source.tag)
+        registry.put_manifest(step.source.repository, step.tag, manifest)
+
+    def held(self, image: ImageRef, access: RegistryAccess, ours: Image) -> str:
+        """Return the id of the image that a registry holds as ``image``, "" where it holds none.
+
+        Where a registry gave ``ours`` the digest that it names now, its manifest need not be asked for.
+        """
+        registry = self.registry(access)
+        digest = registry.resolve(image.repository, image.tag)
+        if digest is None:
+            return ""
+        if str(digest) in {ours.id, *ours.digests}:
+            return ours.id
+        config = registry.manifest(image.repository, str(digest)).config
+        return str(config.digest if config else digest)
+
+    def _arrived(self, image: ImageRef, access: RegistryAccess, expected: str) -> None:
+        """Read the digest back from the registry, and write it down where it is the version's."""
+        found = self.registry(access).resolve(image.repository, image.tag)
+        if found is None or expected not in ("", str(found)):
+            raise RegistryError(
+                _("{image} did not arrive: the registry names {digest}", image=image, digest=found or _("nothing")),
+                _("push it again"),
+            )
+        self.run.console.line(f"{image}@{found}")
+        if image.tag == "latest":
+            return
+        self.run.result.digest = str(found)
+        state.write_digest(self.run.settings.project, image.tag, str(found))

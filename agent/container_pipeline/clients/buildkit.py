@@ -1,0 +1,184 @@
+"""BuildKit, through the ``docker`` that stands first on PATH: its own client streams the context and mounts secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from container_pipeline.clients.engine import LAST_LINES, BuildOptions, build_error
+from container_pipeline.console import Console
+from container_pipeline.errors import BuildError
+from container_pipeline.i18n import _
+from container_pipeline.model import ImageRef, RegistryAccess
+
+#: Build arguments with these names would change the client itself, so that they cannot travel in its environment.
+_CLIENTS_OWN = re.compile(r"PATH|HOME|(?:DOCKER|BUILDKIT|BUILDX)_.*")
+
+
+@dataclass(frozen=True)
+class BuildKit:
+    """A docker client that builds by BuildKit; ``host`` is the engine, as DOCKER_HOST names it."""
+
+    program: str
+    host: str
+    console: Console = field(repr=False)
+
+    @classmethod
+    def find(cls, host: str, console: Console) -> BuildKit | None:
+        """Return the client where it says that it, and the engine behind it, can do what only BuildKit can."""
+        program = shutil.which("docker")
+        if program is None:
+            return None
+        client = cls(program, host, console)
+        shown = client._ask("build", "--help")
+        return client if "--secret" in shown else None
+
+    @property
+    def has_buildx(self) -> bool:
+        """Whether the client has the buildx component, which several platforms at once need."""
+        return bool(self._ask("buildx", "version"))
+
+    def _ask(self, *arguments: str) -> str:
+        """Return what the client prints, "" where it refuses."""
+        done = subprocess.run(
+            [self.program, *arguments],
+            env=self._environ(),
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+        return done.stdout if done.returncode == 0 else ""
+
+    def build(
+        self,
+        context: Path,
+        image: ImageRef,
+        options: BuildOptions,
+        secrets: Mapping[str, Path],
+        platforms: Sequence[str] = (),
+    ) -> str:
+        """Build; return the image's id. Raises BuildError with the failing step, its last lines and exit code."""
+        with tempfile.TemporaryDirectory(prefix="container-pipeline-") as folder, self._config(options.logins) as extra:
+            id_file = Path(folder) / "id"
+            command = [self.program, "build", "--progress", "plain", "--iidfile", str(id_file)]
+            command += ["--tag", str(image), "--file", options.dockerfile]
+            command += [] if options.cache else ["--no-cache"]
+            command += ["--platform", ",".join(platforms)] if platforms else []
+            for name, value in options.labels.items():
+                command += ["--label", f"{name}={value}"]
+            for name, path in secrets.items():
+                command += ["--secret", f"id={name},src={path}"]
+            for name, value in options.arguments.items():
+                # By its name alone where that serves: a value could be read in the list of processes.
+                if _CLIENTS_OWN.fullmatch(name):
+                    command += ["--build-arg", f"{name}={value}"]
+                else:
+                    command += ["--build-arg", name]
+                    extra[name] = value
+            self._run([*command, str(context)], extra)
+            return id_file.read_text("ascii").strip()
+
+    def _run(self, command: Sequence[str], extra: Mapping[str, str]) -> None:
+        log = PlainLog(self.console)
+        with subprocess.Popen(
+            command,
+            env={**self._environ(), **extra},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as child:
+            assert child.stdout is not None  # noqa: S101 - it is a pipe
+            try:
+                for line in child.stdout:
+                    log.see(line.rstrip("\n"))
+            except BaseException:
+                child.terminate()
+                raise
+        if child.returncode:
+            raise log.error(child.returncode)
+
+    def _environ(self) -> dict[str, str]:
+        """Return the client's environment: the agent's without the registries' passwords."""
+        environ = {name: value for name, value in os.environ.items() if not re.fullmatch(r"DOCKER_.*_PASS", name)}
+        return {**environ, "DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "1"}
+
+    @contextmanager
+    def _config(self, logins: Sequence[RegistryAccess]) -> Iterator[dict[str, str]]:
+        """Yield the variables that give the client ``logins``, in a private copy of its folder that ends with the call."""
+        if not logins:
+            yield {}
+            return
+        own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        with tempfile.TemporaryDirectory(prefix="container-pipeline-") as folder:
+            for entry in own.iterdir() if own.is_dir() else ():
+                if entry.name != "config.json":
+                    (Path(folder) / entry.name).symlink_to(entry.resolve())
+            config = Path(folder) / "config.json"
+            config.touch(mode=0o600)
+            config.write_text(json.dumps(_with_logins(own / "config.json", logins)), encoding="utf-8")
+            yield {"DOCKER_CONFIG": folder}
+
+
+def _with_logins(path: Path, logins: Sequence[RegistryAccess]) -> dict[str, object]:
+    """Return the user's own configuration with ``logins`` in it; their hosts no longer go to a credential helper."""
+    import base64
+
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    auths, helpers = dict(config.get("auths") or {}), dict(config.get("credHelpers") or {})
+    # One store for all hosts would be asked for ours too: name it for each host that it knows instead.
+    store = config.pop("credsStore", "")
+    helpers.update({host: store for host in auths if store})
+    for access in logins:
+        token = f"{access.user}:{access.password.reveal()}".encode()
+        auths[access.registry.host] = {"auth": base64.b64encode(token).decode()}
+        helpers.pop(access.registry.host, None)
+    return {**config, "auths": auths, "credHelpers": helpers}
+
+
+class PlainLog:
+    """Shows BuildKit's plain progress, and remembers each step's last lines for the day one fails."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._names: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}
+        self._failed = ""
+        self._last = ""
+
+    def see(self, line: str) -> None:
+        self._last = line if line.strip() else self._last
+        found = re.fullmatch(r"#([0-9]+) (.*)", line)
+        number, text = (found[1], found[2]) if found else ("", line)
+        output = re.match(r"[0-9]+\.[0-9]+ (.*)", text)
+        step = re.match(r"\[(?!internal\]).*?\] (.*)", text)
+        if text.startswith("ERROR"):
+            self._failed = number
+        elif output:
+            lines = self._lines.setdefault(number, [])
+            lines.append(output[1])
+            del lines[:-LAST_LINES]
+        elif step:
+            self._names[number] = step[1]
+        # What BuildKit says of its own work is for who asks for more.
+        (self._console.line if output or step else self._console.detail)(line)
+
+    def error(self, status: int) -> BuildError:
+        """Return the error of a build that the client ended with ``status``."""
+        problem = self._last.strip() or _("the client ended with {status}", status=status)
+        found = re.search(r"exit code: ([0-9]+)", problem)
+        code = int(found[1]) if found else None
+        return build_error(self._names.get(self._failed, ""), self._lines.get(self._failed, []), code, problem)

@@ -1,0 +1,228 @@
+"""The Docker engine, over its API: found by DOCKER_HOST or the default socket.
+
+Credentials travel in the call that needs them and rest nowhere. API: docs.docker.com/reference/api/engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from container_pipeline.clients import context
+from container_pipeline.console import Console
+from container_pipeline.errors import BuildError, EngineError, PipelineError, RegistryError
+from container_pipeline.i18n import _
+from container_pipeline.model import ImageRef, RegistryAccess
+
+if TYPE_CHECKING:
+    import docker
+
+#: Seconds without one byte from the engine after which a call is given up.
+SILENCE = 600
+#: Lines of a failing step that are shown again at the end.
+LAST_LINES = 20
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in the engine. ``digests`` are those that registries gave it; ``size`` is in bytes."""
+
+    id: str
+    digests: frozenset[str] = frozenset()
+    size: int = 0
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a build is told, whichever builder carries it out."""
+
+    dockerfile: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cache: bool = False
+    logins: tuple[RegistryAccess, ...] = ()
+
+
+class Engine:
+    """One engine. ``client`` is docker-py's, for what has no method here; every error is a PipelineError."""
+
+    def __init__(self, console: Console) -> None:
+        import docker
+        import docker.utils
+
+        self._console = console
+        with _errors(_("the Docker engine cannot be reached"), _START):
+            self.client: docker.APIClient = docker.APIClient(
+                version="auto", timeout=SILENCE, use_ssh_client=True, **docker.utils.kwargs_from_env()
+            )
+
+    @property
+    def host(self) -> str:
+        """The engine's address, as DOCKER_HOST takes it."""
+        import docker.utils
+
+        return str(docker.utils.kwargs_from_env().get("base_url") or "unix:///var/run/docker.sock").replace(
+            "http+unix://", "unix://"
+        )
+
+    def image(self, name: ImageRef | str) -> Image | None:
+        """Return the image that a name or an id names, None where the engine has none."""
+        import docker.errors
+
+        with _errors(_("the engine did not answer for {image}", image=name)):
+            try:
+                found = self.client.inspect_image(str(name))
+            except docker.errors.ImageNotFound:
+                return None
+        digests = frozenset(entry.partition("@")[2] for entry in found.get("RepoDigests") or ())
+        return Image(found["Id"], digests, found.get("Size", 0), found.get("Created", ""))
+
+    def tag(self, source: ImageRef, target: ImageRef) -> None:
+        with _errors(_("{image} could not be tagged", image=source)):
+            self.client.tag(str(source), target.name, target.tag)
+
+    def push(self, image: ImageRef, access: RegistryAccess) -> str:
+        """Push an image; return the digest that the registry gave it.
+
+        Raises RegistryError where the engine tells of an error in its stream or of no digest: the call itself
+        answers 200 before the first byte is pushed.
+        """
+        failed = _("{image} could not be pushed", image=image)
+        with _errors(failed), self._console.task(_("push {image}", image=image)) as task:
+            layers = _Layers(task)
+            login = {
+                "username": access.user,
+                "password": access.password.reveal(),
+                "serveraddress": access.registry.host,
+            }
+            for event in self.client.push(image.name, image.tag, stream=True, decode=True, auth_config=login):
+                if event.get("error"):
+                    raise _push_error(failed, event, access)
+                layers.see(event)
+        if not layers.digest:
+            raise RegistryError(failed + ": " + _("the engine ended without a digest"), _("push it again"))
+        return layers.digest
+
+    def build(self, folder: Path, image: ImageRef, options: BuildOptions) -> str:
+        """Build by the engine's own builder; return the image's id. Raises BuildError with the failing step."""
+        log = BuildLog(self._console)
+        dockerfile, extra = context.place_dockerfile(folder, Path(options.dockerfile))
+        ignored = context.Ignored.read(folder, always=(dockerfile, context.IGNORE_FILE))
+        for access in options.logins:
+            login = {"username": access.user, "password": access.password.reveal()}
+            # docker-py has no argument for a build's logins: it sends what it holds in memory.
+            self.client._auth_configs.add_auth(access.registry.host, login)
+        failed = _("{image} could not be built", image=image)
+        with _errors(failed), self._console.task(_("build context")) as task:
+            events = self.client.build(
+                fileobj=context.stream(folder, ignored, extra, task.advance),
+                custom_context=True,
+                tag=str(image),
+                dockerfile=dockerfile,
+                nocache=not options.cache,
+                rm=True,
+                forcerm=True,
+                buildargs=dict(options.arguments),
+                labels=dict(options.labels),
+                decode=True,
+            )
+            for event in events:
+                log.see(event)
+        built = self.image(image)
+        if built is None:
+            raise BuildError(_("the engine ended the build of {image} without an image", image=image))
+        return built.id
+
+
+_START = _("start it, or name one in DOCKER_HOST; `container-pipeline doctor` tells more")
+
+
+@contextmanager
+def _errors(failed: str, hint: str = "") -> Iterator[None]:
+    """Turn what docker-py and requests raise into an EngineError that begins with ``failed``."""
+    import docker.errors
+    import requests
+
+    try:
+        yield
+    except PipelineError:
+        raise
+    except docker.errors.APIError as error:
+        raise EngineError(f"{failed}: {error.explanation or error}", hint) from error
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise EngineError(f"{failed}: {_reason(error)}", hint or _START) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the innermost cause that has something to say, in one line."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _push_error(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> RegistryError:
+    text = str(event["error"]).strip()
+    denied = any(word in text for word in ("unauthorized", "denied", "no basic auth", "authentication required"))
+    prefix = "DOCKER_REGISTRY_PROD" if access.role == "production" else "DOCKER_REGISTRY"
+    hint = _("check {user} and {password}", user=f"{prefix}_USER", password=f"{prefix}_PASS") if denied else ""
+    return RegistryError(f"{failed}: {text}", hint)
+
+
+class _Layers:
+    """Adds up a push's progress over its layers, and keeps the digest that ends it."""
+
+    def __init__(self, task: Any) -> None:
+        self._task = task
+        self._done: dict[str, int] = {}
+        self._total: dict[str, int] = {}
+        self.digest = ""
+
+    def see(self, event: Mapping[str, Any]) -> None:
+        self.digest = (event.get("aux") or {}).get("Digest") or self.digest
+        layer, detail = event.get("id"), event.get("progressDetail") or {}
+        if not layer or "current" not in detail:
+            return
+        if detail.get("total", 0) > self._total.get(layer, 0):
+            self._total[layer] = detail["total"]
+            self._task.total(sum(self._total.values()))
+        self._task.advance(detail["current"] - self._done.get(layer, 0))
+        self._done[layer] = detail["current"]
+
+
+class BuildLog:
+    """Shows a build's output, and remembers the running step for the day it fails."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._step = ""
+        self._lines: list[str] = []
+
+    def see(self, event: Mapping[str, Any]) -> None:
+        """Take one event of the engine's stream; raises BuildError where it is an error."""
+        if "error" in event:
+            code = (event.get("errorDetail") or {}).get("code")
+            raise build_error(self._step, self._lines, code, str(event["error"]).strip())
+        for line in str(event.get("stream") or event.get("status") or "").splitlines():
+            if line.startswith("Step "):
+                self._step, self._lines = line.partition(" : ")[2] or line, []
+            elif line.strip() and not line.startswith(" ---> "):
+                self._lines = [*self._lines[1 - LAST_LINES :], line]
+            if line.strip() and not event.get("progress"):
+                self._console.line(line)
+
+
+def build_error(step: str, lines: Iterable[str], code: int | None, problem: str) -> BuildError:
+    """Return the error of a build that failed in ``step``; its last lines go before the sentence."""
+    if not step:
+        return BuildError(_("the build failed: {problem}", problem=problem))
+    if code is None:
+        return BuildError(_("the build failed in {step}: {problem}", step=step, problem=problem), details=tuple(lines))
+    return BuildError(
+        _("the build failed in {step}: exit code {code}", step=step, code=code),
+        _("its last lines stand above"),
+        details=tuple(lines),
+    )

@@ -1,0 +1,71 @@
+"""What git knows about the sources of a build; nothing where there is no git."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from container_pipeline.clients import context
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where an image comes from. ``fingerprint`` changes when a file of the context does; contents are not read."""
+
+    revision: str = ""
+    url: str = ""
+    fingerprint: str = ""
+
+
+def sources(folder: Path, dockerfile: Path) -> Sources:
+    """Return what an image is built from, by git where it can say so, else by sizes and times."""
+    revision = _git(folder, "rev-parse", "HEAD").strip()
+    changed = _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+    tree = _git(folder, "rev-parse", "HEAD:./").strip() if revision else ""
+    if not tree:
+        return Sources(revision, "", _hash(_stats(folder, [str(dockerfile), *_walk(folder)])))
+    top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
+    names = [entry[3:] for entry in changed.split("\0") if entry and not _state(entry[3:])]
+    # The remote's address may carry a login.
+    url = re.sub(r"://[^/@]*@", "://", _git(folder, "config", "--get", "remote.origin.url").strip())
+    return Sources(revision, url, _hash([tree, *_stats(top, [str(dockerfile), *names])]))
+
+
+def _walk(folder: Path) -> list[str]:
+    found = context.files(folder, context.Ignored.read(folder))
+    return [name for name, path in found if not _state(name) and not path.is_dir()]
+
+
+def _state(name: str) -> bool:
+    """Return whether a file is one that a build itself leaves behind."""
+    return name.rpartition("/")[2].startswith(".docker_build")
+
+
+def _stats(root: Path, names: list[str]) -> list[str]:
+    lines = []
+    for name in names:
+        try:
+            found = (root / name).lstat()
+            lines.append(f"{name} {found.st_size} {found.st_mtime_ns}")
+        except OSError:
+            lines.append(f"{name} gone")
+    return lines
+
+
+def _hash(lines: list[str]) -> str:
+    import hashlib
+
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Return what git prints, "" where it is not there or refuses."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, stdin=subprocess.DEVNULL, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else ""

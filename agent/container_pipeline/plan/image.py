@@ -1,0 +1,183 @@
+"""Which steps carry out docker.sh's words, given what engine and registries hold.
+
+The end state is that of docker.sh; the way there is shorter: what a registry already holds is never pushed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from container_pipeline.errors import EngineError, PipelineError, RegistryError, StateError
+from container_pipeline.i18n import _
+from container_pipeline.model import ImageRef, RegistryAccess, Version
+from container_pipeline.plan.steps import MoveTag, Promote, Push, Step, Tag
+from container_pipeline.settings import Settings
+
+_DEV = ("push", "tag-latest", "push-latest")
+_PROD = ("tag-prod", "push-prod", "tag-prod-latest", "push-prod-latest")
+#: Command → docker.sh's words, in their order. "build?" builds where there is no version yet.
+WORDS: dict[str, tuple[str, ...]] = {
+    **{word: (word,) for word in ("build", *_DEV, *_PROD)},
+    "pipeline": ("build?", *_DEV),
+    "pipeline-prod": ("build?", *_PROD),
+    "pipeline-all": ("build?", *_DEV, *_PROD),
+    "pipeline-rebuild": ("build", *_DEV),
+    "pipeline-prod-rebuild": ("build", *_PROD),
+    "pipeline-all-rebuild": ("build", *_DEV, *_PROD),
+}
+#: What stands for the id of the image that a plan's own build will make.
+NEW = "new"
+
+
+@dataclass(frozen=True)
+class Build(Step):
+    """Build the image and write the version down."""
+
+    name: ClassVar[str] = "build"
+    image: ImageRef
+
+    def describe(self) -> str:
+        return _("build {image}", image=self.image)
+
+
+@dataclass(frozen=True)
+class Keep(Step):
+    """Nothing is to be done: the registry's version is this very image already."""
+
+    name: ClassVar[str] = "keep"
+    image: ImageRef
+    access: RegistryAccess
+
+    def describe(self) -> str:
+        return _("{image} is in the registry already", image=self.image)
+
+
+@dataclass
+class Facts:
+    """What a plan starts from.
+
+    ``engine`` maps names to image ids; ``registries`` maps names to the id of the image that a registry holds
+    under them. A name that is not there is missing there.
+    """
+
+    version: Version | None
+    new_version: Version | None = None
+    engine: dict[str, str] = field(default_factory=dict)
+    registries: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Plan:
+    """Steps in order; ``refusal`` is what stops the command behind them, as it stopped docker.sh."""
+
+    steps: list[Step]
+    refusal: PipelineError | None = None
+
+
+def another_image(image: ImageRef) -> RegistryError:
+    """Return the refusal to let a version of a registry become another image."""
+    return RegistryError(
+        _("{image} is another image in the registry: a version never changes its meaning", image=image),
+        _("run `{command}` for a new version", command="container-pipeline build"),
+    )
+
+
+def plan(words: Sequence[str], settings: Settings, facts: Facts) -> Plan:
+    """Plan docker.sh's ``words``."""
+    made = Plan([])
+    planner = _Planner(settings, facts)
+    for word in words:
+        try:
+            made.steps.extend(planner.step(word))
+        except PipelineError as error:
+            made.refusal = error
+            break
+    return made
+
+
+class _Planner:
+    """Walks through the words, and notes what each will have changed for those behind it."""
+
+    def __init__(self, settings: Settings, facts: Facts) -> None:
+        self._settings = settings
+        self._version = facts.version
+        self._new_version = facts.new_version
+        self._engine = dict(facts.engine)
+        self._registries = dict(facts.registries)
+
+    def step(self, word: str) -> list[Step]:
+        if word == "build" or (word == "build?" and self._version is None):
+            return [self._build()]
+        if word == "build?":
+            return []
+        verb, _dash, rest = word.partition("-")
+        production = rest.startswith("prod")
+        access = self._access(production, login=verb == "push")
+        built = self._built()
+        target = built.in_registry(access.registry)
+        if word.endswith("latest"):
+            target = target.with_tag("latest")
+        return [self._tag(built, target) if verb == "tag" else self._push(built, target, access)]
+
+    def _access(self, production: bool, login: bool) -> RegistryAccess:
+        """Return the registry that a word is about; both must be known for production, as in docker.sh."""
+        development = self._settings.access("development", login=login and not production)
+        return self._settings.access("production", login=login) if production else development
+
+    def _built(self) -> ImageRef:
+        access = self._settings.access("development")
+        repository = self._settings.repository
+        if self._version is None:
+            raise StateError(
+                _("nothing has been built here yet"), _("run `{command}` first", command="container-pipeline build")
+            )
+        return ImageRef(access.registry, repository, str(self._version))
+
+    def _build(self) -> Step:
+        access = self._settings.access("development")
+        self._version = self._new_version
+        image = ImageRef(access.registry, self._settings.repository, str(self._version))
+        self._engine[str(image)] = NEW
+        return Build(image)
+
+    def _tag(self, source: ImageRef, target: ImageRef) -> Step:
+        self._engine[str(target)] = self._in_engine(source)
+        return Tag(source, target)
+
+    def _push(self, built: ImageRef, target: ImageRef, access: RegistryAccess) -> Step:
+        """Choose the shortest way to let ``target`` in its registry be what it is in the engine."""
+        image = self._in_engine(target)
+        held = self._registries.get(str(target))
+        version_there = built.in_registry(access.registry)
+        if target.tag != "latest" and held:
+            if held != image:
+                raise another_image(target)
+            return Keep(target, access)
+        self._registries[str(target)] = image
+        if self._registries.get(str(version_there)) == image and target != version_there:
+            return MoveTag(version_there, target.tag, access)
+        if built.registry != access.registry and self._registries.get(str(built)) == image:
+            source = self._settings.access("development")
+            return Promote(built, target, (target.tag,), source, access)
+        return Push(target, access)
+
+    def _in_engine(self, image: ImageRef) -> str:
+        found = self._engine.get(str(image))
+        if found:
+            return found
+        if image.tag == "latest":
+            command = "tag-prod-latest" if image.registry != self._built().registry else "tag-latest"
+        elif image != self._built():
+            command = "tag-prod"
+        elif str(image) in self._registries:
+            raise EngineError(
+                _("{image} is not in the engine", image=image), _("`docker pull {image}` brings it", image=image)
+            )
+        else:
+            command = "build"
+        raise EngineError(
+            _("{image} is not in the engine", image=image),
+            _("run `{command}` first", command=f"container-pipeline {command}"),
+        )

@@ -1,0 +1,176 @@
+"""Plans of docker.sh's words: the same end state, by the shortest way."""
+
+from __future__ import annotations
+
+import pytest
+
+from container_pipeline.errors import EngineError, RegistryError, SettingsError, StateError
+from container_pipeline.model import Version
+from container_pipeline.plan.image import WORDS, Build, Facts, Keep, plan
+from container_pipeline.plan.steps import MoveTag, Promote, Push, Tag
+from container_pipeline.settings import Settings, load
+
+LOGIN = {
+    "DOCKER_REGISTRY": "dev.example:5000/team",
+    "DOCKER_REGISTRY_USER": "developer",
+    "DOCKER_REGISTRY_PASS": "secret",
+    "DOCKER_REGISTRY_PROD": "prod.example",
+    "DOCKER_REGISTRY_PROD_USER": "releaser",
+    "DOCKER_REGISTRY_PROD_PASS": "secret",
+}
+V = "20261124093015"
+DEV, PROD = "dev.example:5000/team/aglaia-web-re", "prod.example/aglaia-web-re"
+ID = "sha256:" + "1" * 64
+OTHER = "sha256:" + "2" * 64
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return load(tmp_path, {"code": "aglaia-web-re"}, environ=LOGIN)
+
+
+def without(tmp_path, *missing: str) -> Settings:
+    environ = {name: value for name, value in LOGIN.items() if name not in missing}
+    return load(tmp_path, {"code": "aglaia-web-re"}, environ=environ)
+
+
+def shown(steps) -> list[str]:
+    return [step.describe() for step in steps]
+
+
+def built(**more: dict[str, str]) -> Facts:
+    return Facts(Version(V), engine={f"{DEV}:{V}": ID, **more.get("engine", {})}, registries=more.get("registries", {}))
+
+
+def test_the_whole_way_pushes_once_and_copies_the_rest(settings):
+    made = plan(WORDS["pipeline-all"], settings, Facts(None, Version(V)))
+    assert [type(step) for step in made.steps] == [Build, Push, Tag, MoveTag, Tag, Promote, Tag, MoveTag]
+    assert shown(made.steps) == [
+        f"build {DEV}:{V}",
+        f"push {DEV}:{V}",
+        f"tag {DEV}:{V} as {DEV}:latest",
+        f"let {DEV}:latest be {V}",
+        f"tag {DEV}:{V} as {PROD}:{V}",
+        f"promote {DEV}:{V} to {PROD}:{V}",
+        f"tag {DEV}:{V} as {PROD}:latest",
+        f"let {PROD}:latest be {V}",
+    ]
+
+
+def test_production_alone_is_pushed_from_the_engine_where_development_lacks_the_version(settings):
+    made = plan(WORDS["pipeline-prod"], settings, Facts(None, Version(V)))
+    assert [type(step) for step in made.steps] == [Build, Tag, Push, Tag, MoveTag]
+
+
+def test_a_version_that_is_there_is_not_built_again(settings):
+    made = plan(WORDS["pipeline"], settings, built())
+    assert [type(step) for step in made.steps] == [Push, Tag, MoveTag]
+
+
+def test_a_rebuild_builds_whatever_is_there(settings):
+    made = plan(WORDS["pipeline-rebuild"], settings, Facts(Version(V), Version("20261124093016")))
+    assert shown(made.steps)[0] == f"build {DEV}:20261124093016"
+
+
+def test_a_version_that_the_registry_holds_is_not_pushed_again(settings):
+    made = plan(("push",), settings, built(registries={f"{DEV}:{V}": ID}))
+    assert [type(step) for step in made.steps] == [Keep]
+
+
+def test_a_version_never_changes_its_meaning(settings):
+    made = plan(("push",), settings, built(registries={f"{DEV}:{V}": OTHER}))
+    assert made.steps == []
+    assert isinstance(made.refusal, RegistryError)
+
+
+def test_latest_in_the_registry_becomes_what_latest_in_the_engine_is_even_if_that_is_older(settings):
+    facts = built(engine={f"{DEV}:latest": OTHER}, registries={f"{DEV}:{V}": ID})
+    made = plan(("push-latest",), settings, facts)
+    assert [type(step) for step in made.steps] == [Push]
+
+
+def test_latest_in_production_is_copied_where_only_development_holds_the_version(settings):
+    facts = built(engine={f"{PROD}:latest": ID}, registries={f"{DEV}:{V}": ID})
+    made = plan(("push-prod-latest",), settings, facts)
+    assert shown(made.steps) == [f"promote {DEV}:{V} to {PROD}:latest"]
+
+
+@pytest.mark.parametrize(
+    ("word", "command"),
+    [
+        ("push-latest", "tag-latest"),
+        ("push-prod", "tag-prod"),
+        ("push-prod-latest", "tag-prod-latest"),
+    ],
+)
+def test_what_was_not_tagged_is_not_pushed_and_the_message_names_the_command(settings, word, command):
+    made = plan((word,), settings, built(registries={f"{DEV}:{V}": ID, f"{PROD}:{V}": ID}))
+    assert made.steps == []
+    assert isinstance(made.refusal, EngineError)
+    assert made.refusal.hint == f"run `container-pipeline {command}` first"
+
+
+def test_an_image_gone_from_engine_and_registry_asks_for_a_build(settings):
+    refusal = plan(("push",), settings, Facts(Version(V))).refusal
+    assert isinstance(refusal, EngineError)
+    assert refusal.hint == "run `container-pipeline build` first"
+
+
+def test_an_image_gone_from_the_engine_alone_asks_for_a_pull(settings):
+    refusal = plan(("tag-latest",), settings, Facts(Version(V), registries={f"{DEV}:{V}": ID})).refusal
+    assert isinstance(refusal, EngineError)
+    assert refusal.hint == f"`docker pull {DEV}:{V}` brings it"
+
+
+@pytest.mark.parametrize("word", [word for word in WORDS if not word.startswith(("build", "pipeline"))])
+def test_nothing_is_tagged_or_pushed_before_a_build(settings, word):
+    made = plan(WORDS[word], settings, Facts(None))
+    assert made.steps == []
+    assert isinstance(made.refusal, StateError)
+
+
+@pytest.mark.parametrize(
+    ("word", "missing"),
+    [
+        *((word, "DOCKER_REGISTRY") for word in WORDS),
+        *((word, f"DOCKER_REGISTRY_{what}") for word in ("push", "push-latest") for what in ("USER", "PASS")),
+        *((word, "DOCKER_REGISTRY_PROD") for word in WORDS if word.endswith(("prod", "prod-latest"))),
+        *((word, f"DOCKER_REGISTRY_PROD_{w}") for word in ("push-prod", "push-prod-latest") for w in ("USER", "PASS")),
+    ],
+)
+def test_each_missing_setting_is_named(tmp_path, word, missing):
+    names = {f"{DEV}:{V}": ID, f"{DEV}:latest": ID, f"{PROD}:{V}": ID, f"{PROD}:latest": ID}
+    made = plan(WORDS[word], without(tmp_path, missing), built(engine=names))
+    assert isinstance(made.refusal, SettingsError)
+    assert made.refusal.message.startswith(f"{missing} is not set")
+
+
+def test_a_pipeline_that_lacks_a_setting_for_production_does_what_comes_before_it(tmp_path):
+    made = plan(WORDS["pipeline-all"], without(tmp_path, "DOCKER_REGISTRY_PROD"), Facts(None, Version(V)))
+    assert [type(step) for step in made.steps] == [Build, Push, Tag, MoveTag]
+    assert isinstance(made.refusal, SettingsError)
+
+
+def test_a_password_missing_for_development_does_not_keep_production_from_its_push(tmp_path):
+    facts = built(engine={f"{PROD}:{V}": ID})
+    made = plan(("push-prod",), without(tmp_path, "DOCKER_REGISTRY_PASS"), facts)
+    assert [type(step) for step in made.steps] == [Push]
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "repository"),
+    [
+        ("web.app", "", "web.app"),
+        ("web", "team", "team/web"),
+        ("team/web", "", "team/web"),
+        ("team/web", "company", "company/team/web"),
+    ],
+)
+def test_an_image_argument_stands_in_for_the_name_behind_the_namespace(tmp_path, name, namespace, repository):
+    from dataclasses import replace
+
+    options = {"code": "aglaia-web-re", "namespace": namespace}
+    settings = replace(load(tmp_path, options, environ=LOGIN), image_name=name)
+    assert shown(plan(("build",), settings, Facts(None, Version(V))).steps) == [
+        f"build dev.example:5000/team/{repository}:{V}"
+    ]
