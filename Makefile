@@ -1,22 +1,24 @@
-# What people and CI type. `make help` lists it.
+# What people and CI type; `make help` lists it. Where the lab cannot run on this machine itself, what needs it runs in
+# a container: `lab run` decides.
 SHELL := /bin/bash
 PYTHON ?= python3
-BIN := .venv/bin
-LAB := PYTHONPATH=tests $(PYTHON) -m lab
+VENV ?= .venv
 WORKERS ?= 3
+BIN := $(VENV)/bin
+LAB := PYTHONPATH=tests $(PYTHON) -m lab
 PYTEST := $(BIN)/pytest --ignore=tests/bench
 
-.PHONY: help venv lab lab-status lab-down test check demo demo-down bench agent docs lock
+.PHONY: help venv lab lab-status lab-down test test-here check demo demo-here demo-down bench bench-here agent docs lock
 
 help:                ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-venv: .venv/ready    ## the virtual environment for tests and checks
-.venv/ready: requirements/dev.txt
-	$(LAB) install
-	$(PYTHON) -m venv .venv
+venv: $(VENV)/ready  ## the virtual environment for tests and checks
+$(VENV)/ready: requirements/dev.txt
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(LAB) install
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
-	touch $@
+	@touch $@
 
 lab:                 ## bring up engine, registries and servers
 	@$(LAB) up
@@ -27,9 +29,11 @@ lab-status:          ## what runs, and where
 lab-down:            ## end what was started, remove .lab/
 	@$(LAB) down
 
-test: venv           ## all tests but the benchmarks, on the lab
-	$(LAB) install --tests
-	$(LAB) up
+test:                ## all tests but the benchmarks, on the lab
+	@$(LAB) run $(MAKE) --no-print-directory test-here
+test-here: venv
+	@$(LAB) install --tests
+	@$(LAB) up
 	$(PYTEST) -n $(WORKERS) --dist loadscope -m "not serial" tests
 	@$(PYTEST) -m serial tests || test $$? = 5  # 5: there are none
 
@@ -37,17 +41,22 @@ check: venv          ## ruff, mypy, import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --config setup.cfg
+	PYTHONPATH=agent $(BIN)/lint-imports --config setup.cfg
 
-demo: venv           ## the Jenkinsfile's one call on the example, twice, on the lab
+demo:                ## the Jenkinsfile's one call on the example, twice, on the lab
+	@$(LAB) run $(MAKE) --no-print-directory demo-here
+demo-here: venv
 	@$(LAB) install --tests
 	@$(LAB) up
 	@bash tests/lab/demo.sh
 
 demo-down: lab-down  ## remove all that the demo made
 
-bench: venv          ## timings, beside the peers'
-	$(LAB) up
+bench:               ## timings, beside the peers'
+	@$(LAB) run $(MAKE) --no-print-directory bench-here
+bench-here: venv
+	@$(LAB) install --tests
+	@$(LAB) up
 	$(BIN)/pytest -q -s tests/bench
 
 agent: venv          ## the one file that the library carries
@@ -56,6 +65,7 @@ agent: venv          ## the one file that the library carries
 docs: venv           ## docs/cli.md from the commands
 	$(BIN)/python -m tools.docs
 
+COMPILE := pip-compile -q --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 lock: venv           ## pin the dependencies anew
-	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras -o requirements/agent.txt requirements/agent.in
-	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras -o requirements/dev.txt requirements/dev.in
+	cd requirements && ../$(BIN)/$(COMPILE) --no-strip-extras -o agent.txt agent.in
+	cd requirements && ../$(BIN)/$(COMPILE) --no-strip-extras -o dev.txt dev.in
