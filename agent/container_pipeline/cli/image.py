@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from container_pipeline.cli.common import command
@@ -38,6 +40,29 @@ def push(run: Run, latest: bool) -> None:
     push.run(run, latest)
 
 
+@command(
+    "run",
+    click.option("-d", "--detach", is_flag=True, help=_("leave it running in the background, and print its id")),
+    click.option(
+        "-p", "--publish", "ports", multiple=True, metavar="[IP:]HOST:CONTAINER", help=_("publish a port (80:80)")
+    ),
+    click.option(
+        "-v", "--volume", "volumes", multiple=True, metavar="HOST:CONTAINER", help=_("mount a folder or volume")
+    ),
+    click.option("-e", "--env", "variables", multiple=True, metavar="NAME[=VALUE]", help=_("set a variable in it")),
+    click.option("--env-file", "env_files", multiple=True, metavar="F", help=_("set the variables of a file in it")),
+    click.option("--name", metavar="NAME", help=_("the container's name")),
+    changes=True,
+    image=True,
+    short_verbose=False,
+    examples=("run", "run -p 8080:80 -e ENV=dev", "run -d --name web -v /opt/logs:/logs"),
+)
+def run(run: Run, variables: tuple[str, ...], env_files: tuple[str, ...], **given: Any) -> None:
+    from container_pipeline.commands import run as command_run
+
+    command_run.run(run, environment=variables, env_file=env_files, **given)
+
+
 _WORDS = (
     "build",
     "tag-latest",
@@ -53,4 +78,4 @@ _WORDS = (
     "pipeline-prod-rebuild",
     "pipeline-all-rebuild",
 )
-COMMANDS = {**{name: _word(name) for name in _WORDS}, "push": push}
+COMMANDS = {**{name: _word(name) for name in _WORDS}, "push": push, "run": run}

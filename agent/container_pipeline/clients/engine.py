@@ -55,7 +55,7 @@ class Engine:
         import docker.utils
 
         self._console = console
-        with _errors(_("the Docker engine cannot be reached"), _START):
+        with engine_errors(_("the Docker engine cannot be reached"), _START):
             self.client: docker.APIClient = docker.APIClient(
                 version="auto", timeout=SILENCE, use_ssh_client=True, **docker.utils.kwargs_from_env()
             )
@@ -73,7 +73,7 @@ class Engine:
         """Return the image that a name or an id names, None where the engine has none."""
         import docker.errors
 
-        with _errors(_("the engine did not answer for {image}", image=name)):
+        with engine_errors(_("the engine did not answer for {image}", image=name)):
             try:
                 found = self.client.inspect_image(str(name))
             except docker.errors.ImageNotFound:
@@ -82,7 +82,7 @@ class Engine:
         return Image(found["Id"], digests, found.get("Size", 0), found.get("Created", ""))
 
     def tag(self, source: ImageRef, target: ImageRef) -> None:
-        with _errors(_("{image} could not be tagged", image=source)):
+        with engine_errors(_("{image} could not be tagged", image=source)):
             self.client.tag(str(source), target.name, target.tag)
 
     def push(self, image: ImageRef, access: RegistryAccess) -> str:
@@ -92,20 +92,24 @@ class Engine:
         answers 200 before the first byte is pushed.
         """
         failed = _("{image} could not be pushed", image=image)
-        with _errors(failed), self._console.task(_("push {image}", image=image)) as task:
+        with engine_errors(failed), self._console.task(_("push {image}", image=image)) as task:
             layers = _Layers(task)
-            login = {
-                "username": access.user,
-                "password": access.password.reveal(),
-                "serveraddress": access.registry.host,
-            }
-            for event in self.client.push(image.name, image.tag, stream=True, decode=True, auth_config=login):
+            events = self.client.push(image.name, image.tag, stream=True, decode=True, auth_config=_login(access))
+            for event in events:
                 if event.get("error"):
-                    raise _push_error(failed, event, access)
+                    raise _refused(failed, event, access)
                 layers.see(event)
         if not layers.digest:
             raise RegistryError(failed + ": " + _("the engine ended without a digest"), _("push it again"))
         return layers.digest
+
+    def pull(self, image: ImageRef, access: RegistryAccess) -> None:
+        failed = _("{image} could not be pulled", image=image)
+        login = _login(access) if access.user else None
+        with engine_errors(failed):
+            for event in self.client.pull(image.name, image.tag, stream=True, decode=True, auth_config=login):
+                if event.get("error"):
+                    raise _refused(failed, event, access)
 
     def build(self, folder: Path, image: ImageRef, options: BuildOptions) -> str:
         """Build by the engine's own builder; return the image's id. Raises BuildError with the failing step."""
@@ -113,11 +117,10 @@ class Engine:
         dockerfile, extra = context.place_dockerfile(folder, Path(options.dockerfile))
         ignored = context.Ignored.read(folder, always=(dockerfile, context.IGNORE_FILE))
         for access in options.logins:
-            login = {"username": access.user, "password": access.password.reveal()}
             # docker-py has no argument for a build's logins: it sends what it holds in memory.
-            self.client._auth_configs.add_auth(access.registry.host, login)
+            self.client._auth_configs.add_auth(access.registry.host, _login(access))
         failed = _("{image} could not be built", image=image)
-        with _errors(failed), self._console.task(_("build context")) as task:
+        with engine_errors(failed), self._console.task(_("build context")) as task:
             events = self.client.build(
                 fileobj=context.stream(folder, ignored, extra, task.advance),
                 custom_context=True,
@@ -142,7 +145,7 @@ _START = _("start it, or name one in DOCKER_HOST; `container-pipeline doctor` te
 
 
 @contextmanager
-def _errors(failed: str, hint: str = "") -> Iterator[None]:
+def engine_errors(failed: str, hint: str = "") -> Iterator[None]:
     """Turn what docker-py and requests raise into an EngineError that begins with ``failed``."""
     import docker.errors
     import requests
@@ -164,7 +167,15 @@ def _reason(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _push_error(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> RegistryError:
+def _login(access: RegistryAccess) -> dict[str, str]:
+    return {
+        "username": access.user,
+        "password": access.password.reveal(),
+        "serveraddress": access.registry.host,
+    }
+
+
+def _refused(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> RegistryError:
     text = str(event["error"]).strip()
     denied = any(word in text for word in ("unauthorized", "denied", "no basic auth", "authentication required"))
     prefix = "DOCKER_REGISTRY_PROD" if access.role == "production" else "DOCKER_REGISTRY"
@@ -209,7 +220,7 @@ class BuildLog:
         for line in str(event.get("stream") or event.get("status") or "").splitlines():
             if line.startswith("Step "):
                 self._step, self._lines = line.partition(" : ")[2] or line, []
-            elif line.strip() and not line.startswith(" ---> "):
+            elif line.strip() and not line.startswith((" ---> ", "Removing intermediate container ")):
                 self._lines = [*self._lines[1 - LAST_LINES :], line]
             if line.strip() and not event.get("progress"):
                 self._console.line(line)

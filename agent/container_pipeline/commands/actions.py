@@ -12,6 +12,7 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess
 from container_pipeline.plan.image import Build, Keep, another_image
+from container_pipeline.plan.run import Start
 from container_pipeline.plan.steps import MoveTag, Push, Step, Tag
 
 if TYPE_CHECKING:
@@ -61,6 +62,18 @@ class Actions:
             raise another_image(step.image)
         digest = self.engine.push(step.image, step.access)
         self._arrived(step.image, step.access, digest)
+
+    @perform.register
+    def _start(self, step: Start) -> None:
+        from container_pipeline.clients import container
+        from container_pipeline.commands.run import ended
+
+        if self.engine.image(step.image) is None:
+            self.engine.pull(step.image, self.run.settings.access("development"))
+        console = self.run.console
+        code = container.run(self.engine, step.image, step.options, console.out, console.stream)
+        if code:
+            raise ended(code)
 
     @perform.register
     def _keep(self, step: Keep) -> None:

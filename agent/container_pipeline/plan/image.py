@@ -76,6 +76,12 @@ class Plan:
     refusal: PipelineError | None = None
 
 
+def nothing_built() -> StateError:
+    return StateError(
+        _("nothing has been built here yet"), _("run `{command}` first", command="container-pipeline build")
+    )
+
+
 def another_image(image: ImageRef) -> RegistryError:
     """Return the refusal to let a version of a registry become another image."""
     return RegistryError(
@@ -130,9 +136,7 @@ class _Planner:
         access = self._settings.access("development")
         repository = self._settings.repository
         if self._version is None:
-            raise StateError(
-                _("nothing has been built here yet"), _("run `{command}` first", command="container-pipeline build")
-            )
+            raise nothing_built()
         return ImageRef(access.registry, repository, str(self._version))
 
     def _build(self) -> Step:

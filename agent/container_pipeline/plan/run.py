@@ -1,0 +1,138 @@
+"""What `run` tells Docker: the flags of `docker run`, from the command line or from the project file's ``run:``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
+from container_pipeline.model import ImageRef
+from container_pipeline.plan.steps import Step
+from container_pipeline.settings import nearest
+
+KEYS = ("ports", "volumes", "environment", "env_file", "name", "detach")
+#: What docker.sh published.
+PORTS = ("80:80",)
+_PORT = r"(?:(?:\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?:[0-9]+(?:-[0-9]+)?)?:?[0-9]+(?:-[0-9]+)?(?:/(?:tcp|udp|sctp))?"
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Docker's own meaning of each: ``volumes`` as -v, ``ports`` as -p; ``environment`` holds what -e and --env-file say."""
+
+    ports: tuple[str, ...] = PORTS
+    volumes: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    detach: bool = False
+
+
+@dataclass(frozen=True)
+class Start(Step):
+    """Run a container of the image, removed when it ends."""
+
+    name: ClassVar[str] = "run"
+    image: ImageRef
+    options: RunOptions
+
+    def describe(self) -> str:
+        return _("run {image}", image=self.image)
+
+
+def options(
+    given: Mapping[str, Any], files: Mapping[Path, str], folder: Path, environ: Mapping[str, str]
+) -> RunOptions:
+    """Check ``given`` (the keys of ``run:``) and return what it says.
+
+    ``files`` are the texts of the env files; relative paths of volumes start at ``folder``; a name without a value
+    takes it from ``environ``. Raises SettingsError for what Docker would not take.
+    """
+    for key in given:
+        if key not in KEYS:
+            raise SettingsError(_("unknown key {name!r} in {where}", name=key, where="run"), nearest(str(key), KEYS))
+    ports = PORTS if given.get("ports") is None else _texts(given["ports"], "run.ports")
+    for port in ports:
+        _check(port, _PORT, _("{value!r} is not a port to publish: write [ip:]host:container[/udp]", value=port))
+    name = str(given.get("name") or "")
+    if name:
+        _check(name, _NAME, _("{value!r} is not a container's name", value=name))
+    environment: dict[str, str] = {}
+    for path, text in files.items():
+        environment.update(parse_env_file(text, path.name, environ))
+    environment.update(_environment(given.get("environment"), environ))
+    volumes = tuple(_volume(volume, folder) for volume in _texts(given.get("volumes"), "run.volumes"))
+    return RunOptions(ports, volumes, environment, name, bool(given.get("detach")))
+
+
+def env_files(given: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Return the env files that ``given`` names, below ``folder`` where they are relative."""
+    return [folder / text for text in _texts(given.get("env_file"), "run.env_file")]
+
+
+def parse_env_file(text: str, name: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Read an env file as `docker run --env-file` does: values are taken as they stand, quotes included.
+
+    A malformed line is named by its number; what it holds is not shown.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1):
+        entry = line.lstrip()
+        if not entry or entry.startswith("#"):
+            continue
+        variable, equals, value = entry.partition("=")
+        if not variable or re.search(r"\s", variable):
+            raise SettingsError(_("{file}:{line} is not NAME=value", file=name, line=number))
+        if equals:
+            found[variable] = value
+        elif variable in environ:
+            found[variable] = environ[variable]
+    return found
+
+
+def _environment(value: Any, environ: Mapping[str, str]) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        return {str(name): "" if text is None else _scalar(text) for name, text in value.items()}
+    found: dict[str, str] = {}
+    for entry in _texts(value, "run.environment"):
+        name, equals, text = entry.partition("=")
+        if not name:
+            raise SettingsError(_("an environment variable has no name: write NAME=value or NAME"))
+        if equals:
+            found[name] = text
+        elif name in environ:
+            found[name] = environ[name]
+    return found
+
+
+def _scalar(value: Any) -> str:
+    """Return a value of a YAML map as Compose would read it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _volume(volume: str, folder: Path) -> str:
+    source, colon, rest = volume.partition(":")
+    if not source or (colon and not rest):
+        raise SettingsError(_("{value!r} is not a volume: write host:container[:ro]", value=volume))
+    if colon and (source in (".", "..") or source.startswith(("./", "../"))):
+        return f"{(folder / source).resolve()}:{rest}"
+    return volume
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, (str, int)):
+        return (str(value),)
+    if not isinstance(value, (list, tuple)) or any(isinstance(item, (dict, list)) for item in value):
+        raise SettingsError(_("{where} must be a list", where=where))
+    return tuple(str(item) for item in value)
+
+
+def _check(value: str, pattern: str, message: str) -> None:
+    if not re.fullmatch(pattern, value):
+        raise SettingsError(message)
