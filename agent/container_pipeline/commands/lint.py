@@ -1,0 +1,134 @@
+"""lint: read the project's files, let the rules judge them, repair what can be repaired."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from container_pipeline.clients import linters
+from container_pipeline.errors import ChecksFailed
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.plan import lint
+from container_pipeline.plan.difference import difference
+from container_pipeline.plan.lint import reports
+from container_pipeline.settings import Settings
+
+#: A repair can make room for another one; more rounds than this never helped.
+_ROUNDS = 5
+_STATE = (".docker_build_version", ".docker_build_image", ".docker_build.json")
+
+
+def run(run: Run, report: str = "text", fix: bool = False) -> None:
+    """Report all findings; raises ChecksFailed where there are any. With ``fix``, repair first what is safe."""
+    facts = gather(run.settings)
+    if fix:
+        facts = _fix(run, facts)
+    findings = lint.check(facts)
+    run.result.code = facts.code
+    run.result.extra["findings"] = [reports.as_dict(one) for one in findings]
+    if findings or report != "text":
+        run.console.result(reports.FORMATS[report](findings))
+    if findings:
+        fixable = sum(one.edit is not None for one in findings)
+        hint = _("--fix repairs {number} of them", number=fixable) if fixable else ""
+        raise ChecksFailed(
+            _("{number} findings in {project}", number=len(findings), project=run.settings.project), hint
+        )
+    run.console.line(_("the project follows the convention"))
+
+
+def gather(settings: Settings) -> lint.Facts:
+    """Read what the rules judge. Other programs answer at the same time, where they are there."""
+    project, values = settings.project, settings.values
+    per_environment = list(values["environments"].values())
+    dockerfile = os.path.normpath(os.path.join(values["context"], values["dockerfile"]))
+    env_names = _names(values["env_file"], (one.get("env_file") for one in per_environment))
+    compose_names = _names(values["compose_file"], (one.get("compose_file") for one in per_environment))
+    facts = lint.Facts(
+        code=values["code"],
+        namespace=values["namespace"],
+        dockerfile=_read(project, dockerfile),
+        dockerignore=_read(project, os.path.normpath(os.path.join(values["context"], ".dockerignore"))),
+        compose=_read_all(project, compose_names),
+        env=_read_all(project, env_names),
+        requirements=_read_all(project, sorted(path.name for path in project.glob("requirements*.txt"))),
+        jenkinsfile=_read(project, "Jenkinsfile"),
+        uploaded=tuple(values["files"]) + tuple(name for one in per_environment for name in one.get("files", ())),
+        names=tuple(sorted(os.listdir(project))),
+    )
+    facts = replace(facts, code=facts.code or lint.code_of(facts))
+    return _ask_others(project, facts, [*env_names, *_STATE])
+
+
+def _ask_others(project: Path, facts: lint.Facts, names: Sequence[str]) -> lint.Facts:
+    with ThreadPoolExecutor() as pool:
+        tracked = pool.submit(linters.tracked, project, names)
+        composed = [pool.submit(linters.compose_problem, project, one.name) for one in facts.compose]
+        more = pool.submit(linters.hadolint, project, facts.dockerfile.name) if facts.dockerfile else None
+        problems = [problem for problem in (one.result() for one in composed) if problem]
+        return replace(facts, tracked=tracked.result(), outside=(*problems, *(more.result() if more else ())))
+
+
+def _names(first: str, others: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys([first, *(name for name in others if name)]))
+
+
+def _read_all(project: Path, names: Iterable[str]) -> tuple[lint.Source, ...]:
+    return tuple(source for source in (_read(project, name) for name in names) if source)
+
+
+def _read(project: Path, name: str) -> lint.Source | None:
+    """Read a file as UTF-8, or UTF-16 where its first bytes say so; line ends stay as they are."""
+    try:
+        data = (project / name).read_bytes()
+    except OSError:
+        return None
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    text = data.decode("utf-16" if wide else "utf-8", errors="replace")
+    return lint.Source(name, "\ufeff" + text if wide else text)
+
+
+def _fix(run: Run, facts: lint.Facts) -> lint.Facts:
+    """Apply all safe repairs, or show them where it is a dry run; return the facts as they are then."""
+    for _round in range(_ROUNDS):
+        changed = _repaired(facts)
+        if not changed:
+            break
+        for name, (old, new) in changed.items():
+            if run.dry_run:
+                run.console.result(difference(name, old, new))
+                continue
+            _write(run.settings.project / name, new)
+            run.console.line(_("repaired {file}", file=name))
+        if run.dry_run:
+            break
+        facts = gather(run.settings)
+    return facts
+
+
+def _repaired(facts: lint.Facts) -> dict[str, tuple[str, str]]:
+    """Return name → text before and after for each file that has safe repairs."""
+    sources = [facts.dockerfile, facts.jenkinsfile, *facts.compose, *facts.env, *facts.requirements]
+    changed: dict[str, tuple[str, str]] = {}
+    findings = lint.check(facts)
+    for source in sources:
+        edits = [one.edit for one in findings if source and one.edit and one.file == source.name]
+        if source and edits:
+            changed[source.name] = source.text, lint.apply(source.text, edits)
+    return changed
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file whole or not at all; its mode stays."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.touch(mode=0o600)
+        temporary.chmod(path.stat().st_mode & 0o7777)
+        temporary.write_bytes(text.encode("utf-8"))
+        temporary.replace(path.resolve())
+    finally:
+        temporary.unlink(missing_ok=True)

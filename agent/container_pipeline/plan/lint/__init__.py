@@ -1,0 +1,68 @@
+"""The convention's rules. Pure: texts in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from container_pipeline.plan.lint import compose_rules, docker_rules, jenkins_rules, run_rules, text_rules
+from container_pipeline.plan.lint.composefile import ComposeFile
+from container_pipeline.plan.lint.dockerfile import Dockerfile
+from container_pipeline.plan.lint.jenkins_rules import Jenkinsfile
+from container_pipeline.plan.lint.model import RULES, Facts, Finding, Source, apply, silenced
+from container_pipeline.plan.lint.text_rules import EnvFile, Requirements
+
+__all__ = [
+    "RULES",
+    "Facts",
+    "Finding",
+    "Source",
+    "apply",
+    "check",
+    "code_of",
+    "compose_rules",
+    "docker_rules",
+    "jenkins_rules",
+    "run_rules",
+    "text_rules",
+]
+
+
+def check(facts: Facts) -> list[Finding]:
+    """Return all findings by file and line, without those that a comment turns off."""
+    found = [finding for kind, source, parsed in _parsed(facts) for finding in _of(kind, source, parsed, facts)]
+    sources = {source.name: source for _kind, source, _parsed in _parsed(facts)}
+    found += facts.outside
+    found = [one for one in found if one.rule not in silenced(sources.get(one.file, Source("", "")), one.line)]
+    return sorted(found, key=lambda one: (one.file, one.line, one.rule))
+
+
+def _parsed(facts: Facts) -> Iterator[tuple[str, Source, Any]]:
+    if facts.dockerfile:
+        yield "Dockerfile", facts.dockerfile, Dockerfile(facts.dockerfile)
+    for source in facts.compose:
+        yield "docker-compose.yml", source, ComposeFile(source)
+    for source in facts.env:
+        yield ".env", source, EnvFile(source)
+    for source in facts.requirements:
+        yield "requirements.txt", source, Requirements(source)
+    if facts.jenkinsfile:
+        yield "Jenkinsfile", facts.jenkinsfile, Jenkinsfile(facts.jenkinsfile)
+    yield ".git", Source(".gitignore", ""), None
+
+
+def _of(kind: str, source: Source, parsed: Any, facts: Facts) -> Iterator[Finding]:
+    for rule in RULES.values():
+        if rule.kind == kind:
+            for hit in rule.check(parsed, facts):
+                yield Finding(rule.id, source.name, hit.line, hit.message, hit.hint, hit.edit)
+
+
+def code_of(facts: Facts) -> str:
+    """Return the project's code as its own files tell it, "" where they do not: Jenkinsfile, then the only service."""
+    if facts.jenkinsfile:
+        code = Jenkinsfile(facts.jenkinsfile).code
+        if code:
+            return code
+    services = {name for source in facts.compose for name in ComposeFile(source).services}
+    return services.pop() if len(services) == 1 else ""

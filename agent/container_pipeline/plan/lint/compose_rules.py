@@ -1,0 +1,265 @@
+"""CP2…: the Compose file, as the convention writes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import yaml
+
+from container_pipeline.i18n import _
+from container_pipeline.plan.lint.composefile import (
+    ComposeFile,
+    Service,
+    get,
+    insert,
+    items,
+    line,
+    pairs,
+    replace_value,
+)
+from container_pipeline.plan.lint.model import Edit, Facts, Hit, looks_secret, rule
+
+_KIND = "docker-compose.yml"
+ENVIRONMENT = {"TZ": "Asia/Shanghai", "LANG": "en_US.UTF-8", "LANGUAGE": "en_US:en", "LC_ALL": "en_US.UTF-8"}
+
+
+def _service(file: ComposeFile, facts: Facts) -> Service | None:
+    """Return the service that the project's code names."""
+    return file.services.get(facts.code)
+
+
+@rule("CP200", _KIND, _("a Compose file is a YAML map with services"))
+def not_compose(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+    if file.problem:
+        yield Hit(file.problem[0], _("it is not YAML: {problem}", problem=file.problem[1]))
+    elif not file.services:
+        yield Hit(1, _("there are no services"), _("write `services:` and below it the project's code"))
+
+
+@rule("CP201", _KIND, _("the service is named by the project's code: deploy, status and logs find it by that name"))
+def service_name(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    services = file.services
+    if facts.code and services and facts.code not in services:
+        first = next(iter(services.values()))
+        edit = None
+        if len(services) == 1:
+            old = file.source.lines[first.line - 1]
+            edit = Edit(first.line, first.line, (old.replace(first.name, facts.code, 1),))
+        yield Hit(
+            first.line,
+            _("no service is named {code}", code=facts.code),
+            _("name the service by the project's code"),
+            edit,
+        )
+
+
+@rule("CP202", _KIND, _("container_name is the project's code: people look for the container by it"))
+def container_name(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    yield from _must_be_code(file, facts, "container_name")
+
+
+@rule("CP203", _KIND, _("hostname is the project's code: logs and metrics show it"))
+def hostname(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    yield from _must_be_code(file, facts, "hostname")
+
+
+def _must_be_code(file: ComposeFile, facts: Facts, name: str) -> Iterator[Hit]:
+    service = _service(file, facts)
+    if service is None:
+        return
+    node = service.get(name)
+    wanted = _("write {text}", text=f"{name}: {facts.code}")
+    if node is None:
+        if service.lacks(name):
+            yield Hit(service.line, _("{name} is missing", name=name), wanted, service.add((f"{name}: {facts.code}",)))
+    elif node.value != facts.code:
+        yield Hit(
+            line(node),
+            _("{name} is {value}", name=name, value=node.value),
+            wanted,
+            replace_value(file.source, node, facts.code),
+        )
+
+
+@rule("CP204", _KIND, _("registry and version of the image are variables, so that each deploy says which"))
+def image_form(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    service = _service(file, facts)
+    if service is None:
+        return
+    node, path = service.get("image"), f"{facts.namespace}/{facts.code}" if facts.namespace else facts.code
+    form = rf"\$\{{DOCKER_REGISTRY(?::?[-?][^}}]*)?\}}/(?:[\w./-]+/)?{re.escape(path)}:\$\{{VERSION(?::?[-?][^}}]*)?\}}"
+    image = service.text("image")
+    if node is not None and not re.fullmatch(form, image):
+        plain = re.fullmatch(r"([^/$]+[.:][^/$]*)/([\w./-]+?)(?::[\w.-]+)?", image)
+        default = plain[1] if plain else "registry.example"
+        wanted = f"${{DOCKER_REGISTRY:-{default}}}/{path}:${{VERSION:-latest}}"
+        edit = replace_value(file.source, node, wanted) if plain and plain[2] == path else None
+        yield Hit(line(node), _("image is {value}", value=image), _("write {text}", text=wanted), edit)
+    elif node is None and service.lacks("image"):
+        yield Hit(
+            service.line,
+            _("{name} is missing", name="image"),
+            _("write {text}", text=f"image: ${{DOCKER_REGISTRY:-registry.example}}/{path}:${{VERSION:-latest}}"),
+        )
+
+
+@rule("CP205", _KIND, _("restart: unless-stopped brings the service back after a crash or a reboot"))
+def restart(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    service = _service(file, facts)
+    if (
+        service is None
+        or service.text("restart") in ("unless-stopped", "always")
+        or service.get("deploy", "restart_policy")
+    ):
+        return
+    node, wanted = service.get("restart"), _("write {text}", text="restart: unless-stopped")
+    if node is not None:
+        yield Hit(
+            line(node),
+            _("{name} is {value}", name="restart", value=node.value),
+            wanted,
+            replace_value(file.source, node, "unless-stopped"),
+        )
+    elif service.lacks("restart"):
+        yield Hit(
+            service.line, _("{name} is missing", name="restart"), wanted, service.add(("restart: unless-stopped",))
+        )
+
+
+@rule("CP206", _KIND, _("a log without a limit fills the server's disk"))
+def log_rotation(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    service = _service(file, facts)
+    if service is None or service.text("logging", "driver") not in ("", "json-file", "local"):
+        return
+    logging = service.get("logging")
+    if logging is None and service.lacks("logging"):
+        block = ("logging:", '  driver: "json-file"', "  options:", '    max-size: "128m"', '    max-file: "20"')
+        yield Hit(
+            service.line,
+            _("{name} is missing", name="logging"),
+            _("limit it with max-size and max-file"),
+            service.add(block),
+        )
+    elif logging is not None and not service.text("logging", "options", "max-size"):
+        edit = insert(service.get("logging", "options"), ('max-size: "128m"',))
+        yield Hit(
+            line(logging), _("{name} is missing", name="max-size"), _("write {text}", text='max-size: "128m"'), edit
+        )
+
+
+@rule("CP207", _KIND, _("env_file gives the service what .env holds"))
+def env_file(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    service = _service(file, facts)
+    if service is not None and service.lacks("env_file"):
+        yield Hit(
+            service.line,
+            _("{name} is missing", name="env_file"),
+            _("write {text}", text="env_file: .env"),
+            service.add(("env_file:", "  - .env")),
+        )
+
+
+@rule("CP208", _KIND, _("memlock without a limit is what the convention's services may rely on"))
+def memlock(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    service = _service(file, facts)
+    if service is None or service.get("extends") is not None:
+        return
+    limit, memory = service.get("ulimits"), service.get("ulimits", "memlock")
+    block = ("memlock:", "  soft: -1", "  hard: -1")
+    if limit is None:
+        edit = service.add(("ulimits:", *("  " + text for text in block)))
+        yield Hit(service.line, _("{name} is missing", name="ulimits"), _("set memlock soft and hard to -1"), edit)
+    elif memory is None:
+        yield Hit(
+            line(limit),
+            _("{name} is missing", name="memlock"),
+            _("set memlock soft and hard to -1"),
+            insert(limit, block),
+        )
+    elif {str(value.value) for _key, value in pairs(memory)} | (
+        {memory.value} if isinstance(memory, yaml.ScalarNode) else set()
+    ) != {"-1"}:
+        yield Hit(line(memory), _("memlock has a limit"), _("set memlock soft and hard to -1"))
+
+
+@rule("CP209", _KIND, _("time zone and language are the same on every server"))
+def time_and_language(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    service = _service(file, facts)
+    if service is None or service.get("extends") is not None:
+        return
+    said = {name: value for name, value, _line in service.environment()}
+    missing = [name for name in ENVIRONMENT if name not in said]
+    node = service.get("environment")
+    if missing:
+        pattern = "{}: {}" if isinstance(node, yaml.MappingNode) else "- {}={}"
+        lines = tuple(pattern.format(name, ENVIRONMENT[name]) for name in missing)
+        edit = insert(node, lines) if node else service.add(("environment:", *("  " + text for text in lines)))
+        where = line(node) if node else service.line
+        yield Hit(
+            where,
+            _("the environment lacks {names}", names=", ".join(missing)),
+            _("add {text}", text=", ".join(f"{name}={ENVIRONMENT[name]}" for name in missing)),
+            edit,
+        )
+
+
+@rule("CP210", _KIND, _("YAML reads 22:22 as a number to the base of 60"))
+def sexagesimal(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+    for service in file.services.values():
+        for item in items(service.get("ports")):
+            if isinstance(item, yaml.ScalarNode) and item.style is None and re.fullmatch(r"\d+:[0-5]?\d", item.value):
+                yield Hit(
+                    line(item),
+                    _("port {value} is read as a number", value=item.value),
+                    _("put it in quotes"),
+                    replace_value(file.source, item, f'"{item.value}"'),
+                )
+
+
+@rule("CP211", _KIND, _("without a version, Compose v1 takes every key for a service"))
+def version(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+    if file.services and get(file.root, "version") is None:
+        yield Hit(
+            1,
+            _("{name} is missing", name="version"),
+            _("write {text}", text='version: "3.5"'),
+            insert(file.root, ('version: "3.5"',)),
+        )
+
+
+@rule("CP212", _KIND, _("a secret in the Compose file is in the repository too"))
+def secret_in_compose(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+    for service in file.services.values():
+        for name, value, where in service.environment():
+            if looks_secret(name, value):
+                yield Hit(where, _("{name} holds a secret", name=name), _("move it to .env, which is not committed"))
+
+
+@rule("CP213", _KIND, _("servers have no source: what they run comes from a registry"))
+def build_on_server(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+    for service in file.services.values():
+        node = service.get("build")
+        if node is not None:
+            yield Hit(
+                line(node),
+                _("{service} is built where it runs", service=service.name),
+                _("remove `build:`; the pipeline builds and pushes"),
+            )
+
+
+@rule("CP214", _KIND, _("a file that is mounted must be on the server: `files:` uploads it with the release"))
+def mounted_file(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+    for service in file.services.values():
+        for item in items(service.get("volumes")):
+            source = get(item, "source") if isinstance(item, yaml.MappingNode) else item
+            path = str(source.value).split(":")[0] if source is not None else ""
+            name = path[2:].rstrip("/") if path.startswith("./") else ""
+            if name.split("/")[0] in facts.names and not any(
+                name == one or name.startswith(one.rstrip("/") + "/") for one in facts.uploaded
+            ):
+                yield Hit(
+                    line(item),
+                    _("{path} is mounted, and no deploy uploads it", path=path),
+                    _("add it to `files:` in container-pipeline.yml"),
+                )

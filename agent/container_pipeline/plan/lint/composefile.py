@@ -1,0 +1,116 @@
+"""A Compose file as YAML nodes, which know their lines; merge keys and anchors are followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import yaml
+
+from container_pipeline.plan.lint.model import Edit, Source
+
+
+class ComposeFile:
+    """``problem`` is (line, sentence) where it is no YAML map; all else then is empty."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problem: tuple[int, str] | None = None
+        self.root: yaml.Node | None = None
+        try:
+            self.root = yaml.compose(source.text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            self.problem = (mark.line + 1 if mark else 1, error.problem or "YAML")
+        except yaml.YAMLError as error:
+            self.problem = (1, str(error).splitlines()[0])
+
+    @property
+    def services(self) -> dict[str, Service]:
+        return {
+            key.value: Service(self, key, value)
+            for key, value in pairs(get(self.root, "services"))
+            if isinstance(value, yaml.MappingNode)
+        }
+
+
+class Service:
+    def __init__(self, file: ComposeFile, key: yaml.Node, node: yaml.MappingNode) -> None:
+        self.file = file
+        self.name: str = key.value
+        self.line: int = key.start_mark.line + 1
+        self.node = node
+
+    def get(self, *path: str) -> yaml.Node | None:
+        """Return the node below ``path``, None where there is none."""
+        node: yaml.Node | None = self.node
+        for name in path:
+            node = get(node, name)
+        return node
+
+    def text(self, *path: str) -> str:
+        node = self.get(*path)
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+    def lacks(self, name: str) -> bool:
+        """Return whether nothing says ``name``; a service that extends another may have it from there."""
+        return self.get(name) is None and self.get("extends") is None
+
+    def add(self, lines: tuple[str, ...]) -> Edit | None:
+        """Return the edit that adds ``lines`` as the service's last keys, None in flow style."""
+        return insert(self.node, lines)
+
+    def environment(self) -> Iterator[tuple[str, str, int]]:
+        """Each (name, value, line); the value is "" where the host gives it."""
+        node = self.get("environment")
+        if isinstance(node, yaml.MappingNode):
+            for key, value in pairs(node):
+                yield key.value, str(value.value), key.start_mark.line + 1
+        for item in items(node):
+            name, _equals, text = str(item.value).partition("=")
+            yield name, text, item.start_mark.line + 1
+
+
+def pairs(node: yaml.Node | None) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Each key and value of a map, its own first, then those that ``<<`` merges in."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    own = [(key, value) for key, value in node.value if key.value != "<<"]
+    yield from own
+    seen = {key.value for key, _value in own}
+    for key, value in node.value:
+        if key.value == "<<":
+            for merged in items(value) if isinstance(value, yaml.SequenceNode) else [value]:
+                yield from ((key, value) for key, value in pairs(merged) if key.value not in seen)
+
+
+def items(node: yaml.Node | None) -> list[yaml.Node]:
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def get(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    return next((value for key, value in pairs(node) if key.value == name), None)
+
+
+def line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def insert(node: yaml.Node | None, lines: tuple[str, ...]) -> Edit | None:
+    """Return the edit that adds ``lines`` before a block's first entry, indented as it is."""
+    if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
+        return None
+    entry = node.value[0][0] if isinstance(node, yaml.MappingNode) else node.value[0]
+    before = line(entry)
+    if before <= node.start_mark.line:
+        return None
+    indent = " " * node.start_mark.column
+    return Edit(before, before - 1, tuple(indent + text for text in lines))
+
+
+def replace_value(source: Source, node: yaml.Node, text: str) -> Edit | None:
+    """Return the edit that puts ``text`` in place of a scalar on one line; a comment behind it stays."""
+    start, end = node.start_mark, node.end_mark
+    if not isinstance(node, yaml.ScalarNode) or start.line != end.line:
+        return None
+    old = source.lines[start.line]
+    return Edit(start.line + 1, start.line + 1, (old[: start.column] + text + old[end.column :],))

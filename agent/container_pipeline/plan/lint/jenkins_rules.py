@@ -1,0 +1,124 @@
+"""CP5… and CP6…: the Jenkinsfile, and what git must not have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from container_pipeline.i18n import _
+from container_pipeline.plan.lint.model import Facts, Hit, Source, rule
+from container_pipeline.settings import KEYS, nearest
+
+_KIND = "Jenkinsfile"
+_CALL = re.compile(r"\bcontainer(?:Pipeline|Build|Push|Promote|Deploy|Rollback|Status|Seed)\b[ \t]*\(?")
+_OF_STEPS = (
+    "promote",
+    "deploy",
+    "approve",
+    "notify",
+    "node",
+    "checkout",
+    "environments",
+    "environment",
+    "credentials",
+    "version",
+)
+
+
+class Jenkinsfile:
+    """A Jenkinsfile's text with comments blanked, and the calls of this library's steps in it."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.text = re.sub(
+            r"(\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')|//[^\n]*|/\*.*?\*/", _blank, source.text, flags=re.S
+        )
+
+    def line(self, position: int) -> int:
+        return self.text.count("\n", 0, position) + 1
+
+    def given(self) -> Iterator[tuple[int, str, str]]:
+        """Each (line, key, text up to the line's end) that a step is given, not those of maps within."""
+        for call in _CALL.finditer(self.text):
+            depth, position = 0, call.end()
+            bracketed = call[0].endswith("(")
+            while position < len(self.text):
+                string = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'").match(self.text, position)
+                if string:
+                    position = string.end()
+                    continue
+                char = self.text[position]
+                depth += (char in "([{") - (char in ")]}")
+                if depth < 0 or (char == "\n" and not bracketed):
+                    break
+                key = re.compile(r"([A-Za-z_]\w*)\s*:(?!:)").match(self.text, position)
+                if key and depth == 0:
+                    yield self.line(position), key[1], self.text[key.end() :].split("\n", 1)[0].strip()
+                    position = key.end()
+                    continue
+                word = re.compile(r"\w+").match(self.text, position)
+                position = word.end() if word else position + 1
+
+    @property
+    def code(self) -> str:
+        """The project's code that the first call names, "" where none does."""
+        return next(
+            (found[2] for found in (_literal(text) for _line, key, text in self.given() if key == "code") if found), ""
+        )
+
+
+def _literal(text: str) -> re.Match[str] | None:
+    return re.match(r"([\"'])([a-z0-9_-]+)\1", text)
+
+
+def _blank(match: re.Match[str]) -> str:
+    return match[0] if match[1] else re.sub(r"[^\n]", " ", match[0])
+
+
+@rule("CP501", _KIND, _("one call replaces docker.sh: the password is off the command line, and the result is checked"))
+def calls_script(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
+    for found in re.finditer(r"docker\.sh\b", file.text):
+        yield Hit(
+            file.line(found.start()),
+            _("it calls docker.sh"),
+            _("write containerPipeline(code: '…'); `container-pipeline adopt` does"),
+        )
+
+
+@rule("CP502", _KIND, _("Jenkinsfile and project file speak of the same project"))
+def another_code(file: Jenkinsfile, facts: Facts) -> Iterator[Hit]:
+    for number, key, text in file.given():
+        found = _literal(text) if key == "code" else None
+        if found and facts.code and found[2] != facts.code:
+            yield Hit(
+                number,
+                _("code is {value}, and the project's is {code}", value=found[2], code=facts.code),
+                _("let both be the same"),
+            )
+
+
+@rule("CP503", _KIND, _("a key that no step knows has no effect"))
+def unknown_key(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
+    known = [*(key.camel for key in KEYS), *_OF_STEPS]
+    for number, key, _text in file.given():
+        if key not in known:
+            yield Hit(number, _("unknown key {name!r} in {where}", name=key, where=_KIND), nearest(key, known))
+
+
+@rule("CP504", _KIND, _("a password on a command line is seen by every process of the machine and stays in the log"))
+def password_in_command(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
+    for found in re.finditer(r"docker\s+login\b[^\n]*?\s(-p|--password)[\s=]", file.text):
+        yield Hit(
+            file.line(found.start()),
+            _("docker login -p shows the password"),
+            _("the library's steps log in without it"),
+        )
+
+
+@rule("CP601", ".git", _("a version file that was committed publishes an old image again"))
+def committed_state(_file: None, facts: Facts) -> Iterator[Hit]:
+    for name in (".docker_build_version", ".docker_build_image", ".docker_build.json"):
+        if name in facts.tracked:
+            yield Hit(
+                1, _("git has {name}", name=name), _("git rm --cached {name}, and list it in .gitignore", name=name)
+            )

@@ -1,0 +1,140 @@
+"""What lint reads, what it finds, and how a finding is repaired or silenced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+#: ``# container-pipeline: ignore CP101, CP204`` on the line itself or on the one before; ``//`` in a Jenkinsfile.
+_SILENCER = re.compile(r"(?:#|//).*?\bcontainer-pipeline:\s*ignore\s+([A-Z]+[0-9]+(?:\s*,\s*[A-Z]+[0-9]+)*)")
+
+#: A name that stands for a secret.
+SECRET_NAME = re.compile(
+    r"(?:^|_)(?:PASS|PASSWD|PASSWORD|PWD|SECRET|TOKEN|APIKEY|(?:API|ACCESS|PRIVATE|SECRET)_KEY)$", re.I
+)
+_URL_LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", re.I)
+_PLACEHOLDER = re.compile(
+    r"<.*>|\$.*|\*+|x+|\.+|change.?me|todo|none|null|example.*|your.*|dummy|placeholder|secret|password", re.I
+)
+
+
+def looks_secret(name: str, value: str) -> bool:
+    """Return whether ``name=value`` holds a secret that is no placeholder."""
+    value = value.strip().strip("\"'")
+    login = _URL_LOGIN.search(value)
+    if login:
+        value = login[1]
+    elif not SECRET_NAME.search(name):
+        return False
+    return bool(value) and not _PLACEHOLDER.fullmatch(value)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text file of the project; ``name`` is its path from the root."""
+
+    name: str
+    text: str
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.text.split("\n")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Lines ``first`` to ``last`` (from 1, both included) become ``lines``; with ``last`` before ``first``, inserted."""
+
+    first: int
+    last: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What one rule says of one line; the runner knows rule and file."""
+
+    line: int
+    message: str
+    hint: str = ""
+    edit: Edit | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    rule: str
+    file: str
+    line: int
+    message: str
+    hint: str = ""
+    edit: Edit | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}: {self.rule} {self.message}"
+        return f"{text} — {self.hint}" if self.hint else text
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that rules may know. ``tracked`` are the names that git has; ``uploaded`` those that a deploy brings along."""
+
+    code: str = ""
+    namespace: str = ""
+    dockerfile: Source | None = None
+    dockerignore: Source | None = None
+    compose: tuple[Source, ...] = ()
+    env: tuple[Source, ...] = ()
+    requirements: tuple[Source, ...] = ()
+    jenkinsfile: Source | None = None
+    uploaded: tuple[str, ...] = ()
+    tracked: frozenset[str] = frozenset()
+    outside: tuple[Finding, ...] = ()
+    names: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``check`` gets a parsed file of ``kind`` and the facts; ``why`` is one sentence for documents and reports."""
+
+    id: str
+    kind: str
+    why: str
+    check: Callable[[Any, Facts], Iterator[Hit]]
+
+
+RULES: dict[str, Rule] = {}
+Check = TypeVar("Check", bound=Callable[[Any, Facts], Iterator[Hit]])
+
+
+def rule(identifier: str, kind: str, why: str) -> Callable[[Check], Check]:
+    """Register a rule."""
+
+    def register(check: Check) -> Check:
+        RULES[identifier] = Rule(identifier, kind, why, check)
+        return check
+
+    return register
+
+
+def silenced(source: Source, line: int) -> set[str]:
+    """Return the rules that comments turn off for ``line``."""
+    found: set[str] = set()
+    for number in (line - 1, line):
+        if 1 <= number <= len(source.lines):
+            for match in _SILENCER.finditer(source.lines[number - 1]):
+                found.update(re.split(r"\s*,\s*", match[1]))
+    return found
+
+
+def apply(text: str, edits: Sequence[Edit]) -> str:
+    """Return ``text`` with those ``edits`` that do not touch one another; the rest is for the next round."""
+    lines = text.split("\n")
+    limit = len(lines) + 2
+    for edit in sorted(set(edits), key=lambda edit: (edit.first, edit.last), reverse=True):
+        if max(edit.first, edit.last + 1) <= limit and edit.last < limit:
+            lines[edit.first - 1 : edit.last] = edit.lines
+            limit = edit.first
+    return "\n".join(lines)

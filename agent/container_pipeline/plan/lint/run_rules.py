@@ -1,0 +1,154 @@
+"""CP12… and CP13…: what a Dockerfile runs and copies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from container_pipeline.i18n import _
+from container_pipeline.plan.lint.dockerfile import Dockerfile, Instruction
+from container_pipeline.plan.lint.model import Edit, Facts, Hit, rule
+
+_KIND = "Dockerfile"
+_PIP = re.compile(r"\b(pip3?|python3? -m pip)\s+install\b")
+_WITH_VALUE = {
+    "-r",
+    "-c",
+    "-i",
+    "-t",
+    "--index-url",
+    "--extra-index-url",
+    "--trusted-host",
+    "--find-links",
+    "-f",
+    "--timeout",
+    "--retries",
+    "--target",
+    "--prefix",
+    "--constraint",
+    "--requirement",
+    "--root-user-action",
+    "--progress-bar",
+}
+
+
+def _pip_installs(file: Dockerfile) -> Iterator[tuple[Instruction, list[str]]]:
+    """Each ``pip install`` with the words after ``install``."""
+    for one in file.all("RUN"):
+        for words in one.commands:
+            if _PIP.search(" ".join(words)) and "install" in words:
+                yield one, words[words.index("install") + 1 :]
+
+
+@rule("CP121", _KIND, _("a package without a version is another one tomorrow"))
+def unpinned_package(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
+    for one, words in _pip_installs(file):
+        for name in _packages(words):
+            if not re.search(r"==|@|[$./]", name):
+                yield Hit(
+                    one.first,
+                    _("pip installs {name} without a version", name=name),
+                    _("write {text}", text=f"{name}==VERSION"),
+                )
+
+
+def _packages(words: list[str]) -> Iterator[str]:
+    if "-c" in words or "--constraint" in words:
+        return
+    skip = False
+    for word in words:
+        if not skip and not word.startswith(("-", "<")):
+            name = word.strip("\"'")
+            if name not in ("pip", "setuptools", "wheel"):
+                yield name
+        skip = word in _WITH_VALUE
+
+
+@rule("CP122", _KIND, _("pip's cache makes the image larger and is never read again"))
+def pip_cache(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
+    if re.search(r"PIP_NO_CACHE_DIR", file.source.text):
+        return
+    said: set[int] = set()
+    for one, words in _pip_installs(file):
+        if "--no-cache-dir" in words or one.cache_mounted or one.first in said:
+            continue
+        said.add(one.first)
+        lines = file.source.lines[one.first - 1 : one.last]
+        edit = Edit(one.first, one.last, tuple(_PIP.sub(r"\1 install --no-cache-dir", line) for line in lines))
+        yield Hit(one.first, _("pip install keeps its cache in the image"), _("add --no-cache-dir"), edit)
+
+
+@rule("CP123", _KIND, _("apt-get asks back without -y, and a build cannot answer"))
+def apt_asks(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
+    for one in file.all("RUN"):
+        for words in one.commands:
+            if "install" not in words or not {"apt-get", "apt"} & set(words):
+                continue
+            if not any(re.fullmatch(r"-[a-z]*[yq][a-z]*|--yes|--assume-yes", word) for word in words):
+                lines = file.source.lines[one.first - 1 : one.last]
+                fixed = tuple(re.sub(r"\b(apt(?:-get)?)\s+install\b", r"\1 install -y", line) for line in lines)
+                yield Hit(one.first, _("apt-get install without -y"), _("add -y"), Edit(one.first, one.last, fixed))
+
+
+@rule("CP124", _KIND, _("package lists that stay behind are stale and make the image larger"))
+def apt_lists(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
+    for one in file.all("RUN"):
+        if (
+            re.search(r"\bapt(?:-get)?\s+(?:\S+\s+)*?update\b", one.text)
+            and "/var/lib/apt/lists" not in one.text
+            and not one.cache_mounted
+        ):
+            yield Hit(
+                one.first,
+                _("the package lists of apt-get update stay in the image"),
+                _("end the same RUN with && rm -rf /var/lib/apt/lists/*"),
+            )
+
+
+@rule("CP125", _KIND, _("lists of another layer are old: what they name may be gone"))
+def apt_without_update(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
+    for one in file.all("RUN"):
+        if re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b", one.text) and not re.search(r"\bupdate\b", one.text):
+            yield Hit(
+                one.first,
+                _("apt-get install without apt-get update in the same RUN"),
+                _("write apt-get update && apt-get install"),
+            )
+
+
+@rule("CP126", _KIND, _("a build runs as root already, and images have no sudo"))
+def sudo(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
+    for one in file.all("RUN"):
+        if any(words[:1] == ["sudo"] for words in one.commands):
+            yield Hit(one.first, _("sudo in a build"), _("remove it; switch with USER where another user is meant"))
+
+
+@rule(
+    "CP131", _KIND, _("settings and secrets come with the deploy; in an image everybody who may pull it can read them")
+)
+def copies_secret(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
+    for one in file.all("COPY", "ADD"):
+        for word in one.words[:-1]:
+            name = word.rpartition("/")[2]
+            if re.fullmatch(
+                r"\.env(\.(?!example|sample|template).+)?|id_(rsa|ed25519|ecdsa)|.*\.(pem|key|p12)|\.pypirc|\.netrc",
+                name,
+            ):
+                yield Hit(
+                    one.first,
+                    _("{name} is copied into the image", name=word),
+                    _("leave it to the deploy, or to `secrets:` of the build"),
+                )
+
+
+@rule("CP132", _KIND, _("without .dockerignore a copy of the whole folder takes .env and .git along"))
+def nothing_ignored(file: Dockerfile, facts: Facts) -> Iterator[Hit]:
+    patterns = facts.dockerignore.lines if facts.dockerignore else []
+    named = {line.strip().lstrip("/").rstrip("/").replace("**/", "") for line in patterns}
+    wanted = [name for name in (".env", ".git") if not named & {name, name + "*", ".*", "*"}]
+    for one in file.all("COPY", "ADD"):
+        if one.copies_project and wanted:
+            yield Hit(
+                one.first, _("the copy takes {names} along", names=", ".join(wanted)), _("list them in .dockerignore")
+            )
+            return

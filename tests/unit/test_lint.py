@@ -1,0 +1,166 @@
+"""Each rule finds its bad example on its line, leaves its good one alone, and repairs as it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from container_pipeline.plan import lint
+from container_pipeline.plan.lint.model import RULES, looks_secret
+from container_pipeline.plan.lint.reports import junit, sarif
+
+FIELDS = {
+    "Dockerfile": "dockerfile",
+    "docker-compose.yml": "compose",
+    ".env": "env",
+    "requirements.txt": "requirements",
+    "Jenkinsfile": "jenkinsfile",
+}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    rule: example
+    for path in sorted((Path(__file__).parent / "lint").glob("*.yml"))
+    for rule, example in yaml.safe_load(path.read_text(encoding="utf-8")).items()
+}
+FIXED = [rule for rule, example in EXAMPLES.items() if "fixed" in example]
+
+
+def facts(rule: str, text: str, more: dict[str, Any] | None = None) -> lint.Facts:
+    kind = RULES[rule].kind
+    given: dict[str, Any] = {"code": "shop-web-re"}
+    for name, value in (more or {}).items():
+        if name == "requirements":
+            value = (lint.Source("requirements.txt", value),)
+        elif name == "dockerignore":
+            value = lint.Source(".dockerignore", value)
+        given[name] = frozenset(value) if name == "tracked" else tuple(value) if isinstance(value, list) else value
+    if kind in FIELDS:
+        source = lint.Source(kind, text)
+        given[FIELDS[kind]] = source if kind in ("Dockerfile", "Jenkinsfile") else (source,)
+    return lint.Facts(**given)
+
+
+def found(rule: str, given: lint.Facts) -> list[lint.Finding]:
+    return [one for one in lint.check(given) if one.rule == rule]
+
+
+def test_every_rule_has_an_example_and_every_example_a_rule():
+    assert set(EXAMPLES) == set(RULES)
+
+
+@pytest.mark.parametrize("rule", EXAMPLES)
+def test_the_bad_example_is_found_on_its_line(rule):
+    example = EXAMPLES[rule]
+    findings = found(rule, facts(rule, example["bad"], example.get("with")))
+    assert [one.line for one in findings] == [example["line"]]
+    assert findings[0].message
+    assert (findings[0].edit is not None) == ("fixed" in example)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in EXAMPLES if rule != "CP601"])
+def test_the_good_example_is_left_alone(rule):
+    example = EXAMPLES[rule]
+    assert not found(rule, facts(rule, example["good"], example.get("with")))
+
+
+@pytest.mark.parametrize("rule", FIXED)
+def test_the_repair_is_the_one_that_is_shown(rule):
+    example = EXAMPLES[rule]
+    edits = [one.edit for one in found(rule, facts(rule, example["bad"], example.get("with"))) if one.edit]
+    assert lint.apply(example["bad"], edits) == example["fixed"]
+    assert not found(rule, facts(rule, example["fixed"], example.get("with")))
+
+
+def test_nothing_committed_is_nothing_to_find():
+    assert not found("CP601", lint.Facts())
+
+
+@pytest.mark.parametrize(
+    "comment", ["# container-pipeline: ignore CP102", "# why: container-pipeline: ignore CP999, CP102"]
+)
+def test_a_comment_on_the_line_before_turns_a_rule_off(comment):
+    text = f"{comment}\nFROM python\nCMD python app.py\n"
+    rules = [one.rule for one in lint.check(facts("CP102", text))]
+    assert "CP102" not in rules
+    assert "CP103" in rules
+
+
+def test_a_comment_on_the_line_itself_turns_a_rule_off():
+    text = "version: '3.5'\nservices:\n  shop-web-re:\n    build: .  # container-pipeline: ignore CP213\n"
+    assert not found("CP213", facts("CP213", text))
+
+
+def test_a_comment_far_away_turns_nothing_off():
+    text = "# container-pipeline: ignore CP103\nFROM python:3.12\n\nCMD python app.py\n"
+    assert found("CP103", facts("CP103", text))
+
+
+def test_a_secret_is_never_in_a_message():
+    example = EXAMPLES["CP305"]
+    findings = lint.check(facts("CP305", example["bad"], example["with"]))
+    assert "CP305" in [one.rule for one in findings]
+    assert "s3cr3t" not in str([str(one) for one in findings])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("DB_PASSWORD", "t0ps3cret", True),
+        ("DB_PASSWORD", "", False),
+        ("DB_PASSWORD", "change-me", False),
+        ("SECRET_KEY", "${SECRET_KEY}", False),
+        ("URL", "redis://:s3cr3t@cache", True),
+        ("URL", "https://example.com/a:b@c", False),
+        ("MONKEY", "banana", False),
+    ],
+)
+def test_what_looks_like_a_secret(name, value, expected):
+    assert looks_secret(name, value) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", "FROM", "FROM python:3.12\nRUN <<EOF\nnever ended", "\\", "RUN \\\n# only\n", "[", "a: b: c", "\x00"],
+)
+@pytest.mark.parametrize("kind", FIELDS)
+def test_broken_files_are_judged_without_falling_over(kind, text):
+    rule = next(one.id for one in RULES.values() if one.kind == kind)
+    lint.check(facts(rule, text))
+
+
+def test_the_code_is_the_jenkinsfiles_else_the_only_services():
+    compose = (lint.Source("docker-compose.yml", "services:\n  shop-web-re:\n    image: x\n"),)
+    jenkinsfile = lint.Source("Jenkinsfile", "containerPipeline(code: 'other-web-re')")
+    assert lint.code_of(lint.Facts(compose=compose)) == "shop-web-re"
+    assert lint.code_of(lint.Facts(compose=compose, jenkinsfile=jenkinsfile)) == "other-web-re"
+    assert lint.code_of(lint.Facts()) == ""
+
+
+def test_sarif_names_rule_file_and_line():
+    import json
+
+    findings = found("CP107", facts("CP107", EXAMPLES["CP107"]["bad"]))
+    log = json.loads(sarif(findings))
+    assert log["version"] == "2.1.0"
+    run = log["runs"][0]
+    known = {rule["id"]: rule["shortDescription"]["text"] for rule in run["tool"]["driver"]["rules"]}
+    assert known.keys() == RULES.keys()
+    (result,) = run["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert (result["ruleId"], place["artifactLocation"]["uri"], place["region"]["startLine"]) == (
+        "CP107",
+        "Dockerfile",
+        2,
+    )
+
+
+def test_junit_has_a_failed_case_for_each_finding_and_a_passed_one_for_each_other_rule():
+    import xml.etree.ElementTree as ElementTree
+
+    findings = found("CP107", facts("CP107", EXAMPLES["CP107"]["bad"]))
+    suite = ElementTree.fromstring(junit(findings))
+    failed = [case for case in suite if case.find("failure") is not None]
+    assert [(case.get("file"), case.get("line")) for case in failed] == [("Dockerfile", "2")]
+    assert len(suite) == int(suite.get("tests")) == len(RULES)
