@@ -56,15 +56,24 @@ def engine_bridge(place: Place) -> str:
 
 
 def plug(place: Place, pid: int, last: int) -> None:
-    """Give the network namespace of `pid` an eth0 that ends at the lab's bridge."""
-    outside = _plug(place, last)
-    run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+    """Give the network namespace of `pid` an eth0 that ends at the lab's bridge.
+
+    Its hardware address follows from its IP address: whoever knew a former server there finds the new one.
+    """
+    outside, hardware = _plug(place, last), f"02:63:70:6c:{place.number:02x}:{last:02x}"
+    peer = ["peer", "name", "eth0", "address", hardware, "netns", str(pid)]
+    run("ip", "link", "add", outside, "type", "veth", *peer)
     run("ip", "link", "set", outside, "master", place.bridge, "up")
 
 
 def unplug(place: Place, last: int) -> None:
-    """The kernel would do it too, some time after the namespace ended."""
+    """The kernel would do it too, some time after the namespace ended.
+
+    Who connects to the address now hears "no route to host" after three seconds, and not, as long as this machine
+    believes that it knows the neighbour, nothing at all.
+    """
     run("ip", "link", "delete", _plug(place, last), check=False)
+    run("ip", "neighbour", "flush", "to", place.address(last), "dev", place.bridge, check=False)
 
 
 def _plug(place: Place, last: int) -> str:
