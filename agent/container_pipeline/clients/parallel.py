@@ -1,0 +1,46 @@
+"""Does one thing for many items at once, on daemon threads: an interrupted run ends at once and waits for none of them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable
+from typing import Callable, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def in_parallel(function: Callable[[Item], Answer], items: Iterable[Item], workers: int) -> list[Answer]:
+    """Return ``function(item)`` for each item, in the items' order, with at most ``workers`` at a time.
+
+    The first exception is raised as soon as it happens; what has not begun by then is never begun.
+    """
+    waiting = list(enumerate(items))
+    if len(waiting) <= 1:
+        return [function(item) for _index, item in waiting]
+    waiting.reverse()
+    done: queue.SimpleQueue[tuple[int, Answer | None, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        while True:
+            try:
+                index, item = waiting.pop()
+            except IndexError:
+                return
+            try:
+                done.put((index, function(item), None))
+            except BaseException as error:
+                waiting.clear()
+                done.put((index, None, error))
+
+    count = len(waiting)
+    for _number in range(min(workers, count)):
+        threading.Thread(target=work, daemon=True).start()
+    answers: dict[int, Answer] = {}
+    for _number in range(count):
+        index, answer, error = done.get()
+        if error is not None:
+            raise error
+        answers[index] = answer  # type: ignore[assignment]
+    return [answers[index] for index in range(count)]

@@ -1,0 +1,8 @@
+"""Registries by the OCI distribution spec, as distribution 2 and 3, Harbor, Nexus, GitLab and token servers speak it."""
+
+from __future__ import annotations
+
+from container_pipeline.clients.registry.client import Registry
+from container_pipeline.clients.registry.manifest import Descriptor, Manifest
+
+__all__ = ["Descriptor", "Manifest", "Registry"]

@@ -1,0 +1,114 @@
+"""Who asks: Basic, or Bearer tokens from the server that the registry names (distribution spec, "token authentication")."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+from collections.abc import Sequence
+from urllib.parse import urlencode, urlsplit
+
+from container_pipeline.clients.registry import sentences
+from container_pipeline.clients.registry.transport import PASSING, Passing, Transport, is_loopback
+from container_pipeline.errors import RegistryError
+from container_pipeline.i18n import _
+from container_pipeline.model import Secret
+
+_SCHEME = re.compile(r"(?:^|,)\s*(Basic|Bearer)(?:\s+|$)", re.IGNORECASE)
+_PARAMETER = re.compile(r'([a-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
+#: Seconds that a token lives where its server does not say (distribution spec), and the rest of life that is not used.
+_LIFETIME = 60.0
+_MARGIN = 5.0
+
+
+def challenges(header: str) -> dict[str, dict[str, str]]:
+    """Return the challenges of a WWW-Authenticate header that we can meet: scheme → parameters (RFC 9110, 11.6.1)."""
+    found = list(_SCHEME.finditer(header))
+    ends = [match.start() for match in found[1:]] + [len(header)]
+    return {
+        match[1].lower(): {
+            name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain
+            for name, quoted, plain in _PARAMETER.findall(header[match.end() : end])
+        }
+        for match, end in zip(found, ends)
+    }
+
+
+class Authenticator:
+    """Gives each request its Authorization header, once a challenge has told how; tokens are kept until they end."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._access = transport.access
+        self._basic = False
+        self._bearer: dict[str, str] = {}
+        self._tokens: dict[tuple[str, ...], tuple[Secret, float]] = {}
+        self._lock = threading.Lock()
+
+    def learn(self, header: str) -> None:
+        """Note how the registry wants to be asked; raises RegistryError where we cannot."""
+        known = challenges(header)
+        self._bearer = known.get("bearer", {})
+        self._basic = "basic" in known and not self._bearer
+        if not self._basic and not self._bearer.get("realm"):
+            raise RegistryError(
+                _("registry {host} wants a login that is neither Basic nor Bearer", host=self._access.registry.host)
+            )
+
+    def headers(self, scopes: Sequence[str]) -> dict[str, str]:
+        """Return what to send beside a request for ``scopes``, such as ``repository:team/web:pull``."""
+        if self._basic:
+            return self._login() if self._access.user else {}
+        if not self._bearer:
+            return {}
+        key = tuple(scopes)
+        with self._lock:
+            token, until = self._tokens.get(key, (Secret(""), 0.0))
+            if time.monotonic() >= until:
+                token, until = self._tokens[key] = self._transport.persist(lambda: self._fetch(key))
+        return {"Authorization": f"Bearer {token.reveal()}"}
+
+    def renew(self, scopes: Sequence[str], used: dict[str, str], challenge: str) -> bool:
+        """After a 401 to a request that ``used`` these headers: False where asking again would change nothing."""
+        with self._lock:
+            if not used and challenge:
+                self.learn(challenge)
+                return bool(self._bearer or self._access.user)
+            token = self._tokens.get(tuple(scopes))
+            if token and used.get("Authorization") == f"Bearer {token[0].reveal()}":
+                del self._tokens[tuple(scopes)]
+            return bool(self._bearer)
+
+    def _login(self) -> dict[str, str]:
+        login = f"{self._access.user}:{self._access.password.reveal()}".encode()
+        return {"Authorization": "Basic " + base64.b64encode(login).decode()}
+
+    def _fetch(self, scopes: Sequence[str]) -> tuple[Secret, float]:
+        """Ask the token server; return the token and the moment of ``time.monotonic`` until which it serves."""
+        realm, host = self._bearer["realm"], self._access.registry.host
+        secure = urlsplit(realm).scheme == "https" or is_loopback(urlsplit(realm).netloc) or self._access.insecure
+        if not secure or urlsplit(realm).scheme not in ("http", "https"):
+            raise sentences.redirected(host, realm)
+        query = [("service", self._bearer["service"])] if "service" in self._bearer else []
+        query += [("scope", scope) for scope in scopes]
+        url = realm + ("&" if "?" in realm else "?") + urlencode(query)
+        start = time.monotonic()
+        answer = self._transport.follow("GET", url, {}, self._login() if self._access.user else {})
+        if answer.status in PASSING:
+            raise Passing(self._failed(realm, answer.status), answer.retry_after)
+        if answer.status in (401, 403):
+            raise sentences.denied(self._access, " ".join(scopes) or "/v2/")
+        try:
+            data = json.loads(answer.body)
+            token, lifetime = data.get("token") or data["access_token"], float(data.get("expires_in") or _LIFETIME)
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise self._failed(realm, answer.status) from error
+        return Secret(str(token)), start + max(lifetime - _MARGIN, lifetime / 2)
+
+    def _failed(self, realm: str, status: int) -> RegistryError:
+        return RegistryError(
+            _("the token server {realm} answered {status}", realm=realm.partition("?")[0], status=status),
+            _("it is the one that registry {host} names", host=self._access.registry.host),
+        )

@@ -1,0 +1,169 @@
+"""Copies an image registry to registry: what is missing only, in parallel, streamed, verified on the way, tags last."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from urllib3.exceptions import HTTPError
+
+from container_pipeline.clients.parallel import in_parallel
+from container_pipeline.clients.registry import sentences
+from container_pipeline.clients.registry.client import CONNECTIONS, Registry
+from container_pipeline.clients.registry.manifest import Descriptor, Manifest
+from container_pipeline.clients.registry.transport import ATTEMPTS
+from container_pipeline.console import Task
+from container_pipeline.errors import RegistryError
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, Repository
+
+#: Bytes read and sent at a time; times the number of transfers, this is the memory that a copy takes.
+CHUNK = 1 << 20
+TRANSFERS = 8
+#: Indexes of indexes are followed this deep.
+_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository of one registry."""
+
+    registry: Registry
+    repository: Repository
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a copy has to move: manifests, children first and the image's own last, and blobs that are not there."""
+
+    manifests: tuple[Manifest, ...]
+    missing: tuple[Descriptor, ...]
+
+    @property
+    def image(self) -> Manifest:
+        return self.manifests[-1]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the missing blobs."""
+        return sum(blob.size for blob in self.missing)
+
+
+def survey(source: Place, target: Place, digest: Digest) -> Survey:
+    """Look at what the image consists of and what of it the target lacks; nothing is changed."""
+
+    images: list[Manifest] = []
+
+    def is_there(place: Place) -> bool:
+        if place is target:
+            return place.registry.resolve(place.repository, str(digest)) is not None
+        images.append(place.registry.manifest(place.repository, str(digest)))
+        return True
+
+    _in_source, in_target = in_parallel(is_there, (source, target), 2)
+    image = images[0]
+    if in_target:
+        return Survey((image,), ())
+    manifests = _with_children(source, image)
+    blobs = list({blob.digest: blob for manifest in manifests for blob in manifest.blobs}.values())
+    found = in_parallel(lambda blob: target.registry.has_blob(target.repository, blob.digest), blobs, CONNECTIONS)
+    missing = [blob for blob, present in zip(blobs, found) if not present]
+    return Survey(manifests, tuple(sorted(missing, key=lambda blob: -blob.size)))
+
+
+def _with_children(source: Place, image: Manifest, depth: int = 0) -> tuple[Manifest, ...]:
+    if image.children and depth >= _DEPTH:
+        raise RegistryError(
+            _("manifest {digest} is an index of indexes without end", digest=image.digest),
+            _("build and push the image anew"),
+        )
+    children = in_parallel(
+        lambda child: source.registry.manifest(source.repository, str(child.digest)), image.children, CONNECTIONS
+    )
+    below = [manifest for child in children for manifest in _with_children(source, child, depth + 1)]
+    return (*{manifest.digest: manifest for manifest in below}.values(), image)
+
+
+def copy(source: Place, target: Place, found: Survey, task: Task) -> None:
+    """Move the missing blobs and the children's manifests: all that the image's own manifest needs to be stored."""
+    stop = threading.Event()
+
+    def move(blob: Descriptor) -> None:
+        if _same_host(source, target) and target.registry.mount(
+            target.repository, blob.digest, source.registry.path(source.repository)
+        ):
+            task.advance(blob.size)
+            return
+        target.registry.upload(target.repository, blob, lambda: _pieces(source, blob, task, stop))
+
+    try:
+        in_parallel(move, found.missing, TRANSFERS)
+    finally:
+        stop.set()
+    for child in found.manifests[:-1]:
+        target.registry.put_manifest(target.repository, str(child.digest), child)
+
+
+def _same_host(source: Place, target: Place) -> bool:
+    return source.registry.access.registry.host == target.registry.access.registry.host
+
+
+def _pieces(source: Place, blob: Descriptor, task: Task, stop: threading.Event) -> Iterator[bytes]:
+    """Yield a blob's bytes; go on by Range where the line breaks; give out the last piece only if the digest is right."""
+    registry, done, cuts, mark = source.registry, 0, 0, 0
+    seen = hashlib.sha256()
+    what = f"{registry.path(source.repository)}@{blob.digest}"
+    try:
+        while done < blob.size:
+            for piece in _read(source, blob, done):
+                if stop.is_set():
+                    raise RegistryError(_("the copy was stopped"))
+                seen.update(piece)
+                done += len(piece)
+                if done >= blob.size and (done > blob.size or f"sha256:{seen.hexdigest()}" != str(blob.digest)):
+                    raise sentences.corrupt(registry.access, what, f"sha256:{seen.hexdigest()}")
+                yield piece
+                task.advance(len(piece))
+                mark += len(piece)
+            if done < blob.size:
+                cuts = 1 if mark >= CHUNK else cuts + 1
+                mark = 0
+                _bear(registry, sentences.cut(registry.access, what, done, blob.size), cuts)
+    except BaseException:
+        task.advance(-done)
+        raise
+
+
+def _bear(registry: Registry, error: RegistryError, cuts: int) -> None:
+    """Wait after a cut; raise after ATTEMPTS of them in a row that brought next to nothing."""
+    if cuts >= ATTEMPTS:
+        raise error
+    registry.transport.pause(error, cuts - 1)
+
+
+def _read(source: Place, blob: Descriptor, offset: int) -> Iterable[bytes]:
+    """Yield bytes from ``offset`` on until the end or until the line breaks."""
+    stream, begins = source.registry.open_blob(source.repository, blob.digest, offset)
+    whole = False
+    try:
+        while begins < offset:
+            skipped = stream.read(min(CHUNK, offset - begins), decode_content=False)
+            if not skipped:
+                return
+            begins += len(skipped)
+        while offset < blob.size:
+            piece = stream.read(CHUNK, decode_content=False)
+            if not piece:
+                return
+            offset += len(piece)
+            whole = offset >= blob.size
+            yield piece
+    except HTTPError:
+        return
+    finally:
+        if whole:
+            stream.release_conn()
+        else:
+            stream.close()

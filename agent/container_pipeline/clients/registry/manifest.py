@@ -1,0 +1,101 @@
+"""Manifests as they stand in a registry: bytes first, for the digest is over the bytes; then what they refer to.
+
+Media types: OCI image spec (``manifest.md``, ``image-index.md``) and Docker's image manifest v2, schema 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from container_pipeline.errors import RegistryError, SettingsError
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest
+
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+#: Whatever else a registry holds is taken too, as it is.
+ACCEPT = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST, "*/*;q=0.5"))
+_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
+#: Layers that a registry need not hold: their bytes are elsewhere, and are not distributed (as crane does by default).
+_FOREIGN = ("application/vnd.docker.image.rootfs.foreign.", "application/vnd.oci.image.layer.nondistributable.")
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What a manifest says of one thing that it refers to; ``size`` in bytes."""
+
+    digest: Digest
+    size: int
+    media_type: str = ""
+    platform: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One manifest, index, or anything else that stands under a tag; ``body`` is never changed."""
+
+    body: bytes
+    media_type: str
+
+    @cached_property
+    def digest(self) -> Digest:
+        return Digest("sha256:" + hashlib.sha256(self.body).hexdigest())
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The manifest as JSON; raises RegistryError where it is none, or one that cannot be copied by digest."""
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise RegistryError(
+                _("manifest {digest} is not JSON: the answer is not a registry's", digest=self.digest),
+                _("check the proxy before the registry"),
+            )
+        if self.media_type.startswith(_SCHEMA1) or document.get("schemaVersion") == 1:
+            raise RegistryError(
+                _("manifest {digest} is of Docker's old schema 1, which cannot be promoted", digest=self.digest),
+                _("build and push the image anew"),
+            )
+        return document
+
+    @property
+    def children(self) -> tuple[Descriptor, ...]:
+        """The manifests that an index refers to."""
+        return self._descriptors("manifests")
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Config and layers that the registry must hold before it takes the manifest."""
+        found = self._descriptors("config") + self._descriptors("layers") + self._descriptors("blobs")
+        return tuple(blob for blob in found if not blob.media_type.startswith(_FOREIGN))
+
+    @property
+    def config(self) -> Descriptor | None:
+        return next(iter(self._descriptors("config")), None)
+
+    def _descriptors(self, key: str) -> tuple[Descriptor, ...]:
+        value = self.document.get(key) or []
+        try:
+            return tuple(_descriptor(entry) for entry in ([value] if isinstance(value, dict) else value))
+        except (LookupError, TypeError, ValueError, SettingsError) as error:
+            raise RegistryError(
+                _("manifest {digest} has {key} that cannot be read: {error}", digest=self.digest, key=key, error=error),
+                _("build and push the image anew"),
+            ) from error
+
+
+def _descriptor(entry: dict[str, Any]) -> Descriptor:
+    platform = entry.get("platform") or {}
+    name = "/".join(str(platform[part]) for part in ("os", "architecture", "variant") if platform.get(part))
+    size = int(entry["size"])
+    if size < 0:
+        raise ValueError("size")
+    return Descriptor(Digest(entry["digest"]), size, str(entry.get("mediaType") or ""), name)

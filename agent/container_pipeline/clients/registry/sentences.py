@@ -1,0 +1,157 @@
+"""What a registry's failures are called: each names the registry, what was asked of it, and what to check."""
+
+from __future__ import annotations
+
+import json
+
+from urllib3 import exceptions
+
+from container_pipeline.errors import RegistryError
+from container_pipeline.i18n import _
+from container_pipeline.model import RegistryAccess
+
+
+def variable(access: RegistryAccess) -> str:
+    """Return the first part of the variables that this registry's settings come from."""
+    return "DOCKER_REGISTRY_PROD" if access.role == "production" else "DOCKER_REGISTRY"
+
+
+def unreachable(access: RegistryAccess, host: str, error: Exception) -> RegistryError:
+    cause = str(error.args[-1] if error.args else error).split(": ", 1)[-1] if _has_pool(error) else str(error)
+    if isinstance(error, exceptions.SSLError):
+        return _untrusted(host, str(error))
+    return RegistryError(
+        _("registry {host} cannot be reached: {cause}", host=host, cause=cause or type(error).__name__),
+        _("check {variable}, the network and the proxy's settings", variable=variable(access)),
+    )
+
+
+def _has_pool(error: Exception) -> bool:
+    return isinstance(error, (exceptions.PoolError, exceptions.NewConnectionError))
+
+
+def _untrusted(host: str, cause: str) -> RegistryError:
+    if "WRONG_VERSION_NUMBER" in cause or "record layer failure" in cause:
+        return RegistryError(
+            _("registry {host} does not speak https", host=host),
+            _("if it is meant to be spoken to by plain http, name {host} under `insecure:`", host=host),
+        )
+    return RegistryError(
+        _("registry {host} is not trusted: {cause}", host=host, cause=cause),
+        _("put its CA into /etc/docker/certs.d/{host}/ca.crt, or into the system's store", host=host),
+    )
+
+
+def too_long(host: str, seconds: float) -> RegistryError:
+    return RegistryError(
+        _("registry {host} asks to come back in {seconds} s", host=host, seconds=round(seconds)),
+        _("run it again then; what is there already is not sent again"),
+    )
+
+
+def redirected(host: str, target: str) -> RegistryError:
+    return RegistryError(
+        _("registry {host} redirects to {target}, which is not followed", host=host, target=target),
+        _("no credentials go to another host or to plain http: name the registry itself"),
+    )
+
+
+def no_registry(access: RegistryAccess, host: str, status: int) -> RegistryError:
+    return RegistryError(
+        _("{host} answers {status}, but not as a registry does", host=host, status=status),
+        _("check {variable}: host[:port] of the registry, not of a web page beside it", variable=variable(access)),
+    )
+
+
+def denied(access: RegistryAccess, what: str) -> RegistryError:
+    """401: nobody, or the wrong user, asked."""
+    name = variable(access)
+    if not access.user:
+        return RegistryError(
+            _("registry {host} wants a login for {what}", host=access.registry.host, what=what),
+            _("set {variable}_USER and {variable}_PASS", variable=name),
+        )
+    return RegistryError(
+        _("registry {host} refused user {user} for {what}", host=access.registry.host, user=access.user, what=what),
+        _("check {variable}_USER and {variable}_PASS", variable=name),
+    )
+
+
+def answered(access: RegistryAccess, method: str, what: str, status: int, body: bytes) -> RegistryError:
+    """Any other answer that ends the work."""
+    host, said = access.registry.host, _said(body)
+    if status == 403:
+        return RegistryError(
+            _(
+                "registry {host} forbids user {user} {method} on {what}{said}",
+                host=host,
+                user=access.user or "-",
+                method=method,
+                what=what,
+                said=said,
+            ),
+            _("give that user the right to it there, or check {variable}_USER", variable=variable(access)),
+        )
+    if status == 404:
+        return RegistryError(
+            _("registry {host} has no {what}{said}", host=host, what=what, said=said),
+            _("`container-pipeline images` lists what is there"),
+        )
+    if status == 413:
+        return RegistryError(
+            _("registry {host} refuses the size of {what} (413)", host=host, what=what),
+            _("raise the limit of the proxy before it, such as nginx's client_max_body_size"),
+        )
+    return RegistryError(
+        _(
+            "registry {host} answered {status} to {method} {what}{said}",
+            host=host,
+            status=status,
+            method=method,
+            what=what,
+            said=said,
+        ),
+        _("its own log says more; running it again is harmless") if status >= 429 else "",
+    )
+
+
+def corrupt(access: RegistryAccess, what: str, found: str) -> RegistryError:
+    return RegistryError(
+        _(
+            "registry {host} sent other bytes than those of {what}: {found}",
+            host=access.registry.host,
+            what=what,
+            found=found,
+        ),
+        _("nothing was tagged; look for a fault in its store or in a proxy before it"),
+    )
+
+
+def cut(access: RegistryAccess, what: str, done: int, size: int) -> RegistryError:
+    return RegistryError(
+        _(
+            "registry {host} broke off {what} after {done} of {size} bytes",
+            host=access.registry.host,
+            what=what,
+            done=done,
+            size=size,
+        ),
+        _("look at its store and at what stands before it; running it again is harmless"),
+    )
+
+
+def lost(access: RegistryAccess, what: str) -> RegistryError:
+    """It was stored, said the registry, but it is not there."""
+    return RegistryError(
+        _("registry {host} took {what}, but does not have it", host=access.registry.host, what=what),
+        _("look at its store and at what stands before it; running it again is harmless"),
+    )
+
+
+def _said(body: bytes) -> str:
+    """Return the registry's own words in its error body (OCI distribution spec, "error codes"), or ""."""
+    try:
+        first = json.loads(body)["errors"][0]
+        return f": {first.get('message') or first['code']}"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
