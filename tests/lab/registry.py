@@ -83,6 +83,8 @@ def configure(
             "maintenance": {"uploadpurging": {"enabled": False}, "readonly": {"enabled": readonly}},
         },
         "http": {"addr": registry.address, "secret": secrets.token_hex(16)},
+        # Without it no manifest is taken that names layers elsewhere.
+        "validation": {"manifests": {"urls": {"allow": ["^https://"]}}},
     }
     if auth:
         users = registry.folder / "htpasswd"

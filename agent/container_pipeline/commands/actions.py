@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import threading
 from functools import cached_property, singledispatchmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from container_pipeline.clients import state
 from container_pipeline.errors import RegistryError
@@ -13,10 +13,11 @@ from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess
 from container_pipeline.plan.image import Build, Keep, another_image
 from container_pipeline.plan.run import Start
-from container_pipeline.plan.steps import MoveTag, Push, Step, Tag
+from container_pipeline.plan.steps import MoveTag, Promote, Push, Step, Tag
 
 if TYPE_CHECKING:
     from container_pipeline.clients.engine import Engine, Image
+    from container_pipeline.clients.registry import Registry
 
 
 class Actions:
@@ -25,7 +26,8 @@ class Actions:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.built: state.Built | None = None
-        self._registries: dict[RegistryAccess, Any] = {}
+        self._registries: dict[RegistryAccess, Registry] = {}
+        self._lock = threading.Lock()
 
     @cached_property
     def engine(self) -> Engine:
@@ -33,12 +35,14 @@ class Actions:
 
         return Engine(self.run.console)
 
-    def registry(self, access: RegistryAccess) -> Any:
-        """Return the client of one registry."""
-        if access not in self._registries:
-            module = importlib.import_module("container_pipeline.clients.registry")
-            self._registries[access] = module.Registry(access)
-        return self._registries[access]
+    def registry(self, access: RegistryAccess) -> Registry:
+        """Return the client of one registry, the same one to every thread."""
+        from container_pipeline.clients.registry import Registry
+
+        with self._lock:
+            if access not in self._registries:
+                self._registries[access] = Registry(access, self.run.console.line)
+            return self._registries[access]
 
     @singledispatchmethod
     def perform(self, step: Step) -> None:
@@ -84,6 +88,12 @@ class Actions:
         registry = self.registry(step.access)
         manifest = registry.manifest(step.source.repository, step.source.tag)
         registry.put_manifest(step.source.repository, step.tag, manifest)
+
+    @perform.register
+    def _promote(self, step: Promote) -> None:
+        from container_pipeline.commands import promote
+
+        promote.carry_out(self, step)
 
     def held(self, image: ImageRef, access: RegistryAccess, ours: Image) -> str:
         """Return the id of the image that a registry holds as ``image``, "" where it holds none.

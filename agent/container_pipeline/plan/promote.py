@@ -1,0 +1,64 @@
+"""Which steps bring a version to production, given what both registries name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from container_pipeline.errors import RegistryError
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, Version
+from container_pipeline.plan.steps import MoveTag, Promote, Step
+from container_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What each of four names stands for; None where it names nothing.
+
+    ``built`` is the digest that the build's own push was answered; ``development`` and ``production`` are what the
+    version's tag names in each registry, ``latest`` what latest names in production.
+    """
+
+    version: Version
+    built: Digest | None = None
+    development: Digest | None = None
+    production: Digest | None = None
+    latest: Digest | None = None
+
+    @property
+    def digest(self) -> Digest | None:
+        """What is promoted: what was built, whatever happened to the tag since."""
+        return self.built or self.development or self.production
+
+    @property
+    def moved(self) -> bool:
+        """Whether development's tag names another image than the one that was built."""
+        return bool(self.built and self.development and self.built != self.development)
+
+
+def plan(settings: Settings, facts: Facts) -> list[Step]:
+    """Plan a promotion; raises RegistryError where the version is nowhere, or is another image in production."""
+    development, production = settings.access("development"), settings.access("production")
+    source = settings.image(development, str(facts.version))
+    target = settings.image(production, str(facts.version))
+    if facts.digest is None:
+        raise RegistryError(
+            _("{image} is not in the registry", image=source),
+            _("`container-pipeline images` lists what is there; `container-pipeline push` brings what was built last"),
+        )
+    if facts.production is not None and facts.production != facts.digest:
+        raise RegistryError(
+            _(
+                "{image} is already {there} in production, not {digest}: a version never changes its meaning",
+                image=target,
+                there=facts.production,
+                digest=facts.digest,
+            ),
+            _("build a new version and promote that"),
+        )
+    if facts.production is None:
+        tags = (str(facts.version), "latest")
+        return [Promote(source, target, tags, development, production, facts.digest)]
+    if facts.latest != facts.digest:
+        return [MoveTag(target, "latest", production)]
+    return []

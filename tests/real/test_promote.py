@@ -1,0 +1,133 @@
+"""Promotion between two real registries."""
+
+from __future__ import annotations
+
+from container_pipeline.clients import state
+from lab import ask, images
+
+VERSION = "20261124093015"
+OLDER = "20261123080000"
+
+
+def test_a_promoted_version_is_the_same_digest_in_production_and_latest_there(agent, development, production, code):
+    image = images.put_image(development, code, VERSION, 3_000_000, 5000, 10)
+
+    outcome = agent("promote", "--version", VERSION, "--json")
+
+    assert outcome.code == 0, outcome.err
+    assert outcome.result["digest"] == image.digest
+    assert ask.digest(production, code, VERSION) == image.digest
+    assert ask.digest(production, code, "latest") == image.digest
+    for layer in image.layers:
+        stored = ask.registry(production, "GET", f"/v2/{code}/blobs/{layer}")
+        assert images.digest_of(stored.body) == layer
+
+
+def test_the_version_that_was_built_last_is_promoted_where_none_is_named(agent, development, production, code):
+    image = images.put_image(development, code, VERSION)
+    images.put_image(development, code, "20261124093016")
+    state.write(agent.folder, state.Built(code, VERSION, digest=image.digest))
+
+    assert agent("promote").code == 0
+    assert sorted(ask.tags(production, code)) == [VERSION, "latest"]
+
+
+def test_an_index_with_its_attestations_keeps_its_digest(agent, development, production, code):
+    index, children = images.put_index(development, code, VERSION)
+
+    assert agent("promote", "--version", VERSION).code == 0
+
+    stored = ask.registry(production, "GET", f"/v2/{code}/manifests/{VERSION}")
+    assert stored.body == index.body
+    assert stored.headers["content-type"] == images.INDEX
+    for child in children:
+        assert ask.digest(production, code, child.digest) == child.digest
+
+
+def test_a_layer_that_is_not_distributed_is_not_asked_for(agent, development, production, code):
+    image = images.put_image(development, code, VERSION, 1000, foreign=True)
+
+    assert agent("promote", "--version", VERSION).code == 0
+    assert ask.digest(production, code, VERSION) == image.digest
+
+
+def test_a_dry_run_says_how_many_bytes_would_move_and_moves_none(agent, development, production, code):
+    images.put_image(development, code, VERSION, 3_000_000)
+
+    outcome = agent("promote", "--version", VERSION, "--dry-run")
+
+    assert outcome.code == 0
+    assert f"promote {development.address}/{code}:{VERSION} to {production.address}/{code}:{VERSION}" in outcome.out
+    assert "3.0 MB would be copied" in outcome.out
+    assert ask.tags(production, code) == []
+
+
+def test_promoting_again_asks_no_blob_and_writes_nothing(agent, development, production, code, fault_proxy):
+    images.put_image(development, code, VERSION, 1000)
+    assert agent("promote", "--version", VERSION).code == 0
+    proxy = fault_proxy(production.address)
+    agent.use("DOCKER_REGISTRY_PROD", production, proxy.address)
+
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 0
+    assert f"{VERSION} is in production already" in outcome.err
+    assert {method for method, _path, _status in proxy.requests} == {"GET", "HEAD"}
+    assert proxy.count("HEAD", "/blobs/") == 0
+
+
+def test_only_missing_layers_are_sent(agent, development, production, code, fault_proxy):
+    first = images.put_image(development, code, OLDER, 2_000_000)
+    assert agent("promote", "--version", OLDER).code == 0
+    document = dict(first.document)
+    new = images.put_blob(development, code, b"one line changed")
+    document["layers"] = [*document["layers"], {**document["layers"][0], "size": 16, "digest": new}]
+    images.put_manifest(development, code, VERSION, document)
+
+    outcome = agent("promote", "--version", VERSION, "--dry-run", "--json")
+    assert outcome.result["bytes"] == 16
+
+    proxy = fault_proxy(production.address)
+    agent.use("DOCKER_REGISTRY_PROD", production, proxy.address)
+    assert agent("promote", "--version", VERSION).code == 0
+    assert proxy.count("PUT", "/blobs/uploads/") == 1
+
+
+def test_a_version_that_is_another_image_in_production_is_refused(agent, development, production, code):
+    there = images.put_image(production, code, VERSION)
+    images.put_image(development, code, VERSION)
+
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 1
+    assert "a version never changes its meaning" in outcome.err
+    assert ask.digest(production, code, VERSION) == there.digest
+    assert ask.digest(production, code, "latest") is None
+
+
+def test_what_was_built_is_promoted_whatever_the_tag_names_now(agent, development, production, code):
+    built = images.put_image(development, code, VERSION)
+    state.write(agent.folder, state.Built(code, VERSION, digest=built.digest))
+    other = images.put_image(development, code, VERSION)
+    assert ask.digest(development, code, VERSION) == other.digest
+
+    outcome = agent("promote")
+
+    assert outcome.code == 0
+    assert f"what was built is promoted: {built.digest}" in outcome.err
+    assert ask.digest(production, code, VERSION) == built.digest
+
+
+def test_latest_alone_is_moved_where_the_version_is_there_already(agent, development, production, code):
+    old = images.put_image(development, code, OLDER)
+    images.put_image(development, code, VERSION)
+    for version in (OLDER, VERSION, OLDER):
+        assert agent("promote", "--version", version).code == 0
+    assert ask.digest(production, code, "latest") == old.digest
+
+
+def test_a_version_that_is_nowhere_is_refused_with_the_command_that_lists_them(agent):
+    outcome = agent("promote", "--version", VERSION)
+    assert outcome.code == 1
+    assert "is not in the registry" in outcome.err
+    assert "container-pipeline images" in outcome.err
