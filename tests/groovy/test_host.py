@@ -1,0 +1,119 @@
+"""The host itself: it behaves as Jenkins does where the library's tests rely on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from groovy.jenkins import Jenkins
+
+NODE = {"PATH": "/usr/bin:/bin", "HOME": "/nowhere"}
+
+
+@pytest.fixture
+def run(jenkins: Jenkins, tmp_path: Path):
+    def run(script, **more):
+        return jenkins.run(script, **{"node": NODE, "vars": tmp_path, "job": tmp_path.name, **more})
+
+    return run
+
+
+def test_every_turn_of_a_loop_runs_and_survives_its_suspension(run):
+    done = run("node { ['a', 'b'].each { name -> stage(name) { sh \"echo in $name\" } } }", restart=True)
+    assert (done.result, done.stage_names, done.problems) == ("SUCCESS", ["a", "b"], [])
+    assert "in b" in done.lines
+
+
+def test_state_that_cannot_be_serialised_fails_the_build(run):
+    done = run("def m = ('abc' =~ /b/)\nnode { sh 'true' }\necho m.toString()")
+    assert done.result == "FAILURE"
+    assert "java.util.regex.Matcher" in done.problems[0]
+
+
+def test_an_entry_of_a_map_held_over_a_step_is_found(run):
+    done = run("node { for (e in [a: 1]) { sh 'true'; echo e.key } }")
+    assert done.result == "FAILURE"
+    assert done.problems
+
+
+def test_what_the_sandbox_refuses_is_refused_even_if_caught(run, jenkins):
+    if not jenkins.parts.sandbox:
+        pytest.skip("no sandbox: JENKINS_PARTS names no folder, and Jenkins' repository cannot be reached")
+    done = run("try { new File('/etc/passwd').text } catch (e) { echo 'caught' }")
+    assert "new java.io.File" in done.problems[0]
+    assert run("println System.getenv()").problems
+
+
+def test_a_cps_method_called_from_outside_cps_is_found(run):
+    done = run("String toString() { 'x' }\ndef x() { 1 }\nnode { echo \"${[3, 1].sort { a, b -> x() }}\" }")
+    assert "wound up catching" in " ".join(done.problems)
+
+
+def test_sh_fails_as_jenkins_does(run):
+    done = run(
+        "node { try { sh 'exit 3' } catch (e) { echo e.message }\n echo \"${sh(script: 'exit 4', returnStatus: true)}\" }"
+    )
+    assert done.lines[-4:] == ["script returned exit code 3", "+ exit 4", "4", "Finished: SUCCESS"]
+
+
+def test_credentials_are_bound_masked_and_their_files_deleted(run, jenkins, tmp_path):
+    credentials = {
+        "login": {"type": "usernamePassword", "username": "me-myself", "password": "s3cret"},
+        "file": {"type": "file", "content": "inside\n"},
+    }
+    script = """node { withCredentials([
+        usernamePassword(credentialsId: 'login', usernameVariable: 'U', passwordVariable: 'P'),
+        file(credentialsId: 'file', variable: 'F')]) { sh 'echo $U $P; cat $F; echo $F > path' } }"""
+    done = run(script, credentials=credentials)
+    assert done.result == "SUCCESS"
+    assert "**** ****" in done.lines
+    assert "inside" in done.lines
+    assert "s3cret" not in done.log
+    assert not Path((jenkins.home / "workspace" / tmp_path.name / "path").read_text().strip()).exists()
+
+
+def test_a_missing_credential_is_an_error(run):
+    done = run("node { withCredentials([string(credentialsId: 'none', variable: 'X')]) { } }")
+    assert "Could not find credentials entry with ID 'none'" in done.log
+
+
+def test_a_timeout_ends_the_process_and_aborts(run):
+    done = run("node { timeout(time: 200, unit: 'MILLISECONDS') { sh 'sleep 30' } }")
+    assert done.result == "ABORTED"
+
+
+def test_parallel_branches_have_their_own_place(run):
+    done = run("node { parallel(a: { dir('a') { sh 'pwd' } }, b: { dir('b') { sh 'pwd' } }) }", restart=True)
+    assert {line[-2:] for line in done.lines if line.startswith("/")} == {"/a", "/b"}
+
+
+def test_a_second_node_of_the_job_gets_another_workspace(run):
+    done = run("parallel(a: { node { sh 'sleep 0.2; pwd' } }, b: { node { sh 'pwd' } })")
+    assert len({line for line in done.lines if line.startswith("/")}) == 2
+
+
+def test_a_step_that_needs_a_node_says_so(run):
+    assert "hudson.FilePath is missing" in run("sh 'true'").log
+
+
+def test_the_declarative_front_runs_stages_conditions_and_post(run):
+    done = run(
+        """pipeline { agent any
+        environment { WHO = 'me' }
+        options { timeout(time: 1, unit: 'MINUTES') }
+        stages {
+            stage('One') { steps { sh 'echo $WHO' } }
+            stage('Two') { when { expression { false } }
+                steps { error 'not reached' } }
+            stage('Three') { steps { script { error 'three' } } }
+            stage('Four') { steps { echo 'not reached' } }
+        }
+        post { always { echo 'always' }
+            failure { echo 'so be it' }
+            success { echo 'not reached' } } }""",
+        restart=True,
+    )
+    assert (done.result, done.problems) == ("FAILURE", [])
+    assert {"me", "always", "so be it"} <= set(done.lines)
+    assert "not reached" not in done.log
