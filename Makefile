@@ -60,7 +60,11 @@ bench-here: venv
 	$(BIN)/pytest -q -s tests/bench
 
 agent: venv          ## the one file that the library carries
+	$(BIN)/python -m tools.keys
 	$(BIN)/python -m tools.pack
+
+agent-check: venv    ## whether the committed agent is what `make agent` makes
+	$(BIN)/python -m tools.pack --check
 
 docs: venv           ## docs/cli.md from the commands
 	$(BIN)/python -m tools.docs

@@ -1,0 +1,92 @@
+"""A Jenkins with the library in it, and a node that has python3, docker and ssh, and nothing else of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tools import pack
+
+from groovy.jenkins import ROOT, Jenkins, Run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "jenkins" in getattr(item, "fixturenames", ()):
+            item.add_marker("groovy")
+
+
+@pytest.fixture(scope="session")
+def jenkins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jenkins]:
+    """The JVM, one for each test process."""
+    if not shutil.which("java"):
+        message = "Java 17 is needed for these tests: apt-get install openjdk-17-jdk-headless maven"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    one = Jenkins(tmp_path_factory.mktemp("jenkins"))
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="session")
+def resources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The library's resources, with the agent as the sources are now laid over the committed one."""
+    overlay = tmp_path_factory.mktemp("resources")
+    pack.build(overlay / "container-pipeline")
+    return [overlay, ROOT / "resources"]
+
+
+class Node:
+    """A build node: ``bin`` is all of its PATH, ``environment`` is what its processes get."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bin = folder / "bin"
+        self.home = folder / "home"
+        self.bin.mkdir(parents=True)
+        self.home.mkdir()
+        for program in ("python3", "docker", "ssh"):
+            self.install(program)
+        self.environment = {
+            "PATH": str(self.bin),
+            "HOME": str(self.home),
+            "CONTAINER_PIPELINE_PROFILE": str(folder / "profile"),
+        }
+
+    def install(self, program: str, path: str | None = None) -> None:
+        (self.bin / program).unlink(missing_ok=True)
+        (self.bin / program).symlink_to(path or shutil.which(program, path="/usr/bin:/bin") or program)
+
+    @property
+    def cache(self) -> Path:
+        return self.home / ".cache" / "container-pipeline"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path / "node")
+
+
+class Builds:
+    """Runs Jenkinsfiles against the library; whatever Jenkins would warn of or refuse fails the test."""
+
+    def __init__(self, jenkins: Jenkins, resources: list[Path], node: Node, tmp_path: Path) -> None:
+        self._jenkins = jenkins
+        self._node = node
+        self._defaults: dict[str, Any] = {"resources": resources, "job": tmp_path.name, "credentials": {}}
+
+    def start(self, script: str, **more: Any) -> Any:
+        return self._jenkins.start(script, **{**self._defaults, "node": self._node.environment, **more})
+
+    def __call__(self, script: str, **more: Any) -> Run:
+        run: Run = self.start(script, **more).wait()
+        assert run.problems == []
+        return run
+
+
+@pytest.fixture
+def build(jenkins: Jenkins, resources: list[Path], node: Node, tmp_path: Path) -> Builds:
+    return Builds(jenkins, resources, node, tmp_path)

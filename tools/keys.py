@@ -1,0 +1,25 @@
+"""Writes ``resources/container-pipeline/keys.json``: what the library's steps check a Jenkinsfile's map against."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "resources" / "container-pipeline" / "keys.json"
+
+
+def text() -> str:
+    """Return what the file must hold, from the agent's own list of keys."""
+    sys.path.insert(0, str(ROOT / "agent"))
+    from container_pipeline.plan.jenkinsfile import library_keys
+
+    rows = [
+        f"  {json.dumps(name)}: {json.dumps(key, ensure_ascii=False)}" for name, key in sorted(library_keys().items())
+    ]
+    return "{\n" + ",\n".join(rows) + "\n}\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(text(), encoding="utf-8")
