@@ -11,7 +11,7 @@ import pkgutil
 from functools import cache
 
 #: One catalogue per area of the code, so that each stays short enough to read.
-AREAS = ("core", "image", "registry", "server", "jenkins", "start")
+AREAS = ("core", "image", "registry", "server", "jenkins", "library", "start")
 
 
 def language() -> str:

@@ -75,7 +75,12 @@ class Result:
             "digest": self.digest,
             "steps": [vars(step) for step in self.steps],
             "servers": [server.as_dict() for server in self.servers],
-            "error": error and {"category": error.category, "message": error.message, "hint": error.hint},
+            "error": error and _told(error),
             "exit_code": error.exit_code if error else 0,
             **self.extra,
         }
+
+
+def _told(error: PipelineError) -> dict[str, Any]:
+    told = {"category": error.category, "message": error.message, "hint": error.hint}
+    return {**told, "details": list(error.details)}

@@ -158,8 +158,12 @@ class Settings:
 
     def pull_from(self) -> RegistryAccess:
         """Return the registry that servers pull from."""
+        return self.access("production" if self.pulls_from_production else "development")
+
+    @property
+    def pulls_from_production(self) -> bool:
         role = self.values["registry"] or ("production" if self.production else "development")
-        return self.access(role)
+        return bool(role == "production")
 
     def image(self, access: RegistryAccess, tag: str) -> ImageRef:
         return ImageRef(access.registry, self.repository, tag)

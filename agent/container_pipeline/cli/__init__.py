@@ -61,6 +61,14 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 
+#: Commands for programs, not for people: the Jenkins library's own. The help does not list them.
+HIDDEN: dict[str, dict[str, str]] = {
+    "library": {
+        "stages": "the stages that a Jenkinsfile's call goes through",
+        "report": "the page that is archived with a build, and the message to a webhook",
+    },
+}
+
 
 class LazyGroup(click.Group):
     """Finds a command's module by name and imports it only when that command is called."""
@@ -69,7 +77,7 @@ class LazyGroup(click.Group):
         return [name for commands in GROUPS.values() for name in commands]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        for group, commands in GROUPS.items():
+        for group, commands in {**GROUPS, **HIDDEN}.items():
             if name in commands:
                 module = importlib.import_module(f"container_pipeline.cli.{group}")
                 command: click.Command = module.COMMANDS[name]
@@ -77,7 +85,8 @@ class LazyGroup(click.Group):
         return None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+        hidden = [name for commands in HIDDEN.values() for name in commands]
+        if args and not args[0].startswith("-") and args[0] not in [*self.list_commands(ctx), *hidden]:
             from container_pipeline.settings import nearest
 
             message = _("unknown command {name!r}", name=args[0])

@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 import click
 
-from container_pipeline.cli import GROUPS
+from container_pipeline.cli import GROUPS, HIDDEN
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.settings import BY_NAME, load
@@ -54,7 +54,7 @@ def command(
     ``changes`` adds --dry-run, ``servers`` the options of server commands, ``image`` the optional IMAGE.
     ``short_verbose`` False leaves -v to the command itself.
     """
-    help_text = next(commands[name] for commands in GROUPS.values() if name in commands)
+    help_text = next(commands[name] for commands in (*GROUPS.values(), *HIDDEN.values()) if name in commands)
     epilog = "\b\n" + _("Examples:") + "\n" + "\n".join(f"  container-pipeline {line}" for line in examples)
 
     def declare(function: Callable[..., None]) -> click.Command:

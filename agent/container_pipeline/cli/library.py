@@ -1,0 +1,37 @@
+"""Commands that only the Jenkins library calls; the help does not list them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from container_pipeline.cli.common import command
+from container_pipeline.execute import Run
+from container_pipeline.model import Secret
+from container_pipeline.settings import PREFIX, Settings, load
+
+
+@command("stages", click.option("--wishes", default="{}"))
+def stages(run: Run, wishes: str) -> None:
+    from container_pipeline.commands.stages import tell
+
+    def enter(name: str) -> Settings:
+        return load(run.settings.project, {}, name)
+
+    tell(run, wishes, enter)
+
+
+@command(
+    "report",
+    click.option("--results", type=click.Path(path_type=Path), required=True),
+    click.option("--format", "kind", type=click.Choice(["", "dingtalk", "wecom", "feishu", "slack"]), default=""),
+    click.option("--webhook", envvar=PREFIX + "WEBHOOK", default=""),
+)
+def report(run: Run, results: Path, kind: str, webhook: str) -> None:
+    from container_pipeline.commands.report import report as write
+
+    write(run, results, Secret(webhook), kind)
+
+
+COMMANDS = {"stages": stages, "report": report}

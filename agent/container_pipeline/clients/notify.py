@@ -1,0 +1,66 @@
+"""Tells a chat's webhook. The address is a secret (its token stands in it) and is never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from container_pipeline.errors import PipelineError
+from container_pipeline.i18n import _
+from container_pipeline.model import Secret
+
+#: Host → the format it takes.
+HOSTS = {
+    "oapi.dingtalk.com": "dingtalk",
+    "qyapi.weixin.qq.com": "wecom",
+    "open.feishu.cn": "feishu",
+    "open.larksuite.com": "feishu",
+    "hooks.slack.com": "slack",
+}
+FORMATS = ("dingtalk", "wecom", "feishu", "slack")
+TIMEOUT = 10.0
+
+
+def payload(kind: str, text: str) -> dict[str, Any]:
+    """Return the body that ``kind`` of webhook takes for a plain text."""
+    if kind in ("dingtalk", "wecom"):
+        return {"msgtype": "text", "text": {"content": text}}
+    if kind == "feishu":
+        return {"msg_type": "text", "content": {"text": text}}
+    return {"text": text}
+
+
+def format_of(address: str) -> str:
+    """Return the format by the address's host; Slack's, which many others take too, where it is not known."""
+    return HOSTS.get(urlsplit(address).hostname or "", "slack")
+
+
+def send(address: Secret, text: str, kind: str = "") -> None:
+    """Send one message; raises PipelineError, without the address, where it did not arrive."""
+    import requests
+
+    url = address.reveal().strip()
+    host = urlsplit(url).hostname
+    if urlsplit(url).scheme not in ("https", "http") or not host:
+        raise PipelineError(_("the webhook's address is no http address"))
+    try:
+        # A redirect would carry the token to somebody else.
+        answer = requests.post(url, json=payload(kind or format_of(url), text), timeout=TIMEOUT, allow_redirects=False)
+    except requests.RequestException as error:
+        # The exception's own text holds the address.
+        raise PipelineError(
+            _("webhook at {host} cannot be reached: {problem}", host=host, problem=type(error).__name__)
+        ) from None
+    if not answer.ok or answer.is_redirect or _refused(answer):
+        raise PipelineError(
+            _("webhook at {host} refused the message: HTTP {status}", host=host, status=answer.status_code)
+        )
+
+
+def _refused(answer: Any) -> bool:
+    """DingTalk and WeCom (errcode) and Feishu (code) refuse with HTTP 200."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and bool(body.get("errcode") or body.get("code"))

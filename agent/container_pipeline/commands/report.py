@@ -1,0 +1,57 @@
+"""Write the report of a run of the Jenkins library, and tell a webhook of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from container_pipeline.clients import notify
+from container_pipeline.errors import PipelineError, UsageError
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.model import Secret
+from container_pipeline.report import Source, html, title
+
+
+def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
+    """Write ``container-pipeline-CODE.html`` beside ``results``; a webhook that fails is only a warning."""
+    data = _read(results)
+    source = Source(build=str(data.get("build") or ""), commit=str(data.get("commit") or ""))
+    page = results.parent / f"container-pipeline-{run.settings.code}.html"
+    page.write_text(run.console.redact(html(data["results"], source)), encoding="utf-8")
+    run.result.extra["files"] = [page.name]
+    if webhook:
+        run.console.redact.add([webhook])
+        try:
+            notify.send(webhook, message(data["results"], source), kind)
+        except PipelineError as problem:
+            run.console.line(_("warning: nobody was notified: {problem}", problem=problem.message))
+
+
+def message(results: Sequence[Mapping[str, Any]], source: Source) -> str:
+    """Return what was deployed or what failed, in one message."""
+    bad = next((result for result in results if result.get("error")), None)
+    if bad:
+        head = _(
+            "✘ {what}: {command} failed: {problem}",
+            what=title(results),
+            command=bad["command"],
+            problem=bad["error"]["message"],
+        )
+    else:
+        servers = [str(server["name"]) for result in results for server in result.get("servers") or []]
+        head = _("✔ {what}: {done}", what=title(results), done=", ".join(str(result["command"]) for result in results))
+        head += f" → {', '.join(servers)}" if servers else ""
+    return "\n".join(filter(None, (head, source.build)))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(_("{path} holds no results", path=path)) from error
+    if not isinstance(data, dict) or not isinstance(data.get("results"), list):
+        raise UsageError(_("{path} holds no results", path=path))
+    return data

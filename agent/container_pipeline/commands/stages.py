@@ -1,0 +1,22 @@
+"""Tell the Jenkins library which stages this project goes through, before the first of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Callable
+
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.plan.jenkinsfile import stages, wishes_of
+from container_pipeline.settings import Settings
+
+
+def tell(run: Run, wishes: str, enter: Callable[[str], Settings]) -> None:
+    """Answer with the stages; what is absent is also said in the log. ``enter`` gives an environment's settings."""
+    settings = run.settings
+    wished, names = wishes_of(json.loads(wishes))
+    present, absent = stages(settings, [(name, enter(name)) for name in names], wished)
+    run.console.line(_("stages of {code}: {names}", code=settings.code, names=", ".join(each.name for each in present)))
+    for sentence in absent:
+        run.console.line(sentence)
+    run.result.extra.update(stages=[stage.as_dict() for stage in present], absent=absent)

@@ -1,0 +1,118 @@
+"""Which stages follow from settings and from what the Jenkinsfile says."""
+
+from __future__ import annotations
+
+import pytest
+from tools import keys
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.plan.jenkinsfile import Wishes, library_keys, stages, wishes_of
+from container_pipeline.settings import KEYS, load
+
+DEV = {"DOCKER_REGISTRY": "dev.example"}
+BOTH = {**DEV, "DOCKER_REGISTRY_PROD": "prod.example"}
+ENVIRONMENTS = """
+code: aglaia-web-re
+environments:
+  test: {servers: [t1], registry: development}
+  prod: {servers: [p1, p2], approve: 'Really?'}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    def settings(environ, text="code: aglaia-web-re\n", environment=""):
+        (tmp_path / "container-pipeline.yml").write_text(text)
+        return load(tmp_path, {}, environment, environ)
+
+    return settings
+
+
+def names(found):
+    return [stage.name for stage in found[0]]
+
+
+def test_with_one_registry_there_is_only_build_and_push(settings):
+    found = stages(settings(DEV), [], Wishes())
+    assert names(found) == ["Build", "Push"]
+    assert [sentence.split(":")[0] for sentence in found[1]] == [
+        "no stage Deploy",
+        "no stage Promote",
+        "no stage Approve",
+    ]
+
+
+def test_everything_set_gives_every_stage_the_question_before_anything_reaches_production(settings):
+    one = settings(BOTH, "code: a-b\nservers: [web-1]\n")
+    assert names(stages(one, [], Wishes(approve=True))) == ["Build", "Push", "Approve", "Promote", "Deploy"]
+
+
+def test_promotion_stands_before_the_first_environment_that_pulls_from_production(settings):
+    chosen = [(name, settings(BOTH, ENVIRONMENTS, name)) for name in ("test", "prod")]
+    found = stages(settings(BOTH, ENVIRONMENTS), chosen, Wishes())
+    assert names(found) == ["Build", "Push", "Deploy test", "Approve", "Promote", "Deploy prod"]
+    assert found[0][3].question == "Really?"
+    assert found[0][2].arguments == ("--environment", "test")
+
+
+def test_promotion_comes_last_where_no_environment_pulls_from_production(settings):
+    chosen = [("test", settings(BOTH, ENVIRONMENTS, "test"))]
+    assert names(stages(settings(BOTH, ENVIRONMENTS), chosen, Wishes(approve="Go?"))) == [
+        "Build",
+        "Push",
+        "Deploy test",
+        "Approve",
+        "Promote",
+    ]
+
+
+def test_without_a_production_registry_the_question_stands_before_the_last_deploy(settings):
+    chosen = [(name, settings(DEV, ENVIRONMENTS, name)) for name in ("test", "prod")]
+    assert names(stages(settings(DEV, ENVIRONMENTS), chosen, Wishes())) == [
+        "Build",
+        "Push",
+        "Deploy test",
+        "Approve",
+        "Deploy prod",
+    ]
+
+
+def test_the_jenkinsfile_turns_stages_off(settings):
+    one = settings(BOTH, "code: a-b\nservers: [web-1]\napprove: true\n")
+    assert names(stages(one, [], Wishes(promote=False, deploy=False, approve=False))) == ["Build", "Push"]
+    assert names(stages(one, [], Wishes(promote=False))) == ["Build", "Push", "Approve", "Deploy"]
+
+
+def test_nothing_for_production_means_no_question(settings):
+    found = stages(settings(DEV), [], Wishes(approve=True))
+    assert names(found) == ["Build", "Push"]
+    assert "no stage Approve: nothing reaches production" in found[1]
+
+
+@pytest.mark.parametrize("wishes", [Wishes(deploy=True), Wishes(promote=True)])
+def test_what_is_asked_for_but_cannot_be_is_refused_before_the_build(settings, wishes):
+    with pytest.raises(SettingsError):
+        stages(settings(DEV), [], wishes)
+
+
+def test_an_environment_without_servers_is_refused_before_the_build(settings):
+    text = "code: a-b\nenvironments: {test: {}}\n"
+    with pytest.raises(SettingsError):
+        stages(settings(DEV, text), [("test", settings(DEV, text, "test"))], Wishes())
+
+
+def test_environments_must_be_names():
+    assert wishes_of({"environments": ["a"], "promote": False}) == (Wishes(promote=False), ["a"])
+    with pytest.raises(SettingsError):
+        wishes_of({"environments": "a"})
+
+
+def test_the_library_knows_every_key_of_the_settings_under_its_groovy_name():
+    known = library_keys()
+    for key in KEYS:
+        # These two mean the flow in a Jenkinsfile, and are handed over with it.
+        assert key.name in ("approve", "environments") or known[key.camel]["variable"] == key.variable
+
+
+def test_the_librarys_list_of_keys_is_the_one_that_the_settings_give():
+    assert keys.TARGET.read_text(encoding="utf-8") == keys.text(), "run: make agent"

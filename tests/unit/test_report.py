@@ -1,0 +1,135 @@
+"""The archived page, and the message to a webhook."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import responses
+
+from container_pipeline.clients import notify
+from container_pipeline.commands.report import message, report
+from container_pipeline.console import Console
+from container_pipeline.errors import PipelineError
+from container_pipeline.execute import Run
+from container_pipeline.model import Secret
+from container_pipeline.report import LABELS, Source, html
+from container_pipeline.result import Result
+from container_pipeline.settings import load
+
+GOOD = {
+    "command": "deploy",
+    "ok": True,
+    "code": "a-b",
+    "version": "20261124093015",
+    "digest": "sha256:" + "a" * 64,
+    "steps": [{"name": "pull", "status": "ok", "seconds": 3.0}, {"name": "start", "status": "ok", "seconds": 1.5}],
+    "servers": [{"name": "web-1", "status": "ok", "version": "20261124093015", "error": ""}],
+    "error": None,
+}
+BAD = {
+    **GOOD,
+    "ok": False,
+    "steps": [{"name": "build <it>", "status": "failed", "seconds": 0.1}],
+    "servers": [],
+    "error": {"message": "it <broke>", "hint": "mend it", "details": ["line & one", "line two"]},
+}
+SOURCE = Source("https://jenkins.example/job/a/1/", "abc123")
+HOOK = "https://oapi.dingtalk.com/robot/send?access_token=t0ken"
+
+
+def test_the_page_tells_what_was_built_and_where_it_went():
+    page = html([GOOD], SOURCE)
+    for text in (
+        "a-b 20261124093015",
+        "sha256:aaa",
+        "abc123",
+        "https://jenkins.example/job/a/1/",
+        "web-1",
+        "deploy: pull",
+    ):
+        assert text in page
+
+
+def test_the_page_is_in_both_languages():
+    page = html([GOOD], SOURCE)
+    assert "Version 版本" in page
+    assert all(re.search("[\u4e00-\u9fff]", chinese) for chinese in LABELS.values())
+
+
+def test_the_page_needs_nothing_that_jenkins_policy_refuses():
+    page = html([GOOD, BAD], SOURCE)
+    assert not re.search(r"<script|<style|style=|onload|<img|<link|src=|javascript:", page)
+
+
+def test_a_failure_shows_its_sentence_what_to_do_and_the_last_lines_escaped():
+    page = html([BAD], SOURCE)
+    assert "it &lt;broke&gt;" in page
+    assert "mend it" in page
+    assert "line &amp; one\nline two" in page
+    assert "build &lt;it&gt;" in page
+
+
+def test_the_longest_step_has_the_longest_bar():
+    widths = [int(width) for width in re.findall(r'<rect [^>]*width="(\d+)"', html([GOOD], SOURCE))]
+    assert widths[0] == 2 * widths[1]
+
+
+def test_the_message_says_what_was_deployed_where():
+    assert message([GOOD], SOURCE) == "✔ a-b 20261124093015: deploy → web-1\nhttps://jenkins.example/job/a/1/"
+
+
+def test_the_message_says_what_failed():
+    assert message([BAD], Source()) == "✘ a-b 20261124093015: deploy failed: it <broke>"
+
+
+@pytest.mark.parametrize(
+    ("address", "body"),
+    [
+        ("https://oapi.dingtalk.com/robot/send?access_token=x", {"msgtype": "text", "text": {"content": "hi"}}),
+        ("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=x", {"msgtype": "text", "text": {"content": "hi"}}),
+        ("https://open.feishu.cn/open-apis/bot/v2/hook/x", {"msg_type": "text", "content": {"text": "hi"}}),
+        ("https://hooks.slack.com/services/x", {"text": "hi"}),
+        ("https://chat.example/hooks/x", {"text": "hi"}),
+    ],
+)
+@responses.activate
+def test_each_chat_gets_its_own_form(address, body):
+    responses.post(address, json={"errcode": 0, "code": 0})
+    notify.send(Secret(address), "hi")
+    assert json.loads(responses.calls[0].request.body) == body
+
+
+@responses.activate
+def test_the_form_can_be_said():
+    responses.post("https://chat.example/x", json={})
+    notify.send(Secret("https://chat.example/x"), "hi", "feishu")
+    assert json.loads(responses.calls[0].request.body)["msg_type"] == "text"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"status": 500}, {"json": {"errcode": 310000}}, {"status": 302, "headers": {"Location": "https://evil.example"}}],
+)
+@responses.activate
+def test_a_refused_message_is_an_error_that_does_not_show_the_address(answer):
+    responses.post(HOOK, **answer)
+    with pytest.raises(PipelineError) as caught:
+        notify.send(Secret(HOOK), "hi")
+    assert "oapi.dingtalk.com" in caught.value.message
+    assert "t0ken" not in caught.value.message
+    assert len(responses.calls) == 1
+
+
+@responses.activate
+def test_a_notification_that_fails_is_only_a_warning(tmp_path: Path, capsys):
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"results": [GOOD]}))
+    run = Run(load(tmp_path, {"code": "a-b"}, "", {}), Console(), Result("report"))
+    report(run, results, Secret(HOOK), "")
+    assert run.result.extra["files"] == ["container-pipeline-a-b.html"]
+    told = capsys.readouterr().err
+    assert "nobody was notified" in told
+    assert "t0ken" not in told

@@ -1,0 +1,4 @@
+/** See containerBuild.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerBuild', 'build', options)
+}

@@ -1,0 +1,4 @@
+/** See containerDeploy.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerDeploy', 'deploy', options)
+}

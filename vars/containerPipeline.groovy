@@ -1,0 +1,57 @@
+/** See containerPipeline.txt. */
+Map call(Map options = [:]) {
+    containerAgent.check('containerPipeline', options)
+    containerAgent.onNode(options) {
+        List results = []
+        try {
+            for (step in stages(options)) {
+                stage(step.name) {
+                    carryOut(step, options, results)
+                }
+            }
+        } finally {
+            if (results) {
+                describe(results)
+                containerAgent.report(results, options)
+            }
+        }
+        summary(results)
+    }
+}
+
+/** The agent knows which stages this project has: its settings are on the node, in the project's folder. */
+private List stages(Map options) {
+    Map wishes = options.subMap(['promote', 'deploy', 'approve', 'environments'])
+    Map answer = containerAgent.attempt('stages', options, ['--wishes', groovy.json.JsonOutput.toJson(wishes)])
+    containerAgent.insist(answer).stages
+}
+
+private void carryOut(Map step, Map options, List results) {
+    if (step.question) {
+        input(message: step.question)
+        return
+    }
+    List version = results && step.command != 'push' ? ['--version', results[0].version] : []
+    Map own = step.environment ? options + [environment: step.environment] : options
+    Map result = containerAgent.attempt(step.command, own, step.arguments + version)
+    results << result
+    containerAgent.insist(result)
+}
+
+/** One answer for the whole run, of the form that every command's has. */
+private Map summary(List results) {
+    Map first = results[0]
+    [
+        schema: first.schema, command: 'pipeline', ok: true, code: first.code, version: first.version,
+        digest: results.collect { it.digest }.findAll { it }[-1] ?: '',
+        steps: results.collectMany { it.steps }, servers: results.collectMany { it.servers }, error: null,
+    ]
+}
+
+private void describe(List results) {
+    int servers = results.collectMany { it.servers }.size()
+    boolean ok = results.every { it.ok }
+    String target = servers ? " → ${servers} ${servers == 1 ? 'server' : 'servers'}" : ''
+    String text = "${results[0].code} ${results[0].version}" + (ok ? target : ": ${results[-1].command} failed")
+    currentBuild.description = currentBuild.description ? "${currentBuild.description}; ${text}" : text
+}

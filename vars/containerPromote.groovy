@@ -1,0 +1,4 @@
+/** See containerPromote.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerPromote', 'promote', options)
+}

@@ -1,0 +1,4 @@
+/** See containerPush.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerPush', 'push', options, ['--latest'])
+}

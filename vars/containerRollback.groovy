@@ -1,0 +1,4 @@
+/** See containerRollback.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerRollback', 'rollback', options)
+}

@@ -1,0 +1,4 @@
+/** See containerStatus.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerStatus', 'status', options)
+}
