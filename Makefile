@@ -34,14 +34,15 @@ test:                ## all tests but the benchmarks, on the lab
 test-here: venv
 	@$(LAB) install --tests
 	@$(LAB) up
+	@$(PYTEST) -q -m serial tests || test $$? = 5  # 5: there are none
 	$(PYTEST) -n $(WORKERS) --dist loadscope -m "not serial" tests
-	@$(PYTEST) -m serial tests || test $$? = 5  # 5: there are none
 
-check: venv          ## ruff, mypy, import contract
+check: venv          ## ruff, mypy, import contract, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=agent $(BIN)/lint-imports --config setup.cfg
+	$(BIN)/shellcheck .ci/run tests/lab/oci-runtime $$(git ls-files '*.sh')
 
 demo:                ## the Jenkinsfile's one call on the example, twice, on the lab
 	@$(LAB) run $(MAKE) --no-print-directory demo-here

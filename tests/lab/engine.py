@@ -75,6 +75,7 @@ def up(place: Place) -> str:
         run("ip", "link", "add", bridge, "type", "bridge")
         run("ip", "address", "add", f"10.214.{place.number}.1/24", "dev", bridge)
         run("ip", "link", "set", bridge, "up")
+    (folder / "dockerd.pid").unlink(missing_ok=True)  # of one that was killed: its number may be another's now
     command = [
         "dockerd", "-H", own_host(place), "--data-root", str(folder / "data"), "--exec-root", str(place.sockets / "x"),
         "-p", str(folder / "dockerd.pid"), "--bridge", bridge, "--exec-opt", "native.cgroupdriver=cgroupfs",
