@@ -85,6 +85,16 @@ class FaultProxy:
         with self._lock:
             return next((fault for fault in self.faults if fault.fits(method, path) and fault.due()), None)
 
+    def arrived(self, method: str, path: str) -> int:
+        """Note a request before anything is answered, so that no client is faster than its entry."""
+        with self._lock:
+            self.requests.append((method, path, 0))
+            return len(self.requests) - 1
+
+    def answered(self, number: int, status: int) -> None:
+        method, path, _ = self.requests[number]
+        self.requests[number] = (method, path, status)
+
     def count(self, method: str, path: str = "") -> int:
         """How many such requests came."""
         return sum(1 for one in list(self.requests) if one[0] == method and re.search(path, one[1]))
@@ -108,47 +118,46 @@ class _Handler(BaseHTTPRequestHandler):
     proxy: FaultProxy
     protocol_version = "HTTP/1.1"
     upstream: http.client.HTTPConnection | None = None
+    number = 0
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:
         """Silent; `requests` holds it."""
 
     def _handle(self) -> None:
-        status, fault = 0, self.proxy.fault_for(self.command, self.path)
+        self.number = self.proxy.arrived(self.command, self.path)
         try:
-            status = self._play(fault or Fault())
-        except _CutError:
+            self._play(self.proxy.fault_for(self.command, self.path) or Fault())
+        except (_CutError, OSError, http.client.HTTPException):
+            # Cut on purpose; or the target is gone, or went away in the middle: so does this connection.
+            self.proxy.answered(self.number, 0)
             self._reset()
-        except (OSError, http.client.HTTPException):
-            # The target is gone, or went away in the middle: so does this connection.
-            self._reset()
-        finally:
-            self.proxy.requests.append((self.command, self.path, status))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _handle  # noqa: N815
 
-    def _play(self, fault: Fault) -> int:
+    def _play(self, fault: Fault) -> None:
         if fault.delay:
             time.sleep(fault.delay)
         if fault.hang:
             self.proxy.closing.wait()
             raise _CutError
         if fault.status:
-            return self._answer(fault)
+            self._answer(fault)
+            return
         if fault.cut_request_after is not None and fault.cut_request_after == 0:
             raise _CutError
-        return self._return(self._forward(fault), fault)
+        self._return(self._forward(fault), fault)
 
-    def _answer(self, fault: Fault) -> int:
+    def _answer(self, fault: Fault) -> None:
         for _ in self._request_body():
             pass
+        self.proxy.answered(self.number, fault.status)
         self.send_response(fault.status)
         for name, value in {"Content-Length": str(len(fault.body)), **fault.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(fault.body)
-        return fault.status
 
     def _forward(self, fault: Fault) -> http.client.HTTPResponse:
         upstream = self.upstream = self.upstream or http.client.HTTPConnection(self.proxy.target, timeout=120)
@@ -165,7 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.send(b"0\r\n\r\n")
         return upstream.getresponse()
 
-    def _return(self, response: http.client.HTTPResponse, fault: Fault) -> int:
+    def _return(self, response: http.client.HTTPResponse, fault: Fault) -> None:
+        self.proxy.answered(self.number, response.status)
         length = response.headers.get("Content-Length")
         self.send_response(response.status, response.reason)
         for name, value in response.getheaders():
@@ -181,7 +191,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
-        return response.status
 
     def _cut_short(self, pieces: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
         passed = 0
