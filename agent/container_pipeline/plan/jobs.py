@@ -197,11 +197,9 @@ def _multibranch_problems(merged: Mapping[str, Any], path: Path) -> Iterator[Pro
 def _freestyle_problems(pipeline: Any, path: Path) -> Iterator[Problem]:
     """A freestyle job runs ``ship``, which knows the project file's keys, not those of Jenkins' steps."""
     keys = pipeline if isinstance(pipeline, dict) else {}
-    for key in ("promote", "deploy", "approve", "notify", "credentials"):
+    for key in ("promote", "deploy", "approve", "notify", "credentials", "environments"):
         if key in keys:
             yield Problem((*path, "pipeline", key), _("a freestyle job cannot `{key}`: that takes a pipeline", key=key))
-    if isinstance(keys.get("environments"), list):
-        yield Problem((*path, "pipeline", "environments"), _("a freestyle job ships to one: give their keys instead"))
 
 
 def _parameter_problems(parameters: Any, path: Path) -> Iterator[Problem]:

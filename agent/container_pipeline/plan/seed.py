@@ -139,6 +139,9 @@ class _Planner:
     def jobs(self) -> None:
         self.moved = _find_moves(self.wanted, self.ours, self.state.items)
         refused = {one.item for one in self.plan.refused}
+        for name, source in self.moved.items():
+            if name not in refused:
+                self.plan.changes.append(Change("move", name, source=source))
         for name, job in self.wanted.items():
             if name not in refused:
                 self._job(name, job)
@@ -154,8 +157,6 @@ class _Planner:
         if reason:
             self.plan.refused.append(Refused(name, reason))
             return
-        if source != name:
-            self.plan.changes.append(Change("move", name, source=source))
         if configxml.parse(item.config).tag != ROOTS[job.kind]:
             self._replace(name, config)
             return
@@ -187,6 +188,8 @@ class _Planner:
     def views(self) -> None:
         for path, job in self._folders().items():
             has, wants = self.state.views.get(path), view_xml(job.set_name, path)
+            if path in self.state.items and not self.state.items[path].folder:
+                continue
             if has is None:
                 self._change("create-view", path, wants)
             elif find_marker(configxml.description(configxml.parse(has))):
