@@ -49,7 +49,7 @@ demo:                ## the Jenkinsfile's one call on the example, twice, on the
 demo-here: venv
 	@$(LAB) install --tests
 	@$(LAB) up
-	@PYTHONPATH=tests:. $(BIN)/python -m lab.demo
+	@bash tests/lab/demo.sh
 
 demo-down: lab-down  ## remove all that the demo made
 

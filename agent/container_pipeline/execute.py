@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, TypeVar
 
 from container_pipeline.console import Console
 from container_pipeline.plan.steps import Step
 from container_pipeline.result import Result, StepResult
 from container_pipeline.settings import Settings
+
+AnyStep = TypeVar("AnyStep", bound=Step)
 
 
 @dataclass
@@ -21,7 +23,7 @@ class Run:
     result: Result
     dry_run: bool = False
 
-    def execute(self, plan: Iterable[Step], perform: Callable[[Step], None]) -> None:
+    def execute(self, plan: Iterable[AnyStep], perform: Callable[[AnyStep], None]) -> None:
         """Perform the plan's steps in order; the first that raises ends it. A dry run only prints them."""
         for step in plan:
             if self.dry_run:

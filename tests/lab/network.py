@@ -7,7 +7,6 @@ shared ports are led over the bridge to this machine's loopback, by one NAT rule
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 from lab.place import SHARED_PORTS, Place
@@ -28,12 +27,7 @@ def up(place: Place) -> None:
 
 
 def exists(place: Place) -> bool:
-    return interface(place.bridge)
-
-
-def interface(name: str) -> bool:
-    """Asked of the kernel: /sys shows another network's where this one is a namespace."""
-    return name in (known for _, known in socket.if_nameindex())
+    return Path("/sys/class/net", place.bridge).exists()
 
 
 def _rule(place: Place) -> str:
@@ -52,7 +46,7 @@ def down(place: Place) -> None:
             if words and words[0] == "-A" and {place.bridge, engine_bridge(place)} & set(words):
                 run("iptables", "-w", "-t", table, "-D", *words[1:], check=False)
     for bridge in (place.bridge, engine_bridge(place)):
-        if interface(bridge):
+        if Path("/sys/class/net", bridge).exists():
             run("ip", "link", "delete", bridge)
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.handle import Lab
 from lab.registry import Registry
 from real.agent import Agent
+from real.site import Site
 
 
 @pytest.fixture
@@ -39,3 +41,22 @@ def agent(
     made.use("DOCKER_REGISTRY", development)
     made.use("DOCKER_REGISTRY_PROD", production)
     return made
+
+
+@pytest.fixture
+def site(
+    lab: Lab,
+    code: str,
+    port: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Site:
+    """A service for the lab's servers, deployed to the first of them (see site.py)."""
+    return Site(lab, code, port, tmp_path / "site", monkeypatch, capsys).on(lab.servers[0])
+
+
+@pytest.fixture(params=[0, 1], ids=["compose-v2", "compose-v1"])
+def either(site: Site, request: pytest.FixtureRequest) -> Site:
+    """The same, once on a server with Compose v2 and once on one with v1."""
+    return site.on(site.lab.servers[request.param])

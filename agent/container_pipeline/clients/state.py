@@ -113,8 +113,7 @@ def reserve(name: str, version: str) -> bool:
 
 def _line(path: Path) -> str:
     try:
-        # Not as text: that would hide a carriage return.
-        text = path.read_bytes().decode()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _broken(path.name, _("it cannot be read")) from error
     lines = text.split("\n")

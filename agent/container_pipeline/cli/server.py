@@ -1,0 +1,142 @@
+"""deploy, rollback, status, history, up, down, pull, logs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from container_pipeline.cli.common import VERSION, command
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+
+_WAIT = click.option(
+    "--wait", type=click.IntRange(0), default=0, metavar="SECONDS", help=_("wait so long for another run's lock")
+)
+_ACCEPT_NEW = click.option(
+    "--accept-new-host-key", "accept_new", is_flag=True, help=_("trust a server that was never seen before")
+)
+_TIMEOUT = click.option("--timeout", metavar="SECONDS", help=_("how long a deploy waits for health"))
+
+_ROLLING = click.option(
+    "--rolling", type=click.IntRange(1), metavar="N", help=_("N servers at a time, the next when these are healthy")
+)
+
+
+@command(
+    "deploy",
+    VERSION,
+    _TIMEOUT,
+    click.option("--env-file", "env_file", metavar="F", help=_("what becomes the server's .env")),
+    click.option("--compose-file", "compose_file", metavar="F", help=_("the Compose file")),
+    _ROLLING,
+    _WAIT,
+    _ACCEPT_NEW,
+    changes=True,
+    servers=True,
+    examples=(
+        "deploy",
+        "deploy --version 20261124093015 --server deploy@web-1.example",
+        "deploy --rolling 1 --dry-run",
+    ),
+)
+def deploy(run: Run, version: str | None, rolling: int | None, wait: int, accept_new: bool) -> None:
+    from container_pipeline.commands import deploy
+
+    deploy.run(run, version=version, rolling=rolling or 0, wait=wait, accept_new=accept_new)
+
+
+@command(
+    "rollback",
+    click.option("--version", metavar="V", help=_("a release that the servers keep; by default the one before")),
+    _TIMEOUT,
+    _ROLLING,
+    _WAIT,
+    _ACCEPT_NEW,
+    changes=True,
+    servers=True,
+    examples=("rollback", "rollback --version 20261124093015 --server web-1.example"),
+)
+def rollback(run: Run, version: str | None, rolling: int | None, wait: int, accept_new: bool) -> None:
+    from container_pipeline.commands import rollback
+
+    rollback.run(run, version=version, rolling=rolling or 0, wait=wait, accept_new=accept_new)
+
+
+@command("status", _ACCEPT_NEW, servers=True, examples=("status", "status --json --environment prod"))
+def status(run: Run, accept_new: bool) -> None:
+    from container_pipeline.commands import status
+
+    status.run(run, accept_new=accept_new)
+
+
+@command("history", _ACCEPT_NEW, servers=True, examples=("history --server web-1.example",))
+def history(run: Run, accept_new: bool) -> None:
+    from container_pipeline.commands import history
+
+    history.run(run, accept_new=accept_new)
+
+
+@command("up", _TIMEOUT, _WAIT, _ACCEPT_NEW, changes=True, servers=True, examples=("up --server web-1.example",))
+def up(run: Run, wait: int, accept_new: bool) -> None:
+    from container_pipeline.commands import up
+
+    up.run(run, wait=wait, accept_new=accept_new)
+
+
+@command(
+    "down",
+    click.option("--yes", is_flag=True, help=_("do not ask")),
+    _WAIT,
+    _ACCEPT_NEW,
+    changes=True,
+    servers=True,
+    examples=("down --server web-1.example --yes",),
+)
+def down(run: Run, yes: bool, wait: int, accept_new: bool) -> None:
+    from container_pipeline.commands import down
+
+    if not (yes or run.dry_run):
+        _ask(run)
+    down.run(run, wait=wait, accept_new=accept_new)
+
+
+def _ask(run: Run) -> None:
+    """Let a person confirm; where there is none, it is a mistake that is not made."""
+    names = ", ".join(target.name for target in run.settings.targets())
+    if not sys.stdin.isatty():
+        raise click.UsageError(_("down stops the service on {names}: say --yes", names=names))
+    click.confirm(_("Stop {code} on {names}?", code=run.settings.code, names=names), abort=True, err=True)
+
+
+@command("pull", _WAIT, _ACCEPT_NEW, changes=True, servers=True, examples=("pull",))
+def pull(run: Run, wait: int, accept_new: bool) -> None:
+    from container_pipeline.commands import pull
+
+    pull.run(run, wait=wait, accept_new=accept_new)
+
+
+@command(
+    "logs",
+    click.option("--tail", type=click.IntRange(0), default=500, metavar="N", help=_("so many last lines")),
+    click.option("-f", "--follow", is_flag=True, help=_("go on until Ctrl-C")),
+    _ACCEPT_NEW,
+    servers=True,
+    examples=("logs -f", "logs --tail 50 --server web-1.example"),
+)
+def logs(run: Run, tail: int, follow: bool, accept_new: bool) -> None:
+    from container_pipeline.commands import logs
+
+    logs.run(run, tail=tail, follow=follow, accept_new=accept_new)
+
+
+COMMANDS = {
+    "deploy": deploy,
+    "rollback": rollback,
+    "status": status,
+    "history": history,
+    "up": up,
+    "down": down,
+    "pull": pull,
+    "logs": logs,
+}

@@ -1,0 +1,108 @@
+"""Deploy: the version runs on every server, healthy; or the former one runs there again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from container_pipeline.clients import remote
+from container_pipeline.commands import release
+from container_pipeline.commands.release import Upload
+from container_pipeline.commands.servers import Answer, Fleet, Task, finish
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.model import Secret
+from container_pipeline.plan import deploy as plan
+
+
+def run(
+    run: Run,
+    *,
+    version: str | None = None,
+    rolling: int = 0,
+    wait: int = 0,
+    accept_new: bool = False,
+) -> None:
+    """Deploy ``version``, by default the one built last.
+
+    ``rolling``: so many servers at a time, the next only when these are healthy. ``wait``: seconds for another run's lock.
+    Raises the error of the worst server; each server's own result is in ``run.result``.
+    """
+    upload = release.gather(run, version)
+    targets = run.settings.targets()
+    task = _task(run, upload, wait)
+    fleet = Fleet(run, accept_new=accept_new)
+    answers: list[Answer] = []
+
+    steps = [plan.Deploy(group, upload.release) for group in plan.groups(targets, rolling)]
+    run.execute(steps, lambda step: bring(fleet, step, task, answers))
+    report(run, answers, str(upload.release.version))
+
+
+def bring(fleet: Fleet, step: plan.OnServers, task: Task, answers: list[Answer]) -> None:
+    """Carry out one step; where one before it failed its servers stay as they are."""
+    if any(answer.error for answer in answers):
+        answers.extend(Answer(target, "skipped") for target in step.servers)
+    else:
+        answers.extend(fleet.ask(step.servers, task))
+
+
+def _task(run: Run, upload: Upload, wait: int) -> Task:
+    this = upload.release
+    payload = remote.bundle(upload.files)
+    values = {
+        **common(run, "deploy", wait),
+        "version": this.version,
+        "digest": this.digest,
+        "image": this.image.name,
+        "services": " ".join(this.services),
+        "units": "\n".join(this.units),
+        "size": len(payload),
+    }
+    return Task(("health", "deploy"), values, payload)
+
+
+def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str, object]:
+    """Return what every program that changes something on a server needs; ``login`` where it may have to pull."""
+    values = run.settings.values
+    config = plan.login(run.settings.pull_from()) if login else Secret("")
+    run.console.redact.add([config])
+    return {
+        "action": action,
+        "wait": wait,
+        "timeout": values["timeout"],
+        "settle": values["settle"],
+        "keep": values["keep"],
+        "login": config.reveal(),
+    }
+
+
+def report(run: Run, answers: list[Answer], version: str) -> None:
+    """Show what happened where, and raise the worst error. ``version`` "": the servers say which."""
+    if run.dry_run:
+        return
+    for answer in answers:
+        answer.facts.setdefault("version", version)
+    if version == "" and len({answer.facts["version"] for answer in answers}) == 1:
+        run.result.version = answers[0].facts["version"]
+    if len(answers) > 1:
+        run.console.table(
+            (_("SERVER"), _("RESULT"), _("VERSION"), ""),
+            [
+                (
+                    answer.target.name,
+                    answer.status,
+                    answer.facts["version"],
+                    answer.error.message if answer.error else "",
+                )
+                for answer in answers
+            ],
+        )
+    finish(run, answers, _details)
+    if len(answers) == 1:
+        run.console.line(
+            _("{server} runs {version}", server=answers[0].target.name, version=answers[0].facts["version"])
+        )
+
+
+def _details(answer: Answer) -> dict[str, Any]:
+    return {"compose": answer.facts.get("compose", "")}

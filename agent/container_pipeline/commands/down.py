@@ -1,0 +1,11 @@
+"""Down: the service's containers are stopped and removed; files and releases stay."""
+
+from __future__ import annotations
+
+from container_pipeline.commands import control
+from container_pipeline.execute import Run
+
+
+def run(run: Run, *, wait: int = 0, accept_new: bool = False) -> None:
+    """See ``control.run``."""
+    control.run(run, "down", wait=wait, accept_new=accept_new)

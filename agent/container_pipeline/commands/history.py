@@ -1,0 +1,53 @@
+"""History: the releases that each server keeps, newest first."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from container_pipeline.commands.servers import Answer, Fleet, Task, finish
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+
+
+def run(run: Run, *, accept_new: bool = False) -> None:
+    """Show one line per kept release."""
+    answers = ask(run, accept_new=accept_new)
+    rows = [
+        (
+            answer.target.name,
+            record["version"],
+            record["when"],
+            record.get("build") or record["by"],
+            record["digest"][7:19],
+            _("current") if record["version"] == answer.facts.get("version") else "",
+        )
+        for answer in answers
+        for record in releases(answer)
+    ]
+    run.console.table((_("SERVER"), _("VERSION"), _("WHEN"), _("BY"), _("DIGEST"), ""), rows)
+    finish(run, answers, lambda answer: {"releases": releases(answer), "attempts": attempts(answer)})
+
+
+def ask(run: Run, *, accept_new: bool = False) -> list[Answer]:
+    return Fleet(run, accept_new=accept_new).ask(
+        run.settings.targets(), Task(("health", "status"), {"action": "history"})
+    )
+
+
+def releases(answer: Answer) -> list[dict[str, Any]]:
+    """Return the records of the releases that a server keeps, newest first."""
+    return [dict(json.loads(line)) for line in answer.all("kept")]
+
+
+def attempts(answer: Answer) -> list[dict[str, str]]:
+    """Return what was tried there, oldest first: failed deploys too."""
+    names = ("when", "by", "action", "version", "outcome")
+    return [dict(zip(names, line.split("|", 4))) for line in answer.all("attempt")]
+
+
+def versions_in_use(run: Run) -> set[str]:
+    """Return the versions that any server keeps: what `prune` must leave in a registry. Raises the worst server's error."""
+    answers = ask(run)
+    finish(run, answers)
+    return {record["version"] for answer in answers for record in releases(answer)}

@@ -1,0 +1,207 @@
+"""What a server answers in a word, as a sentence that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from container_pipeline.errors import LockedError, NotRolledBackError, PipelineError, RolledBackError, ServerError
+from container_pipeline.i18n import _
+from container_pipeline.model import Target
+
+
+def step(name: str) -> str:
+    """Return what is being done, for a line of progress."""
+    return {
+        "check": _("checking"),
+        "recover": _("recovering"),
+        "pull": _("pulling the image"),
+        "switch": _("switching the files"),
+        "start": _("starting"),
+        "health": _("waiting for health"),
+        "keep": _("keeping the release"),
+        "back": _("going back to the former release"),
+    }.get(name, name)
+
+
+def waiting(text: str) -> str:
+    """Return what a server waits for."""
+    kind, _blank, rest = text.partition(" ")
+    if kind == "lock":
+        return _("waiting for the lock: {holder}", holder=_holder(rest))
+    return _("waiting: {what}", what=health(rest))
+
+
+def health(text: str) -> str:
+    """Return a state of a service, such as ``web port 80``, as words."""
+    service, _blank, rest = text.partition(" ")
+    timed_out = rest.endswith(" timeout")
+    word, _blank, value = rest[: -len(" timeout")].partition(" ") if timed_out else rest.partition(" ")
+    sentence = {
+        "unhealthy": _("{service} is unhealthy", service=service),
+        "starting": _("{service} is not healthy yet", service=service),
+        "settling": _("{service} is settling", service=service),
+        "port": _("{service} does not listen on port {value}", service=service, value=value),
+        "exited": _("{service} exited with {value}", service=service, value=value),
+        "restarting": _("{service} restarts again and again, with {value}", service=service, value=value),
+        "missing": _("{service} has no container", service=service),
+        "image": _("{service} runs another image", service=service),
+        "created": _("{service} is created, not started", service=service),
+    }.get(word, text)
+    return _("{sentence} when the time was over", sentence=sentence) if timed_out else sentence
+
+
+def failure(text: str) -> str:
+    """Return why a new release did not come to run."""
+    word, _blank, rest = text.partition(" ")
+    known = {
+        "start": _("Compose could not start it: {text}", text=rest),
+        "switch": _("its files could not be put in place: {text}", text=rest),
+        "down": _("Compose could not take it down: {text}", text=rest),
+        "connection": _("the connection was lost"),
+        "docker": _("Docker does not answer"),
+    }
+    return known.get(word) or health(text)
+
+
+def _holder(text: str) -> str:
+    by, _bar, rest = text.partition("|")
+    since, _bar, version = rest.partition("|")
+    return _(
+        "{who} holds it since {since}, with version {version}",
+        who=by or "?",
+        since=since or "?",
+        version=version or "-",
+    )
+
+
+def explain(
+    target: Target,
+    status: str,
+    rest: str,
+    facts: Mapping[str, str],
+    errors: Sequence[str],
+    details: Sequence[str],
+) -> PipelineError | None:
+    """Return the error that a server's last word means; None where all went well."""
+    name = target.name
+    if status == "ok":
+        return None
+    if status == "unreachable":
+        return _unreachable(name, errors)
+    if status == "lost":
+        return ServerError(
+            _("{server}: the connection was lost while {step}", server=name, step=step(facts.get("step", "check"))),
+            _("the server goes back to the former release by itself; look with `container-pipeline status`"),
+            details=errors,
+        )
+    reason, _blank, text = rest.partition(" ")
+    if status == "locked":
+        return LockedError(
+            _("{server}: another run holds the lock: {holder}", server=name, holder=_holder(text)),
+            _("try again when it has ended, or wait for it with --wait SECONDS"),
+        )
+    if status in ("rolled-back", "broken", "taken-down"):
+        return _failed(name, status, rest, details)
+    if status == "stopped":
+        return ServerError(
+            _("{server}: the connection was lost before anything was changed", server=name), _("run it again")
+        )
+    message, hint = _refusal(reason, text)
+    return ServerError(f"{name}: {message}", hint, details=details)
+
+
+def _failed(name: str, status: str, rest: str, details: Sequence[str]) -> PipelineError:
+    first, _bar, second = rest.partition("|")
+    why = failure(first)
+    if status == "rolled-back":
+        return RolledBackError(
+            _("{server}: the deploy failed, and the former release {version} runs again: {why}",
+              server=name, version=second or "-", why=why),
+            _("what the service said stands above; nothing needs to be done on the server"),
+            details=details,
+        )  # fmt: skip
+    if status == "taken-down":
+        return ServerError(
+            _("{server}: the first deploy failed and was taken down: {why}", server=name, why=why),
+            _("what the service said stands above"),
+            details=details,
+        )
+    return NotRolledBackError(
+        _(
+            "{server}: the deploy failed ({why}), and so did going back: {second}",
+            server=name,
+            why=why,
+            second=failure(second),
+        ),
+        _("a person is needed: look at the service there, then deploy or roll back by hand"),
+        details=details,
+    )
+
+
+def _unreachable(name: str, errors: Sequence[str]) -> ServerError:
+    said = next((line for line in reversed(errors) if line.strip()), "")
+    text = "\n".join(errors)
+    if "Host key verification failed" in text or "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
+        changed = "HAS CHANGED" in text
+        message = (
+            _("{server}: its host key has changed", server=name)
+            if changed
+            else _("{server}: its host key is not known", server=name)
+        )
+        hint = (
+            _(
+                "find out why before anything else; if the server was set up anew, remove its old line with `ssh-keygen -R`"
+            )
+            if changed
+            else _("add its key to known_hosts (`ssh-keyscan`, then compare), or say --accept-new-host-key once")
+        )
+        return ServerError(message, hint)
+    if "Permission denied" in text:
+        return ServerError(
+            _("{server}: login by SSH was refused: {said}", server=name, said=said),
+            _("check the user and the key; `ssh -v` to it says which keys are offered"),
+        )
+    return ServerError(
+        _("{server}: it cannot be reached by SSH: {said}", server=name, said=said or "-"),
+        _("check the name, the port and the network; `ssh` to it must work from here"),
+    )
+
+
+def _refusal(reason: str, text: str) -> tuple[str, str]:
+    """Return message and hint for what was refused before anything was touched."""
+    table = {
+        "temporary": (_("there is no room for temporary files"), _("free some in /dev/shm or /tmp")),
+        "no-flock": (_("flock is not there"), _("install util-linux")),
+        "no-docker": (_("Docker is not there"), _("install Docker, or see whether its command is on PATH for SSH")),
+        "no-compose": (_("Docker Compose is not there"), _("install the Compose plugin (v2) or docker-compose (v1)")),
+        "docker": (
+            _("Docker cannot be used: {text}", text=text),
+            _("start it, put the user into the group docker, or set `sudo: true`"),
+        ),
+        "folder": (_("its folder cannot be written: {text}", text=text), _("give the folder to the user who deploys")),
+        "disk": (_("the disk is full: {text}", text=text), _("make room, then deploy again; nothing was changed")),
+        "compose-file": (_("Compose refuses docker-compose.yml: {text}", text=text), _("correct it; nothing was changed")),
+        "pull-login": (
+            _("the registry refuses {text}: the login is missing or wrong", text=text),
+            _("check DOCKER_REGISTRY_USER and DOCKER_REGISTRY_PASS (…_PROD_… for production)"),
+        ),
+        "pull-missing": (
+            _("{text} is not in the registry", text=text),
+            _("push or promote it first; `container-pipeline images` lists what is there"),
+        ),
+        "pull": (_("the image cannot be pulled: {text}", text=text), _("check that the server reaches the registry")),
+        "no-former": (_("there is no release before the current one; kept are: {text}", text=text or "-"), ""),
+        "no-release": (
+            _("release {version} is not kept; kept are: {names}",
+              version=text.partition(" ")[0], names=text.partition(" ")[2] or "-"),
+            _("deploy it with `container-pipeline deploy --version {version}`", version=text.partition(" ")[0]),
+        ),
+        "nothing": (_("nothing is deployed there"), _("run `container-pipeline deploy`")),
+        "unfinished": (
+            _("a deploy was cut short there"),
+            _("run `container-pipeline deploy` or `rollback`: they repair it first"),
+        ),
+        "unwell": (health(text), _("look at `container-pipeline logs`")),
+        "command": (_("Compose failed: {text}", text=text), _("run it by hand in the folder to see more")),
+    }  # fmt: skip
+    return table.get(reason, (f"{reason} {text}", ""))

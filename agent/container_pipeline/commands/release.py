@@ -1,0 +1,137 @@
+"""A release put together from the project's files and what is known of its image."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from container_pipeline.clients import state
+from container_pipeline.clients.remote import File
+from container_pipeline.errors import SettingsError, StateError
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, ImageRef, RegistryAccess, Version
+from container_pipeline.plan import composefile, envfile
+from container_pipeline.plan.deploy import Release, server_env
+from container_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A release and the files that carry it."""
+
+    release: Release
+    files: tuple[File, ...]
+    compose: composefile.ComposeFile
+
+
+def gather(run: Run, version: str | None) -> Upload:
+    """Read and check all that a deploy needs from here; raises SettingsError or StateError before anything is touched."""
+    settings = run.settings
+    settings.targets()
+    access = settings.pull_from()
+    built = state.read(settings.project)
+    if not version and not built:
+        raise StateError(
+            _("no version is given, and none was built here"),
+            _("run `container-pipeline build` and `push`, or say --version V"),
+        )
+    chosen = Version(version or (built.version if built else ""))
+    known = built if built and built.version == str(chosen) and built.image == str(settings.repository) else None
+    image = settings.image(access, str(chosen))
+    values = server_env(_env_values(run), image)
+    compose, files = _files(settings, image, values)
+    digest = Digest(known.digest) if known and known.digest else _resolve(access, settings, chosen)
+    release = Release(
+        code=settings.code,
+        version=chosen,
+        digest=digest,
+        image=image,
+        services=compose.services,
+        units=tuple(composefile.check_unit(path) for path in settings.values["files"]),
+        when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        by=who(),
+        build=settings.build_url,
+        commit=known.revision if known else "",
+    )
+    run.result.version, run.result.digest = str(chosen), str(digest)
+    return Upload(release, (*files, File("release.json", release.record())), compose)
+
+
+def who() -> str:
+    """Return who runs this: user and machine."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _env_values(run: Run) -> dict[str, str]:
+    settings = run.settings
+    path = settings.path("env_file")
+    if not path.is_file():
+        if settings.sources.get("env_file", "default") != "default":
+            raise SettingsError(_("env_file {path} is not there", path=path))
+        return {}
+    values = envfile.parse(path.read_bytes(), settings.values["env_file"])
+    for name in ("VERSION", "DOCKER_REGISTRY"):
+        if values.pop(name, None) is not None:
+            run.console.warning(
+                _("{name} in {file} is left out: on a server it says which release runs", name=name, file=path.name)
+            )
+    return values
+
+
+def _files(
+    settings: Settings, image: ImageRef, values: dict[str, str]
+) -> tuple[composefile.ComposeFile, tuple[File, ...]]:
+    path = settings.path("compose_file")
+    name = settings.values["compose_file"]
+    if not path.is_file():
+        raise SettingsError(
+            _("Compose file {path} is not there", path=path), _("write one, or take `container-pipeline init`'s")
+        )
+    text = path.read_bytes()
+    compose = composefile.read(text, name, settings.code, image, values)
+    units = [composefile.check_unit(unit) for unit in settings.values["files"]]
+    composefile.check_files(compose, units, settings.path("env_file").is_file(), name)
+    files = [File("docker-compose.yml", text), File(".env", envfile.render(values, "v2"), 0o600)]
+    if envfile.render(values, "v1") != files[1].data:
+        files.append(File(".env.v1", envfile.render(values, "v1"), 0o600))
+    for unit in units:
+        files += _unit(settings.project, unit)
+    return compose, tuple(files)
+
+
+def _unit(project: Path, unit: str) -> Iterator[File]:
+    """Yield the files of one entry of ``files``; raises SettingsError for one that is missing or leads outside."""
+    top = project / unit
+    if not top.exists():
+        raise SettingsError(_("files: {path} is not there", path=top))
+    for path in [top] if top.is_file() else sorted(top.rglob("*")):
+        if not path.is_file():
+            continue
+        if project not in path.resolve().parents:
+            raise SettingsError(_("files: {path} leads out of the project", path=path))
+        yield File(
+            path.relative_to(project).as_posix(), path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644
+        )
+
+
+def _resolve(access: RegistryAccess, settings: Settings, version: Version) -> Digest:
+    """Ask the registry which digest the version is."""
+    from container_pipeline.clients.registry import Registry
+
+    digest = Registry(access).resolve(settings.repository, str(version))
+    if digest is None:
+        raise SettingsError(
+            _("{image} is not in the registry", image=settings.image(access, str(version))),
+            _("run `container-pipeline images` to see what is there, and `push` or `promote` what is not"),
+        )
+    return digest

@@ -1,0 +1,31 @@
+"""Rollback: an earlier release comes back, on the same way on which it came."""
+
+from __future__ import annotations
+
+from container_pipeline.commands import deploy
+from container_pipeline.commands.servers import Answer, Fleet, Task
+from container_pipeline.execute import Run
+from container_pipeline.model import Version
+from container_pipeline.plan import deploy as plan
+
+
+def run(
+    run: Run,
+    *,
+    version: str | None = None,
+    rolling: int = 0,
+    wait: int = 0,
+    accept_new: bool = False,
+) -> None:
+    """Bring ``version`` back, by default the release before the current one. Raises the error of the worst server."""
+    chosen = str(Version(version)) if version else ""
+    targets = run.settings.targets()
+    task = Task(
+        ("health", "deploy"),
+        {**deploy.common(run, "rollback", wait), "version": chosen, "size": 0},
+    )
+    fleet = Fleet(run, accept_new=accept_new)
+    answers: list[Answer] = []
+    steps = [plan.Rollback(group, run.settings.code, chosen) for group in plan.groups(targets, rolling)]
+    run.execute(steps, lambda step: deploy.bring(fleet, step, task, answers))
+    deploy.report(run, answers, chosen)

@@ -1,0 +1,194 @@
+"""Many servers at once: each its own connection and its own result, one table and the worst exit code at the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+from container_pipeline.clients import remote
+from container_pipeline.clients.ssh import Access, Ending, Session
+from container_pipeline.commands import reasons
+from container_pipeline.commands.release import who
+from container_pipeline.errors import (
+    LockedError,
+    NotRolledBackError,
+    PipelineError,
+    RolledBackError,
+    ServerError,
+)
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.model import Target
+from container_pipeline.result import ServerResult
+
+#: Worst first: what decides the exit code of a run on several servers.
+_WORST = (NotRolledBackError, RolledBackError, ServerError, LockedError, PipelineError)
+#: Seconds to wait for our own SIGTERM where somebody ended ssh by a signal: an abort ends children first.
+_ABORT_GRACE = 2.0
+
+
+@dataclass
+class Answer:
+    """What one server said: facts by name, other lines as they came."""
+
+    target: Target
+    status: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    error: PipelineError | None = None
+
+    def all(self, kind: str) -> list[str]:
+        return [text for found, text in self.lines if found == kind]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One program for servers: the files of ``server/`` it is made of, what it gets to know, what is uploaded."""
+
+    parts: tuple[str, ...]
+    values: Mapping[str, object]
+    payload: bytes = b""
+    #: Gets each line that is no answer of the protocol, with its server; without it such lines are details.
+    raw: Callable[[Target, str], None] | None = None
+
+
+class Fleet:
+    """The servers of one run."""
+
+    def __init__(self, run: Run, *, accept_new: bool = False) -> None:
+        settings = run.settings
+        self.run = run
+        self.access = Access(settings.ssh_key, settings.ssh_config, settings.known_hosts, accept_new)
+        self.several = len(settings.servers) > 1
+        self._sessions: list[Session] = []
+        self._stopping = threading.Event()
+
+    def ask(self, targets: Sequence[Target], task: Task, at_once: int = 0) -> list[Answer]:
+        """Run ``task`` on all targets, ``at_once`` at a time (0: as set). Never raises for what one server did."""
+        size = min(len(targets), at_once or self.run.settings.values["at_once"])
+        pool = ThreadPoolExecutor(size)
+        try:
+            futures = [pool.submit(self._one, target, task) for target in targets]
+            left = set(futures)
+            while left:
+                # In slices, so that a signal's exception comes through at once.
+                left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED).not_done
+            self._end_with_the_build([future.result() for future in futures])
+            return [future.result() for future in futures]
+        except BaseException:
+            self._stopping.set()
+            for session in self._sessions:
+                session.stop()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _end_with_the_build(self, answers: Sequence[Answer]) -> None:
+        """Where ssh was ended by a signal, wait for the one that is meant for us."""
+        if any(answer.facts.get("signalled") for answer in answers):
+            time.sleep(_ABORT_GRACE)
+
+    def _one(self, target: Target, task: Task) -> Answer:
+        answer = Answer(target)
+        if self._stopping.is_set():
+            return answer
+        session = Session(target, self.access)
+        self._sessions.append(session)
+        program = remote.program(("common", *task.parts), {**self._values(target), **task.values})
+        try:
+            ending = session.run(program, task.payload, lambda line: self._hear(answer, line, task))
+        except PipelineError as error:
+            answer.error = error
+            return answer
+        if ending.returncode < 0 and not self._stopping.is_set():
+            answer.facts["signalled"] = "yes"
+        self._conclude(answer, ending)
+        return answer
+
+    def _values(self, target: Target) -> dict[str, object]:
+        settings = self.run.settings
+        root = target.remote_root or settings.values["remote_root"]
+        return {
+            "code": settings.code,
+            "folder": f"{root.rstrip('/')}/{settings.code}",
+            "sudo": settings.values["sudo"],
+            "wait": 0,
+            "who": settings.build_url or who(),
+            "version": "",
+            "login": "",
+        }
+
+    def _hear(self, answer: Answer, line: str, task: Task) -> None:
+        if not line.startswith("::"):
+            if task.raw:
+                task.raw(answer.target, line)
+            else:
+                self.tell(answer.target, line, detail=True)
+            return
+        kind, _blank, text = line[2:].partition(" ")
+        if kind == "fact":
+            name, _blank, value = text.partition(" ")
+            answer.facts[name] = value
+        elif kind == "step":
+            answer.facts["step"] = text
+            self.tell(answer.target, reasons.step(text))
+        elif kind == "wait":
+            self.tell(answer.target, reasons.waiting(text))
+        elif kind == "recovered":
+            self.tell(answer.target, _("a run before this one was cut short; its former files are put back"))
+        else:
+            answer.lines.append((kind, text))
+
+    def tell(self, target: Target, text: str, *, detail: bool = False) -> None:
+        """Show one line of a server, with its name where there are several."""
+        line = f"{target.name}: {text}" if self.several else text
+        if detail:
+            self.run.console.detail(line)
+        else:
+            self.run.console.line(line)
+
+    def _conclude(self, answer: Answer, ending: Ending) -> None:
+        answer.status, _blank, rest = ending.said.partition(" ")
+        details = [*answer.all("out"), *answer.all("log")]
+        if not ending.said:
+            answer.status = "unreachable" if not ending.connected else "lost"
+            details = []
+        answer.error = reasons.explain(answer.target, answer.status, rest, answer.facts, list(ending.errors), details)
+
+
+def finish(run: Run, answers: Sequence[Answer], rows: Callable[[Answer], dict[str, Any]] | None = None) -> None:
+    """Put the answers into the result; raise the worst error where there is one."""
+    for answer in answers:
+        run.result.servers.append(
+            ServerResult(
+                name=answer.target.name,
+                status=answer.status,
+                version=answer.facts.get("version", ""),
+                error=answer.error.message if answer.error else "",
+                details=rows(answer) if rows else {},
+            )
+        )
+    failed = {answer.target.name: answer.error for answer in answers if answer.error}
+    if not failed:
+        return
+    errors = list(failed.values())
+    if len(answers) == 1:
+        raise errors[0]
+    for name, error in failed.items():
+        for line in error.details:
+            run.console.error(f"{name}: {line}")
+    worst = next(error for kind in _WORST for error in errors if isinstance(error, kind))
+    raise type(worst)(
+        _(
+            "{command} failed on {count} of {all} servers: {names}",
+            command=run.result.command,
+            count=len(failed),
+            all=len(answers),
+            names=", ".join(failed),
+        ),
+        _("the table says what happened on each"),
+    )

@@ -1,0 +1,80 @@
+"""Status: what runs on each server, since when and by whom, and where it differs from what was deployed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from container_pipeline.commands.servers import Answer, Fleet, Task, finish
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+
+
+def run(run: Run, *, accept_new: bool = False) -> None:
+    """Show one line per server; raises the worst error where a server does not answer."""
+    answers = Fleet(run, accept_new=accept_new).ask(
+        run.settings.targets(), Task(("health", "status"), {"action": "status"})
+    )
+    run.console.table(
+        (_("SERVER"), _("VERSION"), _("STATE"), _("SINCE"), _("BY"), _("DIFFERS")), [_row(answer) for answer in answers]
+    )
+    finish(run, answers, details)
+
+
+def release(answer: Answer) -> dict[str, Any]:
+    """Return the record of the current release, empty where there is none."""
+    found = answer.all("release")
+    return dict(json.loads(found[0])) if found else {}
+
+
+def containers(answer: Answer) -> list[dict[str, str]]:
+    names = ("service", "state", "health", "started", "restarts", "exit_code")
+    return [dict(zip(names, line.split("|"))) for line in answer.all("container")]
+
+
+def details(answer: Answer) -> dict[str, Any]:
+    record = release(answer)
+    return {
+        "digest": record.get("digest", ""),
+        "when": record.get("when", ""),
+        "by": record.get("by", ""),
+        "build": record.get("build", ""),
+        "containers": containers(answer),
+        "differs": answer.all("differs"),
+        "lock": answer.facts.get("lock", ""),
+    }
+
+
+def _row(answer: Answer) -> tuple[str, ...]:
+    name = answer.target.name
+    if answer.error:
+        return (name, "-", answer.error.message.partition(": ")[2], "-", "-", "-")
+    record = release(answer)
+    return (
+        name,
+        answer.facts.get("version") or "-",
+        _state(answer),
+        record.get("when", "-"),
+        record.get("build") or record.get("by", "-"),
+        ", ".join(difference(word) for word in answer.all("differs")) or "-",
+    )
+
+
+def _state(answer: Answer) -> str:
+    found = containers(answer)
+    states = [
+        (f"{one['service']} " if len(found) > 1 else "")
+        + one["state"]
+        + (f" ({one['health']})" if one["health"] != "-" else "")
+        for one in found
+    ]
+    return ", ".join(states) or _("down")
+
+
+def difference(word: str) -> str:
+    """Return what differs, in words."""
+    return {
+        "image": _("another image runs"),
+        "down": _("no container"),
+        "unfinished": _("a deploy was cut short; the next one repairs it"),
+    }.get(word, _("{file} was edited", file=word))

@@ -1,1 +1,0 @@
-../../../resources/container-pipeline/seed.groovy

@@ -1,0 +1,167 @@
+"""What a deploy must know of a Compose file before anything is sent; whether it is valid says Compose itself, on the server."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
+from container_pipeline.model import Code, ImageRef
+
+_VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?])([^}]*))?\})")
+
+
+@dataclass(frozen=True)
+class ComposeFile:
+    """A checked Compose file: ``services`` are those that `up` starts, ``mounts`` the relative paths that they mount."""
+
+    services: tuple[str, ...]
+    mounts: tuple[str, ...]
+    env_files: tuple[str, ...]
+    fixed_ports: tuple[str, ...]
+    container_name: str = ""
+
+
+def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[str, str]) -> ComposeFile:
+    """Return what the file says; raises SettingsError where the service of ``code`` is missing or runs another image.
+
+    ``values`` are those of the server's .env, which Compose puts into the file.
+    """
+    services = _services(text, name)
+    own = services.get(str(code))
+    if own is None:
+        raise SettingsError(
+            _("{file} has no service named {code}", file=name, code=code),
+            _("its services are: {names}", names=", ".join(services) or "-"),
+        )
+    _check_image(name, code, own, image, values)
+    started = {key: service for key, service in services.items() if not service.get("profiles")}
+    for key, service in started.items():
+        if service.get("build") and not service.get("image"):
+            raise SettingsError(
+                _("{file}: service {service} is built from sources that are not on the server", file=name, service=key),
+                _("give it an `image:`"),
+            )
+    return ComposeFile(
+        services=tuple(started),
+        mounts=tuple(dict.fromkeys(path for service in started.values() for path in _mounts(service, values))),
+        env_files=tuple(dict.fromkeys(path for service in started.values() for path in _env_files(service))),
+        fixed_ports=tuple(_fixed_ports(own)),
+        container_name=str(own.get("container_name") or ""),
+    )
+
+
+def _services(text: bytes, name: str) -> dict[str, Any]:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Knows Compose's own tags, such as !reset, by ignoring them."""
+
+    Loader.add_multi_constructor("!", lambda loader, _tag, node: loader.construct_object(node))  # type: ignore[no-untyped-call]
+    try:
+        data = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{name}:{mark.line + 1}" if mark else name
+        problem = getattr(error, "problem", None) or _("it is not UTF-8")
+        raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=problem)) from error
+    services = data.get("services") if isinstance(data, dict) else None
+    if not isinstance(services, dict) or not all(isinstance(service, dict) for service in services.values()):
+        raise SettingsError(_("{file} is not a Compose file: it has no `services:`", file=name))
+    return {str(key): service for key, service in services.items()}
+
+
+def _check_image(name: str, code: Code, service: Mapping[str, Any], image: ImageRef, values: Mapping[str, str]) -> None:
+    written = str(service.get("image") or "")
+    runs = substitute(written, values)
+    if runs != str(image):
+        raise SettingsError(
+            _("{file}: service {code} runs {runs}, not {image}", file=name, code=code, runs=runs or "-", image=image),
+            _(
+                "write `image: {image}`",
+                image=f"${{DOCKER_REGISTRY:-{image.registry}}}/{image.repository}:${{VERSION:-latest}}",
+            ),
+        )
+
+
+def substitute(text: str, values: Mapping[str, str]) -> str:
+    """Return ``text`` with Compose's variables filled in.
+
+    The forms of docs.docker.com/reference/compose-file/interpolation that both generations know.
+    """
+
+    def fill(found: re.Match[str]) -> str:
+        escaped, plain, braced, operator, default = found.groups()
+        if escaped:
+            return "$"
+        value = values.get(plain or braced)
+        missing = not value if operator and operator.startswith(":") else value is None
+        return (default if operator and operator.endswith("-") else "") if missing else str(value)
+
+    return _VARIABLE.sub(fill, text)
+
+
+def _mounts(service: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[str]:
+    """Yield the relative sources of bind mounts, normalised."""
+    for volume in service.get("volumes") or []:
+        if isinstance(volume, Mapping):
+            source = str(volume.get("source") or "") if volume.get("type") == "bind" else ""
+        else:
+            parts = substitute(str(volume), values).split(":")
+            source = parts[0] if len(parts) > 1 else ""
+        source = substitute(source, values)
+        if source.startswith("."):
+            yield posixpath.normpath(source)
+
+
+def _env_files(service: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of env_file that must be there."""
+    entries = service.get("env_file") or []
+    for entry in [entries] if isinstance(entries, (str, Mapping)) else entries:
+        if not isinstance(entry, Mapping):
+            yield posixpath.normpath(str(entry))
+        elif entry.get("required", True):
+            yield posixpath.normpath(str(entry.get("path")))
+
+
+def _fixed_ports(service: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the ports of the host that only one container can have at a time."""
+    for port in service.get("ports") or []:
+        if isinstance(port, Mapping):
+            if port.get("published"):
+                yield str(port["published"])
+        elif ":" in str(port):
+            yield str(port)
+
+
+def check_files(compose: ComposeFile, files: Sequence[str], has_env: bool, name: str) -> None:
+    """Raise SettingsError for a path that the Compose file needs beside it and that nothing uploads."""
+    for path in (*compose.mounts, *compose.env_files):
+        if path == ".env" and has_env:
+            continue
+        if path == ".env":
+            raise SettingsError(
+                _("{file} reads .env, and there is none", file=name),
+                _("write one, or name another with `env_file:` or --env-file"),
+            )
+        if not any(path == unit or path.startswith(f"{unit}/") for unit in files):
+            raise SettingsError(
+                _("{file} mounts {path}, which nothing uploads", file=name, path=path),
+                _("add it to `files:`, or mount a named volume or an absolute path"),
+            )
+
+
+def check_unit(path: str) -> str:
+    """Return a path of ``files`` normalised; raises SettingsError for one outside the folder or of a file that is ours."""
+    unit = posixpath.normpath(path)
+    if unit.startswith(("/", "../")) or unit in ("..", ".", "") or re.search(r"[\x00-\x1f]", unit):
+        raise SettingsError(
+            _("files: {path!r} is not a path inside the project", path=path), _("name files and folders below its root")
+        )
+    if unit.split("/")[0] in ("docker-compose.yml", ".env", "releases", ".lock", "release.json", ".units"):
+        raise SettingsError(_("files: {path!r} is a name that a release has for itself", path=path))
+    return unit

@@ -1,0 +1,121 @@
+"""What a deploy brings to servers, and in which order servers get it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from container_pipeline.i18n import _
+from container_pipeline.model import Code, Digest, ImageRef, RegistryAccess, Secret, Target, Version
+from container_pipeline.plan.steps import Step
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version as it goes to a server: what runs (by digest), and what it needs beside it."""
+
+    code: Code
+    version: Version
+    digest: Digest
+    image: ImageRef
+    services: tuple[str, ...]
+    units: tuple[str, ...]
+    when: str
+    by: str
+    build: str = ""
+    commit: str = ""
+
+    def record(self) -> bytes:
+        """Return release.json: one line, since a shell on the server reads it too."""
+        fields = {
+            "schema": 1,
+            "version": str(self.version),
+            "digest": str(self.digest),
+            "image": self.image.name,
+            "services": " ".join(self.services),
+            "when": self.when,
+            "by": self.by,
+            "build": self.build,
+            "commit": self.commit,
+        }
+        return (json.dumps(fields, ensure_ascii=True) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class OnServers(Step):
+    """A step that is done on ``servers``, on all at once."""
+
+    servers: tuple[Target, ...]
+
+
+@dataclass(frozen=True)
+class Deploy(OnServers):
+    """Bring a release to the servers."""
+
+    name: ClassVar[str] = "deploy"
+    release: Release
+
+    def describe(self) -> str:
+        return _(
+            "deploy {code} {version} ({digest}) to {servers}",
+            code=self.release.code,
+            version=self.release.version,
+            digest=self.release.digest.short,
+            servers=", ".join(server.name for server in self.servers),
+        )
+
+
+@dataclass(frozen=True)
+class Rollback(OnServers):
+    """Bring an earlier release back; version "" is the one before the current one."""
+
+    name: ClassVar[str] = "rollback"
+    code: Code
+    version: str
+
+    def describe(self) -> str:
+        servers = ", ".join(server.name for server in self.servers)
+        if self.version:
+            return _("bring {code} {version} back on {servers}", code=self.code, version=self.version, servers=servers)
+        return _(
+            "bring the release of {code} before the current one back on {servers}", code=self.code, servers=servers
+        )
+
+
+def groups(servers: Sequence[Target], rolling: int) -> list[tuple[Target, ...]]:
+    """Return the servers in groups of ``rolling``, or all in one where it is 0."""
+    size = rolling or len(servers)
+    return [tuple(servers[start : start + size]) for start in range(0, len(servers), size)]
+
+
+def server_env(values: Mapping[str, str], release_image: ImageRef) -> dict[str, str]:
+    """Return the server's .env: the project's, and what makes `docker-compose up -d` there give this very version."""
+    return {**values, "VERSION": release_image.tag, "DOCKER_REGISTRY": str(release_image.registry)}
+
+
+def login(access: RegistryAccess) -> Secret:
+    """Return Docker's config.json for one registry, or an empty one where there is no password to give."""
+    if not (access.user and access.password):
+        return Secret("")
+    auth = base64.b64encode(f"{access.user}:{access.password.reveal()}".encode()).decode()
+    return Secret(json.dumps({"auths": {access.registry.host: {"auth": auth}}}))
+
+
+@dataclass(frozen=True)
+class Compose(OnServers):
+    """Let Compose do ``action`` (up, down or pull) in the project's folder."""
+
+    name: ClassVar[str] = "compose"
+    code: Code
+    action: str
+
+    def describe(self) -> str:
+        return _(
+            "{action} {code} on {servers}",
+            action=self.action,
+            code=self.code,
+            servers=", ".join(server.name for server in self.servers),
+        )

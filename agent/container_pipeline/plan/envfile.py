@@ -1,0 +1,81 @@
+"""A project's ``.env``: read as `docker run --env-file` reads it, written so that Compose gives the container the same.
+
+Values are raw: quotes, ``$``, ``#`` and backslashes are part of them. Compose, however, unquotes and expands what it finds in a
+``.env``; and its two generations differ. v2 reads it by compose-go's ``dotenv`` package, v1.29 by python-dotenv, which expands
+``${…}`` even between single quotes. ``render`` writes what both read back alike, where there is such a way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
+#: What both read as it stands, without quotes.
+_PLAIN = r"[A-Za-z0-9_./:@%+,=-][A-Za-z0-9_./:@%+,=\\~^&*()|;<>?!{}\[\]-]*"
+#: Names by which Compose itself is steered: the folder's name and docker-compose.yml decide.
+_RESERVED = ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME")
+
+
+def parse(data: bytes, name: str) -> dict[str, str]:
+    """Return names and values; raises SettingsError that names the line, never its content."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise SettingsError(_("{file}, line {line}: it is not UTF-8", file=name, line=number)) from error
+    values: dict[str, str] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line[:-1] if line.endswith("\r") else line
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        key, separator, value = line.lstrip().partition("=")
+        if not separator or not re.fullmatch(_NAME, key) or "\0" in value:
+            raise SettingsError(
+                _("{file}, line {line}: this is not NAME=value", file=name, line=number),
+                _("write one NAME=value a line, without export and without blanks around the ="),
+            )
+        if key in _RESERVED:
+            raise SettingsError(
+                _("{file}, line {line}: {name} would lead Compose elsewhere", file=name, line=number, name=key),
+                _("remove it: the folder on the server decides"),
+            )
+        values[key] = value
+    if not values:
+        raise SettingsError(
+            _("{file} is empty", file=name), _("write the service's NAME=value lines into it; ENV=prod is enough")
+        )
+    return values
+
+
+def render(values: Mapping[str, str], generation: str) -> bytes:
+    """Return the file for Compose ``generation`` "v1" or "v2"."""
+    quote = _quote_v1 if generation == "v1" else _quote_v2
+    return "".join(
+        f"{name}={_common(value) or quote(value)}\n" if value else f"{name}=\n" for name, value in values.items()
+    ).encode()
+
+
+def _common(value: str) -> str:
+    """Return what both generations read as ``value``, or "" where they differ."""
+    if re.fullmatch(_PLAIN, value):
+        return value
+    # Between single quotes both take all as it stands but \' (a quote) and, v1 alone, \\ and ${…}.
+    if not re.search(r"\\\\|\\'|\\\Z|\$\{|[\r\n]", value):
+        return "'" + value.replace("'", r"\'") + "'"
+    return ""
+
+
+def _quote_v2(value: str) -> str:
+    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\r", r"\r").replace("$", "$$")
+    return f'"{escaped}"'
+
+
+def _quote_v1(value: str) -> str:
+    """Between double quotes; a nameless variable's default stands for what would be read as something else."""
+    body, last = (value[:-1], value[-1]) if value.endswith("\\") else (value, "")
+    escaped = body.replace("\\", r"\\").replace('"', r"\"").replace("\r", r"\r").replace("$", "${:-$}")
+    return f'"{escaped}{"${:-" + last + "}" if last else ""}"'

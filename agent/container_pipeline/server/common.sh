@@ -1,0 +1,166 @@
+#!/bin/sh
+# The part that every program for a server begins with. POSIX sh: dash, busybox ash and bash run it alike.
+#
+# The agent sends assignments, this file and one other as one text, all on stdin; then the payload, then a line every few
+# seconds for as long as it lives. Programs answer on stdout in lines that begin with "::"; what commands print goes to files.
+# Expected to be set: code, folder, sudo (yes or no), wait (seconds for the lock), who, version, login (JSON or empty).
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+umask 077
+LC_ALL=C
+export LC_ALL
+# What the login shell of a server says must not win over the server's .env.
+unset VERSION DOCKER_REGISTRY COMPOSE_FILE COMPOSE_PROJECT_NAME CDPATH
+PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin:/snap/bin
+newline='
+'
+blanks=$IFS
+work='' stage='' watchers='' generation='' lost=no
+
+# A lost connection must not end this program at its next word: it notices by itself, and cleans up first.
+trap '' PIPE
+trap 'lost=yes' TERM HUP INT
+trap 'clean_up' EXIT
+
+say() {
+    printf '::%s\n' "$*" 2>/dev/null
+}
+
+step() {
+    say "step $1"
+}
+
+# end STATUS REASON [TEXT]: the last word.
+end() {
+    say "end $*"
+    exit 0
+}
+
+refuse() {
+    end refused "$@"
+}
+
+# Writing failed, and $work/out says why.
+refuse_write() {
+    if grep -qi 'no space left' "$work/out"; then refuse disk "$folder"; fi
+    refuse folder "$folder: $(last_line "$work/out")"
+}
+
+# The last lines of a command's output, and its very last as one line.
+tell() {
+    tail -n 20 "$1" 2>/dev/null | sed 's/^/::out /' 2>/dev/null
+}
+
+last_line() {
+    grep -v '^[[:space:]]*$' "$1" 2>/dev/null | tail -n 1 | tr -d '\r'
+}
+
+clean_up() {
+    trap '' TERM HUP INT
+    # shellcheck disable=SC2086 # a list of process ids
+    [ -z "$watchers" ] || kill $watchers 2>/dev/null
+    [ -z "$work" ] || rm -rf "$work"
+    [ -z "$stage" ] || rm -rf "$stage"
+}
+
+make_work() {
+    work=$(mktemp -d /dev/shm/container-pipeline.XXXXXX 2>/dev/null || mktemp -d 2>/dev/null) || refuse temporary
+    [ -n "$login" ] || return 0
+    { mkdir "$work/login" && printf '%s' "$login" >"$work/login/config.json"; } 2>/dev/null || refuse temporary
+    login=$work/login
+    # Where Compose is a plugin of this user's own, it is looked for beside the configuration.
+    [ ! -d "$HOME/.docker/cli-plugins" ] || ln -s "$HOME/.docker/cli-plugins" "$login/cli-plugins"
+}
+
+# Notices that the agent is gone: its end of stdin is closed, or it has been silent for half a minute (then the wire is cut).
+# The second watcher also removes what this program would have removed, were it killed.
+watch_connection() {
+    exec 3<&0 </dev/null
+    {
+        beats=0
+        while IFS= read -r _; do
+            beats=$((beats + 1))
+            echo "$beats" >"$work/beat"
+        done
+        kill -TERM $$
+    } <&3 >/dev/null 2>&1 &
+    watchers=$!
+    {
+        exec 3<&-
+        before='' silent=0
+        while sleep 5 && kill -0 $$; do
+            now=$(cat "$work/beat")
+            silent=$((silent + 1))
+            [ "$now" = "$before" ] || silent=0
+            before=$now
+            [ "$silent" -lt 6 ] || kill -TERM $$
+        done
+        rm -rf "$work" "$stage"
+    } >/dev/null 2>&1 &
+    watchers="$watchers $!"
+    exec 3<&-
+}
+
+# long CANCEL COMMAND…: runs it with its output in $work/out. CANCEL yes: it is ended where the connection is lost.
+long() {
+    cancel=$1
+    shift
+    "$@" >"$work/out" 2>&1 &
+    child=$!
+    while :; do
+        wait "$child"
+        status=$?
+        [ "$status" -gt 128 ] && [ "$lost" = yes ] && kill -0 "$child" 2>/dev/null || return "$status"
+        [ "$cancel" = no ] || kill "$child" 2>/dev/null
+    done
+}
+
+dock() {
+    if [ "$sudo" = yes ]; then
+        sudo -n docker "$@"
+    else
+        docker "$@"
+    fi
+}
+
+compose() {
+    case $generation$sudo in
+    v2*) dock ${login:+--config "$login"} compose "$@" ;;
+    v1yes) sudo -n ${login:+DOCKER_CONFIG="$login"} docker-compose "$@" ;;
+    v1no) env ${login:+DOCKER_CONFIG="$login"} docker-compose "$@" ;;
+    esac
+}
+
+find_docker() {
+    command -v flock >/dev/null 2>&1 || refuse no-flock
+    command -v docker >/dev/null 2>&1 || refuse no-docker
+    for place in "$HOME/.docker" /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do
+        [ ! -x "$place/cli-plugins/docker-compose" ] || generation=v2
+    done
+    [ -n "$generation" ] || ! dock compose version >/dev/null 2>&1 || generation=v2
+    [ -n "$generation" ] || ! command -v docker-compose >/dev/null 2>&1 || generation=v1
+    [ -n "$generation" ] || refuse no-compose
+    say "fact compose $generation"
+}
+
+# What Docker said in $work/out, where it could not be asked at all.
+check_reachable() {
+    if grep -Eqi 'cannot connect|permission denied|is the docker daemon running|error during connect|sudo:' "$work/out"; then
+        refuse docker "$(last_line "$work/out")"
+    fi
+}
+
+# One run at a time for each code. The lock is the kernel's: it goes when this process, and the Compose that it started, are gone.
+take_lock() {
+    (umask 022 && touch .lock) 2>"$work/out" || refuse_write
+    exec 9>>.lock
+    turns=$((wait * 5 + 2))
+    until flock -n 9; do
+        [ "$lost" = no ] || end stopped connection
+        [ "$turns" -gt 0 ] || end locked lock "$(cat .lock 2>/dev/null)"
+        [ "$turns" -ne $((wait * 5)) ] || say "wait lock $(cat .lock 2>/dev/null)"
+        turns=$((turns - 1))
+        sleep 0.2 2>/dev/null || sleep 1
+    done
+    echo "$who|$(date -u +%Y-%m-%dT%H:%M:%SZ)|$version" 2>"$work/out" >.lock || refuse_write
+}

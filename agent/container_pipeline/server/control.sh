@@ -1,0 +1,28 @@
+#!/bin/sh
+# up, down and pull: Compose's own, in the project's folder, under the lock. Expects common.sh and health.sh; action, timeout, settle.
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+control() {
+    say hello
+    make_work
+    find_docker
+    cd "$folder" 2>/dev/null || refuse nothing
+    [ -f docker-compose.yml ] || refuse nothing
+    watch_connection
+    take_lock
+    [ ! -d releases/.former ] || refuse unfinished
+    say "fact version $(cat releases/.current 2>/dev/null)"
+    case $action in
+    up) long no compose up -d ;;
+    down) long no compose down ;;
+    pull) long yes compose pull ;;
+    esac || { check_reachable && tell "$work/out" && refuse command "$(last_line "$work/out")"; }
+    if [ "$action" = up ]; then
+        services=$(compose config --services 2>/dev/null | tr '\n' ' ')
+        step health
+        healthy || { show_log && end refused unwell "$bad"; }
+    fi
+    end ok
+}
+
+control

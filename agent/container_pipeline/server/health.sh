@@ -1,0 +1,111 @@
+#!/bin/sh
+# Whether all services of the project in the current folder are well. Expects common.sh; timeout and settle in seconds.
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+# One line per container. Ports are those that are published.
+containers() {
+    ids=$(dock ps -aq --filter "label=com.docker.compose.project=$code" --filter label=com.docker.compose.oneoff=False) || return 1
+    [ -n "$ids" ] || return 0
+    # shellcheck disable=SC2016,SC2086 # Go's variables; a list of ids
+    dock inspect -f '{{index .Config.Labels "com.docker.compose.service"}}|{{.Name}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{.State.Pid}}|{{.State.StartedAt}}|{{.Image}}|{{if ne .HostConfig.NetworkMode "host"}}{{range $port, $_ := .HostConfig.PortBindings}}{{$port}} {{end}}{{end}}' $ids
+}
+
+# Seconds since 1970 of a time as Docker writes it, such as 2026-11-24T09:30:15.123456789Z. No `date -d` in POSIX.
+epoch() {
+    rest=${1%%.*}
+    rest=${rest%Z}
+    day=${rest%T*} clock=${rest#*T}
+    y=${day%%-*} m=${day#*-} s=${clock##*:} i=${clock#*:}
+    d=${m#*-} m=${m%-*} i=${i%:*} h=${clock%%:*}
+    # Without their leading zero, which would make them octal.
+    m=${m#0} d=${d#0} h=${h#0} i=${i#0} s=${s#0}
+    [ "$m" -gt 2 ] || { y=$((y - 1)) m=$((m + 12)); }
+    days=$((365 * y + y / 4 - y / 100 + y / 400 + (153 * (m - 3) + 2) / 5 + d - 719469))
+    echo $((days * 86400 + h * 3600 + i * 60 + s))
+}
+
+# listens PID PORT: a socket of the container's network listens there, not on loopback alone. True where it cannot be seen.
+listens() {
+    [ -r "/proc/$1/net/tcp" ] || return 0
+    port=$(printf '%04X' "$2")
+    cat "/proc/$1/net/tcp" "/proc/$1/net/tcp6" 2>/dev/null | grep -E "^ *[0-9]+: [0-9A-F]+:$port [0-9A-F:]+ 0A " |
+        grep -Evq '^ *[0-9]+: (0100007F|00000000000000000000000001000000):'
+}
+
+# How often the container had been started again when the wait began: a year's restarts are no loop.
+restarts_before() {
+    case $first in
+    *"|$name|"*) rest=${first#*"|$name|"} && rest=${rest#*|*|} && echo "${rest%%|*}" ;;
+    *) echo 0 ;;
+    esac
+}
+
+# Judges one container: adds to $waiting what must still come, to $bad what will not come any more.
+judge() {
+    case $status/$health in
+    running/healthy) return ;;
+    running/unhealthy) bad="$service unhealthy" ;;
+    running/starting) waiting="$service starting" ;;
+    running/-)
+        age=$(($(date +%s) - $(epoch "$started")))
+        [ "$age" -ge "$settle" ] || waiting="$service settling"
+        for published in $ports; do
+            case $published in
+            */tcp) listens "$pid" "${published%/tcp}" || waiting="$service port ${published%/tcp}" ;;
+            esac
+        done
+        ;;
+    exited/*)
+        case $exit/$policy in
+        0/no | 0/on-failure*) return ;;
+        *) bad="$service exited $exit" ;;
+        esac
+        ;;
+    restarting/*) waiting="$service restarting $exit" ;;
+    created/*) waiting="$service created" ;;
+    *) bad="$service $status" ;;
+    esac
+    [ "$restarts" -lt $((before + 3)) ] || bad="$service restarting $exit"
+    [ -z "$bad" ] || failed=${name#/}
+}
+
+# healthy [IMAGE]: waits until all is well. False: $bad says what is not, $failed is that container. Every service that
+# $services lists must be there; IMAGE is the id of the image that the service named by the code must run.
+healthy() {
+    deadline=$(($(date +%s) + timeout)) told='' first=''
+    while :; do
+        waiting='' bad='' failed='' seen=' '
+        list=$(containers 2>"$work/out") || { bad="docker" && return 1; }
+        [ -n "$first" ] || first=$list
+        while IFS='|' read -r service name status exit restarts health policy pid started runs ports; do
+            case " $services " in *" $service "*) ;; *) continue ;; esac
+            seen="$seen$service "
+            before=$(restarts_before)
+            [ -n "$bad" ] || judge
+            if [ "$service" = "$code" ] && [ -n "$1" ] && [ "$runs" != "$1" ]; then bad="$service image"; fi
+        done <<LIST
+$list
+LIST
+        for service in $services; do
+            case $seen in *" $service "*) ;; *) waiting="$service missing" ;; esac
+        done
+        [ -n "$bad$waiting" ] || return 0
+        [ -z "$bad" ] || return 1
+        [ "$lost" = no ] || { bad="connection" && return 1; }
+        if [ "$(date +%s)" -ge "$deadline" ]; then
+            bad="$waiting timeout"
+            failed=$(printf '%s\n' "$list" | sed -n "s/^${waiting%% *}|.\\([^|]*\\)|.*/\\1/p" | head -n 1)
+            return 1
+        fi
+        [ "$waiting" = "$told" ] || say "wait health $waiting"
+        told=$waiting
+        sleep 0.3 2>/dev/null || sleep 1
+    done
+}
+
+# The last lines of the log of the container that failed.
+show_log() {
+    [ -n "$failed" ] || return 0
+    dock logs --tail 20 "$failed" >"$work/log" 2>&1
+    sed 's/^/::log /' "$work/log" 2>/dev/null
+}

@@ -1,0 +1,28 @@
+#!/bin/sh
+# The log of all services, as Compose writes it. Expects common.sh; tail (lines), follow (yes or no).
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+logs() {
+    say hello
+    make_work
+    login=''
+    find_docker
+    cd "$folder" 2>/dev/null || refuse nothing
+    [ -f docker-compose.yml ] || refuse nothing
+    flags="--no-color --tail $tail"
+    [ "$follow" = no ] || flags="$flags -f"
+    # shellcheck disable=SC2086 # a list of flags
+    compose logs $flags 2>"$work/out" &
+    child=$!
+    {
+        cat >/dev/null
+        kill "$child"
+    } <&0 >/dev/null 2>&1 &
+    watchers=$!
+    wait "$child"
+    status=$?
+    [ "$status" -eq 0 ] || [ "$status" -gt 128 ] || { check_reachable && refuse command "$(last_line "$work/out")"; }
+    end ok
+}
+
+logs

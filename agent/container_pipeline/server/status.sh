@@ -1,0 +1,61 @@
+#!/bin/sh
+# What runs, what was deployed, and where the two differ; and which releases are kept. Changes nothing. Expects common.sh and
+# health.sh; action is status or history.
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+# One line of release.json, a blank before it.
+record() {
+    tr -d '\n' <"releases/$1/release.json"
+}
+
+report() {
+    say hello
+    make_work
+    cd "$folder" 2>/dev/null || refuse nothing
+    current=$(cat releases/.current 2>/dev/null)
+    say "fact version $current"
+    if [ "$action" = history ]; then
+        # shellcheck disable=SC2045 # names are versions: no blanks, no newlines
+        for release in $(ls -1t releases 2>/dev/null); do
+            [ ! -f "releases/$release/release.json" ] || say "kept $(record "$release")"
+        done
+        tail -n 50 releases/.log 2>/dev/null | sed 's/^/::attempt /'
+        end ok
+    fi
+    find_docker
+    [ -f docker-compose.yml ] || refuse nothing
+    [ -n "$current" ] && [ -f "releases/$current/release.json" ] && say "release $(record "$current")"
+    [ ! -f .lock ] || flock -sn .lock true 2>/dev/null || say "fact lock $(cat .lock)"
+    [ ! -d releases/.former ] || say "differs unfinished"
+    compare
+    show_containers
+    end ok
+}
+
+# Files that were edited by hand since.
+compare() {
+    [ -d "releases/$current" ] && [ -n "$current" ] || return 0
+    {
+        printf '%s\n' docker-compose.yml .env
+        cat "releases/$current/.units" 2>/dev/null
+    } | while IFS= read -r name; do
+        diff -r "$name" "releases/$current/$name" >/dev/null 2>&1 || say "differs $name"
+    done
+}
+
+show_containers() {
+    list=$(containers 2>"$work/out") || refuse docker "$(last_line "$work/out")"
+    [ -n "$list" ] || say "differs down"
+    image=$(sed -n 's/.*"image": "\([^"]*\)".*/\1/p' "releases/$current/release.json" 2>/dev/null)
+    digest=$(sed -n 's/.*"digest": "\([^"]*\)".*/\1/p' "releases/$current/release.json" 2>/dev/null)
+    [ -z "$digest" ] || wanted=$(dock image inspect -f '{{.Id}}' "$image@$digest" 2>/dev/null)
+    while IFS='|' read -r service name status exit restarts health policy pid started runs ports; do
+        [ -n "$service" ] || continue
+        say "container $service|$status|$health|$started|$restarts|$exit"
+        if [ "$service" = "$code" ] && [ -n "$digest" ] && [ "$runs" != "$wanted" ]; then say "differs image"; fi
+    done <<LIST
+$list
+LIST
+}
+
+report

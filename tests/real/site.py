@@ -1,0 +1,186 @@
+"""A service on servers as tests of deploys have it: images that behave as asked for, and the agent in this process."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from container_pipeline.__main__ import main
+from lab import ask, engine
+from lab.handle import Lab, Server
+from lab.registry import Registry
+from real.agent import Outcome
+
+_SERVE = "trap 'exit 0' TERM; mkdir -p /www; echo $VERSION > /www/index.html; echo serving $VERSION; httpd -f -p 8080 -h /www & wait"
+_SLEEP = "trap 'exit 0' TERM; echo here I am; sleep 1000 & wait"
+_CHECK = "HEALTHCHECK --interval=0.2s --timeout=5s --retries={retries} CMD {command}\n"
+_GOOD = _CHECK.format(retries=50, command="wget -q -O /dev/null http://127.0.0.1:8080/")
+
+#: Behaviour → script, and the rest of the Dockerfile.
+BEHAVIOURS = {
+    "healthy": (_SERVE, _GOOD),
+    "plain": (_SERVE, ""),
+    "unhealthy": (_SLEEP, _CHECK.format(retries=1, command="echo no database; exit 1")),
+    "exits": ("echo cannot start: no database >&2; exit 3", ""),
+    "exits later": ("echo working; sleep 5; echo gave up; exit 4", ""),
+    "deaf": (_SLEEP, ""),
+    "waits for ever": (_SLEEP, _CHECK.format(retries=1000, command="exit 1")),
+}
+_COMPOSE = """\
+version: "3.5"
+services:
+  CODE:
+    image: ${DOCKER_REGISTRY:-docker.parkson.net.cn}/CODE:${VERSION:-latest}
+    container_name: CODE
+    hostname: CODE
+    ports: ["PORT:8080"]
+    ulimits: {memlock: {soft: -1, hard: -1}}
+    env_file: [.env]
+    environment: [TZ=Asia/Shanghai]
+    restart: unless-stopped
+"""
+_VERSIONS = itertools.count(20261124000000 + os.getpid() % 10000)
+
+
+class Site:
+    """One project, its registry, its servers."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        code: str,
+        port: int,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        self.lab, self.code, self.port, self.folder = lab, code, port, folder
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        self.servers: list[Server] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in [name for name in os.environ if name.startswith(("CONTAINER_PIPELINE_", "DOCKER_"))]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("LC_ALL", "C")
+        monkeypatch.setenv("CONTAINER_PIPELINE_SSH_CONFIG", str(lab.ssh_config))
+        monkeypatch.setenv("CONTAINER_PIPELINE_CODE", code)
+        monkeypatch.setenv("CONTAINER_PIPELINE_SETTLE", "1")
+        monkeypatch.setenv("CONTAINER_PIPELINE_TIMEOUT", "20")
+        self.use(lab.development)
+        self.write("docker-compose.yml", _COMPOSE.replace("CODE", code).replace("PORT", str(port)))
+        self.write(".env", "ENV=test\n")
+
+    def use(self, registry: Registry) -> None:
+        """The registry that images go to and servers pull from."""
+        self.registry = registry
+        self.set("DOCKER_REGISTRY", registry.address)
+        self.set("DOCKER_REGISTRY_USER", registry.user)
+        self.set("DOCKER_REGISTRY_PASS", registry.password)
+
+    def on(self, *servers: Server) -> Site:
+        """Deploy to these."""
+        self.servers = list(servers)
+        self.set("CONTAINER_PIPELINE_SERVERS", ",".join(server.name for server in servers))
+        if servers and servers[0].ssh_config != self.lab.ssh_config:
+            joined = self.folder / ".ssh_config"
+            joined.write_text("".join(dict.fromkeys(server.ssh_config.read_text() for server in servers)))
+            self.set("CONTAINER_PIPELINE_SSH_CONFIG", str(joined))
+        return self
+
+    def set(self, name: str, value: str) -> None:
+        self._monkeypatch.setenv(name, value)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+
+    def append(self, name: str, text: str) -> None:
+        self.write(name, (self.folder / name).read_text() + text)
+
+    def publish(self, behaviour: str = "healthy", version: str = "") -> str:
+        """Build and push an image that behaves so; return its version."""
+        version = version or str(next(_VERSIONS))
+        script, rest = BEHAVIOURS[behaviour]
+        image = f"{self.registry.address}/{self.code}:{version}"
+        dockerfile = (
+            f"FROM {self.lab.small_image}\nLABEL version={version}-{next(_VERSIONS)}\n{rest}"
+            f"CMD {json.dumps(['sh', '-c', script])}\n"
+        )
+        self._docker("build", "-q", "-t", image, "-", stdin=dockerfile)
+        self._docker("push", "-q", image)
+        self._docker("rmi", image)
+        return version
+
+    def _docker(self, *arguments: str, stdin: str = "") -> None:
+        config = self.folder / ".docker"
+        config.mkdir(exist_ok=True)
+        auth = base64.b64encode(f"{self.registry.user}:{self.registry.password}".encode()).decode()
+        (config / "config.json").write_text(json.dumps({"auths": {self.registry.address: {"auth": auth}}}))
+        environment = {**os.environ, "DOCKER_CONFIG": str(config), "DOCKER_BUILDKIT": "0"}
+        command = [engine.docker_command(), "-H", self.lab.docker_host, *arguments]
+        subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, env=environment)
+
+    def digest(self, version: str) -> str:
+        return ask.digest(self.registry, self.code, version)
+
+    def __call__(self, *arguments: str) -> Outcome:
+        """Run one command of the agent, in this process."""
+        self._capsys.readouterr()
+        code = main([*arguments, "--project", str(self.folder)])
+        out, err = self._capsys.readouterr()
+        return Outcome(code, out, err)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Run one command of the agent in a process of its own."""
+        command = [sys.executable, "-m", "container_pipeline", *arguments, "--project", str(self.folder)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+
+    def deployed(self, behaviour: str = "healthy", *options: str) -> str:
+        """Publish and deploy; return the version that now runs."""
+        version = self.publish(behaviour)
+        done = self("deploy", "--version", version, *options)
+        assert done.code == 0, done.err
+        return version
+
+    def sh(self, script: str, server: Server | None = None) -> str:
+        """What a command prints in the project's folder on a server."""
+        return (server or self.servers[0]).run(f"cd /docker/compose/{self.code} && {script}")
+
+    def files(self, server: Server | None = None) -> dict[str, str]:
+        """The live files by their content, without what is ours."""
+        return {name: self.sh(f"cat {name}", server) for name in ("docker-compose.yml", ".env")}
+
+    def running(self, server: Server | None = None) -> str:
+        """The image that the container runs, as the compose file names it; "" where there is none."""
+        names = (server or self.servers[0]).docker("ps", "--filter", f"name=^{self.code}$", "--format", "{{.Image}}")
+        return names.strip().rpartition(":")[2]
+
+    def environment(self, server: Server | None = None) -> dict[str, str]:
+        """The environment of the container."""
+        one = server or self.servers[0]
+        pairs = json.loads(one.docker("inspect", "-f", "{{json .Config.Env}}", self.code))
+        return dict(pair.partition("=")[::2] for pair in pairs)
+
+    def lock_is_free(self, server: Server | None = None) -> bool:
+        return self.sh("flock -n .lock true && echo free || echo held", server).strip() == "free"
+
+    def left_over(self, server: Server | None = None) -> str:
+        """What a run leaves behind only where it was killed."""
+        return self.sh(
+            "ls -d releases/.incoming* releases/.former* /dev/shm/container-pipeline.* 2>/dev/null || true", server
+        )
