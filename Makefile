@@ -49,7 +49,7 @@ demo:                ## the Jenkinsfile's one call on the example, twice, on the
 demo-here: venv
 	@$(LAB) install --tests
 	@$(LAB) up
-	@bash tests/lab/demo.sh
+	@PYTHONPATH=tests:. $(BIN)/python -m lab.demo
 
 demo-down: lab-down  ## remove all that the demo made
 

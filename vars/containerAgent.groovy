@@ -46,9 +46,17 @@ def onNode(Map options, Closure body) {
     }
     node((options.node ?: env.CONTAINER_PIPELINE_NODE ?: '').toString()) {
         if (options.checkout != false) {
-            checkout(scm)
+            checkout(source())
         }
         body()
+    }
+}
+
+private source() {
+    try {
+        return scm
+    } catch (MissingPropertyException none) {
+        error('this job has no source to check out: take a node and check out there, or say checkout: false')
     }
 }
 

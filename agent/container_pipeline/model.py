@@ -167,6 +167,15 @@ class RegistryAccess:
 
 
 @dataclass(frozen=True)
+class JenkinsAccess:
+    """A Jenkins controller and how to log in to it; the URL may carry a path prefix."""
+
+    url: str
+    user: str = ""
+    token: Secret = field(default=Secret(""))
+
+
+@dataclass(frozen=True)
 class ImageRef:
     """One image in one registry by tag: ``registry/repository:tag``."""
 

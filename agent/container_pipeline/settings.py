@@ -17,7 +17,7 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.model import Code, ImageRef, Registry, RegistryAccess, Repository, Secret, Target
+from container_pipeline.model import Code, ImageRef, JenkinsAccess, Registry, RegistryAccess, Repository, Secret, Target
 
 PROJECT_FILE = "container-pipeline.yml"
 PREFIX = "CONTAINER_PIPELINE_"
@@ -107,6 +107,7 @@ class Settings:
     environment: str = ""
     development: RegistryAccess | None = None
     production: RegistryAccess | None = None
+    jenkins: JenkinsAccess | None = None
     ssh_key: Path | None = None
     ssh_config: Path | None = None
     known_hosts: Path | None = None
@@ -157,6 +158,20 @@ class Settings:
                         where,
                     )
         return access
+
+    def controller(self) -> JenkinsAccess:
+        """Return the Jenkins controller; raises SettingsError that names the variable to set."""
+        if self.jenkins is None:
+            raise SettingsError(
+                _("JENKINS_URL is not set: it names the Jenkins controller"),
+                _("set it, and JENKINS_USER and JENKINS_TOKEN (an API token of that user)"),
+            )
+        if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", self.jenkins.url):
+            raise SettingsError(
+                _("JENKINS_URL is not an address: write http(s)://host[:port][/prefix]"),
+                _("user and token have variables of their own: JENKINS_USER and JENKINS_TOKEN"),
+            )
+        return self.jenkins
 
     def pull_from(self) -> RegistryAccess:
         """Return the registry that servers pull from."""
@@ -218,6 +233,7 @@ def load(
         environment=environment,
         development=_access("development", "DOCKER_REGISTRY", environ, insecure),
         production=_access("production", "DOCKER_REGISTRY_PROD", environ, insecure),
+        jenkins=_jenkins(environ),
         ssh_key=_optional_path(environ, "SSH_KEY"),
         ssh_config=_optional_path(environ, "SSH_CONFIG"),
         known_hosts=_optional_path(environ, "KNOWN_HOSTS"),
@@ -413,6 +429,13 @@ def _access(role: str, prefix: str, environ: Mapping[str, str], insecure: Sequen
         password=Secret(environ.get(f"{prefix}_PASS", "")),
         insecure=registry.host in insecure or value in insecure,
     )
+
+
+def _jenkins(environ: Mapping[str, str]) -> JenkinsAccess | None:
+    url = environ.get("JENKINS_URL", "")
+    if not url:
+        return None
+    return JenkinsAccess(url, environ.get("JENKINS_USER", ""), Secret(environ.get("JENKINS_TOKEN", "")))
 
 
 def _optional_path(environ: Mapping[str, str], name: str) -> Path | None:

@@ -66,8 +66,16 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Node:
+def cold_node(tmp_path: Path) -> Node:
+    """A node that no build has been on."""
     return Node(tmp_path / "node")
+
+
+@pytest.fixture
+def node(cold_node: Node, tmp_path_factory: pytest.TempPathFactory) -> Node:
+    """A node that has the agent from an earlier test, as nodes mostly have from an earlier build."""
+    cold_node.environment["XDG_CACHE_HOME"] = str(tmp_path_factory.getbasetemp() / "agent-cache")
+    return cold_node
 
 
 class Builds:
@@ -88,5 +96,6 @@ class Builds:
 
 
 @pytest.fixture
-def build(jenkins: Jenkins, resources: list[Path], node: Node, tmp_path: Path) -> Builds:
-    return Builds(jenkins, resources, node, tmp_path)
+def build(request: pytest.FixtureRequest, jenkins: Jenkins, resources: list[Path], tmp_path: Path) -> Builds:
+    chosen = "cold_node" if "cold_node" in request.fixturenames and "node" not in request.fixturenames else "node"
+    return Builds(jenkins, resources, request.getfixturevalue(chosen), tmp_path)

@@ -71,7 +71,7 @@ def up(place: Place) -> str:
         return running
     folder, bridge = place.home / "engine", network.engine_bridge(place)
     place.sockets.mkdir(parents=True, exist_ok=True)
-    if not Path("/sys/class/net", bridge).exists():
+    if not network.interface(bridge):
         run("ip", "link", "add", bridge, "type", "bridge")
         run("ip", "address", "add", f"10.214.{place.number}.1/24", "dev", bridge)
         run("ip", "link", "set", bridge, "up")

@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -31,9 +32,13 @@ def lab() -> Lab:
     try:
         return Lab(bring_up(home()))
     except LabError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"the lab cannot be brought up: {error}", pytrace=False)
-        pytest.skip(f"no lab: {error}")
+        _missing(f"no lab: {error}")
+
+
+def _missing(what: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
 
 
 @pytest.fixture
@@ -114,7 +119,7 @@ def server_factory(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 def _needs_v1() -> None:
     if not compose.v1_installed():
-        pytest.skip("no Compose v1 on this machine: Debian up to 12 and Ubuntu up to 22.04 package it")
+        _missing("no Compose v1 on this machine: Debian up to 12 and Ubuntu up to 22.04 package it")
 
 
 def _reserve(lab: Lab, engine: str, compose: str, disk: str) -> Box:

@@ -7,6 +7,7 @@ shared ports are led over the bridge to this machine's loopback, by one NAT rule
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 from lab.place import SHARED_PORTS, Place
@@ -27,7 +28,12 @@ def up(place: Place) -> None:
 
 
 def exists(place: Place) -> bool:
-    return Path("/sys/class/net", place.bridge).exists()
+    return interface(place.bridge)
+
+
+def interface(name: str) -> bool:
+    """Asked of the kernel: /sys shows another network's where this one is a namespace."""
+    return name in (known for _, known in socket.if_nameindex())
 
 
 def _rule(place: Place) -> str:
@@ -46,7 +52,7 @@ def down(place: Place) -> None:
             if words and words[0] == "-A" and {place.bridge, engine_bridge(place)} & set(words):
                 run("iptables", "-w", "-t", table, "-D", *words[1:], check=False)
     for bridge in (place.bridge, engine_bridge(place)):
-        if Path("/sys/class/net", bridge).exists():
+        if interface(bridge):
             run("ip", "link", "delete", bridge)
 
 

@@ -89,7 +89,7 @@ def find(folder: Path) -> Place:
     start = zlib.crc32(str(folder).encode()) % _LABS
     for step in range(_LABS):
         place = Place(folder, SHARED_PORTS[0] + (start + step) % _LABS * _PORTS_PER_LAB)
-        if not Path("/sys/class/net", place.bridge).exists() and _free(place.port_base + 1):
+        if not _in_use(place.bridge) and _free(place.port_base + 1):
             return place
     raise LabError(f"no free ports for the lab between {SHARED_PORTS[0]} and {_FIRST_FREE}")
 
@@ -99,6 +99,11 @@ def _valid_base(text: str) -> int:
     if not text.isdigit() or not low <= int(text) <= high:
         raise LabError(f"LAB_PORT_BASE must be a number from {low} to {high}, not {text!r}")
     return int(text)
+
+
+def _in_use(bridge: str) -> bool:
+    """Whether servers are plugged to it. An empty one was left by a lab that was killed."""
+    return any(name.startswith(f"{bridge}v") for _, name in socket.if_nameindex())
 
 
 def _free(port: int) -> bool:

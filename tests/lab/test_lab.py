@@ -198,6 +198,26 @@ def test_up_again_restarts_only_what_died(second, tmp_path: Path):
         second("down")
 
 
+def test_where_no_engine_runs_it_starts_one_and_ends_it_again(tmp_path: Path):
+    # In a network and a mount namespace of its own, where no engine's socket is.
+    home, result = tmp_path / "home", tmp_path / "result"
+    script = f"""
+        mount -t tmpfs tmpfs /run && ip link set lo up || exit 1
+        python3 -m lab up --servers 1 && . {home}/env.sh || exit 1
+        docker run --rm --ulimit memlock=-1:-1 busybox echo "it runs at $DOCKER_HOST" > {result}
+        python3 -m lab down
+    """
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "LAB_DIR": str(home)}
+    env.pop("DOCKER_HOST", None)
+    command = ["unshare", "--mount", "--net", "sh", "-c", script]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "(started by the lab)" in done.stdout
+    assert result.read_text().startswith("it runs at unix://")
+    assert processes_below(home) == []
+    assert not home.exists()
+
+
 def test_without_root_it_says_so_in_one_line():
     command = ["setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/python3", "-m", "lab", "up"]
     env = {"PYTHONPATH": str(Path(__file__).parents[1]), "LAB_DIR": "/nonexistent/lab", "PATH": "/usr/bin:/bin"}

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from container_pipeline.cli.common import command
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
+
+if TYPE_CHECKING:
+    from container_pipeline.commands.init import Questions
 
 
 @command(
@@ -28,4 +34,30 @@ def lint(run: Run, report: str, fix: bool) -> None:
     command.run(run, report, fix)
 
 
-COMMANDS = {"lint": lint}
+@command(
+    "init",
+    changes=True,
+    examples=("init", "init --code aglaia-web-re", "init --project ~/work/shop --dry-run"),
+)
+def init(run: Run) -> None:
+    from container_pipeline.commands import init as command
+
+    command.run(run, _questions(run))
+
+
+def _questions(run: Run) -> Questions:
+    """Ask a person where there is one: a terminal in and out, and no JSON wanted."""
+    from container_pipeline.commands.init import Questions
+
+    class Asked(Questions):
+        def text(self, question: str, default: str) -> str:
+            return str(click.prompt(question, default=default, err=True))
+
+        def yes(self, question: str) -> bool:
+            return click.confirm(question, err=True)
+
+    asked = sys.stdin.isatty() and run.console.interactive and run.console.out is not sys.stderr and not run.dry_run
+    return Asked() if asked else Questions()
+
+
+COMMANDS = {"init": init, "lint": lint}

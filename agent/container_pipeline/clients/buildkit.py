@@ -165,7 +165,7 @@ class PlainLog:
         number, text = (found[1], found[2]) if found else ("", line)
         output = re.match(r"[0-9]+\.[0-9]+ (.*)", text)
         step = re.match(r"\[(?!internal\]).*?\] (.*)", text)
-        if text.startswith("ERROR"):
+        if number and text.startswith("ERROR"):
             self._failed = number
         elif output:
             lines = self._lines.setdefault(number, [])

@@ -113,7 +113,8 @@ def reserve(name: str, version: str) -> bool:
 
 def _line(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        # Not as text: that would hide a carriage return.
+        text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise _broken(path.name, _("it cannot be read")) from error
     lines = text.split("\n")

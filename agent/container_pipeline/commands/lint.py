@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from container_pipeline.clients import linters
+from container_pipeline.clients import files, linters
 from container_pipeline.errors import ChecksFailed
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
@@ -42,7 +42,14 @@ def run(run: Run, report: str = "text", fix: bool = False) -> None:
 
 
 def gather(settings: Settings) -> lint.Facts:
-    """Read what the rules judge. Other programs answer at the same time, where they are there."""
+    """Read what the rules judge, and ask the programs that are there."""
+    facts = read(settings)
+    names = [*(source.name for source in facts.env), *_STATE]
+    return _ask_others(settings.project, facts, names)
+
+
+def read(settings: Settings) -> lint.Facts:
+    """Read what the rules judge."""
     project, values = settings.project, settings.values
     per_environment = list(values["environments"].values())
     dockerfile = os.path.normpath(os.path.join(values["context"], values["dockerfile"]))
@@ -60,8 +67,7 @@ def gather(settings: Settings) -> lint.Facts:
         uploaded=tuple(values["files"]) + tuple(name for one in per_environment for name in one.get("files", ())),
         names=tuple(sorted(os.listdir(project))),
     )
-    facts = replace(facts, code=facts.code or lint.code_of(facts))
-    return _ask_others(project, facts, [*env_names, *_STATE])
+    return replace(facts, code=facts.code or lint.code_of(facts))
 
 
 def _ask_others(project: Path, facts: lint.Facts, names: Sequence[str]) -> lint.Facts:
@@ -102,7 +108,7 @@ def _fix(run: Run, facts: lint.Facts) -> lint.Facts:
             if run.dry_run:
                 run.console.result(difference(name, old, new))
                 continue
-            _write(run.settings.project / name, new)
+            files.replace(run.settings.project / name, new)
             run.console.line(_("repaired {file}", file=name))
         if run.dry_run:
             break
@@ -120,15 +126,3 @@ def _repaired(facts: lint.Facts) -> dict[str, tuple[str, str]]:
         if source and edits:
             changed[source.name] = source.text, lint.apply(source.text, edits)
     return changed
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file whole or not at all; its mode stays."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.touch(mode=0o600)
-        temporary.chmod(path.stat().st_mode & 0o7777)
-        temporary.write_bytes(text.encode("utf-8"))
-        temporary.replace(path.resolve())
-    finally:
-        temporary.unlink(missing_ok=True)

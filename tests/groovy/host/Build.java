@@ -118,6 +118,11 @@ final class Build {
     }
 
     private String conclude() {
+        program.globals.forEach((name, script) -> {
+            if (script != null && !script.getBinding().getVariables().isEmpty()) {
+                problems.add("vars/" + name + ".groovy leaves globals behind: " + script.getBinding().getVariables().keySet());
+            }
+        });
         Throwable failure = end == null ? null : end.getAbnormal();
         if (failure instanceof FlowInterruptedException) {
             log.line(failure.getMessage());

@@ -1,0 +1,55 @@
+"""The command line of what an administrator does with Jenkins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from container_pipeline.cli.common import command
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+
+
+@command(
+    "seed",
+    click.argument("jobs_files", nargs=-1, metavar="[FILE]..."),
+    click.option(
+        "--prune", is_flag=True, help=_("remove jobs that the file no longer names, instead of disabling them")
+    ),
+    click.option("--adopt", is_flag=True, help=_("take over jobs of the same name that seed did not make")),
+    click.option("--job-dsl", is_flag=True, help=_("write the jobs out as a Job DSL script, do not ask Jenkins")),
+    click.option("--export", is_flag=True, help=_("write a first jobs file from what Jenkins has")),
+    click.option(
+        "--from-scm-list",
+        type=click.Path(path_type=Path, exists=True, allow_dash=True),
+        metavar="LIST",
+        help=_("write a first jobs file from a list of repositories, one address a line"),
+    ),
+    changes=True,
+    examples=("seed --dry-run", "seed teams/*.yml --prune", "seed --export > jobs.yml", "seed --job-dsl > seed.groovy"),
+)
+def seed(
+    run: Run,
+    jobs_files: tuple[str, ...],
+    prune: bool,
+    adopt: bool,
+    job_dsl: bool,
+    export: bool,
+    from_scm_list: Path | None,
+) -> None:
+    from container_pipeline.commands import seed as seeding
+    from container_pipeline.commands import seed_export, seed_job_dsl
+
+    patterns = [str(run.settings.project / name) for name in jobs_files or ("jobs.yml",)]
+    if export:
+        seed_export.run(run)
+    elif from_scm_list:
+        seed_export.from_list(run, from_scm_list)
+    elif job_dsl:
+        seed_job_dsl.run(run, patterns)
+    else:
+        seeding.run(run, patterns, prune=prune, adopt=adopt)
+
+
+COMMANDS = {"seed": seed}

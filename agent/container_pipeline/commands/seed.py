@@ -1,0 +1,151 @@
+"""seed: make Jenkins be what the jobs file says, and say first what that changes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable
+
+from container_pipeline.clients.jenkins import AT_ONCE, Controller
+from container_pipeline.commands import seed_file
+from container_pipeline.errors import JenkinsError, PipelineError
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.plan import seed as plan
+from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.jobtext import MARK
+from container_pipeline.plan.seed import Change, Item, Plan, State
+
+
+def run(run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, adopt: bool = False) -> None:
+    """Read the files, read Jenkins, change what differs.
+
+    Raises SettingsError for a mistake in a file, JenkinsError where Jenkins lacks a plugin (both before anything is
+    written), and JenkinsError at the end where some jobs failed or are not seed's; the others are done then.
+    """
+    jobs, sets = seed_file.load(files)
+    controller = Controller(run.settings.controller())
+    with run.result.step("read"):
+        state = gather(controller, jobs, adopt)
+    missing = plan.missing_plugins(jobs, state.plugins)
+    if missing:
+        needs = ", ".join(f"{name} ({job})" for name, job in sorted(missing.items()))
+        raise JenkinsError(
+            _("this Jenkins lacks plugins that the jobs file needs: {plugins}", plugins=needs),
+            _("install them, or use `kind: freestyle`; nothing was touched"),
+        )
+    made = plan.make(jobs, state, sets, prune=prune, adopt=adopt)
+    failed = _execute(run, controller, made)
+    _summarise(run, made, failed)
+
+
+def gather(controller: Controller, jobs: Sequence[Job], adopt: bool) -> State:
+    """Return what Jenkins has of what ``jobs`` and seed's own earlier ones are about."""
+    plugins = controller.plugins()
+    names = {job.full_name for job in jobs} if adopt else set()
+    items = {one.name: Item(one.name, one.config, one.folder) for one in controller.items(MARK, names)}
+    folders = {name for job in jobs for name in _above(job.folder)} | {one.name for one in items.values() if one.folder}
+    present = sorted(name for name in folders if name in items)
+    views = dict(zip(present, controller.each(controller.view, present)))
+    return State(items, {name: config for name, config in views.items() if config is not None}, plugins)
+
+
+def _above(folder: str) -> list[str]:
+    parts = folder.split("/") if folder else []
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def _execute(run: Run, controller: Controller, made: Plan) -> dict[str, PipelineError]:
+    """Carry out the plan phase by phase; return what failed. What one job fails at does not keep others back."""
+    failed: dict[str, PipelineError] = {}
+    if run.dry_run:
+        run.execute(made.changes, lambda _step: None)
+        return failed
+    lock = threading.Lock()
+    with run.console.task(_("seeding"), len(made.changes), _("jobs")) as task:
+
+        def perform(change: Change) -> None:
+            if change.item in failed:
+                return
+            try:
+                with run.result.step(change.action):
+                    _ACTIONS[change.action](controller, change)
+            except PipelineError as error:
+                with lock:
+                    failed[change.item] = error
+                run.console.error(f"{change.item}: {error.message}")
+            else:
+                run.console.line(change.describe())
+            task.advance(1)
+
+        for phase in made.phases():
+            alone = bool(phase) and phase[0].action in ("create-folder", "move", "delete-folder")
+            with ThreadPoolExecutor(1 if alone else AT_ONCE) as pool:
+                try:
+                    list(pool.map(perform, phase))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+    return failed
+
+
+_ACTIONS: dict[str, Callable[[Controller, Change], None]] = {
+    "create-folder": lambda jenkins, change: jenkins.create(change.item, change.config),
+    "move": lambda jenkins, change: jenkins.move(change.source, change.item),
+    "create": lambda jenkins, change: jenkins.create(change.item, change.config),
+    "update": lambda jenkins, change: jenkins.write(change.item, change.config),
+    "replace": lambda jenkins, change: jenkins.replace(change.item, change.config),
+    "disable": lambda jenkins, change: jenkins.disable(change.item),
+    "create-view": lambda jenkins, change: jenkins.create_view(change.item, change.config),
+    "update-view": lambda jenkins, change: jenkins.write_view(change.item, change.config),
+    "delete": lambda jenkins, change: jenkins.delete(change.item),
+    "delete-view": lambda jenkins, change: jenkins.delete_view(change.item),
+    "delete-folder": lambda jenkins, change: jenkins.delete(change.item),
+}
+
+
+def _summarise(run: Run, made: Plan, failed: dict[str, PipelineError]) -> None:
+    """Show what happened as one table, and fail where a job is not as the file says."""
+    words = _words()
+    rows = [(change.item, words[change.action], "") for change in made.changes if change.item not in failed]
+    rows += [(name, _("failed"), error.message) for name, error in failed.items()]
+    rows += [(one.item, _("left alone"), one.reason) for one in made.refused]
+    if run.dry_run:
+        for one in made.refused:
+            run.console.result(f"{one.item}: {one.reason}")
+        texts = [_("{count} changes", count=len(made.changes))] if made.changes else []
+    else:
+        if rows:
+            run.console.table((_("JOB"), _("STATUS"), _("WHY")), rows)
+        texts = [f"{count} {word}" for word, count in Counter(word for _item, word, _why in rows).items()]
+    run.console.result(", ".join([*texts, _("{count} unchanged", count=len(made.unchanged))]))
+    run.result.extra["jobs"] = [{"name": name, "status": word, "error": why} for name, word, why in rows]
+    run.result.extra["unchanged"] = len(made.unchanged)
+    bad = [*failed, *(one.item for one in made.refused)]
+    if bad:
+        raise JenkinsError(
+            _(
+                "{count} of the jobs are not as the file says: {names}",
+                count=len(bad),
+                names=", ".join(sorted(bad)[:5]),
+            ),
+            _("run it again when their reason is gone; what is done stays done"),
+        )
+
+
+def _words() -> dict[str, str]:
+    return {
+        "create-folder": _("created"),
+        "move": _("moved"),
+        "create": _("created"),
+        "update": _("updated"),
+        "replace": _("replaced"),
+        "disable": _("disabled"),
+        "create-view": _("created"),
+        "update-view": _("updated"),
+        "delete": _("removed"),
+        "delete-view": _("removed"),
+        "delete-folder": _("removed"),
+    }

@@ -1,0 +1,44 @@
+"""seed --export and --from-scm-list: a first jobs file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from container_pipeline.clients.jenkins import Controller
+from container_pipeline.errors import SettingsError
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.plan import export
+from container_pipeline.plan.export import Project
+
+
+def run(run: Run) -> None:
+    """Write what Jenkins has that calls docker.sh or containerPipeline; raises JenkinsError where it is not reached."""
+    controller = Controller(run.settings.controller())
+    items = [(one.name, one.config) for one in controller.items("") if one.config and not one.folder]
+    _write(run, *export.projects(items))
+
+
+def from_list(run: Run, path: Path) -> None:
+    """Write one project for each address in ``path`` (``-``: stdin); # begins a comment."""
+    text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    _write(run, *export.from_addresses(line for line in lines if line))
+
+
+def _write(run: Run, found: list[Project], remarks: list[str]) -> None:
+    import yaml
+
+    for remark in remarks:
+        run.console.warning(remark)
+    if not found:
+        raise SettingsError(_("nothing was found to put into a jobs file"))
+    run.console.result(
+        yaml.safe_dump(
+            export.document(found), sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
+        ).rstrip()
+    )
+    run.console.line(
+        _("{count} projects; review them, then `container-pipeline seed --adopt --dry-run`", count=len(found))
+    )

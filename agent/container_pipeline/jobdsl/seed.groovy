@@ -1,0 +1,1 @@
+../../../resources/container-pipeline/seed.groovy

@@ -1,0 +1,178 @@
+"""What a configuration says, whoever wrote it: Jenkins rewrites what it is given, and two texts can mean the same.
+
+Jenkins adds plugin versions, an XML 1.1 header, empty elements and the defaults of every plugin; it moves triggers and
+build rotation into properties; Hudson keeps everything twice. ``canonical`` takes all that away, so that what is left
+differs only where the job differs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from xml.etree import ElementTree as ET
+
+#: Jenkins' own bookkeeping, and what belongs to others: views, health, icons of folders.
+_IGNORED = {
+    "actions",
+    "appointedNode",
+    "cascading-job-properties",
+    "cascadingChildrenNames",
+    "comparator",
+    "creationTime",
+    "folderViews",
+    "gitTool",
+    "healthMetrics",
+    "icon",
+    "owner",
+    "project-properties",
+}
+#: Defaults that are not empty, false, 0 or -1: element → value.
+_DEFAULTS = {"canRoam": "true", "configVersion": "2", "pruneDeadBranches": "true"}
+#: Their order is meant.
+_ORDERED = {"builders", "publishers", "buildWrappers", "parameterDefinitions", "columns", "branches", "a", "string"}
+_NOTHING = {"", "false", "0", "-1"}
+#: Where the class says what the element is; elsewhere it names a collection.
+_CLASSED = {"definition", "scm", "source"}
+_PIPELINE_TRIGGERS = "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty"
+_DISCARDER = "jenkins.model.BuildDiscarderProperty"
+
+
+def parse(text: str) -> ET.Element:
+    """Read what Jenkins writes; raises ValueError where it is not XML.
+
+    The parser knows XML 1.0 alone; what only 1.1 may name (control characters) becomes U+FFFD.
+    """
+    text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
+    text = re.sub(r"&#(?:x0*(?:[0-8bcef]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2\d|3[01]));", "\ufffd", text, flags=re.I)
+    try:
+        return ET.fromstring(text)  # noqa: S314
+    except ET.ParseError as error:
+        raise ValueError(str(error)) from error
+
+
+def description(root: ET.Element) -> str:
+    return (root.findtext("description") or "").strip()
+
+
+def canonical(text: str) -> list[str]:
+    """Return what ``text`` says as sorted lines ``path: value``; equal lists mean equal jobs."""
+    root = parse(text)
+    _resolve_references(root)
+    _unfold_hudson(root)
+    _hoist(root)
+    return list(_lines(root, ""))
+
+
+def differences(has: list[str], wants: list[str]) -> list[str]:
+    """Return what a person reads: ``- path: value`` for what goes, ``+ path: value`` for what comes."""
+    return [line for line in difflib.ndiff(has, wants) if line[0] in "+-"]
+
+
+def _resolve_references(root: ET.Element) -> None:
+    """XStream writes an object that it wrote before as a relative path to that place."""
+    parents = {child: parent for parent in root.iter() for child in parent}
+    for element in list(root.iter()):
+        target = _follow(element, element.get("reference", ""), parents)
+        if target is not None and target is not element and element not in list(target.iter()):
+            element.text = target.text
+            element[:] = list(target)
+            element.attrib.update({key: value for key, value in target.attrib.items() if key == "class"})
+
+
+def _follow(element: ET.Element, reference: str, parents: dict[ET.Element, ET.Element]) -> ET.Element | None:
+    here: ET.Element | None = element if reference else None
+    for part in reference.split("/"):
+        if here is None:
+            return None
+        if part == "..":
+            here = parents.get(here)
+            continue
+        name, _bracket, index = part.rstrip("]").partition("[")
+        found = here.findall(name)
+        here = found[int(index or 1) - 1] if len(found) >= int(index or 1) else None
+    return here
+
+
+def _unfold_hudson(root: ET.Element) -> None:
+    """Hudson 2 keeps some of a job in ``project-properties`` alone, by names that change with what was done last."""
+    node = root.findtext("appointedNode/nodeName")
+    if node and root.find("assignedNode") is None:
+        ET.SubElement(root, "assignedNode").text = node
+    for entry in root.findall("project-properties/entry"):
+        name, value = entry.findtext("string") or "", entry.find("*/originalValue")
+        if value is None or name == "parametersDefinitionProperties":
+            continue
+        above = root
+        if name.startswith("hudson-triggers-"):
+            above, name = _child(root, "triggers"), name.replace("-", ".")
+        there = above.find(name)
+        if there is not None and (len(there) or there.text):
+            continue
+        if there is not None:
+            above.remove(there)
+        above.append(value)
+        value.tag = name
+
+
+def _child(element: ET.Element, tag: str) -> ET.Element:
+    found = element.find(tag)
+    return ET.SubElement(element, tag) if found is None else found
+
+
+def _hoist(root: ET.Element) -> None:
+    """Bring triggers and build rotation to where they stood before they became properties."""
+    properties = root.find("properties")
+    if properties is None:
+        return
+    for name, inner, outer in ((_PIPELINE_TRIGGERS, "triggers", "triggers"), (_DISCARDER, "strategy", "logRotator")):
+        wrapper = properties.find(name)
+        if wrapper is None:
+            continue
+        properties.remove(wrapper)
+        found = wrapper.find(inner)
+        if found is not None:
+            for old in root.findall(outer):
+                root.remove(old)
+            found.tag = outer
+            root.append(found)
+
+
+def _lines(element: ET.Element, path: str) -> list[str]:
+    lines = []
+    if element.tag in _CLASSED and element.get("class") and element.get("class") != "hudson.scm.NullSCM":
+        lines.append(f"{path}: {_short(element.get('class', ''))}")
+    children = [child for child in element if not _silent(child)]
+    if element.tag.endswith(".PeriodicFolderTrigger"):  # Jenkins makes the cron line from the interval
+        children = [child for child in children if child.tag != "spec"]
+    if element.tag not in _ORDERED:
+        children.sort(key=lambda child: child.tag)
+    names = [child.tag for child in children]
+    seen: dict[str, int] = {}
+    for child in children:
+        seen[child.tag] = seen.get(child.tag, 0) + 1
+        number = f"[{seen[child.tag]}]" if names.count(child.tag) > 1 else ""
+        lines += _lines(child, f"{path}/{_short(child.tag)}{number}".lstrip("/"))
+    if not len(element):
+        lines += [f"{path}: {line}" for line in (element.text or "").strip().split("\n")]
+    return lines
+
+
+def _silent(element: ET.Element) -> bool:
+    """Tell whether the element says nothing: ignored, a default, or empty all the way down."""
+    if element.tag in _IGNORED:
+        return True
+    if len(element):
+        return all(_silent(child) for child in element) and not _named(element)
+    text = (element.text or "").strip()
+    if element.tag == "string":
+        return False
+    return (text in _NOTHING or _DEFAULTS.get(element.tag) == text) and not _named(element)
+
+
+def _named(element: ET.Element) -> bool:
+    """A plugin's object says something by being there, such as a trait or a column; XStream names it by its class."""
+    return "." in element.tag or (element.tag in _CLASSED and element.get("class") not in (None, "hudson.scm.NullSCM"))
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]

@@ -1,0 +1,142 @@
+"""The files of a new project, by the convention."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from container_pipeline.plan.detect import Shape
+from container_pipeline.settings import KEYS, PROJECT_FILE
+
+#: Tools that turn a lock into a list of requirements; versions that every supported Python can install.
+_EXPORTERS = {
+    "uv": ("uv==0.8.15", "uv export --frozen --no-dev --no-emit-project --output-file requirements.txt"),
+    "poetry": ("poetry==2.1.4 poetry-plugin-export==1.9.0", "poetry export --output requirements.txt"),
+    "pipenv": ("pipenv==2024.4.1", "pipenv requirements --hash > requirements.txt"),
+}
+_INSTALL = "pip install --no-cache-dir"
+_LISTED = "print(chr(10).join(tomllib.load(open('pyproject.toml', 'rb'))['project'].get('dependencies', [])))"
+_CHECK = "import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
+
+
+def files(shape: Shape, code: str, namespace: str = "", registry: str = "", host_port: int = 0) -> dict[str, str]:
+    """Return name → text of all files. ``host_port`` is where servers publish it; that of the service by default."""
+    values = {
+        "CODE": code,
+        "IMAGE": f"{namespace}/{code}" if namespace else code,
+        "REGISTRY": registry or "docker.parkson.net.cn",
+        "PORTS": f"    ports:\n      - {_mapping(host_port or shape.port, shape.port)}\n" if shape.port else "",
+        **_dockerfile(shape),
+    }
+    return {
+        "Dockerfile": _fill("Dockerfile", values),
+        ".dockerignore": _fill("dockerignore", values),
+        ".env": _fill("env", values),
+        "docker-compose.yml": _fill("docker-compose.yml", values),
+        "Jenkinsfile": _fill("Jenkinsfile", values),
+        PROJECT_FILE: project_file({"code": code, **({"namespace": namespace} if namespace else {})}),
+    }
+
+
+def _mapping(host: int, container: int) -> str:
+    """Return a port mapping, in quotes where YAML 1.1 would read it as a number to the base of 60."""
+    text = f"{host}:{container}"
+    return f'"{text}"' if container < 60 else text
+
+
+def _fill(name: str, values: Mapping[str, str]) -> str:
+    text = (pkgutil.get_data("container_pipeline", f"templates/{name}") or b"").decode()
+    return re.sub(r"@([A-Z]+)@", lambda found: values[found[1]], text)
+
+
+def _dockerfile(shape: Shape) -> dict[str, str]:
+    base = f"python:{shape.python}" + ("" if shape.compiles else "-slim")
+    command = [word.replace("PORT", str(shape.port)) for word in shape.command]
+    return {
+        "BASE": base,
+        "LISTING": _listing(shape, base),
+        "DEPENDENCIES": _dependencies(shape),
+        "INSTALL": f"RUN {_INSTALL} --no-deps .\n" if shape.installs_project else "",
+        "PATH": " PYTHONPATH=/myapps/src" if shape.source_path and not shape.installs_project else "",
+        "PORT": _port(shape.port) if shape.port else "",
+        "COMMAND": json.dumps(command),
+    }
+
+
+def _listing(shape: Shape, base: str) -> str:
+    """Return the stage that makes a list of requirements of a lock: the image itself is without the tool."""
+    if shape.manager not in _EXPORTERS:
+        return ""
+    tool, export = _EXPORTERS[shape.manager]
+    lines = (
+        f"# The lock as a list that pip reads; {shape.manager} itself stays out of the image.",
+        f"FROM {base} AS listing",
+        "WORKDIR /listing",
+        "ARG PIP_INDEX_URL",
+        f"RUN {_INSTALL} {tool}",
+        f"COPY {' '.join(shape.listed)} ./",
+        f"RUN {export}",
+        "",
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _dependencies(shape: Shape) -> str:
+    """Return the layer of dependencies: it is built anew only when their list changes."""
+    lines = []
+    if shape.manager == "pip":
+        lines += [_copied(shape.listed), f"RUN {_INSTALL} -r {shape.listed[0]}"]
+    elif shape.manager in _EXPORTERS:
+        lines += ["COPY --from=listing /listing/requirements.txt /tmp/", f"RUN {_INSTALL} -r /tmp/requirements.txt"]
+    elif shape.manager == "project":
+        toml = (
+            "import tomllib"
+            if int(shape.python.partition(".")[2]) >= 11
+            else "from pip._vendor import tomli as tomllib"
+        )
+        lines += ["COPY pyproject.toml /tmp/"]
+        lines += [f'RUN cd /tmp && python -c "{toml}; {_LISTED}" > requirements.txt && {_INSTALL} -r requirements.txt']
+    if shape.adds:
+        lines.append(f"RUN {_INSTALL} {' '.join(shape.adds)}")
+    if not lines:
+        return ""
+    return "\n".join(["# Dependencies first: a change of the code alone does not install them again.", *lines]) + "\n"
+
+
+def _copied(listed: tuple[str, ...]) -> str:
+    folders = {name.rpartition("/")[0] for name in listed}
+    if folders == {""}:
+        return f"COPY {' '.join(listed)} ./"
+    return "\n".join(f"COPY {name} ./{name.rpartition('/')[0] or '.'}/" for name in listed)
+
+
+def _port(port: int) -> str:
+    check = json.dumps(["python", "-c", _CHECK.format(port=port)])
+    return f"EXPOSE {port}/tcp\nHEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD {check}\n"
+
+
+def project_file(given: Mapping[str, Any]) -> str:
+    """Return container-pipeline.yml: what is ``given``, and every other key as a comment with its default."""
+    lines = [
+        "# Settings of container-pipeline. An option wins over a CONTAINER_PIPELINE_… variable, that over this file."
+    ]
+    for key in KEYS:
+        lines += ["", f"# {key.help}"]
+        value = given.get(key.name, list(key.default) if isinstance(key.default, tuple) else key.default)
+        text = f"{key.name}: {_yaml(value)}"
+        lines.append(text if key.name in given else f"# {text}")
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: Any) -> str:
+    """Return a value as YAML in flow style, which JSON is; plain words stay plain."""
+    if (
+        isinstance(value, str)
+        and re.fullmatch(r"[A-Za-z./][\w./-]*", value)
+        and value not in ("true", "false", "null", "yes", "no")
+    ):
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,62 @@
+"""Jobs as data for the Job DSL script: what is worked out from the jobs file is worked out here, for both ways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.jobtext import Marker, described, groovy, jenkinsfile, shell_step
+from container_pipeline.plan.jobxml import scan_interval, scan_spec, view_regex
+
+#: Characters in one literal: a constant of a Java class file holds 65,535 bytes, a character takes three at most.
+_PIECE = 20_000
+
+
+def script(jobs: Sequence[Job], body: str) -> str:
+    """Return a script that needs nothing beside it: the data, as the variable that ``body`` reads, then ``body``."""
+    text = json.dumps({"folders": _folders(jobs), "jobs": [_data(job) for job in jobs]}, ensure_ascii=False)
+    pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+    lines = ["CONTAINER_PIPELINE_JOBS = ''", *(f"CONTAINER_PIPELINE_JOBS += {groovy(piece)}" for piece in pieces)]
+    return "\n".join([*lines, "", body.rstrip()])
+
+
+def _folders(jobs: Sequence[Job]) -> list[dict[str, str]]:
+    found: dict[str, str] = {}
+    for job in jobs:
+        parts = job.folder.split("/") if job.folder else []
+        for depth in range(1, len(parts) + 1):
+            found.setdefault("/".join(parts[:depth]), job.set_name)
+    order = sorted(found, key=lambda name: (name.count("/"), name))
+    return [{"name": name, "description": str(Marker(found[name])), "regex": view_regex(name)} for name in order]
+
+
+def _data(job: Job) -> dict[str, Any]:
+    """Return what the script has to know about one job; what is empty is left out."""
+    triggers = dict(job.triggers or {})
+    scan = scan_interval(triggers["scan"]) if "scan" in triggers else 0
+    data: dict[str, Any] = {
+        "name": job.full_name,
+        "kind": job.kind,
+        "id": job.code,
+        "description": described(job),
+        "disabled": job.disabled,
+        "keepBuilds": job.keep_builds,
+        "keepDays": job.keep_days,
+        "parameters": list(job.parameters),
+        "cron": triggers.get("cron"),
+        "poll": triggers.get("poll"),
+        "webhook": triggers.get("webhook"),
+        "scan": {"spec": scan_spec(scan), "interval": scan} if scan else None,
+        "credentials": job.credentials,
+        "branches": list(job.branches),
+        "jenkinsfile": job.jenkinsfile,
+        "repository": job.repository if job.uses_git_plugin else None,
+    }
+    if job.kind == "freestyle":
+        data["command"] = shell_step(job)
+        data["label"] = (job.pipeline or {}).get("node")
+    elif job.pipeline is not None:
+        data["script"] = jenkinsfile(job)
+    return {key: value for key, value in data.items() if value}

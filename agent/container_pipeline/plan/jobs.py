@@ -1,0 +1,215 @@
+"""What a jobs file says, in full: defaults laid under each project, every value checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
+from container_pipeline.model import Code
+from container_pipeline.plan.schema import Path, Problem
+
+#: Keys whose maps are merged with those of the defaults; every other key replaces.
+_MERGED = ("triggers", "pipeline")
+#: Where a project says the first, the defaults' second does not count.
+_EITHER = (("jenkinsfile", "pipeline"), ("pipeline", "jenkinsfile"), ("branch", "branches"), ("branches", "branch"))
+_FOLDER_NAME = r"\w(?:[\w .-]*[\w-])?"
+#: What XML 1.0 cannot carry (W3C XML 1.0, 2.2 Char).
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as the jobs file wants it. ``pipeline`` is None where the repository has its Jenkinsfile."""
+
+    set_name: str
+    code: str
+    repository: str
+    name: str
+    folder: str = ""
+    kind: str = "pipeline"
+    description: str = ""
+    branches: tuple[str, ...] = ()
+    credentials: str = ""
+    jenkinsfile: str = "Jenkinsfile"
+    pipeline: Mapping[str, Any] | None = None
+    library: str = "container-pipeline"
+    triggers: Mapping[str, str] | None = None
+    parameters: tuple[Mapping[str, Any], ...] = ()
+    keep_builds: int = 0
+    keep_days: int = 0
+    disabled: bool = False
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.folder}/{self.name}" if self.folder else self.name
+
+    @property
+    def uses_git_plugin(self) -> bool:
+        """A freestyle job fetches by plain git in its shell step, unless it asks for what only the plugin can."""
+        return self.kind != "freestyle" or bool(self.credentials or (self.triggers or {}).get("poll"))
+
+
+def read(document: Mapping[str, Any]) -> tuple[list[Job], list[Problem]]:
+    """Return the jobs of one file that the schema has passed, and what is wrong with the others."""
+    defaults = document.get("defaults", {})
+    set_name = document.get("name", "jobs")
+    jobs: list[Job] = []
+    problems: list[Problem] = []
+    for index, entry in enumerate(document["projects"]):
+        path = ("projects", index)
+        project = {"code": entry} if isinstance(entry, str) else entry
+        merged = _merge(defaults, project)
+        found = list(_problems(merged, project, path))
+        problems.extend(found)
+        if not found:
+            jobs.append(_job(set_name, merged))
+    return jobs, problems
+
+
+def _merge(defaults: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**defaults, **project}
+    for key in _MERGED:
+        below, above = defaults.get(key), project.get(key)
+        if isinstance(below, dict) and isinstance(above, dict):
+            merged[key] = {**below, **above}
+    for one, other in _EITHER:
+        if one in project and other in defaults and other not in project:
+            del merged[other]
+    merged["repository"] = merged.get("repository", "").replace("{code}", merged["code"])
+    return merged
+
+
+def _job(set_name: str, merged: Mapping[str, Any]) -> Job:
+    kind = merged.get("kind", "pipeline")
+    pipeline = merged.get("pipeline")
+    keep = merged.get("keep_builds", {})
+    keep = {"builds": keep} if isinstance(keep, int) else keep
+    default_branch = "*" if kind == "multibranch" else "main"
+    return Job(
+        set_name=set_name,
+        code=merged["code"],
+        repository=merged["repository"],
+        name=merged.get("name", merged["code"]),
+        folder=merged.get("folder", ""),
+        kind=kind,
+        description=merged.get("description", "").replace("\r\n", "\n").strip(),
+        branches=tuple(merged.get("branches") or [merged.get("branch") or default_branch]),
+        credentials=merged.get("credentials", ""),
+        jenkinsfile=merged.get("jenkinsfile", "Jenkinsfile"),
+        pipeline={} if pipeline is True else pipeline,
+        library=merged.get("library", "container-pipeline"),
+        triggers={name: spec.strip() for name, spec in merged.get("triggers", {}).items()},
+        parameters=tuple(merged.get("parameters", ())),
+        keep_builds=keep.get("builds", 0),
+        keep_days=keep.get("days", 0),
+        disabled=merged.get("disabled", False),
+    )
+
+
+def _problems(merged: Mapping[str, Any], project: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    try:
+        Code(merged["code"])
+    except SettingsError as error:
+        yield Problem((*path, "code"), error.message)
+    yield from _unprintable(project, path)
+    yield from _repository_problems(merged["repository"], (*path, "repository"))
+    for key in ("folder", "name"):
+        pattern = rf"{_FOLDER_NAME}(?:/{_FOLDER_NAME})*" if key == "folder" else _FOLDER_NAME
+        if key in merged and not re.fullmatch(pattern, merged[key]):
+            yield Problem(
+                (*path, key),
+                _(
+                    "{value!r} is not a name that Jenkins takes: use letters, digits, dots and dashes",
+                    value=merged[key],
+                ),
+            )
+    for branch in merged.get("branches", [merged.get("branch", "main")]):
+        if not _is_branch(branch):
+            yield Problem((*path, "branch"), _("{value!r} is not a branch that git would take", value=branch))
+    yield from _kind_problems(merged, project, path)
+    yield from _parameter_problems(merged.get("parameters", ()), path)
+
+
+def _unprintable(value: Any, path: Path) -> Iterator[Problem]:
+    if isinstance(value, str):
+        found = _NOT_XML.search(value)
+        if found:
+            yield Problem(path, _("control character {code} cannot stand in a job", code=f"U+{ord(found[0]):04X}"))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unprintable(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unprintable(item, (*path, index))
+
+
+def _repository_problems(repository: str, path: Path) -> Iterator[Problem]:
+    if not repository:
+        yield Problem(path, _("no repository is given"), _("set `repository:`, or one with {code} in `defaults:`"))
+    elif not re.fullmatch(r"[^\s\x00-\x20-][^\s\x00-\x20]*", repository):
+        yield Problem(path, _("{value!r} is not the address of a repository", value=repository))
+    elif re.match(r"[a-z+]+://[^/@]*:[^/@]*@", repository):
+        yield Problem(
+            path,
+            _("the repository's address holds a password"),
+            _("keep it in Jenkins, and name its id in `credentials:`"),
+        )
+
+
+def _is_branch(name: str) -> bool:
+    """git-check-ref-format(1), but for ``*``, which Jenkins reads as a pattern."""
+    return bool(name) and not re.search(r"[\x00-\x20\x7f~^:?\[\\]|\.\.|^[-/.]|//|@\{|[/.]$|\.lock$", name)
+
+
+def _kind_problems(merged: Mapping[str, Any], project: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    kind = merged.get("kind", "pipeline")
+    if "jenkinsfile" in project and "pipeline" in project:
+        yield Problem(
+            (*path, "pipeline"), _("`pipeline:` writes a Jenkinsfile, `jenkinsfile:` names one: say one of them")
+        )
+    if "branch" in project and "branches" in project:
+        yield Problem((*path, "branch"), _("say `branch:` or `branches:`, not both"))
+    if kind == "multibranch":
+        yield from _multibranch_problems(merged, path)
+    elif "scan" in merged.get("triggers", {}):
+        yield Problem((*path, "triggers", "scan"), _("only a multibranch job scans: say when to `poll:`"))
+    one_branch = kind == "freestyle" or (kind == "pipeline" and merged.get("pipeline"))
+    if len(merged.get("branches", ())) > 1 and one_branch:
+        yield Problem((*path, "branches"), _("this kind of job builds one branch; `kind: multibranch` builds many"))
+    if kind == "freestyle":
+        yield from _freestyle_problems(merged.get("pipeline"), path)
+
+
+def _multibranch_problems(merged: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    for key in ("pipeline", "parameters"):
+        if merged.get(key):
+            yield Problem((*path, key), _("a multibranch job takes `{key}:` from each branch's Jenkinsfile", key=key))
+    for name in ("poll", "cron", "webhook"):
+        if name in merged.get("triggers", {}):
+            message = _("a multibranch job has no {name}: say how often to `scan:`", name=name)
+            yield Problem((*path, "triggers", name), message)
+
+
+def _freestyle_problems(pipeline: Any, path: Path) -> Iterator[Problem]:
+    """A freestyle job runs ``ship``, which knows the project file's keys, not those of Jenkins' steps."""
+    keys = pipeline if isinstance(pipeline, dict) else {}
+    for key in ("promote", "deploy", "approve", "notify", "credentials", "environments"):
+        if key in keys:
+            yield Problem((*path, "pipeline", key), _("a freestyle job cannot `{key}`: that takes a pipeline", key=key))
+
+
+def _parameter_problems(parameters: Any, path: Path) -> Iterator[Problem]:
+    for index, parameter in enumerate(parameters):
+        place = (*path, "parameters", index)
+        kind = parameter.get("type", "string")
+        default = parameter.get("default")
+        if (kind == "choice") != ("choices" in parameter):
+            yield Problem(place, _("`choices:` and `type: choice` belong together"))
+        if kind == "choice" and default is not None:
+            yield Problem(place, _("the first of `choices:` is the default: put it first"))
+        if kind == "boolean" and not isinstance(default, (bool, type(None))):
+            yield Problem(place, _("the default of a boolean is true or false"))

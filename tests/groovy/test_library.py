@@ -1,0 +1,170 @@
+"""The library on a node: what it refuses, how the agent gets there, how it fails. No registry, no server."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))
+# It needs the agent and its settings, and fails at once: there is no registry.
+PROMOTE = "node { containerPromote(code: 'a-b', version: '20261124093015') }"
+NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("containerPipeline()", "containerPipeline: no project code; write code: 'aglaia-web-re'"),
+        ("containerPipeline(code: '')", "no project code"),
+        ("containerPipeline(code: '../x')", "'../x' is not a project code"),
+        ("containerPipeline(code: '-o')", "'-o' is not a project code"),
+        ("containerPipeline(code: 'A B')", "'A B' is not a project code"),
+        ("containerPipeline(code: 'a-b\\n')", "is not a project code"),
+        ("containerPipeline(code: 'a-b', enviroment: 'x')", "unknown key 'enviroment'; did you mean 'environment'?"),
+        ("containerPipeline(code: 'a-b', env_file: 'x')", "unknown key 'env_file'; did you mean 'envFile'?"),
+        ("containerPipeline(code: 'a-b', xyzzy: 1)", "unknown key 'xyzzy'; known are:"),
+        ("containerPipeline(code: 'a-b', timeout: '60')", "timeout must be of kind integer, not 60"),
+        ("containerPipeline(code: 'a-b', cache: 'yes')", "cache must be of kind boolean, not yes"),
+        ("containerPipeline(code: 'a-b', buildArgs: ['A=1'])", "buildArgs must be of kind map"),
+        ("containerPipeline(code: 'a-b', servers: 3)", "servers must be of kind servers, not 3"),
+        ("containerPipeline(code: 'a-b', node: null)", "node is null; leave it out instead"),
+        ("containerPipeline(code: 'a-b', mode: 'swrm')", "mode is 'swrm'; did you mean 'swarm'?"),
+        (
+            "containerPipeline(code: 'a-b', credentials: [known_hosts: 'x'])",
+            "in credentials; did you mean 'knownHosts'?",
+        ),
+        (
+            "containerDeploy(code: 'a-b', servrs: ['x'])",
+            "containerDeploy: unknown key 'servrs'; did you mean 'servers'?",
+        ),
+    ],
+)
+def test_bad_input_is_refused_before_a_node_is_taken(build, call, sentence):
+    run = build(call)
+    assert run.result == "FAILURE"
+    assert sentence in run.log
+    assert "node" not in run.calls
+    assert len([line for line in run.lines if line.startswith("ERROR")]) == 1
+
+
+def test_a_job_without_source_is_told_what_to_do(build):
+    run = build("containerPipeline(code: 'a-b')")
+    assert (
+        "ERROR: this job has no source to check out: take a node and check out there, or say checkout: false" in run.log
+    )
+
+
+@pytest.mark.parametrize("program", ["python3", "docker", "ssh"])
+def test_a_node_without_a_program_is_one_sentence(build, node, program):
+    (node.bin / program).unlink()
+    run = build(f"node {{ container{'Build' if program == 'docker' else 'Status'}(code: 'a-b') }}")
+    assert run.result == "FAILURE"
+    assert f"container-pipeline: this node has no {program}: install it" in run.log
+    assert "apt-get install" in run.log
+
+
+def test_that_sentence_comes_in_chinese_too(build, node):
+    (node.bin / "ssh").unlink()
+    node.environment["LANG"] = "zh_CN.UTF-8"
+    assert "此节点没有 ssh" in build("node { containerStatus(code: 'a-b') }").log
+
+
+def test_the_agent_is_sent_once_for_a_node_and_version(build, cold_node):
+    cold = build(PROMOTE)
+    warm = build(PROMOTE)
+    assert NO_REGISTRY in cold.log
+    assert NO_REGISTRY in warm.log
+    assert (cold.calls.count("writeFile"), warm.calls.count("writeFile")) == (2, 0)
+    assert (cold.calls.count("sh"), warm.calls.count("sh")) == (2, 1)
+    assert len(list(cold_node.cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize("home", ["a file", "unset"])
+def test_a_node_whose_home_cannot_be_used_keeps_the_agent_beside_the_workspace(build, cold_node, home):
+    if home == "unset":
+        del cold_node.environment["HOME"]
+    else:
+        shutil.rmtree(cold_node.home)
+        cold_node.home.write_text("")
+    assert NO_REGISTRY in build(PROMOTE).log
+    assert build(PROMOTE).calls.count("writeFile") == 0
+
+
+def test_two_builds_on_a_cold_node_at_once_both_find_the_agent(build, cold_node):
+    running = [build.start(PROMOTE) for _ in range(3)]
+    assert all(NO_REGISTRY in one.wait().log for one in running)
+    assert len(list(cold_node.cache.iterdir())) == 1
+
+
+def test_an_agent_damaged_on_its_way_is_not_unpacked(build, cold_node, resources, tmp_path):
+    broken = tmp_path / "broken" / "container-pipeline"
+    broken.mkdir(parents=True)
+    (broken / "agent.tar.bz2").write_bytes(b"half of it")
+    run = build(PROMOTE, resources=[tmp_path / "broken", *resources])
+    assert run.result == "FAILURE"
+    assert "the agent arrived damaged" in run.log
+    assert list(cold_node.cache.glob("*")) == []
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=lambda path: path.parts[-3])
+def test_every_python_from_3_9_on_runs_it_and_an_older_one_is_named(build, node, python):
+    node.install("python3", str(python))
+    version = tuple(map(int, python.parts[-3].split(".")[:2]))
+    expected = NO_REGISTRY if version >= (3, 9) else "install Python 3.9 or newer"
+    assert expected in build(PROMOTE).log
+
+
+@pytest.mark.parametrize("trusted", [False, True], ids=["untrusted", "trusted"])
+def test_it_works_as_a_folders_library_and_as_a_global_one(build, trusted):
+    assert NO_REGISTRY in build(PROMOTE, trusted=trusted).log
+
+
+def test_it_survives_a_restart_of_jenkins_at_every_step(build):
+    assert NO_REGISTRY in build(PROMOTE, restart=True).log
+
+
+def test_a_setting_crosses_whole_whatever_characters_it_has(build, node):
+    node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
+    value = "a b'c\"d$HOME`id`\\\\n;|&*"
+    run = build(f"node {{ containerBuild(code: 'a-b', dockerfile: '''{value}''') }}")
+    assert value.replace("\\\\", "\\") in run.log
+    assert "uid=" not in run.log
+
+
+def test_the_registries_of_etc_profile_are_used_where_jenkins_gives_none(build, node):
+    Path(node.environment["CONTAINER_PIPELINE_PROFILE"]).write_text(
+        "export DOCKER_REGISTRY_PROD=prod.example\nPATH=/gone\n"
+    )
+    run = build("node { containerPipeline(code: 'a-b', approve: true) }", input="abort")
+    assert "stages of a-b: Build, Push, Approve, Promote" in run.log
+
+
+def test_retry_runs_the_step_again(build):
+    run = build("retry(2) { node { containerPromote(code: 'a-b') } }")
+    assert run.lines.count("Retrying") == 1
+    assert run.calls.count("sh") == 2
+
+
+def test_catch_error_catches_it(build):
+    run = build(
+        "node { catchError(buildResult: 'UNSTABLE', stageResult: 'FAILURE') { containerPromote(code: 'a-b') }\n echo 'on' }"
+    )
+    assert run.result == "UNSTABLE"
+    assert "on" in run.lines
+
+
+def test_a_failure_is_an_exception_with_the_agents_sentence(build):
+    run = build(
+        "node { try { containerPromote(code: 'a-b', version: '1') } catch (e) { echo \"caught: ${e.message}\" } }"
+    )
+    assert run.result == "SUCCESS"
+    assert f"caught: {NO_REGISTRY}" in run.log
+
+
+def test_a_folder_without_a_dockerfile_is_one_sentence(build, node):
+    node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
+    run = build("node { dir('empty') { containerPipeline(code: 'a-b') } }")
+    assert run.result == "FAILURE"
+    assert "Dockerfile" in next(line for line in run.lines if line.startswith("ERROR"))

@@ -1,0 +1,108 @@
+"""The main job, end to end, as `make demo` shows it: the Jenkinsfile's one call on the example project, twice."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import pack
+
+from groovy.jenkins import Jenkins, Run
+from lab import ask
+from lab.describe import variables
+from lab.handle import Lab
+from lab.place import home
+from lab.up import bring_up
+
+ROOT = Path(__file__).parents[2]
+CODE = "aglaia-web-re"
+JENKINSFILE = (ROOT / "Jenkinsfile.example").read_text(encoding="utf-8")
+
+
+def main() -> int:
+    lab = Lab(bring_up(home()))
+    folder = lab.home / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    repository = folder / "repository"
+    shutil.copytree(ROOT / "examples" / CODE, repository)
+    git(repository, "init", "-q")
+    commit(repository, "The first version")
+    # The agent as the sources are now, over the one that the library carries.
+    pack.build(folder / "resources" / "container-pipeline")
+    jenkins = Jenkins(folder / "jenkins")
+    try:
+        for headline in ("The Jenkinsfile's one call", "The same call after a one-line change"):
+            title(headline)
+            print(JENKINSFILE.strip(), end="\n\n", flush=True)
+            run = jenkins.run(
+                JENKINSFILE,
+                on_line=lambda line: print(f"  {line}", flush=True),
+                resources=[folder / "resources", ROOT / "resources"],
+                scm=repository,
+                job=CODE,
+                node=node(lab, folder),
+                credentials={},
+            )
+            if run.result != "SUCCESS":
+                print(f"\nThe build ended as {run.result}.")
+                return 1
+            tell(lab, run)
+            say(repository, "Hello again")
+    finally:
+        jenkins.close()
+    title("Look around")
+    print(f"  . {lab.home}/env.sh; cd {repository}; container-pipeline status")
+    print("  make demo-down     removes all of it")
+    return 0
+
+
+def node(lab: Lab, folder: Path) -> dict[str, str]:
+    """A build node's environment: the lab's variables as /etc/profile would set them, a PATH of three programs."""
+    programs = folder / "bin"
+    programs.mkdir(exist_ok=True)
+    for name, path in (("python3", "/usr/bin/python3"), ("docker", lab.bin / "docker"), ("ssh", lab.bin / "ssh")):
+        if not (programs / name).exists():
+            (programs / name).symlink_to(path)
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    return {**variables(lab.said), "PATH": str(programs), "HOME": str(home)}
+
+
+def tell(lab: Lab, run: Run) -> None:
+    """Ask everybody involved what they hold now."""
+    title("What registries, servers and the service say now")
+    print(f"  build      {run.description}, {run.seconds:.1f} s, stages {', '.join(run.stage_names)}")
+    for registry in (lab.development, lab.production):
+        tags = ", ".join(ask.tags(registry, CODE))
+        digest = ask.digest(registry, CODE, "latest")
+        print(f"  registry   {registry.address}/{CODE}: {tags}\n             latest is {digest}")
+    for server in lab.servers:
+        image = server.docker("inspect", "--format", "{{.Config.Image}}", CODE).strip()
+        print(f"  server     {server.name} (Compose {server.compose}) runs {image}")
+        print(f"             http://{server.host}:8080/ answers {server.get(8080)}")
+
+
+def say(repository: Path, greeting: str) -> None:
+    """The one-line change."""
+    app = repository / "app.py"
+    app.write_text(app.read_text(encoding="utf-8").replace('"Hello"', f'"{greeting}"'), encoding="utf-8")
+    commit(repository, "Greet in other words")
+
+
+def commit(repository: Path, message: str) -> None:
+    git(repository, "add", "-A")
+    git(repository, "-c", "user.name=demo", "-c", "user.email=demo@localhost", "commit", "-qm", message)
+
+
+def git(repository: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(repository), *arguments], check=True)
+
+
+def title(text: str) -> None:
+    print(f"\n── {text} " + "─" * max(0, 76 - len(text)), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""The standard flow as a person types it: built, pushed, promoted, deployed, on real parts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from lab import ask
+from lab.faultproxy import Fault
+from lab.watcher import ArgvWatcher
+
+AGENT = Path(__file__).parents[2] / "agent"
+SIX = [f"DOCKER_REGISTRY{prod}{part}" for prod in ("", "_PROD") for part in ("", "_USER", "_PASS")]
+
+
+@pytest.fixture
+def agent(lab, project):
+    """agent(*words, **environment) → the finished process of `container-pipeline WORDS` in the project's folder."""
+
+    def call(*words: str, without: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        environ = lab.environment(PYTHONPATH=str(AGENT), **environment)
+        environ.pop(without, None)
+        command = [sys.executable, "-m", "container_pipeline", *words]
+        return subprocess.run(command, cwd=project.folder, env=environ, capture_output=True, text=True, timeout=120)
+
+    return call
+
+
+def test_ship_brings_a_version_from_the_folder_to_every_server(lab, project, agent):
+    done = agent("ship", "--code", project.code, "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    version, digest = answer["version"], answer["digest"]
+    for registry in (lab.development, lab.production):
+        assert ask.tags(registry, project.code) == sorted([version, "latest"])
+        assert ask.digest(registry, project.code, version) == ask.digest(registry, project.code, "latest") == digest
+    assert [(server["name"], server["status"], server["version"]) for server in answer["servers"]] == [
+        ("server-1", "deployed", version),
+        ("server-2", "deployed", version),
+    ]
+    for server in lab.servers:
+        assert server.get(project.port) == {"version": version, "env": "test", "text": "hello"}
+        image = server.docker("inspect", "--format", "{{.Config.Image}}", project.code).strip()
+        assert image == f"{lab.production.address}/{project.code}:{version}"
+
+
+def test_the_second_version_replaces_the_first(lab, project, agent):
+    first = json.loads(agent("ship", "--code", project.code, "--json").stdout)["version"]
+    project.say("changed")
+    second = json.loads(agent("ship", "--code", project.code, "--json").stdout)["version"]
+    assert second > first
+    for server in lab.servers:
+        assert server.get(project.port)["text"] == "changed"
+    assert set(ask.tags(lab.production, project.code)) == {first, second, "latest"}
+
+
+def test_no_password_is_in_any_argument_log_or_docker_config(lab, project, agent, tmp_path):
+    passwords = [lab.development.password, lab.production.password]
+    encoded = [base64.b64encode(word.encode()).decode().rstrip("=") for word in passwords]
+    with ArgvWatcher(passwords) as watcher:
+        done = agent("ship", "--code", project.code, "-v", "--json", HOME=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+    assert watcher.seen == []
+    shown = done.stdout + done.stderr
+    assert not [word for word in [*passwords, *encoded, *map(quote, passwords)] if word in shown]
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size < 1_000_000]
+    assert not [path for path in left for word in passwords if word.encode() in path.read_bytes()]
+    assert not (tmp_path / ".docker").exists()
+
+
+def test_the_watcher_sees_a_password_in_an_argument():
+    with ArgvWatcher(["hunter2-canary"]) as watcher:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.2)", "hunter2-canary"], check=True)
+    assert len(watcher.seen) == 1
+
+
+def test_production_lost_in_the_middle_leaves_the_servers_on_the_old_version(
+    lab, project, agent, registry_factory, fault_proxy
+):
+    production = registry_factory()
+    proxy = fault_proxy(production.address)
+    prod = {
+        "DOCKER_REGISTRY_PROD": proxy.address,
+        "DOCKER_REGISTRY_PROD_USER": production.user,
+        "DOCKER_REGISTRY_PROD_PASS": production.password,
+    }
+    first = json.loads(agent("ship", "--code", project.code, "--json", **prod).stdout)["version"]
+    project.say("never seen")
+    proxy.faults.append(Fault("PUT", "/manifests/", hang=0.1, status=502))
+    done = agent("ship", "--code", project.code, **prod)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("container-pipeline: ")
+    assert proxy.address in last
+    assert [server.get(project.port)["text"] for server in lab.servers] == ["hello", "hello"]
+    assert ask.tags(production, project.code) == sorted([first, "latest"])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "no project code is given"),
+        (["--code", "../x"], "'../x' is not a project code"),
+        (["--code", "-o"], "'-o' is not a project code"),
+        (["--code", "A B"], "'A B' is not a project code"),
+        (["--code", "app", "--server", "-oProxyCommand=x"], "'-oProxyCommand=x' is not a server"),
+        (["--code", "app", "--namespace", "Team"], "is not an image name"),
+        (["--code", "app", "--project", "/nowhere"], "project folder /nowhere is not there"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_touched(agent, project, words, sentence):
+    refused(agent("ship", *words), project, sentence)
+
+
+@pytest.mark.parametrize("variable", SIX[:3] + SIX[4:])
+def test_each_missing_variable_is_named_before_anything_is_touched(agent, project, variable):
+    done = agent("ship", "--code", project.code, without=variable)
+    refused(done, project, f"{variable} is not set")
+
+
+def test_a_folder_without_a_dockerfile_is_refused(agent, project):
+    os.unlink(project.folder / "Dockerfile")
+    refused(agent("ship", "--code", project.code), project, "Dockerfile")
+
+
+def test_an_unknown_key_of_the_project_file_is_refused(agent, project):
+    project.write("container-pipeline.yml", "serves: [a]\n")
+    refused(agent("ship", "--code", project.code), project, "unknown key 'serves'")
+
+
+def test_what_does_not_apply_is_absent_and_said(lab, project, agent):
+    done = agent("ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PROD", CONTAINER_PIPELINE_SERVERS="")
+    assert done.returncode == 0, done.stderr
+    assert [step["name"] for step in json.loads(done.stdout)["steps"]] == ["build", "push", "move-tag"]
+    assert "no promotion: DOCKER_REGISTRY_PROD is not set" in done.stderr
+    assert "no deploy: no servers are set" in done.stderr
+    assert ask.tags(lab.production, project.code) == []
+
+
+def test_a_dry_run_prints_the_plan_and_touches_nothing(lab, project, agent):
+    done = agent("ship", "--code", project.code, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    for verb in ("build", "push", "promote", "deploy"):
+        assert verb in done.stdout
+    assert not list(project.folder.glob(".docker_build*"))
+    assert ask.tags(lab.development, project.code) == []
+
+
+def refused(done: subprocess.CompletedProcess[str], project, sentence: str) -> None:
+    """Exit 1, one sentence (and what to do) as the last line, and nothing built."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert sentence in done.stderr.strip().splitlines()[-1]
+    assert not list(project.folder.glob(".docker_build*"))

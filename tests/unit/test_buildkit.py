@@ -1,0 +1,96 @@
+"""BuildKit's plain progress, and the configuration that its client gets for one call."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+
+import pytest
+
+from container_pipeline.clients.buildkit import PlainLog, _with_logins
+from container_pipeline.clients.engine import BuildLog
+from container_pipeline.console import Console
+from container_pipeline.errors import BuildError
+from container_pipeline.model import Registry, RegistryAccess, Secret
+
+#: As docker 20.10 and as buildx print a failing step.
+OLD = """\
+#1 [internal] load build definition from Dockerfile
+#5 [1/2] FROM docker.io/library/busybox:latest
+#6 [2/2] RUN echo one; echo two; exit 3
+#6 sha256:886a911e02e847893690e4765f433488a4f77796887ad074110652021fe77fec
+#6 0.158 one
+#6 0.159 two
+#6 ERROR: executor failed running [/bin/sh -c echo one; echo two; exit 3]: exit code: 3
+------
+ > [2/2] RUN echo one; echo two; exit 3:
+------
+executor failed running [/bin/sh -c echo one; echo two; exit 3]: exit code: 3
+"""
+NEW = """\
+#6 [stage-1 2/2] RUN echo one; echo two; exit 3
+#6 0.158 one
+#6 0.159 two
+#6 ERROR: process "/bin/sh -c echo one; echo two; exit 3" did not complete successfully: exit code: 3
+ERROR: failed to solve: process "/bin/sh -c echo one; echo two; exit 3" did not complete successfully: exit code: 3
+"""
+
+
+def console() -> Console:
+    return Console(stream=io.StringIO(), out=io.StringIO())
+
+
+@pytest.mark.parametrize("text", [OLD, NEW])
+def test_a_failing_step_is_named_with_its_last_lines_and_exit_code(text):
+    log = PlainLog(console())
+    for line in text.splitlines():
+        log.see(line)
+    error = log.error(1)
+    assert error.message == "the build failed in RUN echo one; echo two; exit 3: exit code 3"
+    assert error.details == ("one", "two")
+
+
+def test_a_dockerfile_that_cannot_be_read_is_told_in_buildkits_words():
+    log = PlainLog(console())
+    log.see("#1 [internal] load build definition from Dockerfile")
+    log.see("failed to solve with frontend dockerfile.v0: dockerfile parse error line 1: unknown instruction: FORM")
+    assert "unknown instruction: FORM" in log.error(1).message
+
+
+def test_only_steps_and_their_output_are_shown():
+    shown = console()
+    log = PlainLog(shown)
+    for line in OLD.splitlines():
+        log.see(line)
+    assert isinstance(shown.stream, io.StringIO)
+    assert shown.stream.getvalue().splitlines() == [
+        "#5 [1/2] FROM docker.io/library/busybox:latest",
+        "#6 [2/2] RUN echo one; echo two; exit 3",
+        "#6 0.158 one",
+        "#6 0.159 two",
+    ]
+
+
+def test_the_engines_own_builder_tells_the_same():
+    log = BuildLog(console())
+    log.see({"stream": "Step 1/2 : FROM busybox\n"})
+    log.see({"stream": " ---> a7e62c176a9c\n"})
+    log.see({"stream": "Step 2/2 : RUN echo one; exit 3\n"})
+    log.see({"stream": " ---> Running in 1c8cc7b533e3\n"})
+    log.see({"stream": "one\n"})
+    with pytest.raises(BuildError) as caught:
+        log.see({"errorDetail": {"code": 3, "message": "…"}, "error": "The command returned a non-zero code: 3"})
+    assert caught.value.message == "the build failed in RUN echo one; exit 3: exit code 3"
+    assert caught.value.details == ("one",)
+
+
+def test_a_login_is_added_and_the_users_own_configuration_stays(tmp_path):
+    own = tmp_path / "config.json"
+    own.write_text(json.dumps({"auths": {"hub.example": {}}, "credsStore": "pass", "proxies": {"default": {}}}))
+    access = RegistryAccess("development", Registry("dev.example:5000/team"), "me", Secret("p:w"))
+    assert _with_logins(own, [access]) == {
+        "auths": {"hub.example": {}, "dev.example:5000": {"auth": base64.b64encode(b"me:p:w").decode()}},
+        "credHelpers": {"hub.example": "pass"},
+        "proxies": {"default": {}},
+    }

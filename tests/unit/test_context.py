@@ -1,0 +1,139 @@
+"""A build context is a stream of tar, and ``.dockerignore`` says what stays out of it."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from container_pipeline.clients import context
+from container_pipeline.clients.context import Ignored, parse
+from container_pipeline.errors import BuildError
+
+
+def sent(root: Path, *always: str, extra: dict[str, bytes] | None = None) -> dict[str, tarfile.TarInfo]:
+    """Return the tar's entries by name."""
+    data = b"".join(context.stream(root, Ignored.read(root, always), extra or {}))
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return {entry.name: entry for entry in archive}
+
+
+def write(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "out"),
+    [
+        ("*.log", "a.log", True),
+        ("*.log", "sub/a.log", False),
+        ("**/*.log", "a.log", True),
+        ("**/*.log", "sub/deep/a.log", True),
+        ("sub", "sub/a", True),
+        ("/sub/", "sub/a", True),
+        ("sub/*/x", "sub/a/x", True),
+        ("sub/*/x", "sub/a/b/x", False),
+        ("sub/**", "sub/a/b", True),
+        ("a?c", "abc", True),
+        ("a?c", "a/c", False),
+        ("[ab].txt", "b.txt", True),
+        ("[^ab].txt", "b.txt", False),
+        (r"\!important", "!important", True),
+        ("# note", "# note", False),
+        ("./x/../y", "y", True),
+        ("a.c", "abc", False),
+    ],
+)
+def test_a_pattern_means_what_it_means_to_docker(pattern, path, out):
+    assert Ignored(parse(pattern))(path) is out
+
+
+def test_the_last_pattern_that_matches_decides():
+    ignored = Ignored(parse("*.md\n!README.md\nREADME.md\n!README*\n"))
+    assert [ignored(name) for name in ("NOTES.md", "README.md")] == [True, False]
+
+
+def test_a_file_in_an_ignored_folder_can_be_brought_back(tmp_path):
+    write(tmp_path, "node/a", "node/keep/b", "other")
+    (tmp_path / ".dockerignore").write_text("node\n!node/keep\n")
+    assert set(sent(tmp_path)) == {".dockerignore", "node/keep", "node/keep/b", "other"}
+
+
+def test_an_ignored_folder_is_not_even_looked_into(tmp_path, monkeypatch):
+    write(tmp_path, "node/deep/a", "other")
+    (tmp_path / ".dockerignore").write_text("node\n")
+    seen = []
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: seen.append(Path(path).name) or scan(path))
+    assert set(sent(tmp_path)) == {".dockerignore", "other"}
+    assert "node" not in seen
+
+
+def test_dockerfile_and_dockerignore_are_sent_whatever_is_ignored(tmp_path):
+    write(tmp_path, "Dockerfile", "a")
+    (tmp_path / ".dockerignore").write_text("*\n")
+    assert set(sent(tmp_path, "Dockerfile", ".dockerignore")) == {"Dockerfile", ".dockerignore"}
+
+
+def test_links_modes_and_names_survive(tmp_path):
+    write(tmp_path, "名 字/é", "run")
+    (tmp_path / "run").chmod(0o750)
+    (tmp_path / "link").symlink_to("nowhere")
+    os.link(tmp_path / "run", tmp_path / "same")
+    entries = sent(tmp_path)
+    assert entries["run"].mode == 0o750
+    assert entries["link"].linkname == "nowhere"
+    assert (entries["same"].islnk(), entries["same"].linkname) == (True, "run")
+    assert entries["名 字/é"].size == len("名 字/é".encode())
+    assert {entry.uid for entry in entries.values()} == {0}
+
+
+def test_a_name_that_is_no_text_is_sent_as_it_is(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff")).write_text("x")
+    assert os.fsdecode(b"\xff") in sent(tmp_path)
+
+
+def test_a_socket_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
+        assert sent(tmp_path) == {}
+
+
+def test_a_large_file_is_read_piece_by_piece(tmp_path):
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(5 * context.CHUNK + 1)
+    pieces = [len(piece) for piece in context.stream(tmp_path, Ignored([]), {})]
+    assert max(pieces) == context.CHUNK
+    assert sum(pieces) % tarfile.BLOCKSIZE == 0
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path):
+    (tmp_path / "log").write_bytes(b"x" * (context.CHUNK + 1))
+    stream = context.stream(tmp_path, Ignored([]), {})
+    next(stream)
+    next(stream)
+    (tmp_path / "log").write_bytes(b"")
+    with pytest.raises(BuildError, match="became shorter"):
+        list(stream)
+
+
+def test_a_dockerfile_from_elsewhere_is_brought_in_and_hidden_from_the_image(tmp_path):
+    root = tmp_path / "context"
+    write(root, "a", "Dockerfile")
+    write(tmp_path, "Dockerfile.ci")
+    (root / ".dockerignore").write_text("*.log")
+    name, extra = context.place_dockerfile(root, tmp_path / "Dockerfile.ci")
+    assert extra[name] == b"Dockerfile.ci"
+    assert extra[".dockerignore"].decode().splitlines() == ["*.log", name]
+    assert set(sent(root, extra=extra)) == {"a", "Dockerfile", ".dockerignore", name}
+
+
+def test_a_dockerfile_of_the_context_is_sent_from_its_place(tmp_path):
+    assert context.place_dockerfile(tmp_path, tmp_path / "docker" / "Dockerfile") == ("docker/Dockerfile", {})

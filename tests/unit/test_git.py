@@ -1,0 +1,96 @@
+"""A build knows what it was made from, with git and without."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from container_pipeline.clients.git import sources
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "sub").mkdir()
+    for name in ("Dockerfile", "app.py", "sub/more.py"):
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+@pytest.fixture
+def repository(folder, monkeypatch) -> Path:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    git(folder, "init", "-q")
+    git(folder, "remote", "add", "origin", "https://user:token@git.example/team/web.git")
+    commit(folder)
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example"]
+    return subprocess.run(
+        ["git", *identity, "-C", str(folder), *arguments], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "change")
+
+
+def fingerprint(folder: Path) -> str:
+    return sources(folder, folder / "Dockerfile").fingerprint
+
+
+def test_git_tells_revision_and_address_without_the_login_in_it(repository):
+    found = sources(repository, repository / "Dockerfile")
+    assert found.revision == git(repository, "rev-parse", "HEAD").strip()
+    assert found.url == "https://git.example/team/web.git"
+
+
+def test_without_git_there_is_a_fingerprint_alone(folder, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    found = sources(folder, folder / "Dockerfile")
+    assert (found.revision, found.url, bool(found.fingerprint)) == ("", "", True)
+
+
+@pytest.mark.parametrize("kind", ["folder", "repository"])
+def test_a_changed_file_changes_the_fingerprint_and_the_state_files_do_not(kind, request, monkeypatch):
+    folder = request.getfixturevalue(kind)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    before = fingerprint(folder)
+    (folder / ".docker_build_version").write_text("1")
+    assert fingerprint(folder) == before
+    (folder / "sub/more.py").write_text("changed")
+    changed = fingerprint(folder)
+    assert changed != before
+    (folder / "sub/more.py").write_text("changed, and changed again")
+    assert fingerprint(folder) != changed
+
+
+@pytest.mark.parametrize("kind", ["folder", "repository"])
+def test_a_new_and_a_removed_file_change_the_fingerprint(kind, request, monkeypatch):
+    folder = request.getfixturevalue(kind)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    before = fingerprint(folder)
+    (folder / "sub/new").write_text("")
+    assert fingerprint(folder) != before
+    (folder / "sub/new").unlink()
+    assert fingerprint(folder) == before
+    (folder / "app.py").unlink()
+    assert fingerprint(folder) != before
+
+
+def test_a_commit_that_changes_nothing_below_the_context_keeps_the_fingerprint(repository):
+    before = fingerprint(repository / "sub")
+    (repository / "app.py").write_text("changed")
+    commit(repository)
+    assert fingerprint(repository / "sub") == before
+
+
+def test_contents_are_not_read(folder, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    os.mkfifo(folder / "pipe")
+    assert fingerprint(folder)

@@ -1,0 +1,97 @@
+"""init writes files that lint has nothing to say of, and overwrites none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from container_pipeline.__main__ import main
+from container_pipeline.plan import lint
+from container_pipeline.plan.init import project_file
+from container_pipeline.settings import KEYS, load
+
+SHAPES = Path(__file__).parents[1] / "real/shapes"
+WRITTEN = {"Dockerfile", ".dockerignore", ".env", "docker-compose.yml", "Jenkinsfile", "container-pipeline.yml"}
+
+
+@pytest.fixture(autouse=True)
+def no_registry(monkeypatch):
+    for name in ("DOCKER_REGISTRY", "CONTAINER_PIPELINE_SERVERS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def judge(folder: Path) -> list[str]:
+    """What lint's own rules say, without the programs that this machine may have."""
+    from container_pipeline.commands.lint import read
+
+    return [str(one) for one in lint.check(read(load(folder, {})))]
+
+
+@pytest.mark.parametrize("shape", sorted(path.name for path in SHAPES.iterdir()))
+def test_what_init_writes_follows_the_convention(tmp_path, shape, capsys):
+    folder = shutil.copytree(SHAPES / shape, tmp_path / "Shop_Web")
+    before = {path.name for path in folder.iterdir()}
+    assert main(["init", "--project", str(folder)]) == 0
+    assert {path.name for path in folder.iterdir()} - before == WRITTEN
+    assert judge(folder) == []
+    assert load(folder, {}).values["code"] == "shop-web"
+
+
+def test_a_folder_that_is_none_is_refused_with_a_sentence(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("no Python here\n")
+    assert main(["init", "--project", str(tmp_path)]) == 1
+    assert "holds no Python project — init looks for requirements.txt" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_file_that_is_there_is_kept_and_the_difference_shown(tmp_path, capsys):
+    folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
+    (folder / "Dockerfile").write_text("FROM python:3.8\n")
+    assert main(["init", "--project", str(folder)]) == 0
+    shown = capsys.readouterr()
+    assert "-FROM python:3.8" in shown.out
+    assert "kept Dockerfile" in shown.err
+    assert (folder / "Dockerfile").read_text() == "FROM python:3.8\n"
+    assert (folder / "Jenkinsfile").exists()
+
+
+def test_a_second_init_changes_nothing(tmp_path, capsys):
+    folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
+    main(["init", "--project", str(folder)])
+    capsys.readouterr()
+    assert main(["init", "--project", str(folder)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Dockerfile is as it would be written" in shown.err
+
+
+def test_a_dry_run_writes_nothing(tmp_path, capsys):
+    folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
+    assert main(["init", "--dry-run", "--project", str(folder)]) == 0
+    assert "write Dockerfile" in capsys.readouterr().out
+    assert [path.name for path in folder.iterdir()] == ["serve.py"]
+
+
+def test_env_is_private_from_its_creation(tmp_path):
+    folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
+    main(["init", "--project", str(folder)])
+    assert (folder / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_project_file_has_every_key_and_each_comment_is_its_default(tmp_path):
+    text = project_file({"code": "shop-web-re"})
+    values = {}
+    for key in KEYS:
+        line = next(line for line in text.splitlines() if line.lstrip("# ").startswith(f"{key.name}: "))
+        values.update(yaml.safe_load(line.lstrip("# ")))
+    assert list(values) == [key.name for key in KEYS]
+    (tmp_path / "container-pipeline.yml").write_text(yaml.safe_dump(values))
+    loaded = load(tmp_path, {}, environ={}).values
+    assert {key.name: loaded[key.name] for key in KEYS[1:]} == {key.name: load_default(key) for key in KEYS[1:]}
+
+
+def load_default(key):
+    return tuple(key.default) if isinstance(key.default, (list, tuple)) else key.default

@@ -1,0 +1,169 @@
+"""The jobs file: short for the usual case, checked in full before anything is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fastjsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_pipeline.clients import jobs_file
+from container_pipeline.commands import seed_file
+from container_pipeline.errors import SettingsError
+from container_pipeline.plan import jobs as plan_jobs
+from container_pipeline.plan import schema
+from container_pipeline.settings import KEYS
+
+USUAL = "projects:\n- code: aglaia-web-re\n  repository: git@git.example:team/aglaia-web-re.git\n"
+
+
+def load(folder: Path, text: str) -> list[plan_jobs.Job]:
+    path = folder / "jobs.yml"
+    path.write_text(text, encoding="utf-8")
+    return seed_file.load([str(path)])[0]
+
+
+def mistakes(folder: Path, text: str) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        load(folder, text)
+    return [line.rpartition("jobs.yml:")[2] for line in (*refused.value.details, refused.value.message)]
+
+
+def test_code_and_repository_are_enough(tmp_path):
+    (job,) = load(tmp_path, USUAL)
+    assert (job.full_name, job.kind, job.branches, job.jenkinsfile) == (
+        "aglaia-web-re",
+        "pipeline",
+        ("main",),
+        "Jenkinsfile",
+    )
+
+
+def test_a_code_alone_is_enough_where_defaults_say_where_repositories_are(tmp_path):
+    jobs = load(tmp_path, "defaults: {repository: 'git@x:{code}.git', folder: team}\nprojects: [a-re, b-re]\n")
+    assert [(job.full_name, job.repository) for job in jobs] == [
+        ("team/a-re", "git@x:a-re.git"),
+        ("team/b-re", "git@x:b-re.git"),
+    ]
+
+
+def test_a_project_replaces_a_default_and_adds_to_its_maps(tmp_path):
+    (job,) = load(
+        tmp_path,
+        "defaults: {branch: main, triggers: {poll: 'H * * * *'}, pipeline: {node: docker, cache: true}, repository: r}\n"
+        "projects: [{code: a, branches: [dev], pipeline: {cache: false}, triggers: {cron: '@daily'}}]\n",
+    )
+    assert job.branches == ("dev",)
+    assert job.pipeline == {"node": "docker", "cache": False}
+    assert job.triggers == {"poll": "H * * * *", "cron": "@daily"}
+
+
+def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tmp_path):
+    (job,) = load(
+        tmp_path, "defaults: {pipeline: true, repository: r}\nprojects: [{code: a, jenkinsfile: ci/Jenkinsfile}]\n"
+    )
+    assert (job.pipeline, job.jenkinsfile) == (None, "ci/Jenkinsfile")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (USUAL + "  repo: x\n", "4: unknown key 'repo' in projects[1] (did you mean repository?)"),
+        (USUAL + "  kind: freestlye\n", "4: projects[1].kind is 'freestlye' (did you mean freestyle?)"),
+        (
+            USUAL + "  triggers:\n    pol: '@daily'\n",
+            "5: unknown key 'pol' in projects[1].triggers (did you mean poll?)",
+        ),
+        (
+            USUAL + "  pipeline:\n    envFile: x\n",
+            "5: unknown key 'envFile' in projects[1].pipeline (did you mean env_file?)",
+        ),
+        (USUAL + "  keep_builds: 0\n", "4: projects[1].keep_builds must be at least 1"),
+        (
+            USUAL + "  keep_builds: many\n",
+            "4: projects[1].keep_builds must be: a whole number / a map of keys and values",
+        ),
+        (USUAL + "  parameters: [{name: A, type: choice}]\n", "4: `choices:` and `type: choice` belong together"),
+        (USUAL + "  triggers: {scan: 1d}\n", "4: only a multibranch job scans: say when to `poll:`"),
+        (USUAL + "  branch: a..b\n", "4: 'a..b' is not a branch that git would take"),
+        (
+            USUAL + "  folder: ../x\n",
+            "4: '../x' is not a name that Jenkins takes: use letters, digits, dots and dashes",
+        ),
+        (USUAL + '  description: "a\\x07b"\n', "4: control character U+0007 cannot stand in a job"),
+        ("projects:\n- code: My.App\n  repository: r\n", "2: 'My.App' is not a project code"),
+        (
+            "projects:\n- {code: a}\n",
+            "2: no repository is given (set `repository:`, or one with {code} in `defaults:`)",
+        ),
+        (
+            "projects:\n- {code: a, repository: 'https://me:secret@x/a'}\n",
+            "2: the repository's address holds a password",
+        ),
+        (
+            "projects:\n- {code: a, repository: --upload-pack=x}\n",
+            "2: '--upload-pack=x' is not the address of a repository",
+        ),
+        ("projects: [{}]", "1: projects[1] needs the key 'code'"),
+        ("", "1: the file must be: a map of keys and values"),
+        ("projects: [a, b\n", "2 cannot be read"),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_and_what_would_be_right(tmp_path, text, said):
+    assert mistakes(tmp_path, text)[-1].startswith(said)
+
+
+def test_every_mistake_of_every_file_is_told_in_one_go(tmp_path):
+    (tmp_path / "a.yml").write_text(
+        "projects:\n- {code: a, repository: r, x: 1}\n- {code: b, repository: r, kind: x}\n"
+    )
+    (tmp_path / "b.yml").write_text("projects:\n- {code: C, repository: r}\n")
+    with pytest.raises(SettingsError) as refused:
+        seed_file.load([str(tmp_path / "*.yml")])
+    told = [*refused.value.details, refused.value.message]
+    assert [line.partition(": ")[0].rpartition("/")[2] for line in told] == ["a.yml:2", "a.yml:3", "b.yml:2"]
+
+
+def test_two_projects_of_one_full_name_are_refused(tmp_path):
+    (tmp_path / "a.yml").write_text("projects: [{code: a, repository: r}]\n")
+    (tmp_path / "b.yml").write_text("projects: [{code: a, repository: s}]\n")
+    with pytest.raises(SettingsError, match=r"b\.yml:1: job a is named twice: in .*a\.yml too"):
+        seed_file.load([str(tmp_path / "*.yml")])
+
+
+def test_a_pattern_that_names_nothing_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="there is no jobs file"):
+        seed_file.load([str(tmp_path / "*.yml")])
+
+
+def test_the_schema_knows_every_key_of_the_settings():
+    known = jobs_file.schema()["definitions"]["pipeline"]["properties"]
+    assert {key.name for key in KEYS} - {"code"} <= set(known)
+    assert all(known[key.name].get("enum") == list(key.choices) for key in KEYS if key.choices)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | st.sampled_from(["", "a", "1d", "freestyle", "@daily", "x\ny"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["code", "kind", "triggers", "poll", "name", "builds", "x"]), inner, max_size=3
+        )
+    ),
+    max_leaves=6,
+)
+PROJECT_KEYS = sorted(jobs_file.schema()["definitions"]["project"]["properties"])
+GENERAL = fastjsonschema.compile(jobs_file.schema())
+
+
+@given(st.dictionaries(st.sampled_from(PROJECT_KEYS), VALUES, max_size=4))
+def test_our_checks_agree_with_a_general_validator_of_json_schema(project):
+    data = {"projects": [{"code": "a", **project}]}
+    try:
+        GENERAL(data)
+        valid = True
+    except fastjsonschema.JsonSchemaValueException:
+        valid = False
+    assert (not list(schema.check(jobs_file.schema(), data))) == valid

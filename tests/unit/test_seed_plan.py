@@ -1,0 +1,161 @@
+"""What seed changes: only what differs, only what it made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from container_pipeline.plan import jobxml, seed
+from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.seed import Change, Item, State
+
+WEB = Job("jobs", "aglaia-web-re", "git@x:web.git", "aglaia-web-re", branches=("main",))
+UI = Job("jobs", "aglaia-ui-re", "git@x:ui.git", "aglaia-ui-re", branches=("main",))
+FOREIGN = "<project><description>by hand</description></project>"
+
+
+def has(*jobs: Job, **others: str) -> State:
+    """Return a Jenkins that has ``jobs`` as seed makes them, folders and views included."""
+    items = {job.full_name: Item(job.full_name, jobxml.job_xml(job)) for job in jobs}
+    items.update({name: Item(name, config) for name, config in others.items()})
+    folders = {job.folder for job in jobs if job.folder}
+    items.update({name: Item(name, jobxml.folder_xml("jobs"), folder=True) for name in folders})
+    return State(items, {name: jobxml.view_xml("jobs", name) for name in folders})
+
+
+def done(plan: seed.Plan) -> list[tuple[str, str]]:
+    return [(change.action, change.item) for change in plan.changes]
+
+
+def test_a_job_that_is_not_there_is_created_with_its_folders_and_views():
+    plan = seed.make([replace(WEB, folder="team/web")], State({}), {"jobs"})
+    assert done(plan) == [
+        ("create-folder", "team"),
+        ("create-folder", "team/web"),
+        ("create", "team/web/aglaia-web-re"),
+        ("create-view", "team"),
+        ("create-view", "team/web"),
+    ]
+
+
+def test_a_job_that_is_right_is_left_alone():
+    plan = seed.make([replace(WEB, folder="team")], has(replace(WEB, folder="team")), {"jobs"})
+    assert (plan.changes, plan.unchanged) == ([], ["team/aglaia-web-re"])
+
+
+def test_a_change_is_shown_as_what_goes_and_what_comes():
+    (change,) = seed.make([replace(WEB, branches=("dev",))], has(WEB), {"jobs"}).changes
+    assert change.describe() == (
+        "update aglaia-web-re\n"
+        "    - definition/scm/branches/BranchSpec/name: */main\n"
+        "    + definition/scm/branches/BranchSpec/name: */dev"
+    )
+
+
+def test_a_job_that_seed_did_not_make_is_left_alone_and_told():
+    plan = seed.make([WEB], State({WEB.name: Item(WEB.name)}), {"jobs"})
+    assert (plan.changes, plan.refused) == ([], [seed.Refused(WEB.name, "seed did not make it; --adopt takes it over")])
+
+
+def test_adopt_takes_over_a_job_of_the_same_name():
+    state = State({WEB.name: Item(WEB.name, "<flow-definition><description>by hand</description></flow-definition>")})
+    assert done(seed.make([WEB], state, {"jobs"}, adopt=True)) == [("update", WEB.name)]
+
+
+def test_a_job_of_another_jobs_file_is_not_taken():
+    plan = seed.make([WEB], has(replace(WEB, set_name="others")), {"jobs"})
+    assert plan.refused == [seed.Refused(WEB.name, "jobs file others made it; --adopt takes it over")]
+
+
+@pytest.mark.parametrize(("prune", "action"), [(False, "disable"), (True, "delete")])
+def test_what_the_file_no_longer_names_is_disabled_or_pruned(prune, action):
+    state = has(WEB, UI, other=FOREIGN)
+    assert done(seed.make([WEB], state, {"jobs"}, prune=prune)) == [(action, UI.name)]
+
+
+def test_what_is_disabled_already_is_not_disabled_again():
+    assert seed.make([WEB], has(WEB, replace(UI, disabled=True)), {"jobs"}).changes == []
+
+
+def test_jobs_of_other_jobs_files_are_never_pruned():
+    assert seed.make([WEB], has(WEB, replace(UI, set_name="others")), {"jobs"}, prune=True).changes == []
+
+
+def test_a_folder_is_pruned_only_where_nothing_is_left_in_it():
+    state = has(replace(WEB, folder="team"))
+    assert done(seed.make([], state, {"jobs"}, prune=True)) == [
+        ("delete", "team/aglaia-web-re"),
+        ("delete-view", "team"),
+        ("delete-folder", "team"),
+    ]
+    crowded = State({**state.items, "team/by-hand": Item("team/by-hand")}, state.views)
+    assert done(seed.make([], crowded, {"jobs"}, prune=True)) == [("delete", "team/aglaia-web-re")]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        replace(WEB, folder="team"),
+        replace(WEB, code="aglaia-shop-re", name="aglaia-shop-re"),
+        replace(WEB, name="web", repository="git@y:web.git"),
+    ],
+    ids=["moved", "code changed", "renamed, repository moved"],
+)
+def test_a_job_is_known_again_and_keeps_its_history(new):
+    changes = seed.make([new, UI], has(WEB, UI), {"jobs"}, prune=True).changes
+    assert Change("move", new.full_name, source=WEB.name) in changes
+    assert not [change for change in changes if change.action in ("create", "delete")]
+
+
+def test_a_code_that_only_changes_its_repository_stays_where_it_is():
+    assert done(seed.make([replace(WEB, repository="git@x:new.git")], has(WEB), {"jobs"})) == [("update", WEB.name)]
+
+
+def test_of_two_jobs_of_one_repository_none_is_taken_for_the_other():
+    first, second = replace(WEB, code="a", name="a"), replace(WEB, code="b", name="b")
+    changes = done(
+        seed.make([replace(WEB, code="c", name="c"), replace(WEB, code="d", name="d")], has(first, second), {"jobs"})
+    )
+    assert changes == [("create", "c"), ("create", "d"), ("disable", "a"), ("disable", "b")]
+
+
+def test_a_chain_of_renames_is_done_from_its_free_end():
+    state = has(replace(WEB, name="a"), replace(UI, name="b"))
+    changes = seed.make([replace(WEB, name="b"), replace(UI, name="c")], state, {"jobs"}).changes
+    assert [(change.source, change.item) for change in changes if change.action == "move"] == [("b", "c"), ("a", "b")]
+
+
+def test_jobs_that_swap_their_names_stay_in_place():
+    state = has(replace(WEB, name="a"), replace(UI, name="b"))
+    assert done(seed.make([replace(WEB, name="b"), replace(UI, name="a")], state, {"jobs"})) == [
+        ("update", "b"),
+        ("update", "a"),
+    ]
+
+
+def test_a_job_whose_kind_changes_is_replaced_only_where_its_history_may_go():
+    wanted = [replace(WEB, kind="multibranch", branches=("*",))]
+    assert seed.make(wanted, has(WEB), {"jobs"}).changes == []
+    assert done(seed.make(wanted, has(WEB), {"jobs"}, prune=True)) == [("replace", WEB.name)]
+
+
+def test_a_job_that_stands_where_a_folder_must_be_holds_back_only_what_belongs_below():
+    plan = seed.make([replace(WEB, folder="team"), UI], has(team=FOREIGN), {"jobs"})
+    assert done(plan) == [("create", UI.name)]
+    assert plan.refused == [seed.Refused("team/aglaia-web-re", "team is a job, not a folder")]
+
+
+def test_missing_plugins_are_named_with_a_job_that_needs_them():
+    jobs = [WEB, replace(UI, folder="team", kind="freestyle"), replace(UI, name="x", triggers={"webhook": "token"})]
+    assert seed.missing_plugins(jobs, {"git", "workflow-job", "workflow-cps"}) == {
+        "cloudbees-folder": "team/aglaia-ui-re",
+        "generic-webhook-trigger": "x",
+    }
+    assert seed.missing_plugins(jobs, None) == {}
+
+
+def test_a_freestyle_job_needs_no_plugin_unless_it_polls_or_logs_in():
+    job = replace(WEB, kind="freestyle")
+    assert seed.missing_plugins([job], ()) == {}
+    assert seed.missing_plugins([replace(job, credentials="id")], ()) == {"git": WEB.name}

@@ -1,0 +1,94 @@
+"""What a build leaves behind is trusted only where it is whole."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from container_pipeline.clients import state
+from container_pipeline.clients.state import Built
+from container_pipeline.errors import StateError
+
+BUILT = Built("team/web", "20261124093015", image_id="sha256:" + "1" * 64, sources="abc")
+DIGEST = "sha256:" + "2" * 64
+
+
+def test_what_was_written_is_read(tmp_path):
+    state.write(tmp_path, BUILT)
+    assert state.read(tmp_path) == BUILT
+
+
+def test_docker_sh_reads_its_own_two_files(tmp_path):
+    state.write(tmp_path, BUILT)
+    assert (tmp_path / ".docker_build_image").read_text() == "team/web\n"
+    assert (tmp_path / ".docker_build_version").read_text() == "20261124093015\n"
+
+
+def test_what_docker_sh_wrote_is_read_without_what_it_did_not_know(tmp_path):
+    (tmp_path / ".docker_build_image").write_text("web\n")
+    (tmp_path / ".docker_build_version").write_text("20261124093015\n")
+    assert state.read(tmp_path) == Built("web", "20261124093015")
+
+
+def test_a_record_of_another_build_is_not_believed(tmp_path):
+    state.write(tmp_path, BUILT)
+    (tmp_path / ".docker_build_version").write_text("20261124093016\n")
+    assert state.read(tmp_path) == Built("team/web", "20261124093016")
+
+
+def test_nothing_is_read_where_nothing_was_built(tmp_path):
+    assert state.read(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "20261124093015\r\n", "a\nb\n", " 20261124093015\n", "-rf\n", "latest\n", "$(id)\n", "\0"]
+)
+def test_a_version_file_that_holds_something_else_is_refused_with_the_way_out(tmp_path, text):
+    state.write(tmp_path, BUILT)
+    (tmp_path / ".docker_build_version").write_bytes(text.encode())
+    with pytest.raises(StateError) as caught:
+        state.read(tmp_path)
+    assert "container-pipeline build" in caught.value.hint
+
+
+def test_an_image_file_that_is_missing_is_refused(tmp_path):
+    (tmp_path / ".docker_build_version").write_text("20261124093015\n")
+    with pytest.raises(StateError):
+        state.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"image": "team/web"})])
+def test_a_broken_record_is_no_record(tmp_path, text):
+    state.write(tmp_path, BUILT)
+    (tmp_path / ".docker_build.json").write_text(text)
+    assert state.read(tmp_path) == Built("team/web", "20261124093015")
+
+
+def test_a_digest_is_written_down_with_the_version_that_it_is_of(tmp_path):
+    state.write(tmp_path, BUILT)
+    state.write_digest(tmp_path, "20261124093014", "sha256:" + "3" * 64)
+    state.write_digest(tmp_path, BUILT.version, DIGEST)
+    read = state.read(tmp_path)
+    assert read
+    assert read.digest == DIGEST
+
+
+def test_a_version_is_given_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert state.reserve("dev/web", "20261124093015")
+    assert not state.reserve("dev/web", "20261124093015")
+    assert state.reserve("dev/other", "20261124093015")
+    assert state.reserve("dev/web", "20261124093016")
+
+
+def test_a_machine_without_a_place_for_reservations_builds_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert state.reserve("dev/web", "20261124093015")
+
+
+def test_a_folder_that_cannot_be_written_to_says_why(tmp_path):
+    assert state.cannot_write(tmp_path) == ""
+    assert state.cannot_write(tmp_path / "missing") == "No such file or directory"
+    assert list(tmp_path.iterdir()) == []
