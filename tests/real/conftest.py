@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
 from lab.handle import Lab
@@ -60,3 +61,17 @@ def site(
 def either(site: Site, request: pytest.FixtureRequest) -> Site:
     """The same, once on a server with Compose v2 and once on one with v1."""
     return site.on(site.lab.servers[request.param])
+
+
+@pytest.fixture
+def engine(lab: Lab, code: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.APIClient]:
+    """The build node's engine, the agent's too; what is built there under ``code`` is removed at the end."""
+    monkeypatch.setenv("DOCKER_HOST", lab.docker_host)
+    monkeypatch.setenv("PATH", lab.environment()["PATH"])
+    client = docker.APIClient(lab.docker_host, version="auto")
+    yield client
+    for image in client.images():
+        for name in image["RepoTags"] or ():
+            if f"/{code}:" in name:
+                client.remove_image(name, force=True)
+    client.close()

@@ -215,5 +215,6 @@ def place_dockerfile(root: Path, dockerfile: Path) -> tuple[str, dict[str, bytes
         return dockerfile.relative_to(root).as_posix(), {}
     except ValueError:
         name = f".dockerfile.{secrets.token_hex(8)}"
-    own = (root / IGNORE_FILE).read_bytes() if (root / IGNORE_FILE).is_file() else b""
+    # One that the project lacks hides itself, too.
+    own = (root / IGNORE_FILE).read_bytes() if (root / IGNORE_FILE).is_file() else IGNORE_FILE.encode()
     return name, {name: dockerfile.read_bytes(), IGNORE_FILE: own.rstrip(b"\n") + f"\n{name}\n".encode()}

@@ -1,0 +1,191 @@
+"""Pushes to real registries: what arrives, what is refused, and that no login is left behind."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import docker
+import pytest
+
+from lab import ask, images
+from lab.faultproxy import Fault
+from lab.watcher import ArgvWatcher
+from real.agent import Agent
+
+
+@pytest.fixture
+def code() -> str:
+    return f"test-{secrets.token_hex(5)}-re"
+
+
+@pytest.fixture
+def agent(agent: Agent, engine: docker.APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
+    """The agent in a project that has been built."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", "engine")
+    (agent.folder / "Dockerfile").write_text("FROM busybox:latest\nCOPY Dockerfile /\n")
+    assert agent("build").code == 0
+    return agent
+
+
+def version(agent: Agent) -> str:
+    return (agent.folder / ".docker_build_version").read_text().strip()
+
+
+def record(agent: Agent) -> dict[str, str]:
+    read: dict[str, str] = json.loads((agent.folder / ".docker_build.json").read_text())
+    return read
+
+
+def test_the_digest_that_the_registry_names_is_told_and_written_down(agent, development, code):
+    outcome = agent("push", "--json")
+    assert outcome.code == 0, outcome.err
+    digest = ask.digest(development, code, version(agent))
+    assert digest
+    assert outcome.result["digest"] == record(agent)["digest"] == digest
+
+
+def test_latest_is_moved_with_the_push_where_that_is_asked_for(agent, development, code):
+    assert agent("push", "--latest").code == 0
+    assert ask.digest(development, code, "latest") == ask.digest(development, code, version(agent))
+
+
+def test_a_registry_value_may_have_a_path(agent, development, code, monkeypatch):
+    monkeypatch.setenv("DOCKER_REGISTRY", f"{development.address}/team/a")
+    assert agent("pipeline-rebuild").code == 0
+    assert ask.tags(development, f"team/a/{code}") == sorted([version(agent), "latest"])
+
+
+def test_a_second_push_moves_no_byte(agent, development, code, fault_proxy):
+    assert agent("push").code == 0
+    proxy = fault_proxy(development.address)
+    # The engine knows the registry by its own address: only the agent's questions go through the proxy.
+    agent.use("DOCKER_REGISTRY", development)
+    outcome = agent("push")
+    assert outcome.code == 0
+    assert "is in the registry already" in outcome.err
+    assert [request for request in proxy.requests if request[0] in ("PUT", "POST", "PATCH")] == []
+
+
+def test_a_version_of_the_registry_is_never_made_another_image(agent, development, code):
+    other = images.put_image(development, code, version(agent))
+    outcome = agent("push")
+    assert outcome.code == 1
+    assert "a version never changes its meaning" in outcome.err
+    assert ask.digest(development, code, version(agent)) == other.digest
+
+
+def test_the_same_image_under_another_digest_is_known_again(agent, development, code, engine):
+    """An engine forgets digests when an image is removed and loaded again; the image's own id tells."""
+    assert agent("push").code == 0
+    name = f"{development.address}/{code}:{version(agent)}"
+    saved = b"".join(engine.get_image(name))
+    engine.remove_image(name)
+    engine.load_image(saved)
+    assert engine.inspect_image(name)["RepoDigests"] == []
+    outcome = agent("push")
+    assert outcome.code == 0, outcome.err
+    assert "is in the registry already" in outcome.err
+
+
+def test_a_wrong_password_is_told_with_the_variable_to_check(agent, monkeypatch):
+    monkeypatch.setenv("DOCKER_REGISTRY_PASS", "wrong password")
+    outcome = agent("push")
+    assert outcome.code == 1
+    assert "DOCKER_REGISTRY_PASS" in outcome.err
+    assert "wrong password" not in outcome.err
+
+
+def test_a_registry_that_is_not_there_is_told_in_one_sentence(agent, development):
+    development.stop()
+    outcome = agent("push")
+    assert outcome.code == 1
+    assert development.address in outcome.err.splitlines()[-1]
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("PUT", "/manifests/", status=500),
+        Fault("POST", "/blobs/uploads", status=403),
+        Fault("PUT", "/manifests/", status=413),
+    ],
+    ids=["manifest refused", "layer refused", "too large"],
+)
+def test_a_push_that_did_not_arrive_is_an_error(agent, development, code, fault_proxy, fault):
+    proxy = fault_proxy(development.address, fault)
+    agent.use("DOCKER_REGISTRY", development, proxy.address)
+    assert agent("build").code == 0
+    outcome = agent("push")
+    assert outcome.code == 1
+    assert f"{proxy.address}/{code}:{version(agent)} could not be pushed" in outcome.err
+    assert ask.tags(development, code) == []
+    assert record(agent)["digest"] == ""
+
+
+def test_a_push_is_not_believed_where_the_registry_then_names_nothing(agent, development, code, fault_proxy):
+    """The engine was told that all is well; the registry, asked again, has no such manifest."""
+    proxy = fault_proxy(development.address, Fault("PUT", "/manifests/", status=201))
+    agent.use("DOCKER_REGISTRY", development, proxy.address)
+    assert agent("build").code == 0
+    outcome = agent("push")
+    assert outcome.code == 1
+    assert "did not arrive" in outcome.err or "could not be pushed" in outcome.err
+    assert ask.tags(development, code) == []
+
+
+def test_no_password_is_in_an_argument_a_log_or_a_file(agent, development, production, tmp_path):
+    words = [development.password, production.password]
+    with ArgvWatcher(words) as watcher:
+        outcome = agent("pipeline-all-rebuild", "-v")
+    assert outcome.code == 0, outcome.err
+    assert watcher.seen == []
+    assert not any(word in outcome.err + outcome.out for word in words)
+    for path in [*agent.folder.rglob("*"), *(tmp_path / "home").rglob("*")]:
+        assert not path.is_file() or not any(word in path.read_text(errors="replace") for word in words)
+    assert not (tmp_path / "home" / ".docker" / "config.json").exists()
+
+
+def test_changed_sources_are_warned_of_and_the_old_image_is_still_what_is_published(agent, development, code):
+    assert "sources have changed" not in agent("pipeline").err
+    (agent.folder / "new.py").write_text("")
+    former = version(agent)
+    outcome = agent("pipeline")
+    assert outcome.code == 0
+    assert "the sources have changed since" in outcome.err
+    assert "container-pipeline pipeline-rebuild" in outcome.err
+    assert ask.tags(development, code) == sorted([former, "latest"])
+
+
+def test_production_gets_the_bytes_that_development_holds(agent, development, production, code):
+    assert agent("pipeline-all").code == 0
+    digest = ask.digest(development, code, version(agent))
+    assert ask.digest(production, code, version(agent)) == ask.digest(production, code, "latest") == digest
+
+
+def test_a_development_registry_that_is_down_does_not_keep_an_image_of_the_engine_from_production(
+    agent, development, production, code
+):
+    assert agent("push").code == 0
+    development.stop()
+    outcome = agent("pipeline-prod")
+    assert outcome.code == 0, outcome.err
+    assert ask.tags(production, code) == sorted([version(agent), "latest"])
+
+
+def test_the_json_result_tells_each_step_of_a_pipeline(agent):
+    result = agent("pipeline-all", "--json").result
+    assert [step["name"] for step in result["steps"]] == [
+        "push",
+        "tag",
+        "move-tag",
+        "tag",
+        "promote",
+        "tag",
+        "move-tag",
+    ]
+    assert {step["status"] for step in result["steps"]} == {"ok"}
