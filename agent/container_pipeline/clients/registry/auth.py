@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from urllib.parse import urlencode, urlsplit
 
 from container_pipeline.clients.registry import sentences
-from container_pipeline.clients.registry.transport import PASSING, Passing, Transport, is_loopback
+from container_pipeline.clients.registry.connection import is_loopback
+from container_pipeline.clients.registry.transport import PASSING, Passing, Transport
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret

@@ -6,19 +6,17 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Callable
+from typing import Callable
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from container_pipeline.clients.registry import sentences
 from container_pipeline.clients.registry.auth import Authenticator
+from container_pipeline.clients.registry.connection import Body, Exchange, is_loopback, origin
 from container_pipeline.clients.registry.manifest import ACCEPT, Descriptor, Manifest
-from container_pipeline.clients.registry.transport import PASSING, Answer, Body, Passing, Transport, is_loopback, origin
+from container_pipeline.clients.registry.transport import PASSING, Answer, Passing, Transport
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess, Repository
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 #: Requests at a time; more than eight bring nothing on a local network, and many small layers wait for round trips.
 CONNECTIONS = 16
@@ -35,7 +33,7 @@ class Registry:
 
     def __init__(self, access: RegistryAccess, tell: Callable[[str], None] = lambda _line: None) -> None:
         self.access = access
-        self.transport = Transport(access, CONNECTIONS, tell)
+        self.transport = Transport(access, tell)
         self._auth = Authenticator(self.transport)
         self._address = ""
         self._lock = threading.Lock()
@@ -80,15 +78,12 @@ class Registry:
     def manifest(self, repository: Repository, reference: str) -> Manifest:
         """Return the manifest under a tag or digest, byte for byte; by digest it is verified."""
         answer = self._manifest("GET", repository, reference)
-        media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
-        manifest = Manifest(answer.body, media_type)
-        stated = str(manifest.document.get("mediaType") or "")
-        if media_type in ("", "application/json", "application/octet-stream", "text/plain") and stated:
-            manifest = Manifest(answer.body, stated)
+        manifest = Manifest(answer.body, answer.headers.get("Content-Type", "").partition(";")[0].strip())
         expected = reference if ":" in reference else answer.headers.get("Docker-Content-Digest") or manifest.digest
         if str(expected) != str(manifest.digest):
             raise sentences.corrupt(self.access, f"{self.path(repository)}@{expected}", str(manifest.digest))
-        return manifest
+        stated = str(manifest.document.get("mediaType") or "")
+        return Manifest(answer.body, stated) if stated and not manifest.is_typed else manifest
 
     def put_manifest(self, repository: Repository, reference: str, manifest: Manifest) -> Digest:
         """Store a manifest under a tag or digest, and read back that it is there."""
@@ -114,7 +109,7 @@ class Registry:
         url, what = self._url(repository, f"blobs/{digest}"), self._name(repository, str(digest))
         return self._call("HEAD", url, what=what, scopes=self._scopes(repository), also=(404,)).status != 404
 
-    def open_blob(self, repository: Repository, digest: Digest, offset: int = 0) -> tuple[BaseHTTPResponse, int]:
+    def open_blob(self, repository: Repository, digest: Digest, offset: int = 0) -> tuple[Exchange, int]:
         """Begin to read a blob; return the stream, to be closed by the caller, and the byte at which it begins."""
         url, what = self._url(repository, f"blobs/{digest}"), self._name(repository, str(digest))
         headers = {"Range": f"bytes={offset}-"} if offset else {}
@@ -132,7 +127,9 @@ class Registry:
         answer = self._call("POST", url, what=what, scopes=scopes, also=(401, 403, 404, 405))
         return answer.status == 201
 
-    def upload(self, repository: Repository, blob: Descriptor, read: Callable[[], Iterable[bytes]]) -> None:
+    def upload(
+        self, repository: Repository, blob: Descriptor, read: Callable[[], Iterable[bytes | memoryview]]
+    ) -> None:
         """Send a blob in one request; where the line breaks, begin again with what ``read`` gives anew.
 
         ``read`` must end with an exception, before its last piece, where the bytes are not those of the digest.
@@ -264,4 +261,4 @@ class Registry:
 
 
 def _challenge(answer: Answer) -> str:
-    return answer.headers.get("WWW-Authenticate", "")
+    return ", ".join(answer.headers.get_all("WWW-Authenticate", []))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-from urllib3.exceptions import HTTPError
 
 from container_pipeline.clients.parallel import in_parallel
 from container_pipeline.clients.registry import sentences
@@ -110,7 +109,7 @@ def _same_host(source: Place, target: Place) -> bool:
     return source.registry.access.registry.host == target.registry.access.registry.host
 
 
-def _pieces(source: Place, blob: Descriptor, task: Task, stop: threading.Event) -> Iterator[bytes]:
+def _pieces(source: Place, blob: Descriptor, task: Task, stop: threading.Event) -> Iterator[memoryview]:
     """Yield a blob's bytes; go on by Range where the line breaks; give out the last piece only if the digest is right."""
     registry, done, cuts, mark = source.registry, 0, 0, 0
     seen = hashlib.sha256()
@@ -143,27 +142,22 @@ def _bear(registry: Registry, error: RegistryError, cuts: int) -> None:
     registry.transport.pause(error, cuts - 1)
 
 
-def _read(source: Place, blob: Descriptor, offset: int) -> Iterable[bytes]:
-    """Yield bytes from ``offset`` on until the end or until the line breaks."""
+def _read(source: Place, blob: Descriptor, offset: int) -> Iterator[memoryview]:
+    """Yield bytes from ``offset`` on until the end or until the line breaks; each piece is valid until the next."""
     stream, begins = source.registry.open_blob(source.repository, blob.digest, offset)
-    whole = False
+    buffer = memoryview(bytearray(min(CHUNK, blob.size)))
     try:
-        while begins < offset:
-            skipped = stream.read(min(CHUNK, offset - begins), decode_content=False)
-            if not skipped:
+        while True:
+            # A registry that does not know ranges begins at the beginning.
+            wanted = min(len(buffer), offset - begins) if begins < offset else len(buffer)
+            count = stream.read_into(buffer[:wanted])
+            if not count:
                 return
-            begins += len(skipped)
-        while offset < blob.size:
-            piece = stream.read(CHUNK, decode_content=False)
-            if not piece:
-                return
-            offset += len(piece)
-            whole = offset >= blob.size
-            yield piece
-    except HTTPError:
+            begins += count
+            if begins > offset:
+                offset = begins
+                yield buffer[:count]
+    except (OSError, http.client.HTTPException):
         return
     finally:
-        if whole:
-            stream.release_conn()
-        else:
-            stream.close()
+        stream.close()

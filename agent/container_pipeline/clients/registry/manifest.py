@@ -67,6 +67,11 @@ class Manifest:
         return document
 
     @property
+    def is_typed(self) -> bool:
+        """Whether the registry named a type that says something; some name that of any file."""
+        return self.media_type not in ("", "application/json", "application/octet-stream", "text/plain")
+
+    @property
     def children(self) -> tuple[Descriptor, ...]:
         """The manifests that an index refers to."""
         return self._descriptors("manifests")

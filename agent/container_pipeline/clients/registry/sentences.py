@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-
-from urllib3 import exceptions
+import ssl
 
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
@@ -16,26 +16,30 @@ def variable(access: RegistryAccess) -> str:
     return "DOCKER_REGISTRY_PROD" if access.role == "production" else "DOCKER_REGISTRY"
 
 
+def is_final(error: Exception) -> bool:
+    """Whether a line that failed so would fail again: a wrong certificate, an address that is none, a dead host."""
+    return isinstance(error, (ssl.SSLError, TimeoutError, http.client.InvalidURL)) and not isinstance(
+        error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    )
+
+
 def unreachable(access: RegistryAccess, host: str, error: Exception) -> RegistryError:
-    cause = str(error.args[-1] if error.args else error).split(": ", 1)[-1] if _has_pool(error) else str(error)
-    if isinstance(error, exceptions.SSLError):
-        return _untrusted(host, str(error))
+    if isinstance(error, ssl.SSLError) and is_final(error):
+        return _untrusted(host, error)
+    cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return RegistryError(
-        _("registry {host} cannot be reached: {cause}", host=host, cause=cause or type(error).__name__),
+        _("registry {host} cannot be reached: {cause}", host=host, cause=cause),
         _("check {variable}, the network and the proxy's settings", variable=variable(access)),
     )
 
 
-def _has_pool(error: Exception) -> bool:
-    return isinstance(error, (exceptions.PoolError, exceptions.NewConnectionError))
-
-
-def _untrusted(host: str, cause: str) -> RegistryError:
-    if "WRONG_VERSION_NUMBER" in cause or "record layer failure" in cause:
+def _untrusted(host: str, error: ssl.SSLError) -> RegistryError:
+    if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
         return RegistryError(
             _("registry {host} does not speak https", host=host),
             _("if it is meant to be spoken to by plain http, name {host} under `insecure:`", host=host),
         )
+    cause = getattr(error, "verify_message", None) or error.reason or str(error)
     return RegistryError(
         _("registry {host} is not trusted: {cause}", host=host, cause=cause),
         _("put its CA into /etc/docker/certs.d/{host}/ca.crt, or into the system's store", host=host),
