@@ -6,6 +6,7 @@ Grammar of image names: github.com/distribution/reference (``reference.go``); of
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -234,3 +235,42 @@ class Target:
 
     def __str__(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How `run` runs an image; the port is docker.sh's.
+
+    Docker's own meaning of each: ``volumes`` as -v, ``ports`` as -p; ``environment`` holds what -e and --env-file say.
+    """
+
+    ports: tuple[str, ...] = ("80:80",)
+    volumes: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    detach: bool = False
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Lines ``first`` to ``last`` (from 1, both included) become ``lines``; with ``last`` before ``first``, inserted."""
+
+    first: int
+    last: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What lint, or a program that it asks, has against one line of a file."""
+
+    rule: str
+    file: str
+    line: int
+    message: str
+    hint: str = ""
+    edit: Edit | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}: {self.rule} {self.message}"
+        return f"{text} — {self.hint}" if self.hint else text

@@ -136,7 +136,9 @@ def test_an_unknown_key_of_the_project_file_is_refused(agent, project):
 
 
 def test_what_does_not_apply_is_absent_and_said(lab, project, agent):
-    done = agent("ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PROD", CONTAINER_PIPELINE_SERVERS="")
+    done = agent(
+        "ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PROD", CONTAINER_PIPELINE_SERVERS=""
+    )
     assert done.returncode == 0, done.stderr
     assert [step["name"] for step in json.loads(done.stdout)["steps"]] == ["build", "push", "move-tag"]
     assert "no promotion: DOCKER_REGISTRY_PROD is not set" in done.stderr

@@ -8,8 +8,7 @@ from typing import IO, Any
 
 from container_pipeline.clients.engine import Engine, engine_errors
 from container_pipeline.i18n import _
-from container_pipeline.model import ImageRef
-from container_pipeline.plan.run import RunOptions
+from container_pipeline.model import ImageRef, RunOptions
 
 #: Seconds that an interrupted container has to end by itself; Jenkins gives the agent five in all.
 GRACE = 4

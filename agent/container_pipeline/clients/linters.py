@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from container_pipeline.plan.lint.model import Finding
+from container_pipeline.model import Finding
 
 #: Seconds; all three answer in a tenth of one.
 _TIMEOUT = 10

@@ -12,6 +12,7 @@ from container_pipeline.commands.actions import Actions
 from container_pipeline.errors import EngineError, SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
+from container_pipeline.model import RunOptions
 from container_pipeline.plan import run as plan
 from container_pipeline.plan.image import nothing_built
 
@@ -31,7 +32,7 @@ def run(run: Run, **given: Any) -> None:
     run.execute([plan.Start(image, _options(settings.project, settings.values["run"], given))], Actions(run).perform)
 
 
-def _options(project: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -> plan.RunOptions:
+def _options(project: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -> RunOptions:
     """Merge both: an option replaces its key whole; paths of options start where the user stands."""
     chosen = {key: value for key, value in given.items() if value}
     merged = {**settings, **chosen}

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.model import ImageRef
+from container_pipeline.model import ImageRef, RunOptions
 from container_pipeline.plan.steps import Step
 from container_pipeline.settings import nearest
 
 KEYS = ("ports", "volumes", "environment", "env_file", "name", "detach")
-#: What docker.sh published.
-PORTS = ("80:80",)
 _PORT = r"(?:(?:\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?:[0-9]+(?:-[0-9]+)?)?:?[0-9]+(?:-[0-9]+)?(?:/(?:tcp|udp|sctp))?"
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Docker's own meaning of each: ``volumes`` as -v, ``ports`` as -p; ``environment`` holds what -e and --env-file say."""
-
-    ports: tuple[str, ...] = PORTS
-    volumes: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    name: str = ""
-    detach: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +42,7 @@ def options(
     for key in given:
         if key not in KEYS:
             raise SettingsError(_("unknown key {name!r} in {where}", name=key, where="run"), nearest(str(key), KEYS))
-    ports = PORTS if given.get("ports") is None else _texts(given["ports"], "run.ports")
+    ports = RunOptions.ports if given.get("ports") is None else _texts(given["ports"], "run.ports")
     for port in ports:
         _check(port, _PORT, _("{value!r} is not a port to publish: write [ip:]host:container[/udp]", value=port))
     name = str(given.get("name") or "")

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+from container_pipeline.model import Edit as Edit
+from container_pipeline.model import Finding as Finding
+
 #: ``# container-pipeline: ignore CP101, CP204`` on the line itself or on the one before; ``//`` in a Jenkinsfile.
 _SILENCER = re.compile(r"(?:#|//).*?\bcontainer-pipeline:\s*ignore\s+([A-Z]+[0-9]+(?:\s*,\s*[A-Z]+[0-9]+)*)")
 
@@ -45,15 +48,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Edit:
-    """Lines ``first`` to ``last`` (from 1, both included) become ``lines``; with ``last`` before ``first``, inserted."""
-
-    first: int
-    last: int
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Hit:
     """What one rule says of one line; the runner knows rule and file."""
 
@@ -61,20 +55,6 @@ class Hit:
     message: str
     hint: str = ""
     edit: Edit | None = None
-
-
-@dataclass(frozen=True)
-class Finding:
-    rule: str
-    file: str
-    line: int
-    message: str
-    hint: str = ""
-    edit: Edit | None = None
-
-    def __str__(self) -> str:
-        text = f"{self.file}:{self.line}: {self.rule} {self.message}"
-        return f"{text} — {self.hint}" if self.hint else text
 
 
 @dataclass(frozen=True)
