@@ -16,11 +16,12 @@ import pytest
 
 from lab import compose, describe
 from lab.box import Box
-from lab.faultproxy import Fault, FaultProxy, TcpProxy
+from lab.faultproxy import Fault, FaultProxy
 from lab.handle import Lab, Server
 from lab.place import LabError, free_port, home
 from lab.project import Project
 from lab.registry import Registry, configure, new_password
+from lab.tcpproxy import TcpProxy
 from lab.up import bring_up
 
 _PRIVATE = range(101, 251)  # last part of the addresses of tests' own servers

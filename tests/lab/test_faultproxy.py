@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from lab import ask
-from lab.faultproxy import Fault, FaultProxy, TcpProxy
+from lab.faultproxy import Fault, FaultProxy
 from lab.registry import Registry
+from lab.tcpproxy import TcpProxy
 
 BLOB = bytes(range(256)) * 1000
 
