@@ -185,6 +185,12 @@ class Settings:
     def image(self, access: RegistryAccess, tag: str) -> ImageRef:
         return ImageRef(access.registry, self.repository, tag)
 
+    def all_targets(self) -> tuple[Target, ...]:
+        """Return the servers of all environments, each once; there may be none."""
+        entries = [item for values in self.values["environments"].values() for item in values.get("servers", ())]
+        found = [*self.servers, *(target for item in entries for target in _targets([item]))]
+        return tuple({target.name: target for target in found}.values())
+
     def targets(self) -> tuple[Target, ...]:
         """Return the servers; raises SettingsError where there are none."""
         if not self.servers:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import click
+
 from container_pipeline.cli.common import VERSION, command
 from container_pipeline.execute import Run
+from container_pipeline.i18n import _
 
 
 @command("promote", VERSION, changes=True, examples=("promote", "promote --version 20261124093015 --dry-run"))
@@ -13,4 +16,28 @@ def promote(run: Run, version: str | None) -> None:
     promote.run(run, version)
 
 
-COMMANDS = {"promote": promote}
+_PROD = click.option("--prod", "production", is_flag=True, help=_("the production registry"))
+
+
+@command("images", _PROD, examples=("images", "images --prod", "images --json"))
+def images(run: Run, production: bool) -> None:
+    from container_pipeline.commands import images
+
+    images.run(run, production=production)
+
+
+@command(
+    "prune",
+    _PROD,
+    click.option("--keep", metavar="N", help=_("versions to keep, beside those in use")),
+    changes=True,
+    servers=True,
+    examples=("prune --dry-run", "prune --prod --keep 10"),
+)
+def prune(run: Run, production: bool) -> None:
+    from container_pipeline.commands import prune
+
+    prune.run(run, production=production)
+
+
+COMMANDS = {"promote": promote, "images": images, "prune": prune}

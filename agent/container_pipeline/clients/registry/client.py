@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Callable
+from typing import Any, Callable
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from container_pipeline.clients.registry import sentences
@@ -104,6 +104,16 @@ class Registry:
                 _("registry {host} does not allow to delete", host=self.access.registry.host),
                 _("switch it on there: distribution by REGISTRY_STORAGE_DELETE_ENABLED=true"),
             )
+
+    def config(self, repository: Repository, descriptor: Descriptor) -> dict[str, Any]:
+        """Return an image's configuration (OCI image spec, ``config.md``), empty where it is none."""
+        url, what = self._url(repository, f"blobs/{descriptor.digest}"), self._name(repository, str(descriptor.digest))
+        answer = self._call("GET", url, what=what, scopes=self._scopes(repository))
+        try:
+            document = json.loads(answer.body)
+        except ValueError:
+            return {}
+        return document if isinstance(document, dict) else {}
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         url, what = self._url(repository, f"blobs/{digest}"), self._name(repository, str(digest))

@@ -73,6 +73,11 @@ def survey(source: Place, target: Place, digest: Digest) -> Survey:
 
 
 def _with_children(source: Place, image: Manifest, depth: int = 0) -> tuple[Manifest, ...]:
+    if image.is_schema1:
+        raise RegistryError(
+            _("manifest {digest} is of Docker's old schema 1, which cannot be promoted", digest=image.digest),
+            _("build and push the image anew"),
+        )
     if image.children and depth >= _DEPTH:
         raise RegistryError(
             _("manifest {digest} is an index of indexes without end", digest=image.digest),

@@ -49,7 +49,7 @@ class Manifest:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """The manifest as JSON; raises RegistryError where it is none, or one that cannot be copied by digest."""
+        """The manifest as JSON; raises RegistryError where it is none."""
         try:
             document = json.loads(self.body)
         except ValueError:
@@ -59,12 +59,12 @@ class Manifest:
                 _("manifest {digest} is not JSON: the answer is not a registry's", digest=self.digest),
                 _("check the proxy before the registry"),
             )
-        if self.media_type.startswith(_SCHEMA1) or document.get("schemaVersion") == 1:
-            raise RegistryError(
-                _("manifest {digest} is of Docker's old schema 1, which cannot be promoted", digest=self.digest),
-                _("build and push the image anew"),
-            )
         return document
+
+    @property
+    def is_schema1(self) -> bool:
+        """Whether it is of Docker's first format, which is signed for one name and tag."""
+        return self.media_type.startswith(_SCHEMA1) or self.document.get("schemaVersion") == 1
 
     @property
     def is_typed(self) -> bool:

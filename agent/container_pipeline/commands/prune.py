@@ -1,0 +1,55 @@
+"""Remove old versions from a registry: never latest, one that is kept, or one that a server's history names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from container_pipeline.clients.parallel import in_parallel
+from container_pipeline.commands.actions import Actions
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, RegistryAccess
+from container_pipeline.plan.prune import Delete, Held, plan
+from container_pipeline.plan.steps import Step
+
+#: Manifests asked for at a time.
+_AT_ONCE = 16
+
+
+def run(run: Run, *, production: bool = False) -> None:
+    """Prune the development registry, or with ``production`` that one. Any server that does not answer ends it."""
+    access = run.settings.access("production" if production else "development")
+    actions = Actions(run)
+    image = run.settings.image(access, "latest")
+    held = _held(actions, access)
+    steps = plan(image, access, held, run.settings.values["keep"], _in_use(run))
+    run.execute(steps, lambda step: _delete(actions, step))
+    if not steps:
+        run.console.line(_("{image} holds no version that may go", image=image.name))
+    elif not run.dry_run:
+        run.console.line(_("the space is free once the registry has collected its garbage"))
+
+
+def _delete(actions: Actions, step: Step) -> None:
+    if isinstance(step, Delete):
+        actions.registry(step.access).delete(step.image.repository, step.digest)
+
+
+def _held(actions: Actions, access: RegistryAccess) -> Held:
+    repository, registry = actions.run.settings.repository, actions.registry(access)
+    tags = registry.tags(repository)
+    manifests = in_parallel(lambda tag: registry.manifest(repository, tag), tags, _AT_ONCE)
+    parts: dict[Digest, list[Digest]] = {
+        manifest.digest: [child.digest for child in manifest.children] for manifest in manifests if manifest.children
+    }
+    return Held({tag: manifest.digest for tag, manifest in zip(tags, manifests)}, parts)
+
+
+def _in_use(run: Run) -> set[str]:
+    """Return the versions that the servers of any environment keep."""
+    targets = run.settings.all_targets()
+    if not targets:
+        return set()
+    from container_pipeline.commands import history
+
+    return history.versions_in_use(replace(run, settings=replace(run.settings, servers=targets)))

@@ -1,0 +1,63 @@
+"""Which versions of a registry may go: never one that is in use, kept, named by another tag, or part of what stays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, ImageRef, RegistryAccess
+from container_pipeline.plan.steps import Step
+
+#: What this product names its versions; other tags are somebody's own, and stay.
+_VERSION = re.compile(r"[0-9]{14}")
+
+
+@dataclass(frozen=True)
+class Delete(Step):
+    """Delete one manifest of a registry, and with it the tags that name it."""
+
+    name: ClassVar[str] = "delete"
+    image: ImageRef
+    digest: Digest
+    access: RegistryAccess
+
+    def describe(self) -> str:
+        return _("delete {image} ({digest})", image=self.image, digest=self.digest.short)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a registry holds of one repository: each tag's digest, and the manifests that each index consists of."""
+
+    tags: Mapping[str, Digest]
+    parts: Mapping[Digest, Collection[Digest]] = field(default_factory=dict)
+
+
+def versions(tags: Collection[str]) -> list[str]:
+    """Return the tags that are versions, newest first."""
+    return sorted(filter(_VERSION.fullmatch, tags), reverse=True)
+
+
+def plan(image: ImageRef, access: RegistryAccess, held: Held, keep: int, in_use: Collection[str]) -> list[Step]:
+    """Plan to delete all versions but the newest ``keep`` and those ``in_use``; ``image`` names registry and repository."""
+    found = versions(held.tags)
+    doomed = {tag for tag in found[keep:] if tag not in in_use}
+    stays = {digest for tag, digest in held.tags.items() if tag not in doomed}
+    stays |= {part for digest in stays for part in held.parts.get(digest, ())}
+    return list(_deletions(image, access, held, sorted(doomed), stays))
+
+
+def _deletions(
+    image: ImageRef, access: RegistryAccess, held: Held, doomed: list[str], stays: set[Digest]
+) -> Iterator[Step]:
+    """Yield oldest first; the manifests of an index after the index itself."""
+    gone = set(stays)
+    for tag in doomed:
+        digest = held.tags[tag]
+        for each in (digest, *held.parts.get(digest, ())):
+            if digest not in stays and each not in gone:
+                gone.add(each)
+                yield Delete(image.with_tag(tag), each, access)

@@ -1,0 +1,91 @@
+"""Listing what two real registries hold."""
+
+from __future__ import annotations
+
+from lab import images
+from lab.faultproxy import Fault
+
+FIRST, SECOND, THIRD = "20261122080000", "20261123080000", "20261124080000"
+
+
+def test_versions_stand_newest_first_with_what_production_has_beside_them(agent, development, production, code):
+    for version in (FIRST, SECOND, THIRD):
+        images.put_image(development, code, version, 2_500_000, created="2026-11-20T10:00:00.123456789Z")
+    for version in (FIRST, SECOND):
+        assert agent("promote", "--version", version).code == 0
+
+    outcome = agent("images")
+
+    assert outcome.code == 0, outcome.err
+    table = [line.split() for line in outcome.out.splitlines()]
+    assert table[0] == ["VERSION", "DIGEST", "SIZE", "CREATED", "AGE", "DEVELOPMENT", "PRODUCTION"]
+    assert [row[0] for row in table[1:]] == [THIRD, SECOND, FIRST]
+    assert table[1][-3:] == ["yes", "not", "yet"]
+    assert table[2][-2:] == ["yes", "latest"]
+    assert table[3][-2:] == ["yes", "yes"]
+    assert table[1][2:5] == ["2.5", "MB", "2026-11-20"]
+
+
+def test_the_result_names_digests_sizes_and_dates(agent, development, code):
+    image = images.put_image(development, code, FIRST, 1000)
+    images.put_manifest(development, code, "latest", image.document)
+    found = agent("images", "--json").result["images"]
+    size = 1000 + image.document["config"]["size"]
+    assert found == [
+        {
+            "version": FIRST,
+            "digest": image.digest,
+            "size": size,
+            "created": "2026-11-24T09:30:15+00:00",
+            "registries": {"development": image.digest},
+            "latest": ["development"],
+        }
+    ]
+
+
+def test_a_version_that_is_another_image_in_production_shows(agent, development, production, code):
+    images.put_image(development, code, FIRST)
+    other = images.put_image(production, code, FIRST)
+    assert f"another: {other.digest[7:19]}" in agent("images").out
+
+
+def test_production_alone_where_it_is_asked_for(agent, development, production, code):
+    images.put_image(development, code, FIRST)
+    images.put_image(production, code, SECOND)
+    out = agent("images", "--prod").out
+    assert SECOND in out
+    assert FIRST not in out
+    assert "DEVELOPMENT" not in out
+
+
+def test_an_index_counts_all_its_platforms(agent, development, code):
+    _index, children = images.put_index(development, code, FIRST)
+    entry = agent("images", "--json").result["images"][0]
+    assert entry["size"] == 2 * 2000 + 2 * 500 + sum(child.document["config"]["size"] for child in children)
+    assert entry["created"] == "2026-11-24T09:30:15+00:00"
+
+
+def test_a_long_list_of_tags_is_read_page_by_page(agent, development, code, fault_proxy):
+    image = images.put_image(development, code, FIRST)
+    for version in (SECOND, THIRD):
+        images.put_manifest(development, code, version, image.document)
+    # distribution 2 has no pages; these are distribution 3's, whose Link is relative to the host.
+    pages = [
+        Fault("GET", f"last={SECOND}$", status=200, body=f'{{"tags": ["{THIRD}"]}}'.encode()),
+        Fault(
+            "GET",
+            "/tags/list",
+            status=200,
+            headers={"Link": f'</v2/{code}/tags/list?n=2&last={SECOND}>; rel="next"'},
+            body=f'{{"tags": ["{FIRST}", "{SECOND}"]}}'.encode(),
+        ),
+    ]
+    agent.use("DOCKER_REGISTRY", development, fault_proxy(development.address, *pages).address)
+    found = agent("images", "--json").result["images"]
+    assert [entry["version"] for entry in found] == [THIRD, SECOND, FIRST]
+
+
+def test_a_repository_that_is_not_there_is_an_empty_list(agent):
+    outcome = agent("images", "--json")
+    assert outcome.code == 0
+    assert outcome.result["images"] == []

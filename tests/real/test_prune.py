@@ -1,0 +1,99 @@
+"""Pruning a real registry."""
+
+from __future__ import annotations
+
+import pytest
+
+from container_pipeline.commands import history
+from container_pipeline.errors import ServerError
+from lab import ask, images
+
+DAYS = [f"202611{day:02d}080000" for day in range(1, 8)]
+
+
+@pytest.fixture
+def filled(development, code):
+    """Seven versions; latest is the second. Return their images by version."""
+    found = {day: images.put_image(development, code, day) for day in DAYS}
+    images.put_manifest(development, code, "latest", found[DAYS[1]].document)
+    return found
+
+
+def test_the_newest_and_latest_are_kept(agent, filled, development, code):
+    outcome = agent("prune", "--keep", "3", "--json")
+
+    assert outcome.code == 0, outcome.err
+    assert ask.tags(development, code) == [DAYS[1], *DAYS[4:], "latest"]
+    assert [step["name"] for step in outcome.result["steps"]] == ["delete"] * 3
+    assert ask.digest(development, code, filled[DAYS[0]].digest) is None
+
+
+def test_five_are_kept_where_nobody_says_how_many(agent, filled, development, code):
+    assert agent("prune").code == 0
+    assert ask.tags(development, code) == [*DAYS[1:], "latest"]
+
+
+def test_a_dry_run_deletes_nothing(agent, filled, development, code):
+    outcome = agent("prune", "--keep", "1", "--dry-run")
+    assert outcome.code == 0
+    assert f"delete {development.address}/{code}:{DAYS[0]}" in outcome.out
+    assert len(ask.tags(development, code)) == 8
+
+
+def test_production_is_pruned_only_when_it_is_named(agent, development, production, code):
+    for day in DAYS[:3]:
+        images.put_image(production, code, day)
+    assert agent("prune", "--keep", "1").code == 0
+    assert ask.tags(production, code) == DAYS[:3]
+    assert agent("prune", "--prod", "--keep", "1").code == 0
+    assert ask.tags(production, code) == [DAYS[2]]
+
+
+def test_what_a_server_keeps_is_not_deleted(agent, filled, development, code, monkeypatch):
+    asked = []
+
+    def versions_in_use(run):
+        asked.extend(target.name for target in run.settings.targets())
+        return {DAYS[0]}
+
+    monkeypatch.setattr(history, "versions_in_use", versions_in_use)
+    (agent.folder / "container-pipeline.yml").write_text(
+        "servers: [web-1.example]\nenvironments: {test: {servers: [web-2.example, web-1.example]}}\n"
+    )
+    assert agent("prune", "--keep", "1").code == 0
+    assert asked == ["web-1.example", "web-2.example"]
+    assert ask.tags(development, code) == [DAYS[0], DAYS[1], DAYS[6], "latest"]
+
+
+def test_a_server_that_does_not_answer_keeps_everything(agent, filled, development, code, monkeypatch):
+    def versions_in_use(run):
+        raise ServerError("web-1.example cannot be reached")
+
+    monkeypatch.setattr(history, "versions_in_use", versions_in_use)
+    assert agent("prune", "--keep", "1", "--server", "web-1.example").code == 1
+    assert len(ask.tags(development, code)) == 8
+
+
+def test_a_registry_that_forbids_deleting_says_how_to_switch_it_on(agent, registry_factory, code):
+    one = registry_factory(delete=False)
+    agent.use("DOCKER_REGISTRY", one)
+    for day in DAYS[:2]:
+        images.put_image(one, code, day)
+    outcome = agent("prune", "--keep", "1")
+    assert outcome.code == 1
+    assert "REGISTRY_STORAGE_DELETE_ENABLED=true" in outcome.err
+
+
+def test_the_platforms_of_a_kept_index_stay(agent, development, code):
+    _old, gone = images.put_index(development, code, DAYS[0])
+    _new, kept = images.put_index(development, code, DAYS[1])
+    assert agent("prune", "--keep", "1").code == 0
+    assert ask.tags(development, code) == [DAYS[1]]
+    assert all(ask.digest(development, code, child.digest) for child in kept)
+    assert not any(ask.digest(development, code, child.digest) for child in gone)
+
+
+def test_a_repository_that_is_not_there_holds_nothing_to_prune(agent):
+    outcome = agent("prune")
+    assert outcome.code == 0
+    assert "holds no version that may go" in outcome.err

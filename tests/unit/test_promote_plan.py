@@ -1,0 +1,63 @@
+"""What a promotion plans, for all that two registries can name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from container_pipeline.errors import RegistryError
+from container_pipeline.model import Digest, Version
+from container_pipeline.plan.promote import Facts, plan
+from container_pipeline.settings import load
+
+BUILT, OTHER = Digest("sha256:" + "a" * 64), Digest("sha256:" + "b" * 64)
+VERSION = Version("20261124093015")
+ENVIRONMENT = {"DOCKER_REGISTRY": "dev.example/team", "DOCKER_REGISTRY_PROD": "prod.example"}
+
+
+def steps(**named: Digest | None) -> list[str]:
+    settings = load(Path("/"), {"code": "aglaia-web-re", "namespace": "aglaia"}, environ=ENVIRONMENT)
+    return [step.describe() for step in plan(settings, Facts(VERSION, **named))]
+
+
+PROMOTE = f"promote dev.example/team/aglaia/aglaia-web-re:{VERSION} to prod.example/aglaia/aglaia-web-re:{VERSION}"
+MOVE = f"let prod.example/aglaia/aglaia-web-re:latest be {VERSION}"
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ({"development": BUILT}, [PROMOTE]),
+        ({"built": BUILT}, [PROMOTE]),
+        ({"built": BUILT, "development": OTHER}, [PROMOTE]),
+        ({"development": BUILT, "latest": OTHER}, [PROMOTE]),
+        ({"development": BUILT, "production": BUILT}, [MOVE]),
+        ({"development": BUILT, "production": BUILT, "latest": OTHER}, [MOVE]),
+        ({"production": BUILT, "latest": OTHER}, [MOVE]),
+        ({"development": BUILT, "production": BUILT, "latest": BUILT}, []),
+        ({"built": BUILT, "development": OTHER, "production": BUILT, "latest": BUILT}, []),
+    ],
+)
+def test_the_shortest_way_to_the_same_end(named, expected):
+    assert steps(**named) == expected
+
+
+def test_what_is_promoted_is_what_was_built():
+    facts = Facts(VERSION, built=BUILT, development=OTHER)
+    assert facts.digest == BUILT
+    assert facts.moved
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({}, "is not in the registry"),
+        ({"latest": OTHER}, "is not in the registry"),
+        ({"development": BUILT, "production": OTHER}, "a version never changes its meaning"),
+        ({"built": BUILT, "development": OTHER, "production": OTHER}, "a version never changes its meaning"),
+    ],
+)
+def test_what_must_not_be_is_refused(named, sentence):
+    with pytest.raises(RegistryError, match=sentence):
+        steps(**named)
