@@ -15,10 +15,11 @@ def text() -> str:
     sys.path.insert(0, str(ROOT / "agent"))
     from container_pipeline.plan.jenkinsfile import library_keys
 
-    rows = [
-        f"  {json.dumps(name)}: {json.dumps(key, ensure_ascii=False)}" for name, key in sorted(library_keys().items())
-    ]
-    return "{\n" + ",\n".join(rows) + "\n}\n"
+    steps = []
+    for step, keys in library_keys().items():
+        rows = [f"    {json.dumps(name)}: {json.dumps(key, ensure_ascii=False)}" for name, key in sorted(keys.items())]
+        steps.append(f"  {json.dumps(step)}: {{\n" + ",\n".join(rows) + "\n  }")
+    return "{\n" + ",\n".join(steps) + "\n}\n"
 
 
 if __name__ == "__main__":

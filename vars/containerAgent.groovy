@@ -24,7 +24,7 @@ Map call(String step, String command, Map options, List arguments = []) {
     check(step, options)
     onNode(options) {
         Map result = attempt(command, options, arguments + given(options))
-        if (options.notify && command != 'status') {
+        if (options.notify) {
             report([result], options)
         }
         insist(result)
@@ -33,9 +33,10 @@ Map call(String step, String command, Map options, List arguments = []) {
 
 /** Refuses a map that cannot be meant, before anything is touched. */
 void check(String step, Map options) {
-    String problem = problem(options, read(libraryResource('container-pipeline/keys.json')))
-    if (problem) {
-        error("${step}: ${problem}")
+    Map keys = read(libraryResource('container-pipeline/keys.json'))
+    String found = problem(options, keys[step] ?: keys[''])
+    if (found) {
+        error("${step}: ${found}")
     }
 }
 
@@ -75,7 +76,9 @@ Map attempt(String command, Map options, List arguments = []) {
             send('agent.tar.bz2')
             answer = launch(command)
         }
-        read(answer)
+        Map result = read(answer)
+        result.command = command
+        result
     }
 }
 
@@ -130,7 +133,7 @@ private List given(Map options) {
 
 /** The agent's settings among the options, as the variables that it reads. */
 private List settings(Map options) {
-    Map keys = read(libraryResource('container-pipeline/keys.json'))
+    Map keys = read(libraryResource('container-pipeline/keys.json'))['']
     List variables = []
     for (name in options.keySet().toList()) {
         if (keys[name]?.variable) {
@@ -181,7 +184,7 @@ private Map binding(String name, String id) {
 /** @return what is wrong with the options, in one sentence; null where nothing is. */
 @NonCPS
 String problem(Map options, Map keys) {
-    if (!options.code) {
+    if (keys.code?.required && !options.code) {
         return "no project code; write code: 'aglaia-web-re'"
     }
     for (entry in options) {

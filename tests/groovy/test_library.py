@@ -168,3 +168,14 @@ def test_a_folder_without_a_dockerfile_is_one_sentence(build, node):
     run = build("node { dir('empty') { containerPipeline(code: 'a-b') } }")
     assert run.result == "FAILURE"
     assert "Dockerfile" in next(line for line in run.lines if line.startswith("ERROR"))
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("containerSeed(code: 'a-b')", "containerSeed: unknown key 'code'; did you mean 'node'?"),
+        ("containerSeed(credentials: [registry: 'x'])", "unknown key 'registry' in credentials; known are: jenkins"),
+    ],
+)
+def test_seeding_has_keys_of_its_own(build, call, sentence):
+    assert sentence in build(call).log

@@ -101,21 +101,27 @@ def server_factory(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     def make(engine: str = "own", compose: str = "v2", disk: str = "") -> Server:
         if compose == "v1":
             _needs_v1()
-        shared = next((str(one.box.sockets) for one in lab.servers if one.name == engine), engine)
-        box = _reserve(lab, shared, compose, disk)
-        made.append(box)
-        box.start(lab.ssh_key.with_suffix(".pub").read_text())
-        folder = tmp_path / box.name
-        folder.mkdir()
-        (folder / "known_hosts").write_text(describe.known_hosts_line(box))
-        config = folder / "ssh_config"
-        config.write_text(describe.ssh_config(lab.ssh_key, folder / "known_hosts", [box]))
-        describe.commands(folder / "bin", config)
-        return Server(box.name, box.address, compose, box.docker_host, box.folder / "docker", config, box)
+        server = private_server(lab, tmp_path, engine, compose, disk)
+        made.append(server.box)
+        return server
 
     yield make
     for box in made:
         box.remove()
+
+
+def private_server(lab: Lab, folder: Path, engine: str = "own", compose: str = "v2", disk: str = "") -> Server:
+    """Start a server of one's own; whoever asks ends it with `server.box.remove()`."""
+    shared = next((str(one.box.sockets) for one in lab.servers if one.name == engine), engine)
+    box = _reserve(lab, shared, compose, disk)
+    box.start(lab.ssh_key.with_suffix(".pub").read_text())
+    folder = folder / box.name
+    folder.mkdir()
+    (folder / "known_hosts").write_text(describe.known_hosts_line(box))
+    config = folder / "ssh_config"
+    config.write_text(describe.ssh_config(lab.ssh_key, folder / "known_hosts", [box]))
+    describe.commands(folder / "bin", config)
+    return Server(box.name, box.address, compose, box.docker_host, box.folder / "docker", config, box)
 
 
 def _needs_v1() -> None:

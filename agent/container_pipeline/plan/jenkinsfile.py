@@ -24,21 +24,41 @@ JENKINS_KEYS: tuple[Key, ...] = (
     Key("checkout", "boolean", None, "check out where the node is allocated here"),
     Key("credentials", "map", None, "ids of Jenkins credentials"),
 )
+#: What containerSeed takes: it has no project of its own.
+SEED_KEYS: tuple[Key, ...] = (
+    Key("jobs", "list", None, "jobs files, below the folder it runs in; jobs.yml by default"),
+    Key("prune", "boolean", None, "remove jobs that no file names any more, instead of disabling them"),
+    Key("adopt", "boolean", None, "take over jobs of the same name that seed did not make"),
+    Key("dryRun", "boolean", None, "only show what would change"),
+    *(key for key in JENKINS_KEYS if key.name in ("node", "checkout", "credentials")),
+)
 CREDENTIALS = ("registry", "production", "ssh", "env", "knownHosts")
 NOTIFY = ("credentials", "format")
 
 
-def library_keys() -> dict[str, Any]:
-    """Return what the library's steps check a Jenkinsfile's map against: ``resources/container-pipeline/keys.json``."""
-    keys: dict[str, Any] = {key.camel: {"kind": key.kind, "variable": key.variable} for key in KEYS}
-    for key in KEYS:
-        if key.choices:
-            keys[key.camel]["choices"] = list(key.choices)
-    keys.update({key.camel: {"kind": key.kind} for key in JENKINS_KEYS})
-    keys["code"]["pattern"] = Code.PATTERN
+def library_keys() -> dict[str, dict[str, Any]]:
+    """Return what the library checks a Jenkinsfile's map against: ``resources/container-pipeline/keys.json``.
+
+    "" stands for every step but those that are named.
+    """
+    own = {key.name for key in JENKINS_KEYS}
+    keys = {key.camel: _described(key, key.variable) for key in KEYS if key.name not in own}
+    keys.update({key.name: _described(key) for key in JENKINS_KEYS})
+    keys["code"].update(required=True, pattern=Code.PATTERN)
     keys["credentials"]["keys"] = list(CREDENTIALS)
     keys["notify"]["keys"] = list(NOTIFY)
-    return keys
+    seed = {key.name: _described(key) for key in SEED_KEYS}
+    seed["credentials"]["keys"] = ["jenkins"]
+    return {"": keys, "containerSeed": seed}
+
+
+def _described(key: Key, variable: str = "") -> dict[str, Any]:
+    described: dict[str, Any] = {"kind": key.kind}
+    if variable:
+        described["variable"] = variable
+    if key.choices:
+        described["choices"] = list(key.choices)
+    return described
 
 
 @dataclass(frozen=True)

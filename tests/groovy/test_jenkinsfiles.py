@@ -1,0 +1,175 @@
+"""Each Jenkinsfile of docs/jenkinsfiles.md, exactly as it is printed there, end to end: what is there, and what is not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from groovy.jenkins import ROOT
+from lab.project import Project
+
+PAGE = (ROOT / "docs" / "jenkinsfiles.md").read_text(encoding="utf-8")
+CODE = "aglaia-web-re"
+
+
+def printed(number: int, language: str = "groovy") -> str:
+    section = re.split(r"^## ", PAGE, flags=re.M)[number]
+    assert section.startswith(f"{number}. ")
+    found = re.findall(rf"```{language}\n(.*?)```", section, flags=re.S)
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture
+def web(tmp_path: Path, port: int) -> Project:
+    return Project(tmp_path / "source", CODE, port)
+
+
+@pytest.fixture
+def run(build, company, web):
+    def run(number, **more):
+        done = build(printed(number), **{"scm": str(web.folder), "credentials": company.credentials(), **more})
+        assert done.result == "SUCCESS", done.log
+        return done
+
+    return run
+
+
+def version_of(done) -> str:
+    return re.search(rf"{CODE} (\d{{14}})", done.description).group(1)
+
+
+def test_there_are_ten():
+    assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, flags=re.M)] == list(range(1, 11))
+
+
+def test_the_example_in_the_root_is_the_first_of_them():
+    assert (ROOT / "Jenkinsfile.example").read_text() == printed(1)
+
+
+def test_1_one_line_does_it_all(run, company, node, web):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    done = run(1)
+    version = version_of(done)
+    assert done.stage_names == ["Build", "Push", "Promote", "Deploy"]
+    assert done.description == f"{CODE} {version} → 1 server"
+    assert company.tags(CODE) == ([version, "latest"], [version, "latest"])
+    assert company.servers["web-1"].get(web.port)["version"] == version
+    assert done.archived == [f"container-pipeline-{CODE}.html"]
+
+
+def test_1_without_production_registry_and_servers_is_build_and_push_alone(run, company, node):
+    company.equip(node, production=False)
+    done = run(1)
+    assert done.stage_names == ["Build", "Push"]
+    assert "no stage Promote: no production registry is set (DOCKER_REGISTRY_PROD)" in done.lines
+    assert "no stage Deploy: no servers are set" in done.lines
+    development, production = company.tags(CODE)
+    assert development == [version_of(done), "latest"]
+    assert production == []
+
+
+def test_2_a_node_by_its_label_and_no_deploy(run, company, node):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    done = run(2, labels=["docker"])
+    assert done.stage_names == ["Build", "Push", "Promote"]
+    assert "Running on docker in" in done.log
+    assert company.servers["web-1"].run(f"ls /docker/compose/{CODE} 2>&1 || true").count("No such file") == 1
+
+
+def test_3_declarative_checks_out_once_and_the_stages_stand_in_ship(run, company, node, web):
+    company.equip(node, production=False)
+    web.write("test_it.py", "import unittest\nclass T(unittest.TestCase):\n    def test(self): pass\n")
+    done = run(3)
+    assert done.stage_names == ["Declarative: Checkout SCM", "Test", "Ship", "Build", "Push"]
+    assert done.calls.count("checkout") == 1
+
+
+def test_4_credentials_come_from_jenkins(run, company, node, web):
+    company.equip(node, logins=False, key=False)
+    secret = {"aglaia-web-re-env": {"type": "file", "content": "ENV=from-jenkins\n", "name": "env"}}
+    done = run(4, credentials=company.credentials(**secret))
+    assert done.stage_names == ["Build", "Push", "Promote", "Deploy"]
+    assert company.servers["web-1"].get(web.port)["env"] == "from-jenkins"
+
+
+def test_5_the_question_comes_before_promotion(run, company, node):
+    company.equip(node)
+    hook = {"team-webhook": {"type": "string", "secret": "http://127.0.0.1:9/hook"}}
+    done = run(5, credentials=company.credentials(**hook))
+    assert done.stage_names == ["Build", "Push", "Approve", "Promote"]
+    assert "Bring this to production?" in done.lines
+    assert "nobody was notified: webhook at 127.0.0.1 cannot be reached" in done.log
+
+
+def test_5_refused_nothing_reaches_production(build, company, node, web):
+    company.equip(node)
+    hook = {"team-webhook": {"type": "string", "secret": "http://127.0.0.1:9/hook"}}
+    done = build(printed(5), scm=str(web.folder), credentials=company.credentials(**hook), input="abort")
+    assert done.result == "ABORTED"
+    assert company.tags(CODE)[1] == []
+
+
+def test_6_test_then_production_with_one_version(run, company, node, web):
+    company.equip(node)
+    web.write("container-pipeline.yml", printed(6, "yaml"))
+    web.write(".env.test", "ENV=test\n")
+    web.write(".env.prod", "ENV=prod\n")
+    done = run(6)
+    assert done.stage_names == ["Build", "Push", "Deploy test", "Approve", "Promote", "Deploy prod"]
+    answers = [company.servers[name].get(web.port) for name in ("test-1", "web-1")]
+    assert [answer["env"] for answer in answers] == ["test", "prod"]
+    assert {answer["version"] for answer in answers} == {version_of(done)}
+
+
+def test_6_what_test_refuses_never_reaches_production(build, company, node, web):
+    company.equip(node)
+    web.write("container-pipeline.yml", printed(6, "yaml") + "timeout: 3\n")
+    web.write(".env.test", "ENV=test\n")
+    web.write(".env.prod", "ENV=prod\n")
+    web.exit_at_once()
+    done = build(printed(6), scm=str(web.folder), credentials=company.credentials())
+    assert done.result == "FAILURE"
+    assert done.stage_names == ["Build", "Push", "Deploy test"]
+    assert company.tags(CODE)[1] == []
+
+
+def test_7_a_service_of_a_monorepo(run, company, node, tmp_path, port):
+    company.equip(node, production=False)
+    Project(tmp_path / "mono" / "services" / "web", CODE, port)
+    done = run(7, scm=str(tmp_path / "mono"))
+    assert done.stage_names == ["Build", "Push"]
+    assert company.tags(CODE)[0] == [version_of(done), "latest"]
+
+
+def test_8_two_services_at_once_do_not_disturb_one_another(run, company, node):
+    company.equip(node)
+    done = run(8)
+    assert sorted(done.stage_names) == ["Build", "Build", "Push", "Push"]
+    for code in (CODE, "aglaia-api-re"):
+        (version,) = re.findall(rf"{code} (\d{{14}})", done.description)
+        assert company.tags(code) == ([version, "latest"], [])
+    assert len({line for line in done.lines if line.startswith("Running on")}) == 2
+
+
+def test_9_step_by_step(run, company, node, web):
+    company.equip(node)
+    web.append("Dockerfile", "ARG GREETING\n")
+    done = run(9)
+    version = company.tags(CODE)[1][0]
+    assert f"built {version}" in done.lines
+    assert f"web-1 runs {version}" in done.lines
+
+
+def test_10_the_release_before_comes_back(run, company, node, web):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    first, second = version_of(run(1)), version_of(run(1))
+    assert company.servers["web-1"].get(web.port)["version"] == second
+    done = run(10, params={"VERSION": ""})
+    assert done.lines[-2] == first
+    assert company.servers["web-1"].get(web.port)["version"] == first
