@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -68,3 +69,16 @@ def test_an_unexpected_error_is_one_line_and_exit_1(monkeypatch, capsys, languag
 
 def environ(**extra):
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **extra}
+
+
+@pytest.mark.parametrize("arguments", [["build", "--nope"], ["build", "a", "b"], ["logs", "--tail", "many"]])
+def test_usage_errors_are_chinese_where_the_user_is(arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "container_pipeline", *arguments],
+        capture_output=True,
+        text=True,
+        env=environ(LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1"),
+        check=False,
+    )
+    assert done.returncode == 2
+    assert re.search("[\u4e00-\u9fff]", done.stderr.splitlines()[-1].partition(" — ")[0])

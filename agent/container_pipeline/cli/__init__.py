@@ -11,7 +11,10 @@ from typing import Any
 import click
 
 from container_pipeline import __version__
+from container_pipeline.cli import words
 from container_pipeline.i18n import _
+
+words.translate()
 
 #: Group → command → one line of help. The order is that of the help.
 GROUPS: dict[str, dict[str, str]] = {

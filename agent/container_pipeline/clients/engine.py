@@ -6,13 +6,13 @@ Credentials travel in the call that needs them and rest nowhere. API: docs.docke
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from container_pipeline.clients import context
-from container_pipeline.console import Console
+from container_pipeline.console import Console, Task
 from container_pipeline.errors import BuildError, EngineError, PipelineError, RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess
@@ -92,8 +92,8 @@ class Engine:
         answers 200 before the first byte is pushed.
         """
         failed = _("{image} could not be pushed", image=image)
-        with engine_errors(failed), self._console.task(_("push {image}", image=image)) as task:
-            layers = _Layers(task)
+        with engine_errors(failed), ExitStack() as tasks:
+            layers = _Layers(self._console, tasks)
             events = self.client.push(image.name, image.tag, stream=True, decode=True, auth_config=_login(access))
             for event in events:
                 if event.get("error"):
@@ -184,12 +184,12 @@ def _refused(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> R
 
 
 class _Layers:
-    """Adds up a push's progress over its layers, and keeps the digest that ends it."""
+    """Shows how far each layer of a push is, and keeps the digest that ends it."""
 
-    def __init__(self, task: Any) -> None:
-        self._task = task
+    def __init__(self, console: Console, tasks: ExitStack) -> None:
+        self._console, self._tasks = console, tasks
+        self._layers: dict[str, Task] = {}
         self._done: dict[str, int] = {}
-        self._total: dict[str, int] = {}
         self.digest = ""
 
     def see(self, event: Mapping[str, Any]) -> None:
@@ -197,10 +197,10 @@ class _Layers:
         layer, detail = event.get("id"), event.get("progressDetail") or {}
         if not layer or "current" not in detail:
             return
-        if detail.get("total", 0) > self._total.get(layer, 0):
-            self._total[layer] = detail["total"]
-            self._task.total(sum(self._total.values()))
-        self._task.advance(detail["current"] - self._done.get(layer, 0))
+        if layer not in self._layers:
+            title = _("layer {layer}", layer=layer)
+            self._layers[layer] = self._tasks.enter_context(self._console.task(title, detail.get("total", 0)))
+        self._layers[layer].advance(detail["current"] - self._done.get(layer, 0))
         self._done[layer] = detail["current"]
 
 

@@ -1,0 +1,27 @@
+"""click's own words in the user's language: click asks gettext, which reads nothing but compiled catalogues."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+
+from container_pipeline.i18n import language
+
+
+def translate() -> None:
+    """Let click's messages about usage come from our catalogue; English stays as it is."""
+    if language() == "en":
+        return
+    from click import core, decorators, exceptions, formatting, parser, types
+
+    data = pkgutil.get_data("container_pipeline", f"locale/{language()}/click.json")
+    words: dict[str, str] = json.loads(data or b"{}")
+
+    def one(text: str) -> str:
+        return words.get(text, text)
+
+    def counted(singular: str, plural: str, count: int) -> str:
+        return one(singular if count == 1 else plural)
+
+    for module in (core, decorators, exceptions, formatting, parser, types):
+        vars(module).update(_=one, ngettext=counted)
