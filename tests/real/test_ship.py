@@ -42,8 +42,8 @@ def test_ship_brings_a_version_from_the_folder_to_every_server(lab, project, age
         assert ask.tags(registry, project.code) == sorted([version, "latest"])
         assert ask.digest(registry, project.code, version) == ask.digest(registry, project.code, "latest") == digest
     assert [(server["name"], server["status"], server["version"]) for server in answer["servers"]] == [
-        ("server-1", "deployed", version),
-        ("server-2", "deployed", version),
+        ("server-1", "ok", version),
+        ("server-2", "ok", version),
     ]
     for server in lab.servers:
         assert server.get(project.port) == {"version": version, "env": "test", "text": "hello"}
@@ -72,7 +72,7 @@ def test_no_password_is_in_any_argument_log_or_docker_config(lab, project, agent
     assert not [word for word in [*passwords, *encoded, *map(quote, passwords)] if word in shown]
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size < 1_000_000]
     assert not [path for path in left for word in passwords if word.encode() in path.read_bytes()]
-    assert not (tmp_path / ".docker").exists()
+    assert not (tmp_path / ".docker" / "config.json").exists()
 
 
 def test_the_watcher_sees_a_password_in_an_argument():
@@ -93,7 +93,7 @@ def test_production_lost_in_the_middle_leaves_the_servers_on_the_old_version(
     }
     first = json.loads(agent("ship", "--code", project.code, "--json", **prod).stdout)["version"]
     project.say("never seen")
-    proxy.faults.append(Fault("PUT", "/manifests/", hang=0.1, status=502))
+    proxy.faults.append(Fault("PUT", "/manifests/", status=502))
     done = agent("ship", "--code", project.code, **prod)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
@@ -140,9 +140,9 @@ def test_what_does_not_apply_is_absent_and_said(lab, project, agent):
         "ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PROD", CONTAINER_PIPELINE_SERVERS=""
     )
     assert done.returncode == 0, done.stderr
-    assert [step["name"] for step in json.loads(done.stdout)["steps"]] == ["build", "push", "move-tag"]
-    assert "no promotion: DOCKER_REGISTRY_PROD is not set" in done.stderr
-    assert "no deploy: no servers are set" in done.stderr
+    assert [step["name"] for step in json.loads(done.stdout)["steps"]] == ["build", "push", "tag", "move-tag"]
+    assert "no stage Promote: no production registry is set (DOCKER_REGISTRY_PROD)" in done.stderr
+    assert "no stage Deploy: no servers are set" in done.stderr
     assert ask.tags(lab.production, project.code) == []
 
 

@@ -6,7 +6,8 @@ import pytest
 from tools import keys
 
 from container_pipeline.errors import SettingsError
-from container_pipeline.plan.jenkinsfile import Wishes, library_keys, stages, wishes_of
+from container_pipeline.plan.flow import Wishes, stages
+from container_pipeline.plan.jenkinsfile import library_keys, wishes_of
 from container_pipeline.settings import KEYS, load
 
 DEV = {"DOCKER_REGISTRY": "dev.example"}

@@ -63,6 +63,14 @@ def gather(run: Run, version: str | None) -> Upload:
     return Upload(release, (*files, File("release.json", release.record())), compose)
 
 
+def check(run: Run) -> None:
+    """Refuse now, before there is a version, what a deploy would refuse before it touches anything."""
+    settings = run.settings
+    settings.targets()
+    image = settings.image(settings.pull_from(), Version.FORMAT.replace("%", ""))
+    _files(settings, image, server_env(_env_values(run), image))
+
+
 def who() -> str:
     """Return who runs this: user and machine."""
     try:

@@ -7,7 +7,8 @@ from typing import Callable
 
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
-from container_pipeline.plan.jenkinsfile import stages, wishes_of
+from container_pipeline.plan.flow import stages
+from container_pipeline.plan.jenkinsfile import wishes_of
 from container_pipeline.settings import Settings
 
 

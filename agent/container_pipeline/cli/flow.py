@@ -1,0 +1,25 @@
+"""ship."""
+
+from __future__ import annotations
+
+import click
+
+from container_pipeline.cli.common import command
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+
+
+@command(
+    "ship",
+    click.option("--timeout", metavar="SECONDS", help=_("how long a deploy waits for health")),
+    changes=True,
+    servers=True,
+    examples=("ship", "ship --environment test", "ship --dry-run"),
+)
+def ship(run: Run) -> None:
+    from container_pipeline.commands import ship
+
+    ship.run(run)
+
+
+COMMANDS = {"ship": ship}
