@@ -12,7 +12,7 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 
 if TYPE_CHECKING:
-    from container_pipeline.commands.init import Questions
+    from container_pipeline.commands.writing import Questions
 
 
 @command(
@@ -45,9 +45,26 @@ def init(run: Run) -> None:
     command.run(run, _questions(run))
 
 
+@command(
+    "adopt",
+    click.option(
+        "--verify", is_flag=True, help=_("build by docker.sh and by container-pipeline, and compare the images")
+    ),
+    click.option("--remove", is_flag=True, help=_("remove docker.sh at the end")),
+    click.option("--yes", is_flag=True, help=_("replace files that differ without asking")),
+    changes=True,
+    examples=("adopt --dry-run", "adopt --verify", "adopt --yes --remove"),
+)
+def adopt(run: Run, verify: bool, remove: bool, yes: bool) -> None:
+    from container_pipeline.commands import adopt as command
+    from container_pipeline.commands.writing import Agreed
+
+    command.run(run, Agreed() if yes else _questions(run), verify, remove)
+
+
 def _questions(run: Run) -> Questions:
     """Ask a person where there is one: a terminal in and out, and no JSON wanted."""
-    from container_pipeline.commands.init import Questions
+    from container_pipeline.commands.writing import Questions
 
     class Asked(Questions):
         def text(self, question: str, default: str) -> str:
@@ -60,4 +77,4 @@ def _questions(run: Run) -> Questions:
     return Asked() if asked else Questions()
 
 
-COMMANDS = {"init": init, "lint": lint}
+COMMANDS = {"init": init, "adopt": adopt, "lint": lint}

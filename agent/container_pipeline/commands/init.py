@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from container_pipeline.clients import files as disk
+from container_pipeline.commands.writing import Questions, write
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Code
 from container_pipeline.plan import init as plan
 from container_pipeline.plan.detect import Shape, detect
-from container_pipeline.plan.difference import difference
-from container_pipeline.plan.files import RemoveFile, WriteFile
-from container_pipeline.plan.steps import Step
 from container_pipeline.settings import Settings
 
 #: What tells of a project beside its Python files.
@@ -28,16 +26,6 @@ _TELLING = (
 )  # fmt: skip
 _PASSED_OVER = {"node_modules", "venv", "env", "__pycache__", "build", "dist", "tests", "test", "docs", "migrations"}
 _MOST_FILES = 300
-
-
-class Questions:
-    """How a person is asked; without a terminal, each question is answered by its default."""
-
-    def text(self, _question: str, default: str) -> str:
-        return default
-
-    def yes(self, _question: str) -> bool:
-        return False
 
 
 def run(run: Run, questions: Questions) -> None:
@@ -113,34 +101,3 @@ def _port(text: str) -> int:
 def default_code(folder: str) -> str:
     """Return a project code that is like a folder's name."""
     return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:63].strip("-") or "app"
-
-
-def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
-    """Write those files that are not there; of the others show the difference, and ask."""
-    steps: list[Step] = []
-    for name, text in wanted.items():
-        there = disk.read(run.settings.project / name)
-        if there == text:
-            run.console.line(_("{file} is as it would be written", file=name))
-        elif there is None and not os.path.lexists(run.settings.project / name):
-            steps.append(WriteFile(name, text))
-        else:
-            run.console.result(difference(name, there or "", text))
-            if not run.dry_run and questions.yes(_("replace {file}?", file=name)):
-                steps.append(WriteFile(name, text))
-            else:
-                run.console.warning(_("kept {file}: it differs from what would be written", file=name))
-                run.result.extra.setdefault("kept", []).append(name)
-    run.execute(steps, performer(run))
-
-
-def performer(run: Run) -> Callable[[Step], None]:
-    """Return how steps on the project's own files are carried out."""
-
-    def perform(step: Step) -> None:
-        if isinstance(step, WriteFile):
-            disk.replace(run.settings.project / step.file, step.text, 0o600 if step.file == ".env" else 0o644)
-        elif isinstance(step, RemoveFile):
-            (run.settings.project / step.file).unlink()
-
-    return perform

@@ -6,23 +6,12 @@ import re
 from collections.abc import Iterator
 
 from container_pipeline.i18n import _
+from container_pipeline.plan.jenkinsfile import library_keys
 from container_pipeline.plan.lint.model import Facts, Hit, Source, rule
-from container_pipeline.settings import KEYS, nearest
+from container_pipeline.settings import nearest
 
 _KIND = "Jenkinsfile"
-_CALL = re.compile(r"\bcontainer(?:Pipeline|Build|Push|Promote|Deploy|Rollback|Status|Seed)\b[ \t]*\(?")
-_OF_STEPS = (
-    "promote",
-    "deploy",
-    "approve",
-    "notify",
-    "node",
-    "checkout",
-    "environments",
-    "environment",
-    "credentials",
-    "version",
-)
+_CALL = re.compile(r"\b(container(?:Pipeline|Build|Push|Promote|Deploy|Rollback|Status|Seed))\b[ \t]*\(?")
 
 
 class Jenkinsfile:
@@ -37,8 +26,8 @@ class Jenkinsfile:
     def line(self, position: int) -> int:
         return self.text.count("\n", 0, position) + 1
 
-    def given(self) -> Iterator[tuple[int, str, str]]:
-        """Each (line, key, text up to the line's end) that a step is given, not those of maps within."""
+    def given(self) -> Iterator[tuple[int, str, str, str]]:
+        """Each (line, step, key, text up to the line's end) that a step is given, not those of maps within."""
         for call in _CALL.finditer(self.text):
             depth, position = 0, call.end()
             bracketed = call[0].endswith("(")
@@ -53,7 +42,7 @@ class Jenkinsfile:
                     break
                 key = re.compile(r"([A-Za-z_]\w*)\s*:(?!:)").match(self.text, position)
                 if key and depth == 0:
-                    yield self.line(position), key[1], self.text[key.end() :].split("\n", 1)[0].strip()
+                    yield self.line(position), call[1], key[1], self.text[key.end() :].split("\n", 1)[0].strip()
                     position = key.end()
                     continue
                 word = re.compile(r"\w+").match(self.text, position)
@@ -63,7 +52,12 @@ class Jenkinsfile:
     def code(self) -> str:
         """The project's code that the first call names, "" where none does."""
         return next(
-            (found[2] for found in (_literal(text) for _line, key, text in self.given() if key == "code") if found), ""
+            (
+                found[2]
+                for found in (_literal(text) for _line, _step, key, text in self.given() if key == "code")
+                if found
+            ),
+            "",
         )
 
 
@@ -87,7 +81,7 @@ def calls_script(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
 
 @rule("CP502", _KIND, _("Jenkinsfile and project file speak of the same project"))
 def another_code(file: Jenkinsfile, facts: Facts) -> Iterator[Hit]:
-    for number, key, text in file.given():
+    for number, _step, key, text in file.given():
         found = _literal(text) if key == "code" else None
         if found and facts.code and found[2] != facts.code:
             yield Hit(
@@ -99,8 +93,9 @@ def another_code(file: Jenkinsfile, facts: Facts) -> Iterator[Hit]:
 
 @rule("CP503", _KIND, _("a key that no step knows has no effect"))
 def unknown_key(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
-    known = [*(key.camel for key in KEYS), *_OF_STEPS]
-    for number, key, _text in file.given():
+    keys = library_keys()
+    for number, step, key, _text in file.given():
+        known = list(keys.get(step, keys[""]))
         if key not in known:
             yield Hit(number, _("unknown key {name!r} in {where}", name=key, where=_KIND), nearest(key, known))
 

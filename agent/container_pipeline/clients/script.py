@@ -1,0 +1,17 @@
+"""Runs a project's own commands."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+_KEPT = 20
+
+
+def run(command: Sequence[str], folder: Path) -> tuple[int, list[str]]:
+    """Run a command in ``folder``; return its exit code and its last lines."""
+    done = subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    return done.returncode, done.stdout.decode(errors="replace").splitlines()[-_KEPT:]

@@ -1,0 +1,135 @@
+"""The options of docker build and docker run as settings."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from container_pipeline.i18n import _
+from container_pipeline.model import RunOptions
+from container_pipeline.plan.adopt.notes import Adopted
+from container_pipeline.plan.adopt.script import Line
+
+_SHORT = {"t": "tag", "f": "file", "q": "quiet"}
+_SHORT_RUN = {
+    "p": "publish",
+    "v": "volume",
+    "e": "env",
+    "d": "detach",
+    "i": "interactive",
+    "t": "tty",
+    "it": "tty",
+    "ti": "tty",
+}
+_FLAGS = frozenset(["no-cache", "force-rm", "rm", "quiet", "pull", "detach", "interactive", "tty"])
+_NOTHING = frozenset(["tag", "force-rm", "rm", "quiet", "progress", "interactive", "tty"])
+_LISTS = {"publish": "ports", "volume": "volumes", "env-file": "env_file"}
+
+
+def docker(text: str, command: str) -> list[str] | None:
+    """Return the words behind ``docker COMMAND``, None where the statement is another."""
+    before = r"(?:sudo\s+)?(?:DOCKER_BUILDKIT=\d\s+)?docker\s+(?:image\s+|container\s+|buildx\s+)?"
+    found = re.match(rf"{before}{command}\s+(.*)", text)
+    if not found:
+        return None
+    plain = re.split(r"\s*(?:\|\||&&)\s*", found[1])[0]
+    held = re.sub(r"\$\([^()]*\)|`[^`]*`", lambda inner: inner[0].replace(" ", "\0"), plain)
+    try:
+        words = shlex.split(held)
+    except ValueError:
+        words = held.split()
+    return [word.replace("\0", " ") for word in words]
+
+
+def _parse(words: list[str], short: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each option as (long name, value), and each other word as ("", word)."""
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-"):
+            yield "", word
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        name = short.get(name, name) if not word.startswith("--") else name
+        if not equals and name not in _FLAGS:
+            value = next(rest, "")
+        yield name, value
+
+
+def build(adopted: Adopted, line: Line, words: list[str]) -> None:
+    """Take over a ``docker build``."""
+    parsed = list(_parse(words, _SHORT))
+    context = posixpath.normpath(next((value for name, value in parsed if not name), "."))
+    for name, value in parsed:
+        if name and name not in _NOTHING:
+            _build_option(adopted, line, name, value, context)
+    if context != "." and "$" not in context:
+        adopted.values["context"] = context
+        adopted.took(line, f"context: {context}")
+    if not any(name == "no-cache" for name, _value in parsed):
+        adopted.values["cache"] = True
+        adopted.took(line, "cache: true")
+
+
+def _build_option(adopted: Adopted, line: Line, name: str, value: str, context: str) -> None:
+    key, equals, text = value.partition("=")
+    values = adopted.values
+    if name == "no-cache":
+        return
+    if "$" in value or "`" in value or (name == "build-arg" and not equals):
+        hint = _(
+            "its value is known only when the script runs; {variable} gives it",
+            variable="CONTAINER_PIPELINE_BUILD_ARGS",
+        )
+        adopted.left(line, f"--{name} {value}", hint)
+    elif name == "file":
+        values["dockerfile"] = posixpath.relpath(posixpath.normpath(value), context)
+        adopted.took(line, f"dockerfile: {values['dockerfile']}")
+    elif name in ("build-arg", "label"):
+        setting = "build_args" if name == "build-arg" else "labels"
+        values.setdefault(setting, {})[key] = text
+        adopted.took(line, f"{setting}: {key}: {text}")
+    elif name == "platform":
+        values["platforms"] = value.split(",")
+        adopted.took(line, f"platforms: {value}")
+    elif name == "secret":
+        given = dict(part.partition("=")[::2] for part in value.split(","))
+        source = posixpath.normpath(given.get("src") or given.get("source", ""))
+        values.setdefault("secrets", {})[given.get("id", "")] = source
+        adopted.took(line, f"secrets: {given.get('id', '')}: {source}")
+    else:
+        adopted.left(line, f"docker build --{name} {value}".rstrip(), _("it has no counterpart"))
+
+
+def run(adopted: Adopted, line: Line, words: list[str]) -> None:
+    """Take over a ``docker run``; what stands behind the image is the container's own command."""
+    options: dict[str, Any] = {}
+    parsed = list(_parse(words, _SHORT_RUN))
+    image = next((index for index, (name, _value) in enumerate(parsed) if not name), len(parsed))
+    for name, value in parsed[:image]:
+        if name not in _NOTHING:
+            _run_option(adopted, line, name, value, options)
+    behind = " ".join(value for _name, value in parsed[image + 1 :])
+    if behind:
+        adopted.left(line, behind, _("put it into ENTRYPOINT"))
+    if tuple(options.get("ports", ())) == RunOptions.ports:
+        del options["ports"]
+    if options:
+        adopted.values["run"] = options
+
+
+def _run_option(adopted: Adopted, line: Line, name: str, value: str, options: dict[str, Any]) -> None:
+    if name in _LISTS:
+        options.setdefault(_LISTS[name], []).append(value)
+    elif name == "env":
+        key, _equals, text = value.partition("=")
+        options.setdefault("environment", {})[key] = text
+    elif name in ("name", "detach"):
+        options[name] = value or True
+    else:
+        adopted.left(line, f"docker run --{name} {value}".rstrip(), _("it has no counterpart"))
+        return
+    if value not in RunOptions.ports:
+        adopted.took(line, f"run: {_LISTS.get(name, name)}: {value or 'true'}")

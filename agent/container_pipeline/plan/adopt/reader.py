@@ -1,0 +1,192 @@
+"""Reads a docker.sh: what becomes settings, what the product does anyway, what it cannot take over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
+from container_pipeline.model import Target
+from container_pipeline.plan.adopt import options
+from container_pipeline.plan.adopt.notes import Adopted
+from container_pipeline.plan.adopt.script import Line, Script, expand, read, unquote
+from container_pipeline.plan.image import WORDS
+
+#: The script's own folder, in paths that came from $BUILD_DIRECTORY.
+_HERE = "."
+_CHECKS = {
+    "check_docker_registry", "check_docker_registry_user_and_pass", "check_docker_registry_prod", "check_image",
+    "check_docker_registry_prod_user_and_pass", "check_version", "gen_version", "get_version", "build_when_necessary",
+}  # fmt: skip
+_FUNCTIONS = {word.replace("-", "_"): word for word in (*WORDS, "run") if not word.startswith("pipeline")}
+_VARIABLES = {
+    "BUILD_DIRECTORY", "BUILD_VERSION", "BUILD_IMAGE", "BUILD_IMAGE_NAME", "BUILD_NAMESPACE", "RC",
+    *(f"BUILD_REGISTRY{kind}{part}" for kind in ("", "_PROD") for part in ("", "_USER", "_PASS")),
+}  # fmt: skip
+_IMAGE = r"\$\{?BUILD_REGISTRY(?:_PROD)?\}?/\$\{?BUILD_IMAGE\}?:(?:\$\{?BUILD_VERSION\}?|latest)"
+#: Statements of the convention's functions that need no counterpart: checks, messages, the commands themselves.
+_USUAL = re.compile(
+    rf"""(?:echo|exit|return|local|then|else|fi|\}}|RC=|shift)(?:\b.*|$)
+    |if\s+\[+\s.*(?:\$\{{?(?:BUILD_\w+|FILE|2)\b|\$\?|get_version).*
+    |(?:{"|".join(sorted(_CHECKS))})
+    |BUILD_VERSION=\$\((?:gen|get)_version\)|BUILD_VERSION=`(?:gen|get)_version`
+    |docker\ login\ .*BUILD_REGISTRY.*
+    |docker\ push\ "?{_IMAGE}"?|docker\ tag\ "?{_IMAGE}"?\ "?{_IMAGE}"?""",
+    re.X,
+)
+_STATE = re.compile(r"echo\s+\S+\s*>\s*\S*\.docker_build_(?:image|version)\S*")
+_FORMAT = "%Y%m%d%H%M%S"
+
+
+def adopt(text: str, folder: str) -> Adopted:
+    """Read a docker.sh; ``folder`` is the name of the project's folder."""
+    reader = _Reader(read(text), folder)
+    reader.names()
+    reader.variables()
+    reader.functions()
+    reader.commands()
+    reader.adopted.notes.sort(key=lambda note: (note.first, note.last))
+    return reader.adopted
+
+
+class _Reader:
+    def __init__(self, script: Script, folder: str) -> None:
+        self.script = script
+        self.folder = folder
+        self.adopted = Adopted()
+        self.known = {"BUILD_DIRECTORY": _HERE}
+        for name, line in script.variables.items():
+            value = expand(unquote(line.text), self.known)
+            if name not in _VARIABLES and "$" not in value and "`" not in value:
+                self.known[name] = value
+
+    def names(self) -> None:
+        values = self.adopted.values
+        for variable, key in (("BUILD_IMAGE_NAME", "code"), ("BUILD_NAMESPACE", "namespace")):
+            value = expand(self.script.value(variable), {**self.known, "PWD": self.folder})
+            value = re.sub(r"\$\(basename .*\)", self.folder, value)
+            line = self.script.variables.get(variable)
+            if line and value and "$" not in value:
+                values[key] = value
+                self.adopted.took(line, f"{key}: {value}")
+            elif line and value:
+                self.adopted.left(line, f"{variable}={value}", _("set `{key}:` in container-pipeline.yml", key=key))
+
+    def variables(self) -> None:
+        for kind in ("", "_PROD"):
+            for part in ("", "_USER", "_PASS"):
+                line, outside = self.script.variables.get(f"BUILD_REGISTRY{kind}{part}"), f"DOCKER_REGISTRY{kind}{part}"
+                if line and not re.fullmatch(rf"\$\{{?{outside}\}}?", unquote(line.text)):
+                    shown = "***" if part == "_PASS" else unquote(line.text)
+                    self.adopted.left(
+                        line,
+                        f"BUILD_REGISTRY{kind}{part}={shown}",
+                        _("set {variable} in /etc/profile or as a Jenkins credential", variable=outside),
+                    )
+        for name, line in self.script.variables.items():
+            if name not in _VARIABLES and name not in self.known:
+                self.adopted.left(
+                    line, f"{name}={unquote(line.text)}", _("its value is known only when the script runs")
+                )
+        for line in self.script.rest:
+            if not self._usual(line) and not re.match(r"BUILD_IMAGE(_NAME)?=|set -|cd ", line.text):
+                self.adopted.left(line, line.text, _("it has no counterpart"))
+
+    def functions(self) -> None:
+        for name, body in self.script.functions.items():
+            if name in _FUNCTIONS:
+                {"build": self._build, "run": self._run}.get(name, self._other)(body)
+            elif name == "gen_version":
+                for line in body:
+                    if _FORMAT not in line.text and not re.match(r"local|return", line.text):
+                        self.adopted.left(
+                            line, line.text, _("versions are the local time {format} here", format=_FORMAT)
+                        )
+            elif name not in _CHECKS:
+                last = body[-1].last + 1 if body else self.script.heads[name]
+                self._unknown(Line(f"{name}()", self.script.heads[name], last), body)
+
+    def _unknown(self, head: Line, body: list[Line]) -> None:
+        """Tell of a function that the convention does not have; of one that deploys, take the servers."""
+        text = "\n".join(expand(line.text, self.known) for line in body)
+        servers = list(dict.fromkeys(_servers(text)))
+        if servers and re.search(r"docker-compose|docker compose|docker (?:run|pull|stop)", text):
+            self.adopted.values.setdefault("servers", servers)
+            self.adopted.took(head, f"servers: {', '.join(servers)} ({_('`container-pipeline deploy` does it')})")
+        else:
+            self.adopted.left(
+                head, head.text, _("it has no counterpart; call it from the Jenkinsfile where it is needed")
+            )
+
+    def _usual(self, line: Line) -> bool:
+        text = line.text.split("||")[0].strip().rstrip(";").strip()
+        if re.search(r"(?<![0-9&])>", text):
+            return bool(_STATE.fullmatch(text))
+        return bool(_USUAL.fullmatch(text))
+
+    def _other(self, body: list[Line]) -> None:
+        for line in body:
+            if not self._usual(line):
+                self.adopted.left(line, line.text, _("it has no counterpart"))
+
+    def _build(self, body: list[Line]) -> None:
+        built = False
+        for line in body:
+            text = expand(line.text, self.known)
+            words = options.docker(text, "build")
+            if words is not None:
+                built = True
+                options.build(self.adopted, line, words)
+            elif not self._usual(line):
+                self._beside(line, text, built)
+
+    def _beside(self, line: Line, text: str, built: bool) -> None:
+        """Take what runs before the build, where it needs nothing of the script's own."""
+        if built or re.search(r"\$\{?BUILD_", text):
+            self.adopted.left(
+                line, line.text, _("it has no counterpart; call it from the Jenkinsfile where it is needed")
+            )
+            return
+        command = text.split("||")[0].strip()
+        self.adopted.before.append(command)
+        self.adopted.took(line, _("{command} (before the build, in the Jenkinsfile)", command=command))
+
+    def _run(self, body: list[Line]) -> None:
+        for line in body:
+            words = options.docker(expand(line.text, self.known), "run")
+            if words is not None:
+                options.run(self.adopted, line, words)
+            elif not self._usual(line):
+                self.adopted.left(line, line.text, _("it has no counterpart"))
+
+    def commands(self) -> None:
+        for label, body in self.script.commands.items():
+            calls = [re.sub(r"\s.*", "", line.text).replace("_", "-") for line in body]
+            first, last = (body[0].first, body[-1].last) if body else (1, 1)
+            if label == "*" or label not in (*WORDS, "run"):
+                if label != "*":
+                    self.adopted.left(Line(label, first, last), f"{label})", _("this command has no counterpart"))
+                continue
+            wanted = ["build-when-necessary" if word == "build?" else word for word in WORDS.get(label, (label,))]
+            if calls != wanted:
+                self.adopted.left(
+                    Line(label, first, last),
+                    f"{label}: {' → '.join(calls)}",
+                    _("here it is {steps}", steps=" → ".join(wanted)),
+                )
+
+
+def _servers(text: str) -> Iterator[str]:
+    """Each server that ssh, scp or rsync is told, as a setting names it."""
+    for found in re.finditer(r"\b(ssh|scp|rsync)\s+([^\n]*)", text):
+        port = re.search(r"-[pP]\s*(\d+)", found[2])
+        words = re.sub(r"(?<!\S)-(?:[a-zA-Z]\s+[^\s-]\S*|\w+)", "", found[2]).split()
+        hosts = words[:1] if found[1] == "ssh" else [word.partition(":")[0] for word in words if ":" in word]
+        for host in hosts:
+            server = host + (f":{port[1]}" if port else "")
+            try:
+                Target.parse(server)
+            except SettingsError:
+                continue
+            yield server

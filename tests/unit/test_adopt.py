@@ -1,0 +1,97 @@
+"""How a docker.sh is read, and what becomes of a Jenkinsfile that calls it."""
+
+from __future__ import annotations
+
+import pytest
+
+from container_pipeline.__main__ import main
+from container_pipeline.plan.adopt import adopt, jenkinsfile, rewrite
+
+HEAD = "@Library('container-pipeline') _\n\n"
+
+
+def build(*lines: str) -> str:
+    return "BUILD_IMAGE_NAME=shop-web-re\nbuild() {\n" + "\n".join(lines) + "\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("docker build --no-cache $BUILD_DIRECTORY -t x", {}),
+        ("docker build -t x .", {"cache": True}),
+        (
+            "docker build --no-cache -t x -f $BUILD_DIRECTORY/a/Dockerfile $BUILD_DIRECTORY/a",
+            {"context": "a", "dockerfile": "Dockerfile"},
+        ),
+        ("docker build --no-cache -t x --build-arg=A=1 --build-arg B='2 3' .", {"build_args": {"A": "1", "B": "2 3"}}),
+        (
+            "docker build --no-cache --platform linux/amd64 --label a=b .",
+            {"platforms": ["linux/amd64"], "labels": {"a": "b"}},
+        ),
+        ("docker build --no-cache --secret id=pip,src=$BUILD_DIRECTORY/pip.conf .", {"secrets": {"pip": "pip.conf"}}),
+        ("sudo docker build --no-cache \\\n --build-arg A=1 \\\n .", {"build_args": {"A": "1"}}),
+    ],
+)
+def test_options_of_the_build_become_settings(line, values):
+    assert adopt(build(line), "folder").values == {"code": "shop-web-re", **values}
+
+
+def test_a_value_of_the_moment_is_told_and_not_taken():
+    found = adopt(build("docker build --no-cache --build-arg REV=$(git rev-parse HEAD) ."), "folder")
+    assert "build_args" not in found.values
+    assert [note.taken for note in found.notes] == [True, False]
+    assert (found.notes[1].first, found.notes[1].last) == (3, 3)
+
+
+def test_variables_of_the_script_are_put_in():
+    found = adopt("TAG_ARG=3.12\n" + build("docker build --no-cache --build-arg BASE=${TAG_ARG:-3.9} ."), "folder")
+    assert found.values["build_args"] == {"BASE": "3.12"}
+
+
+def test_a_password_in_the_script_is_not_repeated():
+    found = adopt("BUILD_REGISTRY_PASS=s3cr3t\n" + build("docker build --no-cache ."), "folder")
+    assert "s3cr3t" not in str([str(note) for note in found.notes])
+    assert "set DOCKER_REGISTRY_PASS in /etc/profile" in str(found.notes[0])
+
+
+def test_a_name_that_is_the_folders_is_taken():
+    assert adopt('BUILD_IMAGE_NAME=$(basename "$PWD")\n', "shop-api-re").values == {"code": "shop-api-re"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "case", "build() {", 'case "$1" in\n', "docker build", "\\\n\\\n", "a() { b; }\n}"]
+)
+def test_what_is_no_docker_sh_is_read_without_falling_over(text):
+    adopt(text, "folder")
+
+
+def test_a_pipeline_in_another_order_is_told():
+    text = 'case "$1" in\npipeline)\n  build\n  smoke_test\n  push\n  ;;\nesac\n'
+    notes = [str(note) for note in adopt(text, "folder").notes]
+    assert len(notes) == 1
+    assert "pipeline: build → smoke-test → push — here it is build-when-necessary → push" in notes[0]
+
+
+def test_a_jenkinsfile_of_its_own_is_one_call():
+    assert jenkinsfile("shop-web-re", []) == HEAD + "containerPipeline(code: 'shop-web-re')\n"
+
+
+def test_a_jenkinsfile_that_calls_docker_sh_keeps_everything_else():
+    old = (
+        "pipeline {\n    agent { label 'docker' }\n    stages {\n        stage('All') {\n            steps {\n"
+        "                sh './docker.sh pipeline-all'\n                echo 'done'\n            }\n        }\n    }\n}\n"
+    )
+    new = HEAD + old.replace("sh './docker.sh pipeline-all'", "containerPipeline(code: 'shop-web-re')")
+    assert rewrite(old, "shop-web-re", []) == new
+    assert rewrite(new, "shop-web-re", []) == new
+
+
+def test_single_words_become_single_steps_and_what_they_do_anyway_goes():
+    old = "node {\n  sh 'bash docker.sh build'\n  sh \"./docker.sh tag-latest\"\n  sh(script: './docker.sh push-prod')\n}\n"
+    new = "node {\n  containerBuild(code: 'x')\n  containerPromote(code: 'x')\n}\n"
+    assert rewrite(old, "x", []) == HEAD + new
+
+
+def test_a_project_without_docker_sh_is_refused_with_a_sentence(tmp_path, capsys):
+    assert main(["adopt", "--project", str(tmp_path)]) == 1
+    assert "has no docker.sh — `container-pipeline init` is for projects without one" in capsys.readouterr().err
