@@ -18,7 +18,7 @@ def test_versions_stand_newest_first_with_what_production_has_beside_them(agent,
 
     assert outcome.code == 0, outcome.err
     table = [line.split() for line in outcome.out.splitlines()]
-    assert table[0] == ["VERSION", "DIGEST", "SIZE", "CREATED", "AGE", "DEVELOPMENT", "PRODUCTION"]
+    assert table[0] == ["VERSION", "DIGEST", "SIZE", "CREATED", "AGE", "HERE", "DEVELOPMENT", "PRODUCTION"]
     assert [row[0] for row in table[1:]] == [THIRD, SECOND, FIRST]
     assert table[1][-3:] == ["yes", "not", "yet"]
     assert table[2][-2:] == ["yes", "latest"]
@@ -35,6 +35,7 @@ def test_the_result_names_digests_sizes_and_dates(agent, development, code):
         {
             "version": FIRST,
             "digest": image.digest,
+            "here": False,
             "size": size,
             "created": "2026-11-24T09:30:15+00:00",
             "registries": {"development": image.digest},

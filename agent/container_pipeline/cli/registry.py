@@ -29,15 +29,21 @@ def images(run: Run, production: bool) -> None:
 @command(
     "prune",
     _PROD,
+    click.option("--local", is_flag=True, help=_("the engine of this machine")),
     click.option("--keep", metavar="N", help=_("versions to keep, beside those in use")),
     changes=True,
     servers=True,
-    examples=("prune --dry-run", "prune --prod --keep 10"),
+    examples=("prune --dry-run", "prune --prod --keep 10", "prune --local"),
 )
-def prune(run: Run, production: bool) -> None:
-    from container_pipeline.commands import prune
+def prune(run: Run, production: bool, local: bool) -> None:
+    from container_pipeline.commands import prune, prune_local
 
-    prune.run(run, production=production)
+    if local and production:
+        raise click.UsageError(_("--local and --prod exclude each other"))
+    if local:
+        prune_local.run(run)
+    else:
+        prune.run(run, production=production)
 
 
 COMMANDS = {"promote": promote, "images": images, "prune": prune}

@@ -81,6 +81,23 @@ class Engine:
         digests = frozenset(entry.partition("@")[2] for entry in found.get("RepoDigests") or ())
         return Image(found["Id"], digests, found.get("Size", 0), found.get("Created", ""))
 
+    def tags(self, name: str) -> dict[str, str]:
+        """Return the tags that the engine has under ``registry/repository``, and the ids that they name."""
+        with engine_errors(_("the engine did not answer for {image}", image=name)):
+            found = self.client.images(name)
+        names = [(text, image["Id"]) for image in found for text in image.get("RepoTags") or ()]
+        return {text.rpartition(":")[2]: str(image) for text, image in names if text.rpartition(":")[0] == name}
+
+    def used(self) -> set[str]:
+        """Return the ids of the images that containers are made of, running or not."""
+        with engine_errors(_("the engine did not list its containers")):
+            return {str(container["ImageID"]) for container in self.client.containers(all=True)}
+
+    def remove(self, image: ImageRef) -> None:
+        """Remove a name, and with the last one the image; never one that a container is made of."""
+        with engine_errors(_("{image} could not be removed", image=image)):
+            self.client.remove_image(str(image))
+
     def tag(self, source: ImageRef, target: ImageRef) -> None:
         with engine_errors(_("{image} could not be tagged", image=source)):
             self.client.tag(str(source), target.name, target.tag)

@@ -1,4 +1,4 @@
-"""List a project's versions: what each registry holds, how big, how old, and which is latest."""
+"""List a project's versions: what engine and registries hold, how big, how old, and which is latest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from container_pipeline.clients.parallel import in_parallel
 from container_pipeline.commands.actions import Actions
 from container_pipeline.console import human_size
+from container_pipeline.errors import EngineError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess
@@ -34,12 +35,29 @@ def run(run: Run, *, production: bool = False) -> None:
     if not production and settings.production:
         accesses.append(settings.production)
     held = {access.role: _tags(actions, access) for access in accesses}
-    versions = sorted({tag for tags in held.values() for tag in tags} - {"latest"}, reverse=True)
+    here = _here(actions, accesses)
+    versions = sorted({*here, *(tag for tags in held.values() for tag in tags)} - {"latest"}, reverse=True)
     images = _images(actions, accesses, held)
-    rows = [_entry(version, held, images) for version in versions]
+    rows = [_entry(version, held, images, here.get(version)) for version in versions]
     run.result.extra["images"] = rows
-    heads = (_("VERSION"), _("DIGEST"), _("SIZE"), _("CREATED"), _("AGE"), *(_role(access) for access in accesses))
+    roles = [_role(access) for access in accesses]
+    heads = (_("VERSION"), _("DIGEST"), _("SIZE"), _("CREATED"), _("AGE"), _("HERE"), *roles)
     run.console.table(heads, [_row(entry, held) for entry in rows])
+
+
+def _here(actions: Actions, accesses: list[RegistryAccess]) -> dict[str, Image]:
+    """Return the versions that this machine's engine has; none where there is no engine, for registries need none."""
+    found: dict[str, Image] = {}
+    try:
+        for access in accesses:
+            name = actions.run.settings.image(access, "latest")
+            for tag in actions.engine.tags(name.name):
+                image = actions.engine.image(name.with_tag(tag))
+                if image:
+                    found.setdefault(tag, Image(image.size, _moment(image.created)))
+    except EngineError as error:
+        actions.run.console.detail(error.message)
+    return found
 
 
 def _tags(actions: Actions, access: RegistryAccess) -> dict[str, Digest]:
@@ -69,7 +87,10 @@ def _image(actions: Actions, digest: Digest, access: RegistryAccess) -> Image:
 def _created(registry: Registry, actions: Actions, manifest: Manifest) -> datetime | None:
     if manifest.config is None:
         return None
-    text = str(registry.config(actions.run.settings.repository, manifest.config).get("created") or "")
+    return _moment(str(registry.config(actions.run.settings.repository, manifest.config).get("created") or ""))
+
+
+def _moment(text: str) -> datetime | None:
     try:
         # Docker writes nanoseconds; before Python 3.11 no part of a second may be longer than six digits.
         moment = datetime.fromisoformat(text.rstrip("Z").partition(".")[0])
@@ -78,13 +99,16 @@ def _created(registry: Registry, actions: Actions, manifest: Manifest) -> dateti
     return moment.replace(tzinfo=timezone.utc)
 
 
-def _entry(version: str, held: dict[str, dict[str, Digest]], images: dict[Digest, Image]) -> dict[str, Any]:
+def _entry(
+    version: str, held: dict[str, dict[str, Digest]], images: dict[Digest, Image], here: Image | None
+) -> dict[str, Any]:
     digests = {role: tags[version] for role, tags in held.items() if version in tags}
-    first = next(iter(digests.values()))
-    image = images[first]
+    first = next(iter(digests.values()), None)
+    image = images[first] if first else here or Image(0, None)
     return {
         "version": version,
-        "digest": str(first),
+        "digest": str(first or ""),
+        "here": here is not None,
         "size": image.size,
         "created": image.created.isoformat() if image.created else "",
         "registries": {role: str(digest) for role, digest in digests.items()},
@@ -96,10 +120,11 @@ def _row(entry: dict[str, Any], held: dict[str, dict[str, Digest]]) -> list[str]
     created = datetime.fromisoformat(entry["created"]) if entry["created"] else None
     return [
         entry["version"],
-        entry["digest"][7:19],
+        entry["digest"][7:19] or "-",
         human_size(entry["size"]),
         created.astimezone().strftime("%Y-%m-%d %H:%M") if created else "-",
         _age(created) if created else "-",
+        _("yes") if entry["here"] else "-",
         *(_state(entry, role) for role in held),
     ]
 

@@ -29,6 +29,17 @@ class Delete(Step):
 
 
 @dataclass(frozen=True)
+class Remove(Step):
+    """Remove one name of an image from the engine, and with the last one the image."""
+
+    name: ClassVar[str] = "remove"
+    image: ImageRef
+
+    def describe(self) -> str:
+        return _("remove {image} from the engine", image=self.image)
+
+
+@dataclass(frozen=True)
 class Held:
     """What a registry holds of one repository: each tag's digest, and the manifests that each index consists of."""
 
@@ -48,6 +59,21 @@ def plan(image: ImageRef, access: RegistryAccess, held: Held, keep: int, in_use:
     stays = {digest for tag, digest in held.tags.items() if tag not in doomed}
     stays |= {part for digest in stays for part in held.parts.get(digest, ())}
     return list(_deletions(image, access, held, sorted(doomed), stays))
+
+
+def plan_local(held: Mapping[ImageRef, str], keep: int, in_use: Collection[str]) -> list[Step]:
+    """Plan to remove all versions but the newest ``keep`` from the engine.
+
+    ``held`` maps names to image ids. What ``in_use`` names, as a version or as an id, stays, and so does what latest is.
+    """
+    found = versions({image.tag for image in held})
+    stays = {*in_use, *(identity for image, identity in held.items() if image.tag == "latest")}
+    return [
+        Remove(image)
+        for version in reversed(found[keep:])
+        for image, identity in held.items()
+        if image.tag == version and not stays & {version, identity}
+    ]
 
 
 def _deletions(
