@@ -87,7 +87,7 @@ class Controller:
         try:
             answer = self._json("pluginManager/api/json?tree=plugins[shortName,version,active,enabled]")
         except RefusedError as error:
-            if error.status in (401, 403):
+            if error.status == 403:
                 return None
             if error.status == 404:
                 return {}
@@ -102,7 +102,7 @@ class Controller:
         try:
             found = self._items_by_script(mark)
         except RefusedError as error:
-            if error.status not in (401, 403, 404):
+            if error.status not in (403, 404):
                 raise
             found = self._items_by_listing(mark)
         unread = [one.name for one in found if not one.config and not one.folder and one.name in set(names)]

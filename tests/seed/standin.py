@@ -1,0 +1,389 @@
+"""A small Jenkins with state, for what Hudson lacks: pipelines, folders, views, plugins, crumbs, permissions.
+
+It answers as Jenkins does to what ``seed`` asks, and rewrites configurations as Jenkins does. ``test_standin.py`` holds
+it against Hudson for all that both know.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree as ET
+
+FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
+MULTIBRANCH = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
+#: Root element → class and the plugin that brings it ("" for core's own).
+KINDS = {
+    "project": ("hudson.model.FreeStyleProject", ""),
+    "flow-definition": ("org.jenkinsci.plugins.workflow.job.WorkflowJob", "workflow-job"),
+    MULTIBRANCH: (MULTIBRANCH, "workflow-multibranch"),
+    FOLDER: (FOLDER, "cloudbees-folder"),
+}
+PLUGINS = (
+    "cloudbees-folder", "generic-webhook-trigger", "git", "pipeline-groovy-lib", "workflow-cps", "workflow-job",
+    "workflow-multibranch",
+)  # fmt: skip
+#: Class → fields that Jenkins writes though nobody gave them, with their values.
+_JOB = {"actions": "", "keepDependencies": "false", "triggers": ""}
+_ABOVE_JOBS = {"actions": "", "folderViews": "…", "healthMetrics": "…", "icon": "…"}
+_FIELDS = {
+    "project": {**_JOB, "concurrentBuild": "false", "publishers": "", "buildWrappers": ""},
+    "flow-definition": _JOB,
+    FOLDER: _ABOVE_JOBS,
+    MULTIBRANCH: _ABOVE_JOBS,
+    "hudson.plugins.git.GitSCM": {"doGenerateSubmoduleConfigurations": "false", "extensions": "", "submoduleCfg": ""},
+    "hudson.model.StringParameterDefinition": {"trim": "false"},
+    "hudson.triggers.SCMTrigger": {"ignorePostCommitHooks": "false"},
+    "hudson.tasks.LogRotator": {"removeLastBuild": "false"},
+    "org.jenkinsci.plugins.gwt.GenericTrigger": {"printPostContent": "false", "causeString": "", "token": ""},
+}
+
+
+@dataclass
+class Entry:
+    """An item: its configuration as Jenkins keeps it, and how many builds it has, to see history kept."""
+
+    root: str
+    config: str
+    builds: int = 0
+
+
+@dataclass
+class Refusal(Exception):  # noqa: N818
+    status: int
+    reason: str = ""
+
+
+@dataclass
+class State:
+    """What the stand-in is. ``old`` makes it a Hudson: no plugins, no crumbs, renames of the old kind."""
+
+    old: bool = False
+    plugins: tuple[str, ...] | None = PLUGINS
+    user: str = ""
+    token: str = ""
+    scripts: bool = True
+    prefix: str = ""
+    items: dict[str, Entry] = field(default_factory=dict)
+    views: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    crumb: str = field(default_factory=lambda: secrets.token_hex(8))
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+class Standin:
+    """Serves a ``State`` on loopback until ``close``."""
+
+    def __init__(self, **state: Any) -> None:
+        self.state = State(**state)
+        handler = type("Handler", (_Handler,), {"state": self.state})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http://{self.address}{self.state.prefix}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def writes(self) -> list[str]:
+        """The requests that changed something."""
+        reads = ("/scriptText",)
+        return [one for one in self.state.asked if one.startswith("POST") and not one.endswith(reads)]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    state: State
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._answer("GET")
+
+    def do_POST(self) -> None:
+        self._answer("POST")
+
+    def _answer(self, method: str) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        if "form" in self.headers.get("Content-Type", ""):
+            query.update({key: values[0] for key, values in parse_qs(body.decode()).items()})
+        with self.state.lock:
+            self.state.asked.append(f"{method} {unquote(parts.path)}")
+            try:
+                self._authorise(method)
+                if not parts.path.startswith(self.state.prefix + "/"):
+                    raise Refusal(404)
+                path = unquote(parts.path[len(self.state.prefix) + 1 :])
+                status, kind, text = respond(self.state, method, path, query, body.decode("utf-8", "replace"))
+            except Refusal as refusal:
+                status, kind, text = (
+                    refusal.status,
+                    "text/html",
+                    f"<html>Error {refusal.status} {refusal.reason}</html>",
+                )
+        payload = text.encode()
+        self.send_response(status)
+        if not self.state.old:
+            self.send_header("X-Jenkins", "2.541.1")
+        if status == 302:
+            self.send_header("Location", self.path.rpartition("/")[0] + "/")
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def _authorise(self, method: str) -> None:
+        state = self.state
+        if state.user:
+            login = base64.b64encode(f"{state.user}:{state.token}".encode()).decode()
+            given = self.headers.get("Authorization")
+            if given is None:
+                raise Refusal(403, "anonymous is missing the Overall/Read permission")
+            if given != f"Basic {login}":
+                raise Refusal(401)
+        if method == "POST" and not state.old and self.headers.get("Jenkins-Crumb") != state.crumb:
+            raise Refusal(403, "No valid crumb was included in the request")
+
+
+def respond(state: State, method: str, path: str, query: dict[str, str], body: str) -> tuple[int, str, str]:
+    """Return status, content type and text of one answer."""
+    for pattern, asked, function in _ROUTES:
+        found = re.fullmatch(pattern, path)
+        if found and method == asked:
+            groups = {key: _name(value or "") for key, value in found.groupdict().items()}
+            answer = function(state, query, body, **groups)
+            if isinstance(answer, int):
+                return answer, "text/html", ""
+            return 200, "application/json" if isinstance(answer, dict) else "application/xml", _text(answer)
+    raise Refusal(404)
+
+
+def _text(answer: Any) -> str:
+    return json.dumps(answer) if isinstance(answer, dict) else str(answer)
+
+
+def _name(path: str) -> str:
+    """``job/team/job/a/`` → ``team/a``."""
+    return re.sub(r"(^|/)(job|view)/", r"\1", path).strip("/")
+
+
+def _listing(state: State, query: dict[str, str], _body: str) -> dict[str, Any]:
+    def below(folder: str) -> list[dict[str, Any]]:
+        found = []
+        for name, entry in sorted(state.items.items()):
+            above, _slash, short = name.rpartition("/")
+            if above == folder:
+                one: dict[str, Any] = {
+                    "name": short,
+                    "description": ET.fromstring(_bare(entry.config)).findtext("description"),
+                }
+                if not state.old:
+                    one["_class"] = KINDS[entry.root][0]
+                if entry.root == FOLDER:
+                    one["jobs"] = below(name)
+                found.append(one)
+        return found
+
+    return {"mode": "NORMAL", **({"jobs": below("")} if "jobs" in query.get("tree", "jobs") else {})}
+
+
+def _crumb(state: State, _query: dict[str, str], _body: str) -> dict[str, Any]:
+    if state.old:
+        raise Refusal(404)
+    return {"crumb": state.crumb, "crumbRequestField": "Jenkins-Crumb"}
+
+
+def _plugins(state: State, _query: dict[str, str], _body: str) -> dict[str, Any]:
+    if state.old:
+        raise Refusal(404)
+    if state.plugins is None:
+        raise Refusal(403)
+    return {"plugins": [{"shortName": name, "version": "1.0", "active": True} for name in state.plugins]}
+
+
+def _script(state: State, query: dict[str, str], _body: str) -> str:
+    """Carries out the one script that seed sends."""
+    if not state.scripts:
+        raise Refusal(403)
+    found = re.search(r"contains\('(.*?)'\)", query["script"])
+    mark = found[1] if found else "?"
+    lines = []
+    for name, entry in state.items.items():
+        config = base64.b64encode(entry.config.encode()).decode() if mark in entry.config else "-"
+        lines.append(f"item {base64.b64encode(name.encode()).decode()} {KINDS[entry.root][0]} {config}")
+    return "\n".join(lines) + "\n"
+
+
+def _create(state: State, query: dict[str, str], body: str, folder: str = "") -> int:
+    name = f"{folder}/{query['name']}".lstrip("/")
+    if folder and folder not in state.items:
+        raise Refusal(404)
+    if name in state.items:
+        raise Refusal(400, f"A job already exists with the name {name}")
+    state.items[name] = Entry(*_kept(state, body))
+    return 200
+
+
+def _kept(state: State, body: str) -> tuple[str, str]:
+    """Return root element and configuration as Jenkins keeps them; refuses what its plugins do not know."""
+    try:
+        root = ET.fromstring(_bare(body))
+    except ET.ParseError as error:
+        raise Refusal(500, str(error)) from error
+    known = KINDS.get(root.tag)
+    if known is None or (known[1] and known[1] not in (state.plugins or PLUGINS)) or (state.old and known[1]):
+        raise Refusal(500, f"CannotResolveClassException: {root.tag}")
+    return root.tag, rewrite(root, state.old)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
+
+
+def rewrite(root: ET.Element, old: bool = False) -> str:
+    """Write a configuration as Jenkins would: its header, plugin versions, elements for every field, its own order."""
+    for element in root.iter():
+        if re.search(r"(workflow|git|gwt|folder)\.", element.get("class") or element.tag) and not old:
+            element.set("plugin", "some-plugin@1.2.3")
+        for tag, value in _FIELDS.get(element.get("class") or element.tag, {}).items():
+            if element.find(tag) is None:
+                ET.SubElement(element, tag).text = value
+    root[:] = sorted(root, key=lambda child: child.tag)
+    version = "1.0" if old else "1.1"
+    return f"<?xml version='{version}' encoding='UTF-8'?>\n" + ET.tostring(root, encoding="unicode")
+
+
+def _item(state: State, name: str) -> Entry:
+    if name not in state.items:
+        raise Refusal(404)
+    return state.items[name]
+
+
+def _read(state: State, _query: dict[str, str], _body: str, name: str) -> str:
+    return _item(state, name).config
+
+
+def _write(state: State, _query: dict[str, str], body: str, name: str) -> int:
+    entry = _item(state, name)
+    root, config = _kept(state, body)
+    if root != entry.root:
+        raise Refusal(500, f"Expecting {KINDS[entry.root][0]} but got {KINDS[root][0]}")
+    entry.config = config
+    return 200
+
+
+def _able(state: State, name: str, disabled: bool) -> int:
+    entry = _item(state, name)
+    root = ET.fromstring(_bare(entry.config))
+    for old in root.findall("disabled"):
+        root.remove(old)
+    ET.SubElement(root, "disabled").text = str(disabled).lower()
+    entry.config = rewrite(root, state.old)
+    return 302
+
+
+def _disable(state: State, _query: dict[str, str], _body: str, name: str) -> int:
+    return _able(state, name, True)
+
+
+def _enable(state: State, _query: dict[str, str], _body: str, name: str) -> int:
+    return _able(state, name, False)
+
+
+def _delete(state: State, _query: dict[str, str], _body: str, name: str) -> int:
+    _item(state, name)
+    for one in [one for one in state.items if one == name or one.startswith(name + "/")]:
+        del state.items[one]
+    return 302
+
+
+def _rename(state: State, query: dict[str, str], _body: str, name: str) -> int:
+    _item(state, name)
+    above, _slash, _old = name.rpartition("/")
+    return _relocate(state, name, f"{above}/{query['newName']}".lstrip("/"))
+
+
+def _confirm_rename(state: State, query: dict[str, str], body: str, name: str) -> int:
+    if state.old:
+        raise Refusal(404)
+    return _rename(state, query, body, name)
+
+
+def _move(state: State, query: dict[str, str], _body: str, name: str) -> int:
+    _item(state, name)
+    folder = query["destination"].strip("/")
+    if folder and (folder not in state.items or state.items[folder].root != FOLDER):
+        raise Refusal(404)
+    return _relocate(state, name, f"{folder}/{name.rpartition('/')[2]}".lstrip("/"))
+
+
+def _relocate(state: State, name: str, target: str) -> int:
+    if target in state.items:
+        raise Refusal(500 if state.old else 400, f"The name {target} is already in use")
+    for one in [one for one in state.items if one == name or one.startswith(name + "/")]:
+        state.items[target + one[len(name) :]] = state.items.pop(one)
+    return 302
+
+
+def _view(state: State, _query: dict[str, str], _body: str, name: str) -> str:
+    if name not in state.views:
+        raise Refusal(404)
+    return state.views[name]
+
+
+def _write_view(state: State, _query: dict[str, str], body: str, name: str) -> int:
+    _view(state, {}, "", name)
+    state.views[name] = rewrite(ET.fromstring(_bare(body)))
+    return 200
+
+
+def _create_view(state: State, query: dict[str, str], body: str, folder: str = "") -> int:
+    name = f"{folder}/{query['name']}".lstrip("/")
+    if name in state.views:
+        raise Refusal(400)
+    state.views[name] = rewrite(ET.fromstring(_bare(body)))
+    return 200
+
+
+def _delete_view(state: State, _query: dict[str, str], _body: str, name: str) -> int:
+    _view(state, {}, "", name)
+    del state.views[name]
+    return 302
+
+
+_ITEM = r"(?P<name>job/[^/]+(?:/job/[^/]+)*)"
+_VIEW = r"(?P<name>(?:job/[^/]+/)*view/[^/]+)"
+_ABOVE = r"(?P<folder>(?:job/[^/]+/)*)"
+_ROUTES: tuple[tuple[str, str, Any], ...] = (
+    ("api/json", "GET", _listing),
+    ("crumbIssuer/api/json", "GET", _crumb),
+    ("pluginManager/api/json", "GET", _plugins),
+    ("scriptText", "POST", _script),
+    (_ABOVE + "createItem", "POST", _create),
+    (_ITEM + r"/config\.xml", "GET", _read),
+    (_ITEM + r"/config\.xml", "POST", _write),
+    (_ITEM + "/disable", "POST", _disable),
+    (_ITEM + "/enable", "POST", _enable),
+    (_ITEM + "/doDelete", "POST", _delete),
+    (_ITEM + "/confirmRename", "POST", _confirm_rename),
+    (_ITEM + "/doRename", "POST", _rename),
+    (_ITEM + "/move/move", "POST", _move),
+    (_ABOVE + "createView", "POST", _create_view),
+    (_VIEW + r"/config\.xml", "GET", _view),
+    (_VIEW + r"/config\.xml", "POST", _write_view),
+    (_VIEW + "/doDelete", "POST", _delete_view),
+)

@@ -1,0 +1,168 @@
+"""The Job DSL script, run by Job DSL itself: the same jobs file gives the same jobs as `seed` writes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from container_pipeline.clients import jobs_file
+from container_pipeline.commands import seed_file
+from container_pipeline.plan import configxml, jobxml
+from lab import place
+
+HERE = Path(__file__).parent
+SCRIPT = HERE.parents[1] / "resources" / "container-pipeline" / "seed.groovy"
+
+#: Every key of the jobs file stands in here; a test holds that.
+EVERYTHING = """name: everything
+defaults: {repository: 'git@git.example:team/{code}.git'}
+projects:
+- plain-re
+- code: scm-re
+  name: SCM job
+  folder: team/web
+  description: "<b>&]]> 'single' \\"double\\" $dollar \\\\back 中文\\nsecond line"
+  branches: [main, "feature/<x>&'y"]
+  credentials: git-reader
+  jenkinsfile: ci/Jenkinsfile
+  triggers: {poll: 'H/5 * * * *', cron: "H 2 * * *\\n@weekly", webhook: hook-token}
+  keep_builds: {builds: 5, days: 9}
+  disabled: true
+  parameters:
+  - {name: A, default: "it's $x", description: <a>}
+  - {name: B, type: boolean, default: true}
+  - {name: C, type: boolean}
+  - {name: D, type: choice, choices: [one, "", "false"], description: which}
+  - {name: E, type: text, default: "l1\\nl2"}
+  - {name: F, default: 7}
+- code: inline-re
+  folder: team
+  branch: dev
+  library: container-pipeline@1.0
+  credentials: git-reader
+  pipeline:
+    node: docker
+    env_file: "a'b\\\\c"
+    servers: [deploy@a:22, {host: b, port: 2222}]
+    build_args: {X: "y z", "a-b": 1}
+    credentials: {registry: reg, known_hosts: hosts}
+    approve: "Really, ${USER}?"
+    cache: true
+- {code: bare-re, pipeline: true, library: ""}
+- {code: all-re, kind: multibranch, folder: team, branches: [main, release/*], credentials: git-reader, jenkinsfile: J, keep_builds: 3, triggers: {scan: 1d}, disabled: true}
+- {code: every-re, kind: multibranch, keep_builds: {days: 3}}
+- {code: old-re, kind: freestyle, description: old, keep_builds: 2, pipeline: {node: docker, build_args: {Q: "it's"}}, triggers: {cron: '@daily'}}
+- {code: older-re, kind: freestyle, credentials: git-reader, triggers: {poll: '@hourly', webhook: hook}, disabled: true, parameters: [{name: A}]}
+"""
+
+
+def missing(message: str) -> None:
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+
+
+@pytest.fixture(scope="session")
+def classpath() -> str:
+    """Job DSL's own jar, and what it needs from Maven Central, fetched once."""
+    parts = os.environ.get("JENKINS_PARTS")
+    if not parts or not (Path(parts) / "job-dsl-core.jar").exists():
+        missing("JENKINS_PARTS must name the folder with job-dsl-core.jar, built from jenkinsci/job-dsl-plugin")
+    if not (shutil.which("java") and shutil.which("mvn")):
+        missing("java and mvn are missing: apt-get install default-jdk-headless maven")
+    pom = HERE / "job_dsl.xml"
+    folder = place.cache() / f"job-dsl-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+    if not folder.is_dir():
+        fresh = folder.with_suffix(f".{os.getpid()}")
+        maven = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
+        subprocess.run(maven, check=True, stdout=subprocess.DEVNULL)
+        fresh.rename(folder)
+    return f"{folder}/*:{parts}/job-dsl-core.jar"
+
+
+class Dsl:
+    """Runs scripts; ``said`` is what the run printed on stderr."""
+
+    def __init__(self, classpath: str, folder: Path) -> None:
+        self.classpath, self.folder = classpath, folder
+
+    def run(self, script: str) -> tuple[dict[str, list[str]], dict[str, list[str]], str]:
+        """Return items and views, each by name as what it says, and what was printed."""
+        file = self.folder / "script.groovy"
+        file.write_text(script, encoding="utf-8")
+        java = [
+            "java",
+            "-Dfile.encoding=UTF-8",
+            "-XX:TieredStopAtLevel=1",
+            "--add-opens",
+            "java.base/java.lang=ALL-UNNAMED",
+        ]
+        command = [*java, "-cp", self.classpath, "groovy.ui.GroovyMain", str(HERE / "Run.groovy"), str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        found: dict[str, dict[str, list[str]]] = {"item": {}, "view": {}}
+        for line in done.stdout.splitlines():
+            kind, *fields = line.split(" ")
+            if kind in found and len(fields) == 2:
+                name, xml = (base64.b64decode(one).decode() for one in fields)
+                found[kind][name] = configxml.canonical(xml)
+        return found["item"], found["view"], done.stdout + done.stderr
+
+
+@pytest.fixture
+def dsl(classpath: str, tmp_path: Path) -> Dsl:
+    return Dsl(classpath, tmp_path)
+
+
+@pytest.fixture
+def someone(administrator):
+    one = administrator("")
+    (one.folder / "jobs.yml").write_text(EVERYTHING, encoding="utf-8")
+    return one
+
+
+def test_every_key_of_the_jobs_file_is_in_the_comparison(someone):
+    properties = jobs_file.schema()["definitions"]["project"]["properties"]
+    (file,) = jobs_file.read([str(someone.folder / "jobs.yml")])
+    used = {key for one in file.data["projects"] if isinstance(one, dict) for key in one} | set(file.data["defaults"])
+    assert used == set(properties)
+    triggers = {name for one in file.data["projects"] if isinstance(one, dict) for name in one.get("triggers", {})}
+    assert triggers == set(properties["triggers"]["properties"])
+
+
+def test_the_script_makes_the_same_jobs_folders_and_views_as_seed(someone, dsl):
+    items, views, said = dsl.run(someone.seed("--job-dsl").out)
+    jobs, _names = seed_file.load([str(someone.folder / "jobs.yml")])
+    expected = {job.full_name: configxml.canonical(jobxml.job_xml(job)) for job in jobs}
+    folder = configxml.canonical(jobxml.folder_xml("everything"))
+    assert items == {**expected, "team": folder, "team/web": folder}, said
+    assert views == {name: configxml.canonical(jobxml.view_xml("everything", name)) for name in ("team", "team/web")}
+    assert "deprecated" not in said
+
+
+def test_a_method_that_job_dsl_does_not_know_is_an_error(someone, dsl):
+    """What the comparison above stands on: a changed method of Job DSL cannot pass unseen."""
+    broken = someone.seed("--job-dsl").out.replace("lightweight(true)", "lightWeight(true)")
+    items, _views, said = dsl.run(broken)
+    assert items == {}
+    assert "lightWeight" in said
+
+
+def test_thousands_of_jobs_fit_into_one_script(someone, dsl):
+    """A Java class file holds 64 kB in one constant and in one method."""
+    codes = ", ".join(f"project-{number:04}-re" for number in range(1000))
+    someone.folder.joinpath("jobs.yml").write_text(
+        f"defaults: {{repository: 'git@x:中文/{{code}}.git'}}\nprojects: [{codes}]\n"
+    )
+    items, _views, said = dsl.run(someone.seed("--job-dsl").out)
+    assert len(items) == 1000, said[-500:]
+
+
+def test_the_agent_carries_the_script_that_the_library_has():
+    import container_pipeline
+
+    carried = Path(container_pipeline.__file__).parent / "jobdsl" / "seed.groovy"
+    assert carried.read_bytes() == SCRIPT.read_bytes()

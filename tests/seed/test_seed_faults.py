@@ -1,0 +1,133 @@
+"""What goes wrong on the way to Jenkins, before a real Hudson and before the stand-in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lab.faultproxy import Fault
+
+FREESTYLE = "defaults: {kind: freestyle, repository: 'r/{code}'}\n"
+THREE = FREESTYLE + "projects: [CODE-a, CODE-b, CODE-c]\n"
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The seconds that were waited, without waiting."""
+    found: list[float] = []
+    monkeypatch.setattr("container_pipeline.clients.jenkins.time.sleep", found.append)
+    return found
+
+
+@pytest.fixture
+def someone(hudson, administrator, fault_proxy):
+    """someone(*faults) → an administrator whose way to a real Hudson has these faults."""
+
+    def make(*faults):
+        proxy = fault_proxy(hudson.url.removeprefix("http://"), *faults)
+        return administrator(f"http://{proxy.address}"), proxy
+
+    return make
+
+
+def test_a_busy_jenkins_is_asked_again_when_it_says(someone, waits):
+    one, proxy = someone(Fault("POST", "createItem", status=429, headers={"Retry-After": "7"}, times=1))
+    one.write(THREE)
+    assert one.seed().code == 0
+    assert waits == [7.0]
+    assert proxy.count("POST", "createItem") == 4
+
+
+def test_a_failing_jenkins_is_asked_a_bounded_number_of_times_and_the_others_go_on(someone, waits):
+    one, proxy = someone(Fault("POST", "createItem.*-b$", status=503))
+    one.write(THREE)
+    answer = one.seed()
+    assert answer.code == 1
+    assert "CODE-b  failed   Jenkins answered 503" in answer.out
+    assert "2 created, 1 failed" in answer.out
+    assert proxy.count("POST", "createItem") == 2 + 4
+
+
+def test_run_again_after_a_partial_failure_only_the_rest_is_done(someone, waits):
+    one, _proxy = someone(Fault("POST", "createItem.*-b$", status=503, times=4))
+    one.write(THREE)
+    one.seed()
+    assert one.seed().out.endswith("1 created, 2 unchanged\n")
+
+
+def test_a_permission_that_is_missing_is_told_at_once(someone, waits):
+    one, proxy = someone(Fault("POST", "createItem", status=403))
+    one.write(FREESTYLE + "projects: [CODE-a]\n")
+    assert "the account lacks the permission" not in (answer := one.seed()).out
+    assert "Jenkins answered 403" in answer.out
+    assert (waits, proxy.count("POST", "createItem")) == ([], 1)
+
+
+def test_an_answer_that_is_lost_after_the_job_was_made_does_no_harm(someone, waits):
+    one, _proxy = someone(Fault("POST", "createItem", cut_after=0, times=1))
+    one.write(FREESTYLE + "projects: [CODE-a]\n")
+    assert one.seed().code == 0
+    assert one.seed().out == "1 unchanged\n"
+
+
+def test_a_cut_while_jobs_are_read_changes_nothing(someone, waits):
+    one, proxy = someone(Fault("POST", "scriptText", cut_after=10))
+    one.write(THREE)
+    answer = one.seed()
+    assert (answer.code, proxy.count("POST", "createItem")) == (1, 0)
+    assert "cannot be reached" in answer.err
+
+
+def test_a_login_page_instead_of_json_is_recognised(someone, waits):
+    one, proxy = someone(Fault("GET", "pluginManager", status=200, body=b"<html>Sign in</html>"))
+    one.write(THREE)
+    answer = one.seed()
+    assert (answer.code, proxy.count("POST")) == (1, 0)
+    assert "did not answer with JSON" in answer.err
+
+
+@pytest.mark.parametrize("where", ["https://jenkins.example/ci/createItem", "/login?from=x"])
+def test_a_write_that_is_led_elsewhere_has_not_been_done(someone, waits, where):
+    one, _proxy = someone(Fault("POST", "createItem", status=302, headers={"Location": where}))
+    one.write(FREESTYLE + "projects: [CODE-a]\n")
+    answer = one.seed()
+    assert answer.code == 1
+    assert f"Jenkins leads to {where.partition('?')[0]} instead of answering" in answer.out
+
+
+def test_a_crumb_that_has_expired_is_fetched_anew(administrator, standin, fault_proxy, waits):
+    jenkins = standin()
+    refusal = Fault("POST", "createItem", status=403, body=b"No valid crumb was included in the request", times=1)
+    one = administrator(f"http://{fault_proxy(jenkins.address, refusal).address}")
+    one.write("projects: [{code: CODE-a, repository: r}]\n")
+    assert one.seed().code == 0
+    assert sum("crumbIssuer" in asked for asked in jenkins.state.asked) >= 2
+
+
+def test_a_slow_jenkins_is_waited_for(someone):
+    one, _proxy = someone(Fault("POST", "createItem", delay=1))
+    one.write(THREE)
+    assert one.seed().code == 0
+
+
+def test_killed_for_real_half_way_the_next_run_finishes(hudson, administrator):
+    """SIGKILL, at the moment when the first jobs are there."""
+    one = administrator(hudson.url)
+    one.write(FREESTYLE + "projects: [" + ", ".join(f"CODE-{number:02}" for number in range(40)) + "]\n")
+    command = [sys.executable, "-m", "container_pipeline", "seed", "--project", str(one.folder)]
+    environment = {**os.environ, "PYTHONPATH": "agent"}
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while one.jenkins.config(f"{one.prefix}-03") is None:
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert one.has("CODE-39") is None
+    answer = one.seed()
+    assert answer.code == 0, answer.out
+    assert one.seed().out == "40 unchanged\n"

@@ -1,0 +1,169 @@
+"""Freestyle jobs on a real server, Hudson, and on the stand-in as a Hudson: the same story, the same answers."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import pytest
+import yaml
+
+from container_pipeline.plan import configxml
+from lab.hudson import Hudson
+from seed.conftest import Administrator
+from seed.standin import Standin
+
+DEFAULTS = "defaults: {kind: freestyle, repository: 'git@git.example:team/{code}.git'}\n"
+TWO = DEFAULTS + "projects: [CODE-web-re, CODE-ui-re]\n"
+ODD = (
+    DEFAULTS
+    + """projects:
+- code: CODE-web-re
+  description: "<b>not bold</b> & ]]> \\"quoted\\" 'single' 中文 \\U0001F40B\\nsecond line"
+  branch: feature/<a>&'b"-ü
+  triggers: {cron: "5 2 * * *\\n@weekly"}
+  keep_builds: {builds: 5, days: 9}
+  disabled: true
+  pipeline: {node: docker, servers: [a, b], cache: true, build_args: {X: "it's $HOME `id`"}}
+  parameters:
+  - {name: A, default: x y, description: "<d>"}
+  - {name: B, type: boolean, default: true}
+  - {name: C, type: choice, choices: [one, "", two]}
+"""
+)
+
+
+@pytest.fixture(params=["hudson", "standin"])
+def someone(
+    request: pytest.FixtureRequest, administrator: Callable[..., Administrator], standin: Callable[..., Standin]
+) -> Administrator:
+    """An administrator of a real Hudson, then of the stand-in."""
+    if request.param == "standin":
+        return administrator(standin(old=True).url)
+    real: Hudson = request.getfixturevalue("hudson")
+    return administrator(real.url)
+
+
+def table(answer: str) -> list[list[str]]:
+    return [line.split()[:2] for line in answer.splitlines()[1:-1]]
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(someone):
+    someone.write(TWO)
+    answer = someone.seed("--dry-run")
+    assert (answer.code, answer.out) == (0, "create CODE-web-re\ncreate CODE-ui-re\n2 changes, 0 unchanged\n")
+    assert someone.has("CODE-web-re") is None
+
+
+def test_a_second_run_has_nothing_to_do(someone):
+    someone.write(ODD)
+    assert table(someone.seed().out) == [["CODE-web-re", "created"]]
+    assert someone.seed().out == "1 unchanged\n"
+
+
+def test_odd_texts_arrive_as_they_stand_in_the_file(someone):
+    someone.write(ODD)
+    someone.seed()
+    lines = configxml.canonical(someone.has("CODE-web-re"))
+    assert "description: <b>not bold</b> & ]]> \"quoted\" 'single' 中文 \U0001f40b" in lines
+    assert "description: second line" in lines
+    assert 'builders/Shell/command: export CONTAINER_PIPELINE_BUILD_ARGS=\'{"X": "it\'"\'"\'s $HOME `id`"}\'' in lines
+    assert "assignedNode: docker" in lines
+    assert "disabled: true" in lines
+
+
+def test_only_what_differs_is_written_and_shown(someone):
+    someone.write(TWO)
+    someone.seed()
+    someone.write(TWO.replace("CODE-ui-re", "{code: CODE-ui-re, branch: dev}"))
+    shown = someone.seed("--dry-run").out
+    assert shown == (
+        "update CODE-ui-re\n"
+        "    - builders/Shell/command: git fetch -q --depth 1 git@git.example:team/CODE-ui-re.git main\n"
+        "    + builders/Shell/command: git fetch -q --depth 1 git@git.example:team/CODE-ui-re.git dev\n"
+        "1 changes, 1 unchanged\n"
+    )
+    assert table(someone.seed().out) == [["CODE-ui-re", "updated"]]
+    assert someone.seed().out == "2 unchanged\n"
+
+
+def test_what_was_edited_by_hand_is_shown_and_put_right(someone):
+    someone.write(TWO)
+    someone.seed()
+    name = f"{someone.prefix}-web-re"
+    edited = someone.jenkins.config(name).replace("exec container-pipeline ship", "echo by hand")
+    someone.jenkins.write(name, edited)
+    someone.jenkins.disable(name)
+    answer = someone.seed("--dry-run")
+    assert answer.out == (
+        "update CODE-web-re\n"
+        "    - builders/Shell/command: echo by hand\n"
+        "    + builders/Shell/command: exec container-pipeline ship\n"
+        "    - disabled: true\n"
+        "1 changes, 1 unchanged\n"
+    )
+    someone.seed()
+    assert someone.seed().out == "2 unchanged\n"
+
+
+def test_a_code_that_changes_keeps_its_job(someone):
+    someone.write(TWO)
+    someone.seed()
+    someone.write(
+        TWO.replace("CODE-web-re", "{code: CODE-shop-re, repository: 'git@git.example:team/CODE-web-re.git'}")
+    )
+    assert table(someone.seed().out) == [["CODE-shop-re", "moved"], ["CODE-shop-re", "updated"]]
+    assert someone.has("CODE-web-re") is None
+    assert someone.seed().out == "2 unchanged\n"
+
+
+def test_what_the_file_no_longer_names_is_disabled_then_pruned(someone):
+    someone.write(TWO)
+    someone.seed()
+    someone.write(TWO.replace(", CODE-ui-re", ""))
+    assert table(someone.seed().out) == [["CODE-ui-re", "disabled"]]
+    assert someone.seed().out == "1 unchanged\n"
+    assert "disabled: true" in configxml.canonical(someone.has("CODE-ui-re"))
+    assert table(someone.seed("--prune").out) == [["CODE-ui-re", "removed"]]
+    assert someone.has("CODE-ui-re") is None
+
+
+def test_a_job_that_someone_else_made_is_never_touched(someone):
+    by_hand = "<project><description>by hand</description><builders/></project>"
+    for name in ("web-re", "other"):
+        someone.jenkins.create(f"{someone.prefix}-{name}", by_hand)
+    someone.write(TWO)
+    answer = someone.seed("--prune")
+    assert answer.code == 1
+    assert "CODE-web-re  left alone  seed did not make it; --adopt takes it over" in answer.out
+    assert "CODE-ui-re   created" in answer.out
+    assert configxml.canonical(someone.has("CODE-web-re")) == ["description: by hand"]
+    assert someone.has("CODE-other")
+
+
+def test_adopt_takes_a_job_over_and_shows_what_that_changes(someone):
+    someone.jenkins.create(f"{someone.prefix}-web-re", "<project><description>by hand</description></project>")
+    someone.write(TWO)
+    assert "    - description: by hand" in someone.seed("--adopt", "--dry-run").out
+    assert someone.seed("--adopt").code == 0
+    assert someone.seed().out == "2 unchanged\n"
+
+
+def test_export_gives_the_jobs_file_that_makes_what_is_there(someone):
+    someone.write(
+        TWO.replace("CODE-ui-re", "{code: CODE-ui-re, branch: dev, keep_builds: 3, triggers: {cron: '@daily'}}")
+    )
+    someone.seed()
+    exported = yaml.safe_load(someone.seed("--export").out)
+    ours = [one for one in exported["projects"] if "CODE" in str(one)]
+    someone.write(yaml.safe_dump({**exported, "projects": ours}), "exported.yml")
+    assert someone.seed("exported.yml").out == "2 unchanged\n"
+
+
+def test_export_finds_jobs_that_call_docker_sh(someone):
+    command = "git clone git@git.example:team/old.git .\nbash docker.sh pipeline-all CODE-old-re".replace(
+        "CODE", someone.prefix
+    )
+    shell = f"<builders><hudson.tasks.Shell><command>{command}</command></hudson.tasks.Shell></builders>"
+    someone.jenkins.create(f"{someone.prefix}-Build-Old", f"<project>{shell}</project>")
+    exported = someone.seed("--export").out
+    assert "code: CODE-old-re\n  repository: git@git.example:team/old.git\n  name: CODE-Build-Old\n" in exported

@@ -1,0 +1,210 @@
+"""What Hudson lacks, on the stand-in: pipelines, folders, views, plugins, permissions; and what happens when it ends early."""
+
+from __future__ import annotations
+
+import pytest
+
+from container_pipeline.clients.jenkins import Controller
+from container_pipeline.plan import configxml
+from seed.standin import PLUGINS
+
+TEAM = """defaults: {folder: team/web, repository: 'git@git.example:team/{code}.git'}
+projects:
+- {code: CODE-web-re, triggers: {poll: 'H/5 * * * *'}}
+- {code: CODE-ui-re, pipeline: {node: docker}, keep_builds: 9}
+- {code: CODE-all-re, kind: multibranch, folder: team, branches: [main, release/*], triggers: {scan: 1d}}
+- {code: CODE-old-re, kind: freestyle, credentials: git-reader, triggers: {webhook: hook-token}}
+"""
+
+
+def snapshot(state):
+    """Return all that a Jenkins has, as it means it."""
+    items = {name: configxml.canonical(entry.config) for name, entry in state.items.items()}
+    return items, {name: configxml.canonical(config) for name, config in state.views.items()}
+
+
+@pytest.fixture
+def jenkins(standin):
+    return standin()
+
+
+def test_folders_jobs_and_views_are_made_and_then_left_alone(administrator, jenkins):
+    someone = administrator(jenkins.url)
+    someone.write(TEAM)
+    answer = someone.seed()
+    assert answer.code == 0, answer.err
+    assert set(jenkins.state.items) == {
+        "team", "team/web", f"team/{someone.prefix}-all-re",
+        *(f"team/web/{someone.prefix}-{name}-re" for name in ("web", "ui", "old")),
+    }  # fmt: skip
+    assert set(jenkins.state.views) == {"team", "team/web"}
+    jenkins.state.asked.clear()
+    assert someone.seed().out == "4 unchanged\n"
+    assert jenkins.writes == []
+
+
+def test_a_second_run_asks_the_same_few_questions_however_many_jobs_there_are(administrator, jenkins):
+    someone = administrator(jenkins.url)
+    someone.write("defaults: {repository: 'r/{code}'}\nprojects: [" + ",".join(f"CODE-{n}" for n in range(50)) + "]\n")
+    someone.seed()
+    jenkins.state.asked.clear()
+    someone.seed()
+    assert jenkins.state.asked == ["GET /pluginManager/api/json", "GET /crumbIssuer/api/json", "POST /scriptText"]
+
+
+def test_without_the_right_to_run_scripts_the_result_is_the_same(administrator, standin):
+    results = []
+    for scripts in (True, False):
+        jenkins = standin(scripts=scripts)
+        someone = administrator(jenkins.url)
+        someone.prefix = "same"
+        someone.write(TEAM)
+        assert someone.seed().code == 0
+        assert someone.seed().out == "4 unchanged\n"
+        results.append(snapshot(jenkins.state))
+    assert results[0] == results[1]
+
+
+def test_a_job_moved_to_another_folder_keeps_its_builds(administrator, jenkins):
+    someone = administrator(jenkins.url)
+    someone.write(TEAM)
+    someone.seed()
+    jenkins.state.items[f"team/web/{someone.prefix}-web-re"].builds = 7
+    someone.write(TEAM.replace("{code: CODE-web-re,", "{code: CODE-web-re, folder: shop, name: front,"))
+    assert "shop/front" in someone.seed().out
+    assert jenkins.state.items["shop/front"].builds == 7
+    assert f"team/web/{someone.prefix}-web-re" not in jenkins.state.items
+
+
+def test_prune_takes_away_the_folders_that_it_leaves_empty_with_their_views(administrator, jenkins):
+    someone = administrator(jenkins.url)
+    someone.write(TEAM)
+    someone.seed()
+    someone.write(TEAM.partition("- {code: CODE-web-re")[0].replace("projects:", "projects: []"))
+    assert someone.seed("--prune").code == 0
+    assert snapshot(jenkins.state) == ({}, {})
+
+
+def test_a_job_edited_in_jenkins_is_shown_as_drift(administrator, jenkins):
+    someone = administrator(jenkins.url)
+    someone.write(TEAM)
+    someone.seed()
+    entry = jenkins.state.items[f"team/web/{someone.prefix}-web-re"]
+    entry.config = entry.config.replace("*/main", "*/evil").replace("</properties>", "<a.b.Extra/></properties>", 1)
+    answer = someone.seed("--dry-run").out
+    assert "    - definition/scm/branches/BranchSpec/name: */evil" in answer
+    assert "    + definition/scm/branches/BranchSpec/name: */main" in answer
+    someone.seed()
+    assert someone.seed().out == "4 unchanged\n"
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_missing_plugin_is_named_before_anything_is_written(administrator, standin, plugin):
+    jenkins = standin(plugins=tuple(name for name in PLUGINS if name != plugin))
+    someone = administrator(jenkins.url)
+    someone.write(TEAM)
+    answer = someone.seed()
+    assert answer.code == 1
+    assert f"this Jenkins lacks plugins that the jobs file needs: {plugin} (team/" in answer.err
+    assert jenkins.writes == []
+
+
+def test_an_account_that_may_not_list_plugins_can_seed(administrator, standin):
+    someone = administrator(standin(plugins=None).url)
+    someone.write(TEAM)
+    assert someone.seed().code == 0
+
+
+def test_it_logs_in_below_a_path_prefix_and_never_shows_the_token(administrator, standin):
+    jenkins = standin(user="admin", token="s3cret-token", prefix="/ci")
+    someone = administrator(jenkins.url, "admin", "s3cret-token")
+    someone.write(TEAM)
+    answer = someone.seed("-v")
+    assert answer.code == 0, answer.err
+    assert "s3cret" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize(
+    ("user", "token", "said"),
+    [("admin", "wrong", "401"), ("", "", "403")],
+)
+def test_a_wrong_or_missing_login_is_told_at_once(administrator, standin, user, token, said):
+    jenkins = standin(user="admin", token="s3cret-token")
+    someone = administrator(jenkins.url, user, token)
+    someone.write(TEAM)
+    answer = someone.seed()
+    assert answer.code == 1
+    assert f"Jenkins answered {said}" in answer.err
+    assert "JENKINS_USER and JENKINS_TOKEN" in answer.err
+    assert len(jenkins.state.asked) <= 3
+
+
+def test_a_changed_kind_needs_prune_because_history_goes(administrator, jenkins):
+    someone = administrator(jenkins.url)
+    someone.write("projects: [{code: CODE-a, repository: r}]\n")
+    someone.seed()
+    someone.write("projects: [{code: CODE-a, repository: r, kind: freestyle}]\n")
+    answer = someone.seed()
+    assert (answer.code, "its history would go; --prune allows that" in answer.out) == (1, True)
+    assert someone.seed("--prune").code == 0
+    assert someone.seed().out == "1 unchanged\n"
+
+
+CHANGED = (
+    TEAM.replace("folder: team/web", "folder: crew")
+    .replace("keep_builds: 9", "keep_builds: 8")
+    .replace(
+        "- {code: CODE-old-re, kind: freestyle, credentials: git-reader, triggers: {webhook: hook-token}}\n",
+        "- CODE-new-re\n",
+    )
+)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--prune",)], ids=["", "prune"])
+def test_killed_at_any_request_the_next_run_ends_at_the_same_state(administrator, standin, monkeypatch, arguments):
+    """Each turn, another request is the last that arrives; then the program is gone. The next run must finish."""
+    real = Controller._send
+    wanted = None
+    for last in range(60):
+        jenkins = standin()
+        someone = administrator(jenkins.url)
+        someone.prefix = "kill"
+        someone.write(TEAM)
+        someone.seed()
+        someone.write(CHANGED)
+        if wanted is None:
+            undisturbed = standin()
+            other = administrator(undisturbed.url)
+            other.prefix = "kill"
+            other.write(TEAM)
+            other.seed()
+            other.write(CHANGED)
+            assert other.seed(*arguments).code == 0
+            wanted = snapshot(undisturbed.state)
+            monkeypatch.setenv("JENKINS_URL", jenkins.url)
+        left = [last]
+
+        def send(self, method, path, data=None, headers=None, left=left):
+            if method == "POST" and path != "scriptText":
+                if left[0] == 0:
+                    raise KeyboardInterrupt
+                left[0] -= 1
+            return real(self, method, path, data, headers)
+
+        monkeypatch.setattr(Controller, "_send", send)
+        code = someone.seed(*arguments).code
+        monkeypatch.setattr(Controller, "_send", real)
+        assert someone.seed(*arguments).code == 0
+        assert snapshot(jenkins.state) == wanted
+        if code == 0:
+            assert last >= 7
+            return
+    raise AssertionError("never got to the end")
+
+
+def test_where_nothing_listens_one_sentence_says_so(administrator):
+    someone = administrator("http://127.0.0.1:9")
+    someone.write(TEAM)
+    answer = someone.seed()
+    assert (answer.code, answer.err.count("\n")) == (1, 1)
+    assert "cannot be reached" in answer.err

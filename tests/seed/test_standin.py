@@ -1,0 +1,92 @@
+"""The stand-in is held against Hudson: each question that both know is put to both, and the answers are compared."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import requests
+
+from container_pipeline.plan import configxml, jobxml
+from container_pipeline.plan.jobs import Job
+from lab.hudson import Hudson
+from seed.standin import Standin
+
+JOB = Job(
+    "t", "web", "git@x:web.git", "web", kind="freestyle", branches=("main",), keep_builds=3, triggers={"cron": "@daily"}
+)
+CONFIG = jobxml.job_xml(JOB)
+BROKEN = "<project><description>"
+UNKNOWN = "<flow-definition/>"
+HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
+
+#: Method, path (N is a name that nobody else has), what is sent.
+QUESTIONS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
+    ("GET", "job/N/config.xml", ""),
+    ("POST", "createItem?name=N", CONFIG),
+    ("GET", "job/N/config.xml", ""),
+    ("POST", "createItem?name=N", CONFIG),
+    ("POST", "createItem?name=N-broken", BROKEN),
+    ("POST", "createItem?name=N-pipeline", UNKNOWN),
+    ("GET", "job/N-broken/config.xml", ""),
+    ("POST", "job/N/config.xml", CONFIG.replace("@daily", "@weekly")),
+    ("GET", "job/N/config.xml", ""),
+    ("POST", "job/N/config.xml", BROKEN),
+    ("GET", "job/N/config.xml", ""),
+    ("POST", "job/N/disable", {}),
+    ("GET", "job/N/config.xml", ""),
+    ("POST", "job/N/enable", {}),
+    ("GET", "job/N/config.xml", ""),
+    ("POST", "job/N/confirmRename", {"newName": "N-new"}),
+    ("POST", "job/N/doRename", {"newName": "N-new"}),
+    ("GET", "job/N/config.xml", ""),
+    ("GET", "job/N-new/config.xml", ""),
+    ("POST", "job/N-gone/doRename", {"newName": "N-x"}),
+    ("POST", "job/N-gone/config.xml", CONFIG),
+    ("POST", "job/N-gone/disable", {}),
+    ("POST", "createItem?name=N-other", CONFIG),
+    ("POST", "job/N-new/doRename", {"newName": "N-other"}),
+    ("POST", "job/N-new/doDelete", {}),
+    ("POST", "job/N-new/doDelete", {}),
+    ("GET", "job/N-new/config.xml", ""),
+    ("POST", "job/N-other/doDelete", {}),
+    ("GET", "pluginManager/api/json", ""),
+    ("GET", "crumbIssuer/api/json", ""),
+    ("GET", "view/N/config.xml", ""),
+)
+
+
+def answers(url: str) -> Iterator[tuple[str, int, list[str]]]:
+    """Yield each question with status and, where a configuration came, what it says."""
+    name = f"s{secrets.token_hex(4)}"
+    for method, path, data in QUESTIONS:
+        form = {key: value.replace("N", name) for key, value in data.items()} if isinstance(data, dict) else data
+        sent = form.encode() if isinstance(form, str) else form
+        headers = HEADERS if isinstance(data, str) else {}
+        place = path.replace("N", name)
+        answer = requests.request(
+            method, f"{url}/{place}", data=sent, headers=headers, allow_redirects=False, timeout=30
+        )
+        answer.encoding = "utf-8"
+        config = configxml.canonical(answer.text) if method == "GET" and answer.ok else []
+        yield f"{method} {path}", answer.status_code, config
+
+
+def test_the_stand_in_answers_as_hudson_does(hudson: Hudson, standin):
+    other: Standin = standin(old=True)
+    assert list(answers(other.url)) == list(answers(hudson.url))
+
+
+def test_both_list_what_they_have_to_the_same_script(hudson: Hudson, standin, administrator):
+    name = f"s{secrets.token_hex(4)}"
+    found = []
+    for url in (hudson.url, standin(old=True).url):
+        controller = administrator(url).jenkins
+        controller.create(name, CONFIG)
+        controller.create(f"{name}-by-hand", "<project/>")
+        ours = [one for one in controller.items("Seeded by container-pipeline") if one.name.startswith(name)]
+        found.append(
+            [(one.name, one.folder, one.config and configxml.canonical(one.config)) for one in sorted(ours, key=str)]
+        )
+    assert found[0] == found[1]
+    assert {one: bool(config) for one, _folder, config in found[0]} == {name: True, f"{name}-by-hand": False}
