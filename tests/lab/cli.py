@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     bring_up = commands.add_parser("up", help="bring up what is not up yet")
     bring_up.add_argument("--servers", type=int, default=2, metavar="N", help="how many servers (2)")
+    bring_up.add_argument("--hudson", action="store_true", help="a Hudson too, to seed jobs into")
     commands.add_parser("status", help="what runs, and where")
     commands.add_parser("down", help="end all that was started and remove the lab's folder")
     needs = commands.add_parser("install", help="install what the lab (and with --tests, the tests) needs")
@@ -55,6 +56,8 @@ def _in_container(options: argparse.Namespace, given: list[str]) -> int:
 def _up(options: argparse.Namespace) -> None:
     began = time.monotonic()
     up.bring_up(place.home(), servers=options.servers)
+    if options.hudson:
+        up.bring_up_hudson(place.home())
     _status(options)
     print(
         f"up in {time.monotonic() - began:.1f} s; `. {os.path.relpath(place.home() / 'env.sh')}` sets the environment"

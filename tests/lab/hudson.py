@@ -21,7 +21,22 @@ ARTIFACT = "org.jvnet.hudson.main:hudson-war:2.2.1:war"
 _PLUGINS = (
     "cvs", "git", "maven-plugin", "maven3-plugin", "maven3-snapshots", "rest-plugin", "ssh-slaves", "subversion",
 )  # fmt: skip
-_BASE = ["java.io", "java.lang", "java.lang.reflect", "java.net", "java.nio.charset", "java.text", "java.util", "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks", "java.util.zip", "sun.nio.ch", "sun.reflect.misc", "sun.security.action"]
+_BASE = [
+    "java.io",
+    "java.lang",
+    "java.lang.reflect",
+    "java.net",
+    "java.nio.charset",
+    "java.text",
+    "java.util",
+    "java.util.concurrent",
+    "java.util.concurrent.atomic",
+    "java.util.concurrent.locks",
+    "java.util.zip",
+    "sun.nio.ch",
+    "sun.reflect.misc",
+    "sun.security.action",
+]
 _OPENED = [*(f"java.base/{name}" for name in _BASE), "java.desktop/java.awt.font", "java.desktop/java.beans"]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lab import baseimage, compose, describe, engine, install, network
 from lab.box import Box, for_all
+from lab.hudson import Hudson
 from lab.place import LabError, Place, find, locked, read_description
 from lab.process import run
 from lab.registry import Registry, configure, new_password
@@ -45,6 +46,17 @@ def bring_up(home: Path, servers: int = 2) -> dict[str, Any]:
         work += [_starter(box, key) for box in boxes if not box.running()]
         for_all(work)
         return describe.write(place, found["engine"], registries, boxes)
+
+
+def bring_up_hudson(home: Path) -> None:
+    """Only where it is asked for: the war is 64 MB, the start takes ten seconds."""
+    one = _hudson(find(home))
+    one.start()
+    one.wait()
+
+
+def _hudson(place: Place) -> Hudson:
+    return Hudson(place.home / "hudson", place.port_base + 3)
 
 
 def _require_root() -> None:
@@ -113,6 +125,9 @@ def status(home: Path) -> list[tuple[str, bool, str]]:
         box = describe.box(place, entry)
         text = f"ssh -F {home / 'ssh_config'} {box.name} ({box.address}, Compose {box.compose})"
         rows.append((box.name, box.running(), text))
+    hudson = _hudson(place)
+    if hudson.running():
+        rows.append(("hudson", hudson.answers(), f"JENKINS_URL={hudson.url}"))
     return rows
 
 
@@ -126,7 +141,7 @@ def take_down(home: Path) -> None:
         # By their folders: the private servers of tests that were killed are among them.
         boxes = [Box(place, path.name, _last(path.name)) for path in (home / "servers").glob("*-*")]
         registries = [describe.registry(place, name, entry) for name, entry in known["registries"].items()]
-        for_all([*(box.stop for box in boxes), *(registry.stop for registry in registries)])
+        for_all([_hudson(place).stop, *(box.stop for box in boxes), *(registry.stop for registry in registries)])
         engine.down(place)
         network.down(place)
         _unmount_below(home)
