@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from container_pipeline.clients.jenkins import Controller
 from lab.faultproxy import Fault
 
 FREESTYLE = "defaults: {kind: freestyle, repository: 'r/{code}'}\n"
@@ -73,6 +74,24 @@ def test_an_answer_that_is_lost_after_the_job_was_made_does_no_harm(someone, wai
     one.write(FREESTYLE + "projects: [CODE-a]\n")
     assert one.seed().code == 0
     assert one.seed().out == "1 unchanged\n"
+
+
+def test_a_job_that_appears_while_seed_runs_is_written_over(hudson, administrator, monkeypatch):
+    """Hudson refuses the second creation without reading it, and must not take its text for the next request."""
+    one = administrator(hudson.url)
+    one.write(THREE)
+    read = Controller.items
+
+    def items(self, mark, names=()):
+        found = read(self, mark, names)
+        for name in "abc":
+            self.create(f"{one.prefix}-{name}", "<project><description>meanwhile</description></project>")
+        return found
+
+    monkeypatch.setattr(Controller, "items", items)
+    assert one.seed().code == 0
+    monkeypatch.setattr(Controller, "items", read)
+    assert one.seed().out == "3 unchanged\n"
 
 
 def test_a_cut_while_jobs_are_read_changes_nothing(someone, waits):

@@ -279,6 +279,8 @@ class Controller:
                 answer: requests.Response = self._server().jenkins_request(request, add_crumb=method == "POST")
             except (jenkins.JenkinsException, requests.RequestException) as error:
                 failed = _response(error)
+                if method == "POST":  # Winstone may not have read all of it, and would take the rest for a new request
+                    self._server()._session.close()
                 wait = self._wait(failed, attempt)
                 if wait is None:
                     raise _refused(method, self.access.url, path, failed, error) from error
