@@ -33,29 +33,38 @@ def main() -> int:
     pack.build(folder / "resources" / "container-pipeline")
     jenkins = Jenkins(folder / "jenkins")
     try:
-        for headline in ("The Jenkinsfile's one call", "The same call after a one-line change"):
-            title(headline)
-            print(JENKINSFILE.strip(), end="\n\n", flush=True)
-            run = jenkins.run(
-                JENKINSFILE,
-                on_line=lambda line: print(f"  {line}", flush=True),
-                resources=[folder / "resources", ROOT / "resources"],
-                scm=repository,
-                job=CODE,
-                node=node(lab, folder),
-                credentials={},
-            )
-            if run.result != "SUCCESS":
-                print(f"\nThe build ended as {run.result}.")
-                return 1
-            tell(lab, run)
+        title("The Jenkinsfile's one call")
+        first = build(lab, jenkins, folder)
+        if first:
             say(repository, "Hello again")
+            title("The same call after a one-line change")
+        if not first or not build(lab, jenkins, folder):
+            return 1
     finally:
         jenkins.close()
     title("Look around")
     print(f"  . {lab.home}/env.sh; cd {repository}; container-pipeline status")
     print("  make demo-down     removes all of it")
     return 0
+
+
+def build(lab: Lab, jenkins: Jenkins, folder: Path) -> bool:
+    """Run the Jenkinsfile, and tell how it ended."""
+    print(JENKINSFILE.strip(), end="\n\n", flush=True)
+    run = jenkins.run(
+        JENKINSFILE,
+        on_line=lambda line: print(f"  {line}", flush=True),
+        resources=[folder / "resources", ROOT / "resources"],
+        scm=folder / "repository",
+        job=CODE,
+        node=node(lab, folder),
+        credentials={},
+    )
+    if run.result != "SUCCESS":
+        print(f"\nThe build ended as {run.result}.")
+        return False
+    tell(lab, run)
+    return True
 
 
 def node(lab: Lab, folder: Path) -> dict[str, str]:
