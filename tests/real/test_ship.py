@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -81,7 +83,7 @@ def test_the_watcher_sees_a_password_in_an_argument():
     assert len(watcher.seen) == 1
 
 
-def test_production_lost_in_the_middle_leaves_the_servers_on_the_old_version(
+def test_production_killed_in_the_middle_leaves_the_servers_on_the_old_version(
     lab, project, agent, registry_factory, fault_proxy
 ):
     production = registry_factory()
@@ -93,13 +95,20 @@ def test_production_lost_in_the_middle_leaves_the_servers_on_the_old_version(
     }
     first = json.loads(agent("ship", "--code", project.code, "--json", **prod).stdout)["version"]
     project.say("never seen")
-    proxy.faults.append(Fault("PUT", "/manifests/", status=502))
-    done = agent("ship", "--code", project.code, **prod)
+    upload = Fault("PUT", "/blobs/uploads/", delay=0.5)
+    proxy.faults.append(upload)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(agent, "ship", "--code", project.code, **prod)
+        while not upload.seen and not running.done():
+            time.sleep(0.01)
+        production.stop()
+        done = running.result()
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("container-pipeline: ")
     assert proxy.address in last
     assert [server.get(project.port)["text"] for server in lab.servers] == ["hello", "hello"]
+    production.start()
     assert ask.tags(production, project.code) == sorted([first, "latest"])
 
 
