@@ -87,6 +87,10 @@ class Repository:
             value=self.value,
         )
         _checked(self.value, rf"{_COMPONENT}(?:/{_COMPONENT})*", message)
+        if len(self.value) > 200:
+            raise SettingsError(
+                _("image name {value!r} is too long: Docker takes 255 characters in all", value=self.value)
+            )
 
     def __str__(self) -> str:
         return self.value
@@ -141,6 +145,14 @@ class Registry:
             value=self.value,
         )
         _checked(self.value, rf"{_HOST}(?::[0-9]{{1,5}})?(?:/{_COMPONENT})*", message)
+        if self.host == self.host.lower() and self.host != "localhost" and not set(self.host) & set(".:"):
+            # Docker takes such a first word for a folder of its own registry (``splitDockerDomain``).
+            raise SettingsError(
+                _(
+                    "registry {value!r} would be taken for a part of Docker Hub: its host needs a dot or a port",
+                    value=self.value,
+                )
+            )
 
     def __str__(self) -> str:
         return self.value

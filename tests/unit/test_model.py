@@ -35,7 +35,7 @@ def test_what_is_not_a_version_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    "text", [*HOSTILE, "https://registry.example", "registry.example/", "host:port", "host:123456", "h/UP"]
+    "text", [*HOSTILE, "https://registry.example", "registry.example/", "host:port", "host:123456", "h.example/UP", "host", "host/team"]
 )
 def test_what_is_not_a_registry_is_refused(text):
     with pytest.raises(SettingsError):
@@ -67,7 +67,7 @@ def test_what_is_not_a_digest_is_refused(text):
 def test_an_image_prints_as_docker_writes_it():
     image = ImageRef(Registry("registry.example:5000/team"), Repository("ns/app"), "1")
     assert str(image) == "registry.example:5000/team/ns/app:1"
-    assert str(image.with_tag("latest").in_registry(Registry("other"))) == "other/ns/app:latest"
+    assert str(image.with_tag("latest").in_registry(Registry("other.example"))) == "other.example/ns/app:latest"
 
 
 @pytest.mark.parametrize(
