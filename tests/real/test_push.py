@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
 
+from container_pipeline.clients.engine import Engine
 from lab import ask, images
 from lab.faultproxy import Fault
 from lab.watcher import ArgvWatcher
@@ -189,3 +191,22 @@ def test_the_json_result_tells_each_step_of_a_pipeline(agent):
         "move-tag",
     ]
     assert {step["status"] for step in result["steps"]} == {"ok"}
+
+
+def test_a_tag_that_moves_meanwhile_does_not_change_what_becomes_latest(
+    agent, development, production, code, monkeypatch
+):
+    tag = Engine.tag
+
+    def disturbed(*arguments: Any) -> None:
+        """Push another image over the version, after its push and before latest's."""
+        images.put_image(development, code, version(agent))
+        tag(*arguments)
+
+    monkeypatch.setattr(Engine, "tag", disturbed)
+    outcome = agent("pipeline-all", "--json")
+    assert outcome.code == 0, outcome.err
+    built = outcome.result["digest"]
+    assert ask.digest(development, code, version(agent)) != built
+    assert ask.digest(development, code, "latest") == built
+    assert ask.digest(production, code, version(agent)) == ask.digest(production, code, "latest") == built

@@ -25,19 +25,18 @@ _CLIENTS_OWN = re.compile(r"PATH|HOME|(?:DOCKER|BUILDKIT|BUILDX)_.*")
 
 @dataclass(frozen=True)
 class BuildKit:
-    """A docker client that builds by BuildKit; ``host`` is the engine, as DOCKER_HOST names it."""
+    """A docker client that builds by BuildKit."""
 
     program: str
-    host: str
     console: Console = field(repr=False)
 
     @classmethod
-    def find(cls, host: str, console: Console) -> BuildKit | None:
+    def find(cls, console: Console) -> BuildKit | None:
         """Return the client where it says that it, and the engine behind it, can do what only BuildKit can."""
         program = shutil.which("docker")
         if program is None:
             return None
-        client = cls(program, host, console)
+        client = cls(program, console)
         shown = client._ask("build", "--help")
         return client if "--secret" in shown else None
 
@@ -111,7 +110,8 @@ class BuildKit:
     def _environ(self) -> dict[str, str]:
         """Return the client's environment: the agent's without the registries' passwords."""
         environ = {name: value for name, value in os.environ.items() if not re.fullmatch(r"DOCKER_.*_PASS", name)}
-        return {**environ, "DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "1"}
+        # Named even where it is the default: else a context of the user's could lead to another engine than the API's.
+        return {"DOCKER_HOST": "unix:///var/run/docker.sock", **environ, "DOCKER_BUILDKIT": "1"}
 
     @contextmanager
     def _config(self, logins: Sequence[RegistryAccess]) -> Iterator[dict[str, str]]:

@@ -60,15 +60,6 @@ class Engine:
                 version="auto", timeout=SILENCE, use_ssh_client=True, **docker.utils.kwargs_from_env()
             )
 
-    @property
-    def host(self) -> str:
-        """The engine's address, as DOCKER_HOST takes it."""
-        import docker.utils
-
-        return str(docker.utils.kwargs_from_env().get("base_url") or "unix:///var/run/docker.sock").replace(
-            "http+unix://", "unix://"
-        )
-
     def image(self, name: ImageRef | str) -> Image | None:
         """Return the image that a name or an id names, None where the engine has none."""
         import docker.errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import cached_property, singledispatchmethod
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from container_pipeline.clients import state
 from container_pipeline.errors import RegistryError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
-from container_pipeline.model import ImageRef, RegistryAccess
+from container_pipeline.model import Digest, ImageRef, RegistryAccess
 from container_pipeline.plan.image import Build, Keep, another_image
 from container_pipeline.plan.run import Start
 from container_pipeline.plan.steps import MoveTag, Promote, Push, Step, Tag
@@ -26,6 +27,8 @@ class Actions:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.built: state.Built | None = None
+        #: What this run saw a registry name: tags that move meanwhile do not change what is promoted.
+        self.digests: dict[ImageRef, Digest] = {}
         self._registries: dict[RegistryAccess, Registry] = {}
         self._lock = threading.Lock()
 
@@ -86,14 +89,18 @@ class Actions:
     @perform.register
     def _move_tag(self, step: MoveTag) -> None:
         registry = self.registry(step.access)
-        manifest = registry.manifest(step.source.repository, step.source.tag)
+        seen = self.digests.get(step.source, step.source.tag)
+        manifest = registry.manifest(step.source.repository, str(seen))
         registry.put_manifest(step.source.repository, step.tag, manifest)
 
     @perform.register
     def _promote(self, step: Promote) -> None:
         from container_pipeline.commands import promote
 
-        promote.carry_out(self, step)
+        seen = step.digest or self.digests.get(step.source)
+        promote.carry_out(self, replace(step, digest=seen))
+        if seen:
+            self.digests[step.target] = seen
 
     def held(self, image: ImageRef, access: RegistryAccess, ours: Image) -> str:
         """Return the id of the image that a registry holds as ``image``, "" where it holds none.
@@ -104,6 +111,7 @@ class Actions:
         digest = registry.resolve(image.repository, image.tag)
         if digest is None:
             return ""
+        self.digests[image] = digest
         if str(digest) in {ours.id, *ours.digests}:
             return ours.id
         config = registry.manifest(image.repository, str(digest)).config
@@ -117,6 +125,7 @@ class Actions:
                 _("{image} did not arrive: the registry names {digest}", image=image, digest=found or _("nothing")),
                 _("push it again"),
             )
+        self.digests[image] = found
         self.run.console.line(f"{image}@{found}")
         if image.tag == "latest":
             return

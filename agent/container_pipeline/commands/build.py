@@ -76,7 +76,7 @@ def build(actions: Actions, image: ImageRef) -> None:
         cache=settings.values["cache"],
         logins=logins,
     )
-    buildkit = _buildkit(settings, actions.engine, actions.run)
+    buildkit = _buildkit(settings, actions.run)
     if buildkit:
         console.line(_("builder: BuildKit, by {program}", program=buildkit.program))
         image_id = buildkit.build(folder, image, options, _secrets(settings), settings.values["platforms"])
@@ -126,7 +126,7 @@ def _annotations(image: ImageRef, sources: git.Sources) -> dict[str, str]:
     return {prefix + name: value for name, value in labels.items() if value}
 
 
-def _buildkit(settings: Settings, engine: Engine, run: Run) -> BuildKit | None:
+def _buildkit(settings: Settings, run: Run) -> BuildKit | None:
     """Return BuildKit's client, None for the engine's own builder; raises BuildError where BuildKit is needed and missing."""
     chosen = settings.values["builder"]
     needs = [key for key in ("secrets", "platforms") if settings.values[key]]
@@ -134,7 +134,7 @@ def _buildkit(settings: Settings, engine: Engine, run: Run) -> BuildKit | None:
         if needs:
             raise SettingsError(_("`{key}:` needs BuildKit, and `builder: engine` excludes it", key=needs[0]))
         return None
-    found = BuildKit.find(engine.host, run.console)
+    found = BuildKit.find(run.console)
     if not found and (needs or chosen == "buildkit"):
         raise BuildError(
             _("BuildKit is needed and the docker on PATH cannot build by it"),
