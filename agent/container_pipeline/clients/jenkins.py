@@ -110,9 +110,8 @@ class Controller:
         return [Found(one.name, one.folder, read.get(one.name) or one.config) for one in found]
 
     def _items_by_script(self, mark: str) -> list[Found]:
-        answer = self._send("POST", "scriptText", {"script": _SCRIPT % {"mark": mark, "folder": _FOLDER}}).text
         found = []
-        for line in answer.splitlines():
+        for line in self.run_script(_SCRIPT % {"mark": mark, "folder": _FOLDER}).splitlines():
             word, *fields = line.split(" ")
             if word == "item" and len(fields) == 3:
                 name, kind, config = fields
@@ -121,6 +120,10 @@ class Controller:
             elif line.strip():
                 raise JenkinsError(_("Jenkins' script console failed: {line}", line=line))
         return found
+
+    def run_script(self, text: str, path: str = "scriptText") -> str:
+        """Run Groovy on the controller, or by ``path`` on a node; return what it prints."""
+        return str(self._send("POST", path, {"script": text}).text)
 
     def _items_by_listing(self, mark: str) -> list[Found]:
         tree = "jobs[name,_class,description]"
@@ -218,14 +221,6 @@ class Controller:
             if error.status != 404:
                 raise
             self._act(f"{_item(name)}/doRename", {"newName": new})
-
-    def exists(self, path: str) -> bool | None:
-        """Tell whether Jenkins answers at ``path``; None where the account may not know."""
-        try:
-            self._send("GET", path)
-        except RefusedError as error:
-            return None if error.status in (401, 403) else False
-        return True
 
     def json(self, path: str) -> Any:
         """Return what the JSON API answers at ``path``, None where it is not there or not allowed."""

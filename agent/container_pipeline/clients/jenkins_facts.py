@@ -1,0 +1,78 @@
+"""What a Jenkins has around its jobs: shared libraries, credentials' ids, nodes and their programs. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from container_pipeline.clients.jenkins import Controller, RefusedError
+
+_LIBRARIES = """
+def kind = this.class.classLoader.loadClass('org.jenkinsci.plugins.workflow.libs.GlobalLibraries')
+for (one in hudson.model.Hudson.instance.getExtensionList(kind)[0].libraries) { println('library ' + one.name) }
+"""
+#: Runs on the node, as the user that builds run as. The names are constants.
+_TOOLS = """
+for (tool in [%s]) {
+  def found = ['sh', '-c', 'command -v "$0"', tool].execute()
+  found.waitFor()
+  println('tool ' + tool + ' ' + (found.exitValue() == 0))
+}
+"""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that builds. ``tools`` is None where it is offline or the account may not look."""
+
+    name: str
+    labels: frozenset[str]
+    online: bool
+    tools: frozenset[str] | None = None
+
+
+def libraries(controller: Controller) -> set[str] | None:
+    """Return the names of the global shared libraries; None where the account may not know, or no plugin has any."""
+    lines = _script(controller, "scriptText", _LIBRARIES)
+    if lines is None or any("ClassNotFoundException" in line for line in lines):
+        return None
+    return {line.partition(" ")[2] for line in lines if line.startswith("library ")}
+
+
+def credentials(controller: Controller, folder: str) -> set[str] | None:
+    """Return the ids in a folder's own store, for "" in the global one; None where the account may not know."""
+    store = "/".join(f"job/{quote(part)}" for part in folder.split("/")) + "/" if folder else ""
+    scope = "folder" if folder else "system"
+    answer = controller.json(f"{store}credentials/store/{scope}/domain/_/api/json?tree=credentials[id]")
+    return None if answer is None else {one["id"] for one in answer.get("credentials", ())}
+
+
+def nodes(controller: Controller, tools: Sequence[str]) -> list[Node]:
+    """Return all nodes, with those of ``tools`` that each has."""
+    answer = controller.json("computer/api/json?tree=computer[displayName,offline,assignedLabels[name]]") or {}
+    found = []
+    for one in answer.get("computer", ()):
+        name = one["displayName"]
+        labels = frozenset(label["name"] for label in one.get("assignedLabels", ()) if "name" in label)
+        online = not one.get("offline", False)
+        found.append(Node(name, labels, online, _tools(controller, name, tools) if online else None))
+    return found
+
+
+def _tools(controller: Controller, node: str, tools: Sequence[str]) -> frozenset[str] | None:
+    own = {"master": "(master)", "Built-In Node": "(built-in)"}
+    script = _TOOLS % ", ".join(f"'{tool}'" for tool in tools)
+    lines = _script(controller, f"computer/{quote(own.get(node, node))}/scriptText", script)
+    if not lines:
+        return None
+    return frozenset(line.split(" ")[1] for line in lines if line.startswith("tool ") and line.endswith(" true"))
+
+
+def _script(controller: Controller, path: str, text: str) -> list[str] | None:
+    try:
+        return controller.run_script(text, path).splitlines()
+    except RefusedError as error:
+        if error.status in (403, 404):
+            return None
+        raise

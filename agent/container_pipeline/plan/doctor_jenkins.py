@@ -1,0 +1,124 @@
+"""What a Jenkins lacks for the jobs of a jobs file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from container_pipeline.i18n import _
+from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.seed import missing_plugins
+
+#: What the agent needs on a node: itself, building, deploying, and fetching in a freestyle job.
+TOOLS = ("python3", "docker", "ssh", "git")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. ``ok`` is None where this account may not know."""
+
+    name: str
+    ok: bool | None
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What Jenkins told; None stands for what it does not tell this account. Credentials are by folder, "" is global."""
+
+    version: str = ""
+    plugins: Collection[str] | None = None
+    libraries: Collection[str] | None = None
+    credentials: Mapping[str, Collection[str] | None] = field(default_factory=dict)
+    labels: Collection[str] = ()
+    tools: Mapping[str, Collection[str] | None] = field(default_factory=dict)
+
+
+def judge(jobs: Sequence[Job], facts: Facts) -> list[Check]:
+    """Return one check for each thing that the jobs need."""
+    return [
+        _plugins(jobs, facts),
+        *_libraries(jobs, facts),
+        *_credentials(jobs, facts),
+        *_labels(jobs, facts),
+        *_tools(facts),
+    ]
+
+
+def _plugins(jobs: Sequence[Job], facts: Facts) -> Check:
+    if facts.plugins is None:
+        return Check("plugins", None, _("this account may not list plugins"), _("give it Overall/SystemRead"))
+    missing = missing_plugins(jobs, facts.plugins)
+    if missing:
+        names = ", ".join(f"{plugin} ({job})" for plugin, job in sorted(missing.items()))
+        return Check("plugins", False, _("missing: {names}", names=names), _("Manage Jenkins → Plugins"))
+    return Check("plugins", True, _("all that the jobs need are there"))
+
+
+def _libraries(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
+    wanted = {job.library.partition("@")[0] for job in jobs if job.pipeline is not None and job.kind == "pipeline"}
+    for name in sorted(wanted - {""}):
+        title = f"library {name}"
+        if facts.libraries is None:
+            yield Check(title, None, _("this account may not see the libraries"))
+        elif name in facts.libraries:
+            yield Check(title, True, _("it is a global library"))
+        else:
+            hint = _("Manage Jenkins → System → Global Trusted Pipeline Libraries, or the folder's own")
+            yield Check(title, False, _("no global library has this name"), hint)
+
+
+def _credentials(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
+    """A job sees the ids of its folder, of the folders above it, and the global ones."""
+    needed: set[str] = set()
+    lacking: dict[str, Job] = {}
+    unknown: dict[str, Job] = {}
+    for job in jobs:
+        parts = job.folder.split("/") if job.folder else []
+        stores = [facts.credentials.get("/".join(parts[:depth])) for depth in range(len(parts) + 1)]
+        for name in credential_ids(job):
+            needed.add(name)
+            if not any(name in (store or ()) for store in stores):
+                (unknown if None in stores else lacking).setdefault(name, job)
+    for name in sorted(needed):
+        title = f"credentials {name}"
+        if name in lacking:
+            where = lacking[name].full_name
+            yield Check(title, False, _("{job} does not see this id", job=where), _("Manage Jenkins → Credentials"))
+        elif name in unknown:
+            yield Check(title, None, _("this account may not see all credentials"), _("give it Credentials/View"))
+        else:
+            yield Check(title, True, _("it is there"))
+
+
+def credential_ids(job: Job) -> set[str]:
+    """Return the ids that a job needs."""
+    keys = job.pipeline or {}
+    named = [
+        job.credentials,
+        (job.triggers or {}).get("webhook"),
+        keys.get("notify"),
+        *keys.get("credentials", {}).values(),
+    ]
+    return {name for name in named if name}
+
+
+def _labels(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
+    for label in sorted({str(job.pipeline["node"]) for job in jobs if job.pipeline and job.pipeline.get("node")}):
+        if label in facts.labels:
+            yield Check(f"label {label}", True, _("a node has it"))
+        else:
+            yield Check(f"label {label}", False, _("no node has it"), _("Manage Jenkins → Nodes"))
+
+
+def _tools(facts: Facts) -> Iterator[Check]:
+    for node, tools in sorted(facts.tools.items()):
+        if tools is None:
+            yield Check(f"node {node}", None, _("it is offline, or this account may not look at it"))
+            continue
+        missing = [tool for tool in TOOLS if tool not in tools]
+        if missing:
+            yield Check(f"node {node}", False, _("missing: {names}", names=", ".join(missing)), _("install them there"))
+        else:
+            yield Check(f"node {node}", True, _("it has {names}", names=", ".join(TOOLS)))

@@ -1,0 +1,99 @@
+"""What doctor says of a Jenkins: what its jobs lack, and what it could not see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import responses
+
+from container_pipeline.clients import jenkins_facts
+from container_pipeline.clients.jenkins import Controller
+from container_pipeline.model import JenkinsAccess
+from container_pipeline.plan.doctor_jenkins import TOOLS, Facts, judge
+from container_pipeline.plan.jobs import Job
+
+JOB = Job(
+    "jobs",
+    "web-re",
+    "r",
+    "web-re",
+    folder="team/web",
+    branches=("main",),
+    credentials="git-reader",
+    pipeline={"node": "docker", "credentials": {"registry": "reg"}},
+)
+GOOD = Facts(
+    plugins={"git", "workflow-job", "workflow-cps", "cloudbees-folder", "pipeline-groovy-lib"},
+    libraries={"container-pipeline"},
+    credentials={"": {"git-reader"}, "team": {"reg"}, "team/web": set()},
+    labels={"docker"},
+    tools={"node-1": set(TOOLS)},
+)
+
+
+def bad(facts: Facts) -> dict[str, tuple[bool | None, str]]:
+    return {check.name: (check.ok, check.message) for check in judge([JOB], facts) if check.ok is not True}
+
+
+def test_a_jenkins_that_has_all_gets_no_complaint():
+    assert bad(GOOD) == {}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (replace(GOOD, plugins=("git",)), {"plugins": (False, "missing: cloudbees-folder (team/web/web-re), "
+         "pipeline-groovy-lib (team/web/web-re), workflow-cps (team/web/web-re), workflow-job (team/web/web-re)")}),
+        (replace(GOOD, plugins=None), {"plugins": (None, "this account may not list plugins")}),
+        (replace(GOOD, libraries=()), {"library container-pipeline": (False, "no global library has this name")}),
+        (replace(GOOD, libraries=None), {"library container-pipeline": (None, "this account may not see the libraries")}),
+        (replace(GOOD, credentials={"": {"reg"}, "team": (), "team/web": ()}),
+         {"credentials git-reader": (False, "team/web/web-re does not see this id")}),
+        (replace(GOOD, credentials={"": {"reg"}, "team": None, "team/web": ()}),
+         {"credentials git-reader": (None, "this account may not see all credentials")}),
+        (replace(GOOD, labels=()), {"label docker": (False, "no node has it")}),
+        (replace(GOOD, tools={"n": {"python3", "git"}}), {"node n": (False, "missing: docker, ssh")}),
+        (replace(GOOD, tools={"n": None}), {"node n": (None, "it is offline, or this account may not look at it")}),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named_and_what_was_not_seen_is_not_called_missing(facts, expected):
+    assert bad(facts) == expected
+
+
+URL = "http://jenkins.example/ci"
+
+
+@pytest.fixture
+def controller():
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as wire:
+        wire.get(f"{URL}/crumbIssuer/api/json", status=404)
+        yield Controller(JenkinsAccess(URL)), wire
+
+
+def test_ids_of_credentials_are_read_from_the_folders_store(controller):
+    jenkins, wire = controller
+    where = f"{URL}/job/team/job/web/credentials/store/folder/domain/_/api/json?tree=credentials[id]"
+    wire.get(where, json={"credentials": [{"id": "reg"}]})
+    assert jenkins_facts.credentials(jenkins, "team/web") == {"reg"}
+
+
+def test_a_store_that_may_not_be_seen_is_not_an_empty_one(controller):
+    jenkins, wire = controller
+    wire.get(f"{URL}/credentials/store/system/domain/_/api/json", status=403)
+    assert jenkins_facts.credentials(jenkins, "") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"),
+    [
+        (200, "library container-pipeline\nlibrary other\n", {"container-pipeline", "other"}),
+        (200, "", set()),
+        (200, "java.lang.ClassNotFoundException: …GlobalLibraries", None),
+        (403, "", None),
+    ],
+)
+def test_libraries_are_read_by_the_script_console_where_it_is_allowed(controller, status, text, expected):
+    jenkins, wire = controller
+    wire.post(f"{URL}/scriptText", status=status, body=text)
+    assert jenkins_facts.libraries(jenkins) == expected
