@@ -10,9 +10,11 @@ import base64
 import json
 import re
 import secrets
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree as ET
@@ -79,15 +81,19 @@ class State:
 
 
 class Standin:
-    """Serves a ``State`` on loopback until ``close``."""
+    """Serves a ``State`` on loopback until ``close``; by TLS where ``certificate`` names a file with one and its key."""
 
-    def __init__(self, **state: Any) -> None:
+    def __init__(self, certificate: Path | None = None, **state: Any) -> None:
         self.state = State(**state)
         handler = type("Handler", (_Handler,), {"state": self.state})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        self.url = f"http://{self.address}{self.state.prefix}"
+        self.url = f"http{'s' if certificate else ''}://{self.address}{self.state.prefix}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:

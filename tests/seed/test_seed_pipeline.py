@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from container_pipeline.clients.jenkins import Controller
@@ -137,6 +139,43 @@ def test_a_wrong_or_missing_login_is_told_at_once(administrator, standin, user, 
     assert f"Jenkins answered {said}" in answer.err
     assert "JENKINS_USER and JENKINS_TOKEN" in answer.err
     assert len(jenkins.state.asked) <= 3
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for 127.0.0.1 that no public authority signed, with its key, in one file."""
+    file = tmp_path / "certificate.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=jenkins"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(file), "-out", f"{file}.new"]
+    subprocess.run([*make, *names], check=True, capture_output=True)
+    with file.open("a") as both:
+        both.write((tmp_path / "certificate.pem.new").read_text())
+    return file
+
+
+def test_a_private_authority_is_trusted_where_it_is_named_and_only_there(
+    administrator, standin, certificate, monkeypatch
+):
+    someone = administrator(standin(certificate=certificate).url)
+    someone.write("projects: [{code: CODE-a, repository: r}]\n")
+    monkeypatch.setattr("container_pipeline.clients.jenkins.ATTEMPTS", 1)
+    refused = someone.seed()
+    assert refused.code == 1
+    assert "certificate verify failed" in refused.err
+    assert "REQUESTS_CA_BUNDLE" in refused.err
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    assert someone.seed().code == 0
+
+
+def test_it_goes_through_the_proxy_that_the_environment_names(administrator, standin, fault_proxy, monkeypatch):
+    """The name is known to the proxy alone; whoever resolved it here would fail."""
+    jenkins = standin()
+    proxy = fault_proxy(jenkins.address)
+    monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
+    someone = administrator("http://jenkins.invalid")
+    someone.write("projects: [{code: CODE-a, repository: r}]\n")
+    answer = someone.seed()
+    assert (answer.code, list(jenkins.state.items)) == (0, [f"{someone.prefix}-a"]), answer.err
 
 
 def test_a_changed_kind_needs_prune_because_history_goes(administrator, jenkins):

@@ -125,3 +125,18 @@ def test_a_namespace_stands_before_the_code(tmp_path):
 def test_every_key_has_a_name_for_the_environment_and_for_a_jenkinsfile():
     by_name = {key.name: key for key in KEYS}
     assert (by_name["env_file"].variable, by_name["env_file"].camel) == ("CONTAINER_PIPELINE_ENV_FILE", "envFile")
+
+
+def test_jenkins_comes_from_the_environment_alone(tmp_path):
+    environ = {"JENKINS_URL": "https://ci.example/jenkins/", "JENKINS_USER": "admin", "JENKINS_TOKEN": "secret"}
+    access = load(tmp_path, {}, environ=environ).controller()
+    assert (access.url, access.user, access.token.reveal()) == ("https://ci.example/jenkins/", "admin", "secret")
+    assert "secret" not in repr(access)
+
+
+@pytest.mark.parametrize("url", ["", "ci.example", "https://me:secret@ci.example/", "ftp://x", "http://a b"])
+def test_a_jenkins_that_is_no_address_is_refused_only_where_it_is_needed(tmp_path, url):
+    settings = load(tmp_path, {}, environ={"JENKINS_URL": url})
+    with pytest.raises(SettingsError, match="JENKINS_URL is not") as refused:
+        settings.controller()
+    assert "secret" not in refused.value.message

@@ -92,5 +92,7 @@ def _run(ctx: click.Context, name: str, given: dict[str, Any]) -> Run:
     for access in (settings.development, settings.production):
         if access:
             console.redact.add([access.password])
+    if settings.jenkins:
+        console.redact.add([settings.jenkins.token])
     result.code = settings.values["code"]
     return Run(settings, console, result, given.pop("dry_run", False))
