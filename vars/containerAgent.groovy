@@ -67,13 +67,13 @@ Map attempt(String command, Map options, List arguments = []) {
         'CONTAINER_PIPELINE_CALL=' + JsonOutput.toJson([argv: [command] + arguments]),
         'CONTAINER_PIPELINE_NEEDS=' + (NEEDS[command] ?: ''),
         'CONTAINER_PIPELINE_SHA256=' + libraryResource('container-pipeline/agent.sha256').trim(),
-        'CONTAINER_PIPELINE_TMP=' + pwd(tmp: true),
+        'CONTAINER_PIPELINE_TMP=' + folder(options),
     ]
     withVariables(variables, bindings(command, options)) {
         String answer = launch(command)
         if (answer == 'missing') {
-            send('unpack.py')
-            send('agent.tar.bz2')
+            send('unpack.py', options)
+            send('agent.tar.bz2', options)
             answer = launch(command)
         }
         Map result = read(answer)
@@ -85,7 +85,7 @@ Map attempt(String command, Map options, List arguments = []) {
 /** Writes the report of a run, archives it, and tells the webhook where there is one. */
 void report(List results, Map options) {
     try {
-        dir("${pwd(tmp: true)}/container-pipeline/report") {
+        dir("${folder(options)}/report") {
             writeFile(file: 'results.json', text: JsonOutput.toJson([results: results, build: env.BUILD_URL, commit: env.GIT_COMMIT]))
             List format = options.notify instanceof Map ? ['--format', options.notify.format ?: ''] : []
             Map told = attempt('report', options, ['--results', "${pwd()}/results.json".toString()] + format)
@@ -108,8 +108,13 @@ private String launch(String command) {
     sh(script: libraryResource('container-pipeline/launch.sh'), returnStdout: true, label: "container-pipeline ${command}")
 }
 
-private void send(String name) {
-    writeFile(file: "${pwd(tmp: true)}/container-pipeline/${name}", encoding: 'Base64',
+/** A folder beside the workspace, for what is not the project's: one for each code, as two may run at once. */
+private String folder(Map options) {
+    "${env.WORKSPACE_TMP ?: pwd(tmp: true)}/container-pipeline/${options.code ?: 'jenkins'}"
+}
+
+private void send(String name, Map options) {
+    writeFile(file: "${folder(options)}/${name}", encoding: 'Base64',
         text: libraryResource(resource: "container-pipeline/${name}", encoding: 'Base64'))
 }
 

@@ -3,7 +3,7 @@
 #   CONTAINER_PIPELINE_CALL     the command line as JSON: {"argv": ["deploy", …]}
 #   CONTAINER_PIPELINE_NEEDS    programs that the command needs, blank between
 #   CONTAINER_PIPELINE_SHA256   digest of the agent
-#   CONTAINER_PIPELINE_TMP      folder of this build, where the agent is put when the node has none
+#   CONTAINER_PIPELINE_TMP      folder beside the workspace, where the agent is put when the node has none
 # Answers on stdout: the agent's JSON, or the one word "missing" where the agent must be sent first.
 set -u
 
@@ -38,18 +38,19 @@ for variable in DOCKER_REGISTRY DOCKER_REGISTRY_USER DOCKER_REGISTRY_PASS \
 done
 unset value
 
-own=$CONTAINER_PIPELINE_TMP/container-pipeline
+sent=$CONTAINER_PIPELINE_TMP
+own=${sent%/*}/cache
 user=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
-user=${user:-$own}/container-pipeline
+user=${user:+$user/container-pipeline}
 agent=
-for cache in "$user" "$own/cache"; do
+for cache in "${user:-$own}" "$own"; do
     [ -f "$cache/$CONTAINER_PIPELINE_SHA256/run.py" ] && agent=$cache/$CONTAINER_PIPELINE_SHA256 && break
 done
 if [ -z "$agent" ]; then
-    if ! [ -f "$own/agent.tar.bz2" ]; then
+    if ! [ -f "$sent/agent.tar.bz2" ]; then
         printf missing
         exit 0
     fi
-    agent=$(python3 "$own/unpack.py" "$own/agent.tar.bz2" "$CONTAINER_PIPELINE_SHA256" "$user" "$own/cache") || exit 1
+    agent=$(python3 "$sent/unpack.py" "$sent/agent.tar.bz2" "$CONTAINER_PIPELINE_SHA256" "${user:-$own}" "$own") || exit 1
 fi
 exec python3 "$agent/run.py"

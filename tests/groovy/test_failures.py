@@ -1,0 +1,139 @@
+"""What a build says and leaves behind when something fails on the way; and what it never shows."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from lab.watcher import ArgvWatcher
+
+
+@pytest.fixture
+def call(company, node, project):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    yield f"containerPipeline(code: '{project.code}', timeout: 15)"
+    company.servers["web-1"].remove(project.code)
+
+
+def running(company, project) -> str:
+    return company.servers["web-1"].get(project.port)["version"]
+
+
+def test_an_unhealthy_version_is_red_and_the_former_release_runs(build, company, project, call):
+    first = build(call, scm=str(project.folder))
+    assert first.result == "SUCCESS", first.log
+    former = running(company, project)
+    project.exit_at_once()
+    run = build(call, scm=str(project.folder))
+    assert run.result == "FAILURE"
+    (error,) = [line for line in run.lines if line.startswith("ERROR")]
+    assert error.startswith("ERROR: deploy: ")
+    assert former in error
+    assert "again" in error
+    assert running(company, project) == former
+    assert run.description.endswith(": deploy failed")
+    page = (run.archive / f"container-pipeline-{project.code}.html").read_text()
+    assert "cannot start: no database" in page
+
+
+def test_a_production_registry_that_dies_on_the_way_is_named_and_nothing_is_deployed(build, company, project, call):
+    first = build(call, scm=str(project.folder))
+    assert first.result == "SUCCESS", first.log
+    former = running(company, project)
+    project.say("changed")
+
+    def kill(line: str) -> None:
+        if "(Push)" in line:
+            company.production.stop()
+
+    run = build.start(call, scm=str(project.folder), on_line=kill).wait()
+    assert run.result == "FAILURE"
+    assert run.stage_names == ["Build", "Push", "Promote"]
+    (error,) = [line for line in run.lines if line.startswith("ERROR")]
+    assert company.production.address in error
+    assert running(company, project) == former
+
+
+@pytest.mark.parametrize(
+    ("variable", "stage"),
+    [("DOCKER_REGISTRY", "Build"), ("DOCKER_REGISTRY_USER", "Push"), ("DOCKER_REGISTRY_PROD_PASS", "Promote")],
+)
+def test_a_missing_variable_is_named(build, node, project, call, variable, stage):
+    del node.environment[variable]
+    run = build(call, scm=str(project.folder))
+    assert run.result == "FAILURE"
+    assert run.stage_names[-1] == stage
+    assert variable in next(line for line in run.lines if line.startswith("ERROR"))
+
+
+def forms(secret: str) -> list[str]:
+    """A secret as it is, in Base64 at each of the three places it can begin at, and URL-encoded."""
+    encoded = [
+        base64.b64encode(b" " * shift + secret.encode()).decode()[4 if shift else 0 :].rstrip("=")[:-2]
+        for shift in (0, 1, 2)
+    ]
+    return [secret, quote(secret, safe=""), *encoded]
+
+
+def test_no_secret_is_ever_shown_or_kept(build, company, node, project, jenkins, tmp_path):
+    company.equip(node, logins=False, key=False)
+    credentials = company.credentials(own={"type": "file", "content": "ENV=prod\nTOKEN=canary-in-env\n", "name": "env"})
+    key = company.lab.ssh_key.read_text().splitlines()[2]
+    secrets = [company.development.password, company.production.password, key, "canary-in-env"]
+    script = f"""containerPipeline(code: '{project.code}', servers: ['root@web-1'], credentials: [
+        registry: 'registry-login', production: 'production-login', ssh: 'deploy-key',
+        knownHosts: 'servers-known-hosts', env: 'own'])"""
+    with ArgvWatcher([form for secret in secrets for form in forms(secret)]) as watcher:
+        run = build(script, scm=str(project.folder), credentials=credentials)
+    assert run.result == "SUCCESS", run.log
+    assert watcher.seen == []
+    kept = [
+        jenkins.home / "workspace" / tmp_path.name,
+        Path(f"{jenkins.home / 'workspace' / tmp_path.name}@tmp"),
+        run.archive,
+        node.home,
+    ]
+    cache = Path(node.environment["XDG_CACHE_HOME"])
+    assert cache.is_dir()
+    for secret in secrets:
+        for form in forms(secret):
+            assert form not in run.log
+            assert not [
+                path for folder in [*kept, cache] for path in files(folder) if form.encode() in path.read_bytes()
+            ]
+    company.servers["web-1"].remove(project.code)
+
+
+def files(folder: Path) -> list[Path]:
+    return [Path(root) / name for root, _folders, names in os.walk(folder) for name in names]
+
+
+def test_that_test_would_see_a_secret(tmp_path):
+    (tmp_path / "leak").write_text("auth: " + base64.b64encode(b"user:canary-secret").decode())
+    assert [path for path in files(tmp_path) for form in forms("canary-secret") if form.encode() in path.read_bytes()]
+
+
+def released(server, code: str) -> None:
+    """Wait until what an abort left running on the server has gone back and let the lock go; fail where it does not."""
+    lock = f"/docker/compose/{code}/.lock"
+    server.run(f"test -e {lock} && flock --wait 30 {lock} true")
+
+
+def test_aborting_a_deploy_leaves_no_lock_and_the_next_one_ends_well(build, company, project, call):
+    first = build(call, scm=str(project.folder))
+    assert first.result == "SUCCESS", first.log
+    project.report_health(False)
+    slow = call.replace("timeout: 15", "timeout: 60")
+    run = build(slow, scm=str(project.folder), abortAt=r"waiting|health")
+    assert run.result == "ABORTED"
+    assert "script returned exit code 143" in run.lines
+    released(company.servers["web-1"], project.code)
+    project.report_health(True)
+    after = build(call, scm=str(project.folder))
+    assert after.result == "SUCCESS", after.log
+    assert running(company, project) in after.description
