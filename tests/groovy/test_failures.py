@@ -53,7 +53,7 @@ def test_a_production_registry_that_dies_on_the_way_is_named_and_nothing_is_depl
 
     run = build.start(call, scm=str(project.folder), on_line=kill).wait()
     assert run.result == "FAILURE"
-    assert run.stage_names == ["Build", "Push", "Promote"]
+    assert run.stage_names == ["Build", "Push", "Promote"], run.log
     (error,) = [line for line in run.lines if line.startswith("ERROR")]
     assert company.production.address in error
     assert running(company, project) == former

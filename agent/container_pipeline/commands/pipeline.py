@@ -49,7 +49,8 @@ def _look(actions: Actions, words: Sequence[str], facts: Facts) -> None:
             found = actions.engine.image(name)
             if found:
                 facts.engine[str(name)] = found.id
-        if pushes and access.user and access.password:
+        asked = access.role == "development" or any("prod" in word for word in words)
+        if pushes and asked and access.user and access.password:
             needed = access.role == "production" or any(word == "push" for word in words)
             held = _held(actions, image, access, needed)
             if held:
