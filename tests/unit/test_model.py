@@ -35,7 +35,17 @@ def test_what_is_not_a_version_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    "text", [*HOSTILE, "https://registry.example", "registry.example/", "host:port", "host:123456", "h.example/UP", "host", "host/team"]
+    "text",
+    [
+        *HOSTILE,
+        "https://registry.example",
+        "registry.example/",
+        "host:port",
+        "host:123456",
+        "h.example/UP",
+        "host",
+        "host/team",
+    ],
 )
 def test_what_is_not_a_registry_is_refused(text):
     with pytest.raises(SettingsError):

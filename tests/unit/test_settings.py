@@ -101,7 +101,11 @@ def test_an_unknown_environment_names_the_nearest(project):
         ({"DOCKER_REGISTRY": "r.example"}, "development", "DOCKER_REGISTRY_USER"),
         ({"DOCKER_REGISTRY": "r.example", "DOCKER_REGISTRY_USER": "u"}, "development", "DOCKER_REGISTRY_PASS"),
         ({"DOCKER_REGISTRY_PROD": "r.example"}, "production", "DOCKER_REGISTRY_PROD_USER"),
-        ({"DOCKER_REGISTRY_PROD": "r.example", "DOCKER_REGISTRY_PROD_USER": "u"}, "production", "DOCKER_REGISTRY_PROD_PASS"),
+        (
+            {"DOCKER_REGISTRY_PROD": "r.example", "DOCKER_REGISTRY_PROD_USER": "u"},
+            "production",
+            "DOCKER_REGISTRY_PROD_PASS",
+        ),
     ],
 )
 def test_each_missing_variable_is_named(tmp_path, environ, role, variable):
