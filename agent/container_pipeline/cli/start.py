@@ -62,6 +62,17 @@ def adopt(run: Run, verify: bool, remove: bool, yes: bool) -> None:
     command.run(run, Agreed() if yes else _questions(run), verify, remove)
 
 
+@command(
+    "doctor",
+    servers=True,
+    examples=("doctor", "doctor --server deploy@web-1.example", "doctor --environment test --json"),
+)
+def doctor(run: Run) -> None:
+    from container_pipeline.commands import doctor as command
+
+    command.run(run)
+
+
 def _questions(run: Run) -> Questions:
     """Ask a person where there is one: a terminal in and out, and no JSON wanted."""
     from container_pipeline.commands.writing import Questions
@@ -77,4 +88,4 @@ def _questions(run: Run) -> Questions:
     return Asked() if asked else Questions()
 
 
-COMMANDS = {"init": init, "adopt": adopt, "lint": lint}
+COMMANDS = {"init": init, "adopt": adopt, "lint": lint, "doctor": doctor}

@@ -52,12 +52,13 @@ class Access:
     config: Path | None = None
     known_hosts: Path | None = None
     accept_new: bool = False
+    connect_timeout: int = CONNECT_TIMEOUT
 
     def command(self, target: Target) -> list[str]:
         """Return the command line. It holds no secret, and nothing in it is spliced into a shell."""
         options = {
             "BatchMode": "yes",
-            "ConnectTimeout": str(CONNECT_TIMEOUT),
+            "ConnectTimeout": str(self.connect_timeout),
             "ServerAliveInterval": "5",
             "ServerAliveCountMax": "4",
             "StrictHostKeyChecking": "accept-new" if self.accept_new else "yes",

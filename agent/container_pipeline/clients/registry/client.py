@@ -163,6 +163,15 @@ class Registry:
         self.transport.persist(once)
         self._confirm(what, lambda: self.has_blob(repository, blob.digest))
 
+    def try_push(self, repository: Repository) -> None:
+        """Begin an upload and cancel it: the registry lets this login push, and keeps nothing of it."""
+        scopes = self._scopes(repository, _WRITE)
+        what = self.path(repository)
+        begun = self._call("POST", self._url(repository, "blobs/uploads/"), what=what, scopes=scopes)
+        url = self._own(urljoin(begun.url, begun.headers.get("Location", "")))
+        # A registry that cannot cancel (404, 405) forgets an upload without bytes by itself.
+        self._call("DELETE", url, what=what, scopes=scopes, also=(404, 405))
+
     def _confirm(self, what: str, there: Callable[[], bool]) -> None:
         """Make sure that what was stored can be read; a registry with a slow store gets a moment for it."""
         for turn in range(3):

@@ -1,0 +1,95 @@
+"""What facts about machines mean: good, or not and then how it is repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from container_pipeline.i18n import _
+from container_pipeline.model import Target
+
+#: Seconds that clocks may differ, and kilobytes that a server should have left: an image and its former one.
+SKEW = 5
+SPACE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """``repair`` is the command that helps, or a sentence where there is none; "" where all is well."""
+
+    group: str
+    ok: bool
+    text: str
+    repair: str = ""
+
+    def __str__(self) -> str:
+        return f"  {'✓' if self.ok else '✗'} {self.text}" + (f"\n      → {self.repair}" if self.repair else "")
+
+
+def server(target: Target, code: str, facts: Mapping[str, str], now: float, sudo: bool) -> list[Check]:
+    """Judge what a server answered; ``now`` is this machine's clock, in seconds, at the moment of its answer."""
+    who = (f"{target.user}@" if target.user else "") + target.host
+    ssh = f"ssh {f'-p {target.port} ' if target.port else ''}{who}"
+    checks = [
+        (True, _("reached by ssh; its host key is known"), ""),
+        _docker(facts, ssh, sudo),
+        _compose(facts, ssh),
+        (
+            "flock" in facts,
+            _("flock is there") if "flock" in facts else _("flock is missing"),
+            f"{ssh} sudo apt-get install util-linux",
+        ),
+        _folder(facts, ssh, code),
+        _space(facts, ssh),
+        _clock(facts, ssh, now),
+        _lock(facts),
+    ]
+    return [Check(target.name, ok, text, "" if ok else repair) for ok, text, repair in checks]
+
+
+def _docker(facts: Mapping[str, str], ssh: str, sudo: bool) -> tuple[bool, str, str]:
+    if facts.get("docker"):
+        return True, _("Docker {version}, and this user may use it", version=facts["docker"]), ""
+    if "client" not in facts:
+        return False, _("Docker is missing"), f"{ssh} sudo apt-get install docker.io"
+    refused = facts.get("refused", "")
+    if "permission denied" in refused.lower() or sudo:
+        repair = f"{ssh} 'sudo usermod -aG docker $(id -un)'"
+        return False, _("this user may not use Docker: {text}", text=refused), repair
+    return False, _("Docker does not answer: {text}", text=refused), f"{ssh} sudo systemctl start docker"
+
+
+def _compose(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
+    found = facts.get("compose", "")
+    if found:
+        return True, _("Compose {version}", version=found), ""
+    return False, _("Compose is missing"), f"{ssh} sudo apt-get install docker-compose-plugin"
+
+
+def _folder(facts: Mapping[str, str], ssh: str, code: str) -> tuple[bool, str, str]:
+    if "writable" in facts:
+        return True, _("the project's folder can be written"), ""
+    return False, _("the project's folder cannot be written"), f"{ssh} 'sudo install -d -o $(id -un) /docker/compose'"
+
+
+def _space(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
+    left = facts.get("space", "")
+    if not left.isdigit():
+        return True, _("free space is unknown"), ""
+    gigabytes = round(int(left) / 1_000_000, 1)
+    return int(left) >= SPACE, _("{size} GB are free", size=gigabytes), f"{ssh} docker image prune --all"
+
+
+def _clock(facts: Mapping[str, str], ssh: str, now: float) -> tuple[bool, str, str]:
+    clock = facts.get("clock", "")
+    skew = round(abs(now - int(clock))) if clock.isdigit() else 0
+    repair = f"{ssh} sudo systemctl restart systemd-timesyncd"
+    return skew <= SKEW, _("the clock differs by {seconds} s", seconds=skew), repair
+
+
+def _lock(facts: Mapping[str, str]) -> tuple[bool, str, str]:
+    if "lock" not in facts:
+        return True, _("nobody holds the lock"), ""
+    who, since, version = [*facts["lock"].split("|"), "", ""][:3]
+    text = _("{who} holds it since {since}, with version {version}", who=who, since=since, version=version)
+    return False, text, _("wait until it has ended; the lock goes with the run that holds it")

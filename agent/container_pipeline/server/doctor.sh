@@ -1,0 +1,30 @@
+#!/bin/sh
+# What doctor asks a server. Changes nothing. Expects common.sh.
+# shellcheck disable=SC2154 # the parts share their variables
+
+examine() {
+    say hello
+    say "fact clock $(date +%s)"
+    command -v flock >/dev/null 2>&1 && say "fact flock yes"
+    ask_docker
+    [ ! -f "$folder/.lock" ] || flock -sn "$folder/.lock" true 2>/dev/null || say "fact lock $(cat "$folder/.lock")"
+    place=$folder
+    while [ -n "$place" ] && [ ! -e "$place" ]; do place=${place%/*}; done
+    [ ! -w "${place:-/}" ] || say "fact writable yes"
+    say "fact space $(df -Pk "${place:-/}" 2>/dev/null | sed -n 2p | tr -s ' ' | cut -d ' ' -f 4)"
+    end ok
+}
+
+ask_docker() {
+    command -v docker >/dev/null 2>&1 || return 0
+    say "fact client yes"
+    if answer=$(dock version --format '{{.Server.Version}}' 2>&1); then
+        say "fact docker $answer"
+    else
+        say "fact refused $(printf '%s' "$answer" | tail -n 1)"
+    fi
+    answer=$(dock compose version --short 2>/dev/null) || answer=$(docker-compose version --short 2>/dev/null) || return 0
+    say "fact compose $answer"
+}
+
+examine

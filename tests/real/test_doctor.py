@@ -1,0 +1,169 @@
+"""doctor finds what is missing, says how it is repaired, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container_pipeline.__main__ import main
+from lab import ask
+from lab.handle import Lab, Server
+from lab.registry import Registry
+
+Doctor = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def doctor(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Doctor:
+    """doctor(*options, **environment) → the JSON answer; no registry and no server but those that are given."""
+    monkeypatch.setattr("container_pipeline.commands.doctor.DEADLINE", 60.0)
+    for name, value in lab.environment(LC_ALL="C").items():
+        monkeypatch.setenv(name, value)
+    for name in ("DOCKER_REGISTRY", "DOCKER_REGISTRY_PROD", "CONTAINER_PIPELINE_SERVERS", "JENKINS_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*options: str, **environment: str) -> dict[str, Any]:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        code = main(["doctor", "--json", "--project", str(tmp_path), *options])
+        answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert answer["exit_code"] == code
+        return answer
+
+    return call
+
+
+def failed(answer: dict[str, Any], group: str = "") -> list[tuple[str, str]]:
+    """(text, repair) of each check that failed, of one group where it is named."""
+    return [
+        (check["text"], check["repair"]) for check in answer["checks"] if not check["ok"] and group in check["group"]
+    ]
+
+
+def registry(one: Registry, password: str = "") -> dict[str, str]:
+    return {
+        "DOCKER_REGISTRY": one.address,
+        "DOCKER_REGISTRY_USER": one.user,
+        "DOCKER_REGISTRY_PASS": password or one.password,
+    }
+
+
+def test_nothing_is_missing_in_the_lab(lab: Lab, doctor: Doctor, code: str):
+    servers = [word for server in lab.servers for word in ("--server", server.name)]
+    answer = doctor("--code", code, *servers, **registry(lab.development))
+    assert failed(answer) == []
+    assert answer["ok"]
+    groups = {check["group"] for check in answer["checks"]}
+    assert groups >= {"this machine", f"development registry {lab.development.address}", "server-1", "server-2"}
+
+
+def test_every_failure_has_its_repair(doctor: Doctor, registry_factory: Callable[..., Registry]):
+    stopped = registry_factory()
+    stopped.stop()
+    answer = doctor("--server", "nobody.invalid", **registry(stopped), DOCKER_HOST="unix:///nowhere/docker.sock")
+    assert not answer["ok"]
+    assert answer["error"]["category"] == "checks"
+    assert {check["group"].split(" ")[0] for check in answer["checks"] if not check["ok"]} == {
+        "this", "development", "nobody.invalid",
+    }  # fmt: skip
+    assert all(repair for _text, repair in failed(answer))
+
+
+def test_a_push_is_tried_and_nothing_of_it_is_left(
+    doctor: Doctor, registry_factory: Callable[..., Registry], code: str
+):
+    one = registry_factory()
+    answer = doctor("--code", code, **registry(one))
+    assert f"it takes a push to {code}" in [check["text"] for check in answer["checks"]]
+    assert ask.tags(one, code) == []
+    # distribution remembers of a cancelled upload that it hashed nothing; what makes it a living one is gone.
+    left = {path.name for path in one.folder.rglob("*") if path.is_file() and "/_uploads/" in str(path)}
+    assert "startedat" not in left
+    assert "data" not in left
+
+
+def test_a_registry_that_takes_no_push_is_found(doctor: Doctor, registry_factory: Callable[..., Registry], code: str):
+    answer = doctor("--code", code, **registry(registry_factory(readonly=True)))
+    assert len(failed(answer, "development")) == 1
+
+
+def test_a_wrong_password_is_found_and_not_repeated(doctor: Doctor, lab: Lab, code: str):
+    answer = doctor("--code", code, **registry(lab.development, password="wr0ng-passw0rd"))
+    assert len(failed(answer, "development")) == 1
+    assert "wr0ng" not in json.dumps(answer)
+
+
+def test_without_a_registry_the_variable_is_named(doctor: Doctor):
+    assert failed(doctor()) == [
+        ("DOCKER_REGISTRY is not set", "set DOCKER_REGISTRY in /etc/profile or as a Jenkins credential")
+    ]
+
+
+def test_a_host_key_that_nobody_knows_is_found(lab: Lab, doctor: Doctor, tmp_path: Path):
+    (tmp_path / "known_hosts").write_text("")
+    answer = doctor("--server", "server-1", CONTAINER_PIPELINE_KNOWN_HOSTS=str(tmp_path / "known_hosts"))
+    ((text, repair),) = failed(answer, "server-1")
+    assert "host key" in text
+    assert repair
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "repair"),
+    [
+        ({"engine": "none"}, "Docker is missing", "sudo apt-get install docker.io"),
+        ({"engine": "server-1", "compose": "none"}, "Compose is missing", "sudo apt-get install docker-compose-plugin"),
+    ],
+)
+def test_what_a_server_lacks_is_found(
+    doctor: Doctor, server_factory: Callable[..., Server], given: dict[str, str], text: str, repair: str
+):
+    server = server_factory(**given)
+    answer = doctor("--server", server.name, CONTAINER_PIPELINE_SSH_CONFIG=str(server.ssh_config))
+    assert (text, f"ssh {server.name} {repair}") in failed(answer, server.name)
+
+
+def test_who_holds_the_lock_is_told(doctor: Doctor, server_factory: Callable[..., Server], code: str):
+    server = server_factory(engine="server-1")
+    folder = f"/docker/compose/{code}"
+    server.run(f"mkdir -p {folder} && echo 'ada|2026-11-24T09:30:15Z|20261124093015' > {folder}/.lock")
+    command = [
+        "/usr/bin/ssh",
+        "-F",
+        str(server.ssh_config),
+        f"root@{server.name}",
+        f"flock {folder}/.lock sh -c 'echo held; exec sleep 60'",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        answer = doctor("--code", code, "--server", server.name, CONTAINER_PIPELINE_SSH_CONFIG=str(server.ssh_config))
+        holder.kill()
+    assert [text for text, _repair in failed(answer, server.name)] == [
+        "ada holds it since 2026-11-24T09:30:15Z, with version 20261124093015"
+    ]
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_server_that_hangs_does_not_hold_up_the_others(doctor: Doctor, silent: int):
+    answer = doctor("--server", f"127.0.0.1:{silent}", "--server", "server-1")
+    assert len(failed(answer, f"127.0.0.1:{silent}")) == 1
+    assert failed(answer, "server-1") == []
+
+
+def test_a_check_that_never_ends_is_given_up(doctor: Doctor, silent: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("container_pipeline.commands.doctor.DEADLINE", 0.5)
+    answer = doctor(DOCKER_REGISTRY=f"127.0.0.1:{silent}")
+    assert any("no answer within" in text for text, _repair in failed(answer, "development"))
