@@ -12,6 +12,7 @@ from lab.handle import Lab
 from lab.registry import Registry
 from real.agent import Agent
 from real.site import Site
+from real.workbench import Workbench
 
 
 @pytest.fixture
@@ -75,3 +76,18 @@ def engine(lab: Lab, code: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[doc
             if f"/{code}:" in name:
                 client.remove_image(name, force=True)
     client.close()
+
+
+@pytest.fixture
+def workbench(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Workbench]:
+    """Where one of docker.sh's words is carried out; a parameter is the namespace."""
+    made = Workbench(lab, tmp_path / "project", getattr(request, "param", ""))
+    yield made
+    made.clean()
+
+
+@pytest.fixture(params=["engine", "buildkit"])
+def builder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same by both builders."""
+    monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", request.param)
+    return str(request.param)

@@ -17,8 +17,7 @@ import pytest
 from lab import ask
 from lab.registry import Registry
 from real.agent import Agent
-
-BUILDERS = ["engine", "buildkit"]
+from real.builds import built, settings, shown, write
 
 
 @pytest.fixture
@@ -33,42 +32,6 @@ def agent(agent: Agent, engine: docker.APIClient, tmp_path: Path, monkeypatch: p
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return agent
-
-
-@pytest.fixture(params=BUILDERS)
-def builder(request, monkeypatch) -> str:
-    monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", request.param)
-    return str(request.param)
-
-
-def write(agent: Agent, **files: str) -> None:
-    for name, text in files.items():
-        (agent.folder / name).write_text(text, encoding="utf-8")
-
-
-def settings(agent: Agent, **keys: object) -> None:
-    write(agent, **{"container-pipeline.yml": json.dumps(keys)})
-
-
-def built(agent: Agent) -> str:
-    """Return the name of the image that was built last."""
-    version = (agent.folder / ".docker_build_version").read_text().strip()
-    return f"{os.environ['DOCKER_REGISTRY']}/{agent.code}:{version}"
-
-
-def shown(engine: docker.APIClient, image: str, *command: str) -> str:
-    """Return what a command prints in a container of the image."""
-    container = engine.create_container(image, list(command))
-    try:
-        engine.start(container)
-        engine.wait(container)
-        return str(engine.logs(container).decode())
-    finally:
-        engine.remove_container(container, force=True)
-
-
-def files(engine: docker.APIClient, image: str) -> set[str]:
-    return {line.removeprefix("/c/") for line in shown(engine, image, "find", "/c", "-type", "f").splitlines()}
 
 
 def test_the_version_is_written_down_where_docker_sh_wrote_it(agent, engine, builder):
@@ -113,46 +76,6 @@ def test_an_engine_that_is_not_there_is_told_in_one_sentence(agent, monkeypatch)
     assert outcome.code == 1
     assert "the Docker engine cannot be reached" in outcome.err
     assert len(outcome.err.splitlines()) == 1
-
-
-def test_a_project_that_cannot_be_written_to_is_told_before_the_build(agent, engine):
-    script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$2" -m container_pipeline build --project "$1"'
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, "sh", str(agent.folder), sys.executable],
-        env={**os.environ, "CONTAINER_PIPELINE_CODE": agent.code, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("container-pipeline: the version cannot be written down in")
-    assert engine.images(f"{os.environ['DOCKER_REGISTRY']}/{agent.code}") == []
-
-
-def test_paths_with_blanks_and_other_scripts_links_and_no_git_are_built(agent, engine, builder, tmp_path):
-    folder = tmp_path / "my projects" / "项目 é"
-    folder.mkdir(parents=True)
-    (folder / "Dockerfile").write_text("FROM busybox:latest\nCOPY . /c\n")
-    (folder / "名 字.txt").write_text("x")
-    (tmp_path / "link").symlink_to(folder)
-    agent.folder = tmp_path / "link"
-    outcome = agent("build")
-    assert outcome.code == 0, outcome.err
-    assert files(engine, built(agent)) == {"Dockerfile", "名 字.txt"}
-    assert (folder / ".docker_build_version").exists()
-
-
-@pytest.mark.parametrize("place", ["docker/Dockerfile.prod", "../elsewhere/Dockerfile"])
-def test_the_dockerfile_may_stand_elsewhere(agent, engine, builder, place):
-    path = agent.folder / "app" / place
-    path.parent.mkdir(parents=True)
-    path.write_text("FROM busybox:latest\nCOPY . /c\nLABEL elsewhere=yes\n")
-    (agent.folder / "app" / "main.py").write_text("")
-    settings(agent, context="app", dockerfile=place)
-    outcome = agent("build")
-    assert outcome.code == 0, outcome.err
-    assert files(engine, built(agent)) - {"docker/Dockerfile.prod"} == {"main.py"}
-    assert engine.inspect_image(built(agent))["Config"]["Labels"]["elsewhere"] == "yes"
 
 
 def test_without_cache_every_step_is_done_again_and_with_it_none(agent, engine, builder):
@@ -287,62 +210,6 @@ def test_a_base_image_that_needs_a_login_is_pulled_and_the_login_is_not_kept(
     assert [path for path in kept if path.name != ".buildNodeID"] == []
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ["*.log", "!keep.log"],
-        ["node", "!node/keep"],
-        ["**/*.log", "sub/**/x"],
-        ["*", "!sub", "sub/deep"],
-        ["/sub/", "./node/../keep.log", "# comment", "  "],
-        ["Dockerfile", ".dockerignore"],
-        ["*", "!**/x"],
-        ["s?b/*", "[!k]*.log", "!sub/deep"],
-    ],
-)
-def test_dockerignore_leaves_out_what_dockers_own_client_leaves_out(agent, engine, lab, lines, monkeypatch):
-    for name in ("a.log", "keep.log", "sub/b.log", "sub/deep/x", "sub/x", "node/a/x", "node/keep/x"):
-        (agent.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (agent.folder / name).write_text(name)
-    write(agent, **{".dockerignore": "\n".join(lines)})
-    named = f"test.local/{agent.code}:docker"
-    subprocess.run(
-        ["docker", "build", "-q", "-t", named, str(agent.folder)],
-        env={**os.environ, "DOCKER_BUILDKIT": "0"},
-        check=True,
-        capture_output=True,
-    )
-    monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", "engine")
-    assert agent("build").code == 0
-    assert files(engine, built(agent)) == files(engine, named)
-
-
-def test_a_large_context_streams_through_little_memory(agent, engine):
-    """The figure for 1 GiB is measured in tests/bench; a context that were held would show here, too."""
-    with (agent.folder / "large").open("wb") as file:
-        file.truncate(200 << 20)
-    write(agent, Dockerfile="FROM busybox:latest\nCOPY Dockerfile /\n")
-    code = (
-        "import resource, sys\nfrom container_pipeline.__main__ import main\nexit_code = main(sys.argv[1:])\n"
-        "print(exit_code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "build", "-q", "--project", str(agent.folder)],
-        env={
-            **os.environ,
-            "CONTAINER_PIPELINE_CODE": agent.code,
-            "CONTAINER_PIPELINE_BUILDER": "engine",
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    exit_code, kilobytes = map(int, done.stdout.split())
-    assert exit_code == 0, done.stderr
-    assert kilobytes < 80_000
-
-
 def test_an_interrupted_build_leaves_no_version(agent, builder):
     write(agent, Dockerfile="FROM busybox:latest\nRUN sleep 60\n")
     environment = {**os.environ, "CONTAINER_PIPELINE_CODE": agent.code, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -364,3 +231,11 @@ def test_an_interrupted_build_leaves_no_version(agent, builder):
     watchdog.cancel()
     assert "terminated" in rest
     assert list(agent.folder.glob(".docker_build*")) == []
+
+
+def test_one_other_platform_needs_no_buildx(agent, engine):
+    write(agent, Dockerfile="FROM scratch\nCOPY Dockerfile /\n")
+    settings(agent, platforms=["linux/arm64"])
+    outcome = agent("build")
+    assert outcome.code == 0, outcome.err
+    assert engine.inspect_image(built(agent))["Architecture"] == "arm64"

@@ -83,6 +83,11 @@ def build(actions: Actions, image: ImageRef) -> None:
     else:
         console.line(_("builder: the engine's own"))
         image_id = actions.engine.build(folder, image, options)
+    if actions.engine.image(image) is None:
+        raise BuildError(
+            _("{image} was built, but is not in the engine", image=image),
+            _("let docker build by the engine itself: unset BUILDX_BUILDER"),
+        )
     built = state.Built(
         image=str(image.repository),
         version=image.tag,

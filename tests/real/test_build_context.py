@@ -1,0 +1,125 @@
+"""What a build takes from a project's folder, wherever that is, and how much memory that takes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import docker
+import pytest
+
+from real.agent import Agent
+from real.builds import built, files, settings, write
+
+
+@pytest.fixture
+def code() -> str:
+    return f"test-{secrets.token_hex(5)}-re"
+
+
+@pytest.fixture
+def agent(agent: Agent, engine: docker.APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
+    """The agent in a project whose image holds all of its context below /c."""
+    write(agent, Dockerfile="FROM busybox:latest\nCOPY . /c\n")
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return agent
+
+
+def test_paths_with_blanks_and_other_scripts_links_and_no_git_are_built(agent, engine, builder, tmp_path):
+    folder = tmp_path / "my projects" / "项目 é"
+    folder.mkdir(parents=True)
+    (folder / "Dockerfile").write_text("FROM busybox:latest\nCOPY . /c\n")
+    (folder / "名 字.txt").write_text("x")
+    (tmp_path / "link").symlink_to(folder)
+    agent.folder = tmp_path / "link"
+    outcome = agent("build")
+    assert outcome.code == 0, outcome.err
+    assert files(engine, built(agent)) == {"Dockerfile", "名 字.txt"}
+    assert (folder / ".docker_build_version").exists()
+
+
+@pytest.mark.parametrize("place", ["docker/Dockerfile.prod", "../elsewhere/Dockerfile"])
+def test_the_dockerfile_may_stand_elsewhere(agent, engine, builder, place):
+    path = agent.folder / "app" / place
+    path.parent.mkdir(parents=True)
+    path.write_text("FROM busybox:latest\nCOPY . /c\nLABEL elsewhere=yes\n")
+    (agent.folder / "app" / "main.py").write_text("")
+    settings(agent, context="app", dockerfile=place)
+    outcome = agent("build")
+    assert outcome.code == 0, outcome.err
+    assert files(engine, built(agent)) - {"docker/Dockerfile.prod"} == {"main.py"}
+    assert engine.inspect_image(built(agent))["Config"]["Labels"]["elsewhere"] == "yes"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["*.log", "!keep.log"],
+        ["node", "!node/keep"],
+        ["**/*.log", "sub/**/x"],
+        ["*", "!sub", "sub/deep"],
+        ["/sub/", "./node/../keep.log", "# comment", "  "],
+        ["Dockerfile", ".dockerignore"],
+        ["*", "!**/x"],
+        ["s?b/*", "[!k]*.log", "!sub/deep"],
+    ],
+)
+def test_dockerignore_leaves_out_what_dockers_own_client_leaves_out(agent, engine, lab, lines, monkeypatch):
+    for name in ("a.log", "keep.log", "sub/b.log", "sub/deep/x", "sub/x", "node/a/x", "node/keep/x"):
+        (agent.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (agent.folder / name).write_text(name)
+    write(agent, **{".dockerignore": "\n".join(lines)})
+    named = f"test.local/{agent.code}:docker"
+    subprocess.run(
+        ["docker", "build", "-q", "-t", named, str(agent.folder)],
+        env={**os.environ, "DOCKER_BUILDKIT": "0"},
+        check=True,
+        capture_output=True,
+    )
+    monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", "engine")
+    assert agent("build").code == 0
+    assert files(engine, built(agent)) == files(engine, named)
+
+
+def test_a_large_context_streams_through_little_memory(agent, engine):
+    """The figure for 1 GiB is measured in tests/bench; a context that were held would show here, too."""
+    with (agent.folder / "large").open("wb") as file:
+        file.truncate(200 << 20)
+    write(agent, Dockerfile="FROM busybox:latest\nCOPY Dockerfile /\n")
+    code = (
+        "import resource, sys\nfrom container_pipeline.__main__ import main\nexit_code = main(sys.argv[1:])\n"
+        "print(exit_code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "build", "-q", "--project", str(agent.folder)],
+        env={
+            **os.environ,
+            "CONTAINER_PIPELINE_CODE": agent.code,
+            "CONTAINER_PIPELINE_BUILDER": "engine",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    exit_code, kilobytes = map(int, done.stdout.split())
+    assert exit_code == 0, done.stderr
+    assert kilobytes < 80_000
+
+
+def test_a_project_that_cannot_be_written_to_is_told_before_the_build(agent, engine):
+    script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$2" -m container_pipeline build --project "$1"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", str(agent.folder), sys.executable],
+        env={**os.environ, "CONTAINER_PIPELINE_CODE": agent.code, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("container-pipeline: the version cannot be written down in")
+    assert engine.images(f"{os.environ['DOCKER_REGISTRY']}/{agent.code}") == []
