@@ -36,7 +36,7 @@ def run(run: Run, report: str = "text", fix: bool = False) -> None:
         fixable = sum(one.edit is not None for one in findings)
         hint = _("--fix repairs {number} of them", number=fixable) if fixable else ""
         raise ChecksFailed(
-            _("{number} findings in {project}", number=len(findings), project=run.settings.project), hint
+            _("findings in {project}: {number}", number=len(findings), project=run.settings.project), hint
         )
     run.console.line(_("the project follows the convention"))
 

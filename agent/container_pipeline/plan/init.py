@@ -18,7 +18,7 @@ _EXPORTERS = {
     "pipenv": ("pipenv==2024.4.1", "pipenv requirements --hash > requirements.txt"),
 }
 _INSTALL = "pip install --no-cache-dir"
-_LISTED = "print(chr(10).join(tomllib.load(open('pyproject.toml', 'rb'))['project'].get('dependencies', [])))"
+_LISTED = "print(chr(10).join(tomllib.load(open('/tmp/pyproject.toml', 'rb'))['project'].get('dependencies', [])))"
 _CHECK = "import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
 
 
@@ -98,7 +98,7 @@ def _dependencies(shape: Shape) -> str:
             else "from pip._vendor import tomli as tomllib"
         )
         lines += ["COPY pyproject.toml /tmp/"]
-        lines += [f'RUN cd /tmp && python -c "{toml}; {_LISTED}" > requirements.txt && {_INSTALL} -r requirements.txt']
+        lines += [f'RUN python -c "{toml}; {_LISTED}" > /tmp/requirements.txt && {_INSTALL} -r /tmp/requirements.txt']
     if shape.adds:
         lines.append(f"RUN {_INSTALL} {' '.join(shape.adds)}")
     if not lines:
