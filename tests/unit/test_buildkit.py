@@ -33,7 +33,17 @@ NEW = """\
 #6 0.158 one
 #6 0.159 two
 #6 ERROR: process "/bin/sh -c echo one; echo two; exit 3" did not complete successfully: exit code: 3
+------
+ > [stage-1 2/2] RUN echo one; echo two; exit 3:
+0.158 one
+0.159 two
+------
+Dockerfile:2
+--------------------
+   2 | >>> RUN echo one; echo two; exit 3
+--------------------
 ERROR: failed to solve: process "/bin/sh -c echo one; echo two; exit 3" did not complete successfully: exit code: 3
+View build details: docker-desktop://dashboard/build/default/default/abc
 """
 
 

@@ -64,12 +64,10 @@ class BuildKit:
         options: BuildOptions,
         secrets: Mapping[str, Path],
         platforms: Sequence[str] = (),
-    ) -> str:
-        """Build; return the image's id. Raises BuildError with the failing step, its last lines and exit code."""
-        with tempfile.TemporaryDirectory(prefix="container-pipeline-") as folder, self._config(options.logins) as extra:
-            id_file = Path(folder) / "id"
-            command = [self.program, "build", "--progress", "plain", "--iidfile", str(id_file)]
-            command += ["--tag", str(image), "--file", options.dockerfile]
+    ) -> None:
+        """Build; raises BuildError with the failing step, its last lines and exit code."""
+        with self._config(options.logins) as extra:
+            command = [self.program, "build", "--progress", "plain", "--tag", str(image), "--file", options.dockerfile]
             command += [] if options.cache else ["--no-cache"]
             command += ["--platform", ",".join(platforms)] if platforms else []
             for name, value in options.labels.items():
@@ -84,7 +82,6 @@ class BuildKit:
                     command += ["--build-arg", name]
                     extra[name] = value
             self._run([*command, str(context)], extra)
-            return id_file.read_text("ascii").strip()
 
     def _run(self, command: Sequence[str], extra: Mapping[str, str]) -> None:
         log = PlainLog(self.console)
@@ -157,28 +154,28 @@ class PlainLog:
         self._names: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}
         self._failed = ""
-        self._last = ""
+        self._problem = ""
 
     def see(self, line: str) -> None:
-        self._last = line if line.strip() else self._last
         found = re.fullmatch(r"#([0-9]+) (.*)", line)
         number, text = (found[1], found[2]) if found else ("", line)
         output = re.match(r"[0-9]+\.[0-9]+ (.*)", text)
         step = re.match(r"\[(?!internal\]).*?\] (.*)", text)
-        if number and text.startswith("ERROR"):
-            self._failed = number
-        elif output:
+        if re.match(r"(?i)error: |failed to solve", text):
+            self._failed = self._failed or number
+            self._problem = text
+        elif number and output:
             lines = self._lines.setdefault(number, [])
             lines.append(output[1])
             del lines[:-LAST_LINES]
-        elif step:
+        elif number and step:
             self._names[number] = step[1]
         # What BuildKit says of its own work is for who asks for more.
-        (self._console.line if output or step else self._console.detail)(line)
+        (self._console.line if number and (output or step) else self._console.detail)(line)
 
     def error(self, status: int) -> BuildError:
         """Return the error of a build that the client ended with ``status``."""
-        problem = self._last.strip() or _("the client ended with {status}", status=status)
+        problem = self._problem or _("the client ended with {status}", status=status)
         found = re.search(r"exit code: ([0-9]+)", problem)
         code = int(found[1]) if found else None
         return build_error(self._names.get(self._failed, ""), self._lines.get(self._failed, []), code, problem)

@@ -119,8 +119,8 @@ class Engine:
                 if event.get("error"):
                     raise _refused(failed, event, access)
 
-    def build(self, folder: Path, image: ImageRef, options: BuildOptions) -> str:
-        """Build by the engine's own builder; return the image's id. Raises BuildError with the failing step."""
+    def build(self, folder: Path, image: ImageRef, options: BuildOptions) -> None:
+        """Build by the engine's own builder; raises BuildError with the failing step."""
         log = BuildLog(self._console)
         dockerfile, extra = context.place_dockerfile(folder, Path(options.dockerfile))
         ignored = context.Ignored.read(folder, always=(dockerfile, context.IGNORE_FILE))
@@ -143,10 +143,6 @@ class Engine:
             )
             for event in events:
                 log.see(event)
-        built = self.image(image)
-        if built is None:
-            raise BuildError(_("the engine ended the build of {image} without an image", image=image))
-        return built.id
 
 
 _START = _("start it, or name one in DOCKER_HOST; `container-pipeline doctor` tells more")

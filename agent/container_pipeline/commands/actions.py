@@ -26,7 +26,6 @@ class Actions:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.built: state.Built | None = None
         #: What this run saw a registry name: tags that move meanwhile do not change what is promoted.
         self.digests: dict[ImageRef, Digest] = {}
         self._registries: dict[RegistryAccess, Registry] = {}

@@ -16,6 +16,7 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess, Version
 from container_pipeline.plan.image import WORDS
+from container_pipeline.plan.run import scalar
 from container_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,22 +69,16 @@ def build(actions: Actions, image: ImageRef) -> None:
     settings, console = actions.run.settings, actions.run.console
     folder, dockerfile = paths(settings)
     sources = git.sources(folder, dockerfile)
-    logins = _logins(settings, dockerfile)
-    options = BuildOptions(
-        dockerfile=str(dockerfile),
-        arguments={name: str(value) for name, value in settings.values["build_args"].items()},
-        labels={**_annotations(image, sources), **{k: str(v) for k, v in settings.values["labels"].items()}},
-        cache=settings.values["cache"],
-        logins=logins,
-    )
+    options = _options(settings, dockerfile, _annotations(image, sources))
     buildkit = _buildkit(settings, actions.run)
     if buildkit:
         console.line(_("builder: BuildKit, by {program}", program=buildkit.program))
-        image_id = buildkit.build(folder, image, options, _secrets(settings), settings.values["platforms"])
+        buildkit.build(folder, image, options, _secrets(settings), settings.values["platforms"])
     else:
         console.line(_("builder: the engine's own"))
-        image_id = actions.engine.build(folder, image, options)
-    if actions.engine.image(image) is None:
+        actions.engine.build(folder, image, options)
+    found = actions.engine.image(image)
+    if found is None:
         raise BuildError(
             _("{image} was built, but is not in the engine", image=image),
             _("let docker build by the engine itself: unset BUILDX_BUILDER"),
@@ -91,18 +86,28 @@ def build(actions: Actions, image: ImageRef) -> None:
     built = state.Built(
         image=str(image.repository),
         version=image.tag,
-        image_id=image_id,
+        image_id=found.id,
         revision=sources.revision,
         sources=sources.fingerprint,
     )
     state.write(settings.project, built)
-    actions.built = built
 
 
 def paths(settings: Settings) -> tuple[Path, Path]:
     """Return the context and the Dockerfile; the latter may lie outside the former."""
     folder = Path(os.path.normpath(settings.path("context")))
     return folder, Path(os.path.normpath(folder / str(settings.values["dockerfile"])))
+
+
+def _options(settings: Settings, dockerfile: Path, annotations: dict[str, str]) -> BuildOptions:
+    values = settings.values
+    return BuildOptions(
+        dockerfile=str(dockerfile),
+        arguments={name: scalar(value) for name, value in values["build_args"].items()},
+        labels={**annotations, **{name: scalar(value) for name, value in values["labels"].items()}},
+        cache=values["cache"],
+        logins=_logins(settings, dockerfile),
+    )
 
 
 def _secrets(settings: Settings) -> dict[str, Path]:

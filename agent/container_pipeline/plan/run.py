@@ -83,7 +83,7 @@ def parse_env_file(text: str, name: str, environ: Mapping[str, str]) -> dict[str
 
 def _environment(value: Any, environ: Mapping[str, str]) -> dict[str, str]:
     if isinstance(value, Mapping):
-        return {str(name): "" if text is None else _scalar(text) for name, text in value.items()}
+        return {str(name): "" if text is None else scalar(text) for name, text in value.items()}
     found: dict[str, str] = {}
     for entry in _texts(value, "run.environment"):
         name, equals, text = entry.partition("=")
@@ -96,7 +96,7 @@ def _environment(value: Any, environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
     """Return a value of a YAML map as Compose would read it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
