@@ -56,7 +56,7 @@ def onNode(Map options, Closure body) {
 private source() {
     try {
         return scm
-    } catch (MissingPropertyException none) {
+    } catch (Exception none) {
         error('this job has no source to check out: take a node and check out there, or say checkout: false')
     }
 }
@@ -85,10 +85,10 @@ Map attempt(String command, Map options, List arguments = []) {
 /** Writes the report of a run, archives it, and tells the webhook where there is one. */
 void report(List results, Map options) {
     try {
+        List format = options.notify instanceof Map ? ['--format', options.notify.format ?: ''] : []
         dir("${folder(options)}/report") {
-            writeFile(file: 'results.json', text: JsonOutput.toJson([results: results, build: env.BUILD_URL, commit: env.GIT_COMMIT]))
-            List format = options.notify instanceof Map ? ['--format', options.notify.format ?: ''] : []
-            Map told = attempt('report', options, ['--results', "${pwd()}/results.json".toString()] + format)
+            writeFile(file: 'results.json', text: JsonOutput.toJson([results: results]))
+            Map told = attempt('report', options, ['--results', 'results.json'] + format)
             archiveArtifacts(artifacts: insist(told).files.join(','))
         }
     } catch (IOException failure) {

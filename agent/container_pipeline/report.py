@@ -7,7 +7,6 @@ and no inline style gets through. So the page is plain tables, and its picture a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -36,24 +35,16 @@ _COLOURS = {"ok": "#2e7d32", "failed": "#c62828"}
 _ROW, _NAMES, _BARS = 22, 260, 480
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the run came from: the build's address and the commit, empty where unknown."""
-
-    build: str = ""
-    commit: str = ""
-
-
 def title(results: Sequence[Mapping[str, Any]]) -> str:
     """Return code and version of the run, as far as they are known."""
     return " ".join(filter(None, (_first(results, "code"), _first(results, "version"))))
 
 
-def html(results: Sequence[Mapping[str, Any]], source: Source) -> str:
-    """Return the page for the answers of a run's commands, in their order."""
+def html(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
+    """Return the page for the answers of a run's commands, in their order. ``build_url`` may be empty."""
     ok = all(result.get("ok") for result in results)
     head = f"{title(results)}: {_both('done' if ok else 'failed')}"
-    parts = [f"<h1>{escape(head)}</h1>", _facts(results, source)]
+    parts = [f"<h1>{escape(head)}</h1>", _facts(results, build_url)]
     for result in results:
         if result.get("error"):
             parts.append(_failure(result))
@@ -73,16 +64,16 @@ def _first(results: Iterable[Mapping[str, Any]], name: str) -> str:
     return next((str(result[name]) for result in results if result.get(name)), "")
 
 
-def _facts(results: Sequence[Mapping[str, Any]], source: Source) -> str:
+def _facts(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
     size = _first(results, "size")
     rows = [
         ("Code", _first(results, "code")),
         ("Version", _first(results, "version")),
         ("Digest", _first(results, "digest")),
-        ("Commit", source.commit or _first(results, "revision")),
-        ("Size", f"{int(size) / 1e6:.1f} MB" if size.isdigit() else size),
-        ("Build", source.build),
-        ("Where it went", ", ".join(str(result["image"]) for result in results if result.get("image"))),
+        ("Commit", _first(results, "revision")),
+        ("Size", f"{int(size) / 1e6:.1f} MB" if size.isdigit() else ""),
+        ("Build", build_url),
+        ("Where it went", ", ".join(str(image) for result in results for image in result.get("images") or [])),
     ]
     return _table([(f"<b>{_both(label)}</b>", escape(value)) for label, value in rows if value])
 

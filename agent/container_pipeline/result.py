@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from container_pipeline.errors import PipelineError
+from container_pipeline.model import ImageRef
 
 SCHEMA = 1
 
@@ -62,6 +63,10 @@ class Result:
             raise
         finally:
             step.seconds = round(time.monotonic() - start, 3)
+
+    def went_to(self, image: ImageRef) -> None:
+        """Note a name under which a registry now holds the image: ``images`` in the answer."""
+        self.extra.setdefault("images", []).append(str(image))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object as interface and scripts know it."""

@@ -28,15 +28,25 @@ done
 
 # What the convention sets once for the machine in /etc/profile, which a build's shell has not read.
 profile=${CONTAINER_PIPELINE_PROFILE:-/etc/profile}
-for variable in DOCKER_REGISTRY DOCKER_REGISTRY_USER DOCKER_REGISTRY_PASS \
-    DOCKER_REGISTRY_PROD DOCKER_REGISTRY_PROD_USER DOCKER_REGISTRY_PROD_PASS; do
-    if [ -r "$profile" ] && eval "[ -z \"\${$variable+set}\" ]"; then
-        # shellcheck disable=SC1090
-        value=$(set +u; . "$profile" >/dev/null 2>&1; eval "printf %s \"\${$variable-}\"")
-        [ -z "$value" ] || export "$variable=$value"
-    fi
-done
-unset value
+if [ -r "$profile" ]; then
+    # shellcheck disable=SC1090
+    found=$(
+        set +u
+        . "$profile" >/dev/null 2>&1
+        for name in DOCKER_REGISTRY DOCKER_REGISTRY_USER DOCKER_REGISTRY_PASS \
+            DOCKER_REGISTRY_PROD DOCKER_REGISTRY_PROD_USER DOCKER_REGISTRY_PROD_PASS; do
+            eval "printf '%s=%s\n' $name \"\${$name-}\""
+        done
+    )
+    while IFS= read -r line; do
+        if eval "[ -z \"\${${line%%=*}+set}\" ]" && [ -n "${line#*=}" ]; then
+            export "${line%%=*}=${line#*=}"
+        fi
+    done <<EOF
+$found
+EOF
+    unset found line
+fi
 
 sent=$CONTAINER_PIPELINE_TMP
 own=${sent%/*}/cache

@@ -15,7 +15,7 @@ from container_pipeline.console import Console
 from container_pipeline.errors import PipelineError
 from container_pipeline.execute import Run
 from container_pipeline.model import Secret
-from container_pipeline.report import LABELS, Source, html
+from container_pipeline.report import LABELS, html
 from container_pipeline.result import Result
 from container_pipeline.settings import load
 
@@ -28,6 +28,9 @@ GOOD = {
     "steps": [{"name": "pull", "status": "ok", "seconds": 3.0}, {"name": "start", "status": "ok", "seconds": 1.5}],
     "servers": [{"name": "web-1", "status": "ok", "version": "20261124093015", "error": ""}],
     "error": None,
+    "revision": "abc123",
+    "size": 12_345_678,
+    "images": ["prod.example/a-b:20261124093015"],
 }
 BAD = {
     **GOOD,
@@ -36,16 +39,18 @@ BAD = {
     "servers": [],
     "error": {"message": "it <broke>", "hint": "mend it", "details": ["line & one", "line two"]},
 }
-SOURCE = Source("https://jenkins.example/job/a/1/", "abc123")
+BUILD_URL = "https://jenkins.example/job/a/1/"
 HOOK = "https://oapi.dingtalk.com/robot/send?access_token=t0ken"
 
 
 def test_the_page_tells_what_was_built_and_where_it_went():
-    page = html([GOOD], SOURCE)
+    page = html([GOOD], BUILD_URL)
     for text in (
         "a-b 20261124093015",
         "sha256:aaa",
         "abc123",
+        "12.3 MB",
+        "prod.example/a-b:20261124093015",
         "https://jenkins.example/job/a/1/",
         "web-1",
         "deploy: pull",
@@ -54,18 +59,18 @@ def test_the_page_tells_what_was_built_and_where_it_went():
 
 
 def test_the_page_is_in_both_languages():
-    page = html([GOOD], SOURCE)
+    page = html([GOOD], BUILD_URL)
     assert "Version 版本" in page
     assert all(re.search("[\u4e00-\u9fff]", chinese) for chinese in LABELS.values())
 
 
 def test_the_page_needs_nothing_that_jenkins_policy_refuses():
-    page = html([GOOD, BAD], SOURCE)
+    page = html([GOOD, BAD], BUILD_URL)
     assert not re.search(r"<script|<style|style=|onload|<img|<link|src=|javascript:", page)
 
 
 def test_a_failure_shows_its_sentence_what_to_do_and_the_last_lines_escaped():
-    page = html([BAD], SOURCE)
+    page = html([BAD], BUILD_URL)
     assert "it &lt;broke&gt;" in page
     assert "mend it" in page
     assert "line &amp; one\nline two" in page
@@ -73,16 +78,16 @@ def test_a_failure_shows_its_sentence_what_to_do_and_the_last_lines_escaped():
 
 
 def test_the_longest_step_has_the_longest_bar():
-    widths = [int(width) for width in re.findall(r'<rect [^>]*width="(\d+)"', html([GOOD], SOURCE))]
+    widths = [int(width) for width in re.findall(r'<rect [^>]*width="(\d+)"', html([GOOD], BUILD_URL))]
     assert widths[0] == 2 * widths[1]
 
 
 def test_the_message_says_what_was_deployed_where():
-    assert message([GOOD], SOURCE) == "✔ a-b 20261124093015: deploy → web-1\nhttps://jenkins.example/job/a/1/"
+    assert message([GOOD], BUILD_URL) == "✔ a-b 20261124093015: deploy → web-1\nhttps://jenkins.example/job/a/1/"
 
 
 def test_the_message_says_what_failed():
-    assert message([BAD], Source()) == "✘ a-b 20261124093015: deploy failed: it <broke>"
+    assert message([BAD], "") == "✘ a-b 20261124093015: deploy failed: it <broke>"
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ class Actions:
         seen = self.digests.get(step.source, step.source.tag)
         manifest = registry.manifest(step.source.repository, str(seen))
         registry.put_manifest(step.source.repository, step.tag, manifest)
+        self.run.result.went_to(step.source.with_tag(step.tag))
 
     @perform.register
     def _promote(self, step: Promote) -> None:
@@ -126,6 +127,7 @@ class Actions:
             )
         self.digests[image] = found
         self.run.console.line(f"{image}@{found}")
+        self.run.result.went_to(image)
         if image.tag == "latest":
             return
         self.run.result.digest = str(found)

@@ -91,6 +91,8 @@ def build(actions: Actions, image: ImageRef) -> None:
         sources=sources.fingerprint,
     )
     state.write(settings.project, built)
+    made = actions.engine.image(image)
+    actions.run.result.extra.update(revision=sources.revision, size=made.size if made else 0)
 
 
 def paths(settings: Settings) -> tuple[Path, Path]:

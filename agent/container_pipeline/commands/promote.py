@@ -57,6 +57,7 @@ def carry_out(actions: Actions, step: Promote) -> None:
         if tag != "latest":
             _refuse_another(target, tag, found.image.digest)
         target.registry.put_manifest(target.repository, tag, found.image)
+        actions.run.result.went_to(step.target.with_tag(tag))
     actions.run.result.digest = str(found.image.digest)
 
 

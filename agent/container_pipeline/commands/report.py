@@ -12,25 +12,25 @@ from container_pipeline.errors import PipelineError, UsageError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
-from container_pipeline.report import Source, html, title
+from container_pipeline.report import html, title
 
 
 def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
     """Write ``container-pipeline-CODE.html`` beside ``results``; a webhook that fails is only a warning."""
     data = _read(results)
-    source = Source(build=str(data.get("build") or ""), commit=str(data.get("commit") or ""))
+    build_url = run.settings.build_url
     page = results.parent / f"container-pipeline-{run.settings.code}.html"
-    page.write_text(run.console.redact(html(data["results"], source)), encoding="utf-8")
+    page.write_text(run.console.redact(html(data["results"], build_url)), encoding="utf-8")
     run.result.extra["files"] = [page.name]
     if webhook:
         run.console.redact.add([webhook])
         try:
-            notify.send(webhook, message(data["results"], source), kind)
+            notify.send(webhook, message(data["results"], build_url), kind)
         except PipelineError as problem:
             run.console.line(_("warning: nobody was notified: {problem}", problem=problem.message))
 
 
-def message(results: Sequence[Mapping[str, Any]], source: Source) -> str:
+def message(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
     """Return what was deployed or what failed, in one message."""
     bad = next((result for result in results if result.get("error")), None)
     if bad:
@@ -44,7 +44,7 @@ def message(results: Sequence[Mapping[str, Any]], source: Source) -> str:
         servers = [str(server["name"]) for result in results for server in result.get("servers") or []]
         head = _("✔ {what}: {done}", what=title(results), done=", ".join(str(result["command"]) for result in results))
         head += f" → {', '.join(servers)}" if servers else ""
-    return "\n".join(filter(None, (head, source.build)))
+    return "\n".join(filter(None, (head, build_url)))
 
 
 def _read(path: Path) -> dict[str, Any]:

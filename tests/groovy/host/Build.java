@@ -79,9 +79,23 @@ final class Build {
             case "env" -> new EnvVariable();
             case "params" -> new LinkedHashMap<>(request.map("params"));
             case "currentBuild" -> run;
-            case "scm" -> request.text("scm") == null ? null : new LinkedHashMap<>(Map.of("$class", "scm"));
+            case "scm" -> source();
             default -> null;
         };
+    }
+
+    private Map<String, Object> source() {
+        if (request.text("scm") == null) {
+            throw sneaky(new AbortException("\u2018checkout scm\u2019 is only available when using \u201cMultibranch Pipeline\u201d "
+                    + "or \u201cPipeline script from SCM\u201d"));
+        }
+        return new LinkedHashMap<>(Map.of("$class", "scm"));
+    }
+
+    /** Groovy throws checked exceptions from anywhere, and scripts rely on it. */
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> RuntimeException sneaky(Throwable failure) throws T {
+        throw (T) failure;
     }
 
     /** @return how the build ended; the log and what it did are in this object's fields. */

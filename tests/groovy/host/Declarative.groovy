@@ -50,7 +50,7 @@ def onAgent(script, agent, Closure inner) {
 def sourceOf(script) {
     try {
         return script.scm
-    } catch (MissingPropertyException none) {
+    } catch (Exception none) {
         return null
     }
 }
