@@ -151,7 +151,7 @@ def test_what_will_not_pass_fails_at_once_and_says_what_to_check(agent, between,
     assert outcome.code == 1
     assert said in outcome.err
     assert "once more" not in outcome.err
-    assert proxy.count("PUT") <= 2  # one for each layer that was under way
+    assert proxy.count("PUT") <= 3  # two layers and the config, under way at once
     unchanged()
 
 
@@ -303,8 +303,8 @@ def test_no_credentials_go_to_an_upload_address_on_another_host(agent, between, 
     between("production", Fault("POST", "/blobs/uploads/", status=202, headers=elsewhere))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
-    # The stranger is the very registry, which takes these credentials: it was not shown them.
-    assert {status for _method, _path, status in stranger.requests} == {401}
+    # The stranger is the very registry, which takes these credentials: it was not shown them. (0: it hung up after its 401.)
+    assert 401 in {status for _method, _path, status in stranger.requests} <= {0, 401}
     unchanged()
 
 
