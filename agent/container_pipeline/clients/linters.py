@@ -14,6 +14,8 @@ from container_pipeline.model import Finding
 #: Seconds; all three answer in a tenth of one.
 _TIMEOUT = 10
 
+#: What docker says that has no compose plugin: it takes -f for an option of its own.
+_NO_COMPOSE = r"unknown (?:command|shorthand flag|flag)|is not a docker command"
 #: What the convention decides otherwise (ADD, root, system packages' versions) or a rule of ours says already.
 _OURS = re.compile("DL(30(00|02|04|06|07|08|09|13|14|15|18|20|25|42|45|66)|400[034])")
 
@@ -31,13 +33,10 @@ def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[st
 def compose_problem(project: Path, file: str) -> Finding | None:
     """Return what Compose's parser has against ``file``: v2 where it is there, else v1."""
     for program in (["docker", "compose"], ["docker-compose"]):
-        if not shutil.which(program[0]):
+        done = _run([*program, "-f", file, "config", "-q"], project) if shutil.which(program[0]) else None
+        if done is None or re.search(_NO_COMPOSE, done.stderr):
             continue
-        version = _run([*program, "version", "--short"], project)
-        if version is None or version.returncode:
-            continue
-        done = _run([*program, "-f", file, "config", "-q"], project)
-        if done is None or not done.returncode:
+        if not done.returncode:
             return None
         said = [line for line in done.stderr.splitlines() if line.strip() and "level=warning" not in line]
         text = re.sub(r"^(?:ERROR|validating \S+): ", "", " ".join(said).strip()) or "config failed"
