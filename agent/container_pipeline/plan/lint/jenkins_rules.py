@@ -91,7 +91,7 @@ def another_code(file: Jenkinsfile, facts: Facts) -> Iterator[Hit]:
             )
 
 
-@rule("CP503", _KIND, _("a key that no step knows has no effect"))
+@rule("CP503", _KIND, _("a step refuses a key that it does not know"))
 def unknown_key(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
     keys = library_keys()
     for number, step, key, _text in file.given():

@@ -1,0 +1,69 @@
+"""Documents say what the code does, in both languages, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from container_pipeline.cli import GROUPS
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = [(group, name) for group, commands in GROUPS.items() for name in commands]
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+
+
+def test_cli_md_is_what_make_docs_writes():
+    program = "from tools.docs import text; import sys; sys.stdout.write(text())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True)
+    assert (ROOT / "docs/cli.md").read_bytes() == done.stdout, "run `make docs`"
+
+
+@pytest.mark.parametrize(("group", "name"), COMMANDS)
+def test_help_of_every_command_shows_examples(group, name):
+    command = importlib.import_module(f"container_pipeline.cli.{group}").COMMANDS[name]
+    assert f"container-pipeline {name}" in (command.epilog or "")
+
+
+def shape(path: Path) -> list[tuple[str, object]]:
+    """A document's bones: depth of each heading, code blocks, inline code, links, rows of tables."""
+    text = path.read_text(encoding="utf-8")
+    bones: list[tuple[str, object]] = []
+    for block in re.split(r"(^```.*?^```$)", text, flags=re.S | re.M):
+        if block.startswith("```"):
+            language, _newline, code = block[3:].partition("\n")
+            bones.append(("code", (language, _translatable(language, code))))
+            continue
+        for line in block.splitlines():
+            heading = re.match(r"(#+) ", line)
+            if heading:
+                bones.append(("heading", len(heading[1])))
+            elif line.startswith("|"):
+                bones.append(("row", line.count("|")))
+    return bones
+
+
+def _translatable(language: str, code: str) -> str:
+    """Pictures and output may say other words; what is typed may not: of it only comments and explanations are left out."""
+    if language in ("", "text"):
+        return "\n".join(re.findall(r"^container-pipeline \S+", code, re.M))
+    return "\n".join(re.sub(r"\s*(#|//).*$", "", line) for line in code.splitlines())
+
+
+@pytest.mark.skipif(not (ROOT / "README.zh-CN.md").exists(), reason="there is one README")
+def test_both_readmes_have_the_same_headings_commands_and_tables():
+    assert shape(ROOT / "README.md") == shape(ROOT / "README.zh-CN.md")
+
+
+def test_both_readmes_name_the_same_commands_and_files():
+    def named(name: str) -> set[str]:
+        return set(re.findall(r"`([^`\n]*)`", without_code((ROOT / name).read_text(encoding="utf-8"))))
+
+    assert named("README.md") == named("README.zh-CN.md")

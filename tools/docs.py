@@ -1,0 +1,173 @@
+"""Writes ``docs/cli.md`` from the commands, the settings and the rules themselves."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import click
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "docs" / "cli.md"
+
+_HEAD = """\
+# Command line
+
+<!-- Written by `make docs` from the code: change it there. -->
+
+`container-pipeline COMMAND [OPTIONS]`, or `python3 -m container_pipeline COMMAND [OPTIONS]`. Options stand after the command.
+Where LANG, LC_MESSAGES or LC_ALL asks for Chinese, all messages are Chinese.
+
+On every command:
+
+"""
+_COMPLETION = """\
+## Shell completion
+
+The command completes its own commands and options. Once for each user:
+
+| shell | line | in |
+|---|---|---|
+| bash 4.4 or newer | `eval "$(_CONTAINER_PIPELINE_COMPLETE=bash_source container-pipeline)"` | `~/.bashrc` |
+| zsh | `eval "$(_CONTAINER_PIPELINE_COMPLETE=zsh_source container-pipeline)"` | `~/.zshrc` |
+| fish | `_CONTAINER_PIPELINE_COMPLETE=fish_source container-pipeline \\| source` | `~/.config/fish/config.fish` |
+"""
+_SETTINGS = """\
+## Settings
+
+An option wins over the environment, that over `container-pipeline.yml` in the project's root, that over the default. Lists in a
+variable have commas or blanks between their items; maps are JSON, or `NAME=value` pairs. Keys marked ✓ may stand below
+`environments:` too, and count where `--environment NAME` is said. A Jenkinsfile takes the same keys in camelCase.
+
+"""
+_VARIABLES = {
+    "DOCKER_REGISTRY": "the (development) registry: `host[:port][/path]`",
+    "DOCKER_REGISTRY_USER, DOCKER_REGISTRY_PASS": "its login",
+    "DOCKER_REGISTRY_PROD": "the production registry",
+    "DOCKER_REGISTRY_PROD_USER, DOCKER_REGISTRY_PROD_PASS": "its login",
+    "DOCKER_HOST": "the Docker engine, as Docker's own client takes it",
+    "CONTAINER_PIPELINE_ENVIRONMENT": "the environment, where `--environment` does not name one",
+    "CONTAINER_PIPELINE_SSH_KEY": "file with the private key for servers, beside what the user's ssh configuration says",
+    "CONTAINER_PIPELINE_SSH_CONFIG": "another file than `~/.ssh/config`",
+    "CONTAINER_PIPELINE_KNOWN_HOSTS": "another file than `~/.ssh/known_hosts`",
+    "JENKINS_URL, JENKINS_USER, JENKINS_TOKEN": "the Jenkins that `seed` and `doctor` speak to",
+    "NO_COLOR": "no colours on a terminal",
+}
+_EXIT_CODES = {
+    "0": "done",
+    "1": "failed, or a setting is missing; what was there before still stands; `lint` and `doctor`: something was found",
+    "2": "unknown command or option",
+    "3": "the deploy failed, and the former release runs again",
+    "4": "the deploy failed, and the former release could not be brought back: a person is needed",
+    "5": "another run holds the lock",
+    "130, 143": "interrupted, terminated",
+}
+
+
+def text() -> str:
+    """Return what the file must hold."""
+    os.environ["LC_ALL"] = "C"
+    sys.path.insert(0, str(ROOT / "agent"))
+    return "\n".join(_parts()).rstrip() + "\n"
+
+
+def _parts() -> Iterator[str]:
+    from container_pipeline.cli import GROUPS
+    from container_pipeline.cli.common import command
+
+    shared = _options(command("build")(lambda run: None))
+    yield _HEAD + _table(("option", "does"), shared.items())
+    yield "With several servers, the exit code is the worst one's. `--dry-run`, on what changes something, shows the plan alone.\n"
+    for group, commands in GROUPS.items():
+        module = importlib.import_module(f"container_pipeline.cli.{group}")
+        yield f"## {group}\n"
+        for name in commands:
+            yield from _command(module.COMMANDS[name], set(shared))
+    yield _COMPLETION
+    yield from _settings()
+    yield "## Exit codes\n\n" + _table(("code", "meaning"), _EXIT_CODES.items())
+    yield from _rules()
+
+
+def _command(command: click.Command, shared: set[str]) -> Iterator[str]:
+    import click
+
+    with click.Context(command, info_name=f"container-pipeline {command.name}") as context:
+        usage = context.get_usage().partition(" ")[2]
+    yield f"### {command.name}\n\n{_sentence(command.help or '')}\n\n```text\n{usage}\n```\n"
+    own = {name: text for name, text in _options(command).items() if name not in shared}
+    if own:
+        yield _table(("option", "does"), own.items())
+    if command.epilog:
+        lines = [line.strip() for line in command.epilog.splitlines()[2:]]
+        yield "```text\n" + "\n".join(lines) + "\n```\n"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _options(command: click.Command) -> dict[str, str]:
+    import click
+
+    found = {}
+    with click.Context(command) as context:
+        for parameter in command.params:
+            record = parameter.get_help_record(context)
+            if isinstance(parameter, click.Option) and record and not parameter.hidden:
+                found[f"`{record[0]}`"] = record[1]
+    return found
+
+
+def _settings() -> Iterator[str]:
+    from container_pipeline.settings import KEYS
+
+    rows = [
+        (f"`{key.name}`", _default(key.default), "✓" if key.per_environment else "", f"`{key.variable}`", _meaning(key))
+        for key in KEYS
+    ]
+    yield _SETTINGS + _table(("key", "default", "✓", "variable", "meaning"), rows)
+    yield "From the environment alone:\n\n" + _table(
+        ("variable", "meaning"), ((f"`{name.replace(', ', '`, `')}`", text) for name, text in _VARIABLES.items())
+    )
+
+
+def _meaning(key: Any) -> str:
+    choices = ": " + ", ".join(f"`{choice}`" for choice in key.choices) if key.choices else ""
+    return f"{key.help}{choices}"
+
+
+def _default(value: Any) -> str:
+    if value in ("", (), {}):
+        return ""
+    return f"`{value}`" if isinstance(value, str) else f"`{json.dumps(value)}`"
+
+
+def _rules() -> Iterator[str]:
+    from container_pipeline.plan.lint import RULES
+
+    yield (
+        "## Rules of lint\n\n`# container-pipeline: ignore CP101` on a line, or on the one before it, turns a rule off there (`//` in a"
+        " Jenkinsfile).\nWhere Compose is installed, its own parser decides what is valid (CP200); where hadolint is, its rules are"
+        " reported too (DL…).\n"
+    )
+    yield _table(("rule", "file", "why"), ((one.id, f"`{one.kind}`", one.why) for _id, one in sorted(RULES.items())))
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    escaped = [[cell.replace("|", "\\|").replace("\\\\|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    return (
+        "\n".join("|" + "|".join(f" {cell} " if cell != "---" else cell for cell in line) + "|" for line in escaped)
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    TARGET.write_text(text(), encoding="utf-8")
