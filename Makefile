@@ -14,10 +14,11 @@ help:                ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 venv: $(VENV)/ready  ## the virtual environment for tests and checks
-$(VENV)/ready: requirements/dev.txt
+$(VENV)/ready: requirements/dev.txt setup.cfg
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(LAB) install
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 lab:                 ## bring up engine, registries and servers

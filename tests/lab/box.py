@@ -115,7 +115,11 @@ class Box:
             "sockets": str(self.sockets),
             "network": network.inside_commands(self.place, self.last),
             "engine": self.engine,
-            "dockerd": ["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", self._cgroup],
+            "dockerd": [
+                *("--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", self._cgroup),
+                # Docker's own pool is used up by some thirty Compose projects.
+                *("--default-address-pool", "base=172.16.0.0/12,size=26"),
+            ],
             "runtime": list(engine.runtime_options()),
             "compose": self.compose,
             "compose_v2": str(compose.v2_binary()) if self.compose == "v2" else "",

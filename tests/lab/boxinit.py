@@ -80,6 +80,7 @@ def _mount_root(root: Path, spec: dict[str, Any]) -> None:
     runtime = _runtime_script(spec)
     for folder in ("/sys", "/dev"):
         _mount("--rbind", folder, f"{root}{folder}")
+    _mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", f"{root}/dev/shm")
     _mount("-t", "proc", "proc", f"{root}/proc")
     others = {f"/{entry.name}" for entry in os.scandir("/") if entry.is_dir(follow_symlinks=False)}
     for folder in sorted({*EMPTY, *others} - {f"/{name}" for name in SYSTEM}):

@@ -63,6 +63,7 @@ def test_the_second_version_replaces_the_first(lab, project, agent):
     assert set(ask.tags(lab.production, project.code)) == {first, second, "latest"}
 
 
+@pytest.mark.serial  # others run the old docker.sh, which shows the lab's passwords
 def test_no_password_is_in_any_argument_log_or_docker_config(lab, project, agent, tmp_path):
     passwords = [lab.development.password, lab.production.password]
     encoded = [base64.b64encode(word.encode()).decode().rstrip("=") for word in passwords]
