@@ -42,15 +42,21 @@ class Side:
     folder: Path
     environment: dict[str, str]
     command: list[str]
+    megabytes: float = 0
 
     def publish(self, word: str) -> float:
-        """Return the seconds that one command took."""
+        """Return the seconds that one command took; note the most memory that its own process held."""
         start = time.monotonic()
-        done = subprocess.run(
-            [*self.command, word, self.code], env=self.environment, capture_output=True, text=True, check=False
-        )
-        took = time.monotonic() - start
-        assert done.returncode == 0, done.stdout + done.stderr
+        with (self.folder.parent / "output").open("w+") as output:
+            child = subprocess.Popen(
+                [*self.command, word, self.code], env=self.environment, stdout=output, stderr=output
+            )
+            _pid, status, used = os.wait4(child.pid, 0)
+            took = time.monotonic() - start
+            child.returncode = os.waitstatus_to_exitcode(status)
+            output.seek(0)
+            assert child.returncode == 0, output.read()
+        self.megabytes = max(self.megabytes, used.ru_maxrss / 1000)
         return took
 
     def change_one_line(self) -> None:
@@ -101,6 +107,7 @@ _MODULE = "runpy.run_module('container_pipeline', run_name='__main__')"
 def test_publication_beside_docker_sh(sides):
     first: dict[str, list[float]] = {"docker.sh": [], "ours": []}
     change: dict[str, list[float]] = {"docker.sh": [], "ours": []}
+    memory = 0.0
     for number in range(ROUNDS):
         pair = sides()
         for one in pair if number % 2 else reversed(pair):
@@ -109,6 +116,8 @@ def test_publication_beside_docker_sh(sides):
             for one in pair:
                 one.change_one_line()
                 change[one.name].append(one.publish("pipeline-all-rebuild"))
+        memory = max(memory, *(one.megabytes for one in pair if one.name == "ours"))
+    print(f"\nthe agent's memory while it publishes: {memory:.0f} MB at most", end="")
     for what, seconds, limit in (("first publication", first, 0.65), ("a change of one line", change, 0.85)):
         script, ours = (statistics.median(seconds[name]) for name in ("docker.sh", "ours"))
         print(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from real.convention import ALL, GIVEN, NEEDS, NOTHING, World, expected
+from real.convention import ALL, GIVEN, NEEDS, NOTHING, PIPELINES, World, expected
 from real.workbench import SIDES, call
 
 
@@ -21,7 +21,7 @@ from real.workbench import SIDES, call
         *((command, "pushed") for command in ("push", "push-latest", "push-prod", "push-prod-latest")),
         *((command, "promoted") for command in ("push-prod", "push-prod-latest", "pipeline-all")),
         *((command, "behind") for command in ("push-latest", "push-prod-latest", "pipeline")),
-        *((command, "gone") for command in NEEDS if command != "build"),
+        *((command, "gone") for command in (*NEEDS, *PIPELINES) if command != "build"),
     ],
 )
 def test_a_command_ends_as_docker_sh_ended(workbench, side, command, given, monkeypatch):
