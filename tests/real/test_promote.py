@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from container_pipeline.clients import state
 from lab import ask, images
+from lab.faultproxy import Fault
 
 VERSION = "20261124093015"
 OLDER = "20261123080000"
@@ -131,3 +134,36 @@ def test_a_version_that_is_nowhere_is_refused_with_the_command_that_lists_them(a
     assert outcome.code == 1
     assert "is not in the registry" in outcome.err
     assert "container-pipeline images" in outcome.err
+
+
+def test_tags_come_last_and_latest_after_the_version(agent, development, production, code, fault_proxy):
+    _index, children = images.put_index(development, code, VERSION)
+    proxy = fault_proxy(production.address)
+    agent.use("DOCKER_REGISTRY_PROD", production, proxy.address)
+
+    assert agent("promote", "--version", VERSION).code == 0
+
+    written = [path.rpartition("/")[2] for method, path, _status in proxy.requests if method == "PUT"]
+    assert set(written[-6:-2]) == {child.digest for child in children}
+    assert written[-2:] == [VERSION, "latest"]
+    assert proxy.count("PUT", "/manifests/") == 6
+
+
+def test_a_long_copy_says_how_far_it_is(agent, development, code, monkeypatch):
+    monkeypatch.setattr("container_pipeline.console.LOG_INTERVAL", 0)
+    images.put_image(development, code, VERSION, 5_000_000)
+    err = agent("promote", "--version", VERSION).err
+    assert re.search(r"copying: [0-9.]+ MB, [0-9.]+ .B/s, [0-9.]+ MB to go, [0-9]+ s left", err)
+    assert "copying: 5.0 MB" in err
+
+
+def test_an_image_of_dockers_first_format_is_refused(agent, development, production, code, fault_proxy):
+    body = b'{"schemaVersion": 1, "name": "x", "tag": "y", "fsLayers": []}'
+    kind = {"Content-Type": "application/vnd.docker.distribution.manifest.v1+prettyjws"}
+    digest = {"Docker-Content-Digest": images.digest_of(body)}
+    old = Fault("", "/manifests/", status=200, headers={**kind, **digest}, body=body)
+    agent.use("DOCKER_REGISTRY", development, fault_proxy(development.address, old).address)
+    outcome = agent("promote", "--version", VERSION)
+    assert outcome.code == 1
+    assert "old schema 1" in outcome.err
+    assert ask.tags(production, code) == []

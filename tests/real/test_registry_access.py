@@ -130,6 +130,19 @@ def test_a_registry_without_login_needs_none(agent, development, registry_factor
     assert ask.digest(one, code, "latest") == image.digest
 
 
+def test_a_registry_that_greets_everybody_but_lets_only_users_in_is_told_who_asks(
+    agent, development, production, code, fault_proxy
+):
+    images.put_image(development, code, VERSION)
+    agent.use(
+        "DOCKER_REGISTRY", development, fault_proxy(development.address, Fault("GET", "/v2/$", status=200)).address
+    )
+    agent.use(
+        "DOCKER_REGISTRY_PROD", production, fault_proxy(production.address, Fault("", "/v2/$", status=200)).address
+    )
+    assert agent("promote", "--version", VERSION).code == 0
+
+
 def test_a_missing_login_names_the_variables(agent, development, code, monkeypatch):
     for name in ("USER", "PASS"):
         monkeypatch.delenv(f"DOCKER_REGISTRY_PROD_{name}")

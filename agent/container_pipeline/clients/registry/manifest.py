@@ -33,7 +33,6 @@ class Descriptor:
     digest: Digest
     size: int
     media_type: str = ""
-    platform: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,7 @@ class Manifest:
 
 
 def _descriptor(entry: dict[str, Any]) -> Descriptor:
-    platform = entry.get("platform") or {}
-    name = "/".join(str(platform[part]) for part in ("os", "architecture", "variant") if platform.get(part))
     size = int(entry["size"])
     if size < 0:
         raise ValueError("size")
-    return Descriptor(Digest(entry["digest"]), size, str(entry.get("mediaType") or ""), name)
+    return Descriptor(Digest(entry["digest"]), size, str(entry.get("mediaType") or ""))

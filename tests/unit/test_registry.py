@@ -1,0 +1,167 @@
+"""What the registry client reads out of headers and manifests."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from email.message import Message
+from email.utils import formatdate
+
+import pytest
+
+from container_pipeline.clients.parallel import in_parallel
+from container_pipeline.clients.registry import Manifest, transport
+from container_pipeline.clients.registry.auth import challenges
+from container_pipeline.clients.registry.connection import is_loopback, origin
+from container_pipeline.clients.registry.transport import ATTEMPTS, Answer, Passing, Transport
+from container_pipeline.errors import RegistryError
+from container_pipeline.model import Registry, RegistryAccess
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ('Basic realm="Registry"', {"basic": {"realm": "Registry"}}),
+        ("Basic", {"basic": {}}),
+        (
+            'Bearer realm="https://auth.example/token",service="registry.example",scope="repository:a/b:pull,push"',
+            {
+                "bearer": {
+                    "realm": "https://auth.example/token",
+                    "service": "registry.example",
+                    "scope": "repository:a/b:pull,push",
+                }
+            },
+        ),
+        ("bearer realm = https://auth.example/token", {"bearer": {"realm": "https://auth.example/token"}}),
+        (
+            'Negotiate, Basic realm="a \\"b\\"", Bearer realm="https://auth.example/"',
+            {"basic": {"realm": 'a "b"'}, "bearer": {"realm": "https://auth.example/"}},
+        ),
+        ("Negotiate", {}),
+        ("", {}),
+    ],
+)
+def test_a_challenge_is_read_whatever_its_form(header, expected):
+    assert challenges(header) == expected
+
+
+def answer(**headers: str) -> Answer:
+    message = Message()
+    for name, value in headers.items():
+        message[name.replace("_", "-")] = value
+    return Answer("http://registry.example/v2/", 429, message)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("0", 0), ("7", 7), (" 30 ", 30)])
+def test_seconds_to_wait_are_taken_as_they_are(value, seconds):
+    assert answer(Retry_After=value).retry_after == seconds
+
+
+@pytest.mark.parametrize(("ahead", "low", "high"), [(60, 50, 61), (-60, 0, 0)])
+def test_a_moment_to_wait_for_becomes_seconds(ahead, low, high):
+    moment = formatdate(time.time() + ahead, usegmt=True)
+    assert low <= answer(Retry_After=moment).retry_after <= high
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "1.5", ""])
+def test_what_is_no_time_to_wait_is_none(value):
+    assert answer(Retry_After=value).retry_after is None
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:5000", "127.0.0.1:5000", "127.1.2.3", "[::1]:5000"])
+def test_loopback_is_known(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["registry.example", "localhost.example", "128.0.0.1", "10.0.0.1:5000"])
+def test_other_hosts_are_not_loopback(host):
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("other", ["http://a.example/x", "https://a.example:444/x", "https://b.example/x"])
+def test_credentials_are_for_scheme_host_and_port(other):
+    assert origin("https://A.example/v2/") == origin("https://a.example:443/token")
+    assert origin("https://a.example/v2/") != origin(other)
+
+
+def persist(failures: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
+    """Return how often something was tried that fails so many times, and what was told."""
+    monkeypatch.setattr(transport, "FIRST_WAIT", 0)
+    told: list[str] = []
+    tries = 0
+
+    def attempt() -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= failures:
+            raise Passing(RegistryError("busy"))
+
+    access = RegistryAccess("development", Registry("registry.example"))
+    try:
+        Transport(access, told.append).persist(attempt)
+    except RegistryError as error:
+        told.append(f"gave up: {error.message}")
+    return tries, told
+
+
+def test_what_passes_is_tried_again_a_bounded_number_of_times(monkeypatch):
+    assert persist(0, monkeypatch) == (1, [])
+    assert persist(2, monkeypatch) == (3, ["busy; once more in 0.0 s"] * 2)
+    assert persist(99, monkeypatch) == (ATTEMPTS, ["busy; once more in 0.0 s"] * (ATTEMPTS - 1) + ["gave up: busy"])
+
+
+DIGEST = "sha256:" + "a" * 64
+
+
+def manifest(**document: object) -> Manifest:
+    return Manifest(json.dumps(document).encode(), "application/vnd.oci.image.manifest.v1+json")
+
+
+def test_a_manifest_of_an_unknown_type_refers_to_nothing_and_keeps_its_bytes():
+    unknown = Manifest(b'{"hello":  "world"}', "application/vnd.example+json")
+    assert (unknown.blobs, unknown.children, unknown.config) == ((), (), None)
+    assert unknown.body == b'{"hello":  "world"}'
+
+
+@pytest.mark.parametrize(
+    "entry", [{"digest": DIGEST}, {"digest": "md5:1", "size": 1}, {"digest": DIGEST, "size": -1}, 7]
+)
+def test_a_descriptor_that_cannot_be_read_is_an_error_that_names_the_manifest(entry):
+    one = manifest(layers=[entry])
+    with pytest.raises(RegistryError, match=str(one.digest)):
+        _ = one.blobs
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff"])
+def test_what_is_not_json_is_no_manifest(body):
+    with pytest.raises(RegistryError, match="is not JSON"):
+        _ = Manifest(body, "").document
+
+
+def test_layers_that_are_not_distributed_need_not_be_there():
+    kinds = ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar")
+    layers = [{"digest": "sha256:" + letter * 64, "size": 1, "mediaType": kind} for letter, kind in zip("ab", kinds)]
+    assert [blob.digest.value[-1] for blob in manifest(layers=layers).blobs] == ["b"]
+
+
+def test_things_done_in_parallel_come_back_in_their_order():
+    assert in_parallel(lambda number: number * 2, range(50), 7) == [number * 2 for number in range(50)]
+    assert in_parallel(lambda number: number, [], 7) == []
+
+
+def test_the_first_failure_ends_what_is_done_in_parallel():
+    begun = []
+    hold = threading.Event()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 1:
+            raise RegistryError("first")
+        hold.wait(5)
+
+    with pytest.raises(RegistryError, match="first"):
+        in_parallel(work, range(100), 2)
+    hold.set()
+    assert len(begun) == 2
