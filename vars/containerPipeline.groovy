@@ -52,6 +52,6 @@ private void describe(List results) {
     int servers = results.collectMany { it.servers }.size()
     boolean ok = results.every { it.ok }
     String target = servers ? " → ${servers} ${servers == 1 ? 'server' : 'servers'}" : ''
-    String text = "${results[0].code} ${results[0].version}" + (ok ? target : ": ${results[-1].command} failed")
+    String text = [results[0].code, results[0].version].findAll { it }.join(' ') + (ok ? target : ": ${results[-1].command} failed")
     currentBuild.description = currentBuild.description ? "${currentBuild.description}; ${text}" : text
 }

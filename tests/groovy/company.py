@@ -54,6 +54,7 @@ class Company:
                 node.environment[f"{variable}_USER"] = registry.user
                 node.environment[f"{variable}_PASS"] = registry.password
         node.environment["DOCKER_HOST"] = self.lab.docker_host
+        node.environment["CONTAINER_PIPELINE_SETTLE"] = "1"
         node.environment["CONTAINER_PIPELINE_SSH_CONFIG"] = str(self.ssh_config)
         if key:
             node.environment["CONTAINER_PIPELINE_SSH_KEY"] = str(self.lab.ssh_key)
@@ -95,4 +96,5 @@ def company(
     yield Company(lab, two_servers, registry_factory(), registry_factory(), config, known_hosts)
     for one in two_servers.values():
         for code in ("aglaia-web-re", "aglaia-api-re"):
-            one.remove(code)
+            if (one.folder / "compose" / code).exists():
+                one.remove(code)

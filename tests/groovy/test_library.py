@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
+import json
+import re
 import shutil
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from groovy.jenkins import ROOT
 
 PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))
 # It needs the agent and its settings, and fails at once: there is no registry.
@@ -168,6 +176,78 @@ def test_a_folder_without_a_dockerfile_is_one_sentence(build, node):
     run = build("node { dir('empty') { containerPipeline(code: 'a-b') } }")
     assert run.result == "FAILURE"
     assert "Dockerfile" in next(line for line in run.lines if line.startswith("ERROR"))
+
+
+class Webhook:
+    """A chat's webhook on this machine; ``told`` holds the bodies that arrived."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def webhook():
+    one = Webhook()
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("notify", "field"),
+    [("'hook'", "text"), ("[credentials: 'hook', format: 'feishu']", "content")],
+)
+def test_the_webhook_is_told_what_failed_and_its_address_is_never_shown(build, webhook, notify, field):
+    address = f"http://127.0.0.1:{webhook.server.server_port}/token-canary"
+    script = f"node {{ containerPromote(code: 'a-b', version: '20261124093015', notify: {notify}) }}"
+    run = build(script, credentials={"hook": {"type": "string", "secret": address}})
+    assert run.result == "FAILURE"
+    (body,) = webhook.told
+    assert "promote failed: DOCKER_REGISTRY is not set" in str(body[field])
+    assert "token-canary" not in run.log
+
+
+def test_ids_of_credentials_come_from_the_whole_jenkins_where_the_call_names_none(build, node):
+    node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
+    credentials = {"dev": {"type": "usernamePassword", "username": "someone", "password": "else"}}
+    variables = {"CONTAINER_PIPELINE_CREDENTIALS_REGISTRY": "dev"}
+    run = build(PROMOTE, credentials=credentials, environment=variables)
+    assert "Masking supported pattern matches of DOCKER_REGISTRY_USER or DOCKER_REGISTRY_PASS" in run.log
+    assert "DOCKER_REGISTRY_PROD is not set" in run.log
+
+
+def test_an_id_that_is_not_there_is_jenkins_own_error(build):
+    run = build("node { containerPromote(code: 'a-b', version: '1', credentials: [registry: 'gone']) }")
+    assert "ERROR: Could not find credentials entry with ID 'gone'" in run.log
+
+
+def test_each_environment_may_have_an_env_file_of_its_own(build, node):
+    node.environment["CONTAINER_PIPELINE_ENVIRONMENTS"] = '{"test": {}, "prod": {}}'
+    credentials = {"of-prod": {"type": "file", "content": "ENV=prod\n"}}
+    call = "containerDeploy(code: 'a-b', version: '1', environment: '%s', credentials: [env: [prod: 'of-prod']])"
+    assert "CONTAINER_PIPELINE_ENV_FILE" in build(f"node {{ {call % 'prod'} }}", credentials=credentials).log
+    assert "CONTAINER_PIPELINE_ENV_FILE" not in build(f"node {{ {call % 'test'} }}", credentials=credentials).log
+
+
+def test_the_administrators_yaml_is_yaml():
+    page = (ROOT / "docs" / "jenkins.md").read_text(encoding="utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.S)]
+    assert blocks[0]["unclassified"]["globalLibraries"]["libraries"][0]["name"] == "container-pipeline"
+    variables = {entry["key"] for entry in blocks[1]["jenkins"]["globalNodeProperties"][0]["envVars"]["env"]}
+    assert "DOCKER_REGISTRY" in variables
 
 
 @pytest.mark.parametrize(

@@ -93,12 +93,16 @@ def guarded(script, section) {
         }
         def branches = only(section, 'parallel')
         if (branches != null) {
-            script.parallel(each(script, record(branches)))
+            def bodies = [:]
+            for (branch in each(script, record(branches))) {
+                bodies[branch[0]] = branch[1]
+            }
+            script.parallel(bodies)
         }
         def stages = only(section, 'stages')
         if (stages != null) {
-            for (stage in each(script, record(stages)).values().toList()) {
-                stage()
+            for (stage in each(script, record(stages))) {
+                stage[1]()
             }
         }
     } catch (Throwable thrown) {
@@ -112,11 +116,11 @@ def guarded(script, section) {
 }
 
 def each(script, stages) {
-    def bodies = [:]
+    def bodies = []
     for (entry in stages.calls) {
         def name = entry[1]
         def section = record(entry[2])
-        bodies[name] = {
+        bodies << [name, {
             script.stage(name) {
                 if (holds(script, only(section, 'when'))) {
                     part(script, section)
@@ -124,7 +128,7 @@ def each(script, stages) {
                     script.echo("Stage \"${name}\" skipped due to when conditional")
                 }
             }
-        }
+        }]
     }
     return bodies
 }
