@@ -126,7 +126,6 @@ def test_a_secret_serves_a_step_and_is_not_in_the_image(agent, engine):
         ({"builder": "engine", "secrets": {"a": "Dockerfile"}}, "`secrets:` needs BuildKit"),
         ({"secrets": {"a": "missing"}}, "secret a:"),
         ({"context": "missing"}, "build context"),
-        ({"platforms": ["linux/amd64", "linux/arm64"]}, "several platforms at once need docker's buildx component"),
     ],
 )
 def test_what_no_builder_can_do_is_refused(agent, keys, sentence):
@@ -134,6 +133,19 @@ def test_what_no_builder_can_do_is_refused(agent, keys, sentence):
     outcome = agent("build")
     assert outcome.code == 1
     assert sentence in outcome.err.splitlines()[-1]
+
+
+def test_several_platforms_are_refused_where_the_client_has_no_buildx(agent, tmp_path, monkeypatch):
+    """The client of Docker 20.10 speaks BuildKit by itself, for one platform at a time."""
+    program = tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\n[ "$1" = build ] && echo "  --secret stringArray"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    settings(agent, platforms=["linux/amd64", "linux/arm64"])
+    outcome = agent("build")
+    assert outcome.code == 1
+    assert "several platforms at once need docker's buildx component" in outcome.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("client", ["none", "without buildx"])
@@ -210,27 +222,49 @@ def test_a_base_image_that_needs_a_login_is_pulled_and_the_login_is_not_kept(
     assert [path for path in kept if path.name != ".buildNodeID"] == []
 
 
-def test_an_interrupted_build_leaves_no_version(agent, builder):
-    write(agent, Dockerfile="FROM busybox:latest\nRUN sleep 60\n")
-    environment = {**os.environ, "CONTAINER_PIPELINE_CODE": agent.code, "PYTHONPATH": os.pathsep.join(sys.path)}
+def interrupted(agent: Agent) -> tuple[int, str]:
+    """Build in another process, terminate that in its long step; return its exit code and what it said then."""
     child = subprocess.Popen(
         [sys.executable, "-m", "container_pipeline", "build", "--project", str(agent.folder)],
-        env=environment,
+        env={**os.environ, "CONTAINER_PIPELINE_CODE": agent.code, "PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=subprocess.PIPE,
         text=True,
     )
     assert child.stderr
-    watchdog = threading.Timer(30, child.kill)
+    watchdog = threading.Timer(60, child.kill)
     watchdog.start()
     for line in child.stderr:
         if "sleep 60" in line:
             child.terminate()
             break
-    rest = child.stderr.read()
-    assert child.wait() == 143, rest
+    said = child.stderr.read()
+    code = child.wait()
     watchdog.cancel()
-    assert "terminated" in rest
+    return code, said
+
+
+def test_an_interrupted_build_leaves_no_version(agent, builder):
+    write(agent, Dockerfile="FROM busybox:latest\nRUN sleep 60\n")
+    code, said = interrupted(agent)
+    assert code == 143, said
+    assert "terminated" in said
     assert list(agent.folder.glob(".docker_build*")) == []
+
+
+def test_a_client_that_does_not_end_by_itself_is_ended_with_its_plugins(agent, tmp_path, monkeypatch):
+    program = tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\n[ "$2" = --help ] && { echo "  --secret stringArray"; exit; }\n'
+        f"trap '' TERM\nsleep 60 &\necho $! > {tmp_path}/plugin\necho '#5 [1/1] RUN sleep 60'\nwait\nwait\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    code, said = interrupted(agent)
+    assert code == 143, said
+    plugin = Path(f"/proc/{(tmp_path / 'plugin').read_text().strip()}/stat")
+    # Ended: gone, or a zombie that only waits for its new parent to notice.
+    assert not plugin.exists() or plugin.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_one_other_platform_needs_no_buildx(agent, engine):

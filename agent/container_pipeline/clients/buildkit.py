@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from container_pipeline.errors import BuildError
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess
 
+#: Seconds that an interrupted client has to end by itself; Jenkins gives the agent five in all.
+GRACE = 3
 #: Build arguments with these names would change the client itself, so that they cannot travel in its environment.
 _CLIENTS_OWN = re.compile(r"PATH|HOME|(?:DOCKER|BUILDKIT|BUILDX)_.*")
 
@@ -93,13 +96,14 @@ class BuildKit:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
+            start_new_session=True,
         ) as child:
             assert child.stdout is not None  # noqa: S101 - it is a pipe
             try:
                 for line in child.stdout:
                     log.see(line.rstrip("\n"))
             except BaseException:
-                child.terminate()
+                _end(child)
                 raise
         if child.returncode:
             raise log.error(child.returncode)
@@ -110,7 +114,7 @@ class BuildKit:
         # Named even where it is the default: else a context of the user's could lead to another engine than the API's.
         return {"DOCKER_HOST": "unix:///var/run/docker.sock", **environ, "DOCKER_BUILDKIT": "1"}
 
-    @contextmanager
+    @contextlib.contextmanager
     def _config(self, logins: Sequence[RegistryAccess]) -> Iterator[dict[str, str]]:
         """Yield the variables that give the client ``logins``, in a private copy of its folder that ends with the call."""
         if not logins:
@@ -125,6 +129,16 @@ class BuildKit:
             config.touch(mode=0o600)
             config.write_text(json.dumps(_with_logins(own / "config.json", logins)), encoding="utf-8")
             yield {"DOCKER_CONFIG": folder}
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End the client and its plugins: an older buildx hears of a signal only where it gets that itself."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, sent)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE)
+            return
 
 
 def _with_logins(path: Path, logins: Sequence[RegistryAccess]) -> dict[str, object]:
@@ -163,7 +177,7 @@ class PlainLog:
         step = re.match(r"\[(?!internal\]).*?\] (.*)", text)
         if re.match(r"(?i)error: |failed to solve", text):
             self._failed = self._failed or number
-            self._problem = text
+            self._problem = re.sub(r"(?i)^error: ", "", text)
         elif number and output:
             lines = self._lines.setdefault(number, [])
             lines.append(output[1])
