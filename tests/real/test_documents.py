@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ TYPED = [path for path in DOCUMENTS if any(one.language == "sh" and not one.skip
 
 
 @pytest.fixture(scope="module")
-def clone(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A fresh clone that finds what tests have installed, and the lab that runs."""
     folder = tmp_path_factory.mktemp("clone") / "container-pipeline"
     subprocess.run(["git", "clone", "-q", f"file://{ROOT}", str(folder)], check=True)
@@ -54,7 +55,9 @@ def clone(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
             (venv / path.name).symlink_to(path)
     (venv / "ready").touch()
     (folder / ".lab").symlink_to(lab.home)
-    return folder
+    yield folder
+    for server in lab.servers:
+        server.remove("aglaia-web-re")
 
 
 def environment(lab: Lab, clone: Path) -> dict[str, str]:
