@@ -46,6 +46,7 @@ class Hudson:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
         self.url = f"http://127.0.0.1:{port}"
+        self.accesses = folder / "access.log"  # one line for each request
         self._pidfile, self._log = folder / "pid", folder / "log"
 
     def start(self) -> None:
@@ -59,6 +60,11 @@ class Hudson:
             (plugins / f"{name}.hpi.disabled").touch()
         opened = [word for name in _OPENED for word in ("--add-opens", f"{name}=ALL-UNNAMED")]
         listen = [f"--httpPort={self.port}", "--httpListenAddress=127.0.0.1", "--ajp13Port=-1"]
+        listen += [
+            "--accessLoggerClassName=winstone.accesslog.SimpleAccessLogger",
+            "--simpleAccessLogger.format=combined",
+        ]
+        listen.append(f"--simpleAccessLogger.file={self.accesses}")
         command = [
             "java",
             "-Xmx384m",

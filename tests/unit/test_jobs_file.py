@@ -158,7 +158,7 @@ PROJECT_KEYS = sorted(jobs_file.schema()["definitions"]["project"]["properties"]
 GENERAL = fastjsonschema.compile(jobs_file.schema())
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(PROJECT_KEYS), VALUES, max_size=4))
 def test_our_checks_agree_with_a_general_validator_of_json_schema(project):
     data = {"projects": [{"code": "a", **project}]}
