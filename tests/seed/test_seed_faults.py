@@ -21,7 +21,7 @@ THREE = FREESTYLE + "projects: [CODE-a, CODE-b, CODE-c]\n"
 def waits(monkeypatch):
     """The seconds that were waited, without waiting."""
     found: list[float] = []
-    monkeypatch.setattr("container_pipeline.clients.jenkins.time.sleep", found.append)
+    monkeypatch.setattr("container_pipeline.clients.jenkins_wire.time.sleep", found.append)
     return found
 
 

@@ -50,7 +50,7 @@ def table(answer: str) -> list[list[str]]:
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(someone):
     someone.write(TWO)
     answer = someone.seed("--dry-run")
-    assert (answer.code, answer.out) == (0, "create CODE-web-re\ncreate CODE-ui-re\n2 changes, 0 unchanged\n")
+    assert (answer.code, answer.out) == (0, "create CODE-web-re\ncreate CODE-ui-re\n2 to change, 0 unchanged\n")
     assert someone.has("CODE-web-re") is None
 
 
@@ -80,7 +80,7 @@ def test_only_what_differs_is_written_and_shown(someone):
         "update CODE-ui-re\n"
         "    - builders/Shell/command: git fetch -q --depth 1 git@git.example:team/CODE-ui-re.git main\n"
         "    + builders/Shell/command: git fetch -q --depth 1 git@git.example:team/CODE-ui-re.git dev\n"
-        "1 changes, 1 unchanged\n"
+        "1 to change, 1 unchanged\n"
     )
     assert table(someone.seed().out) == [["CODE-ui-re", "updated"]]
     assert someone.seed().out == "2 unchanged\n"
@@ -99,7 +99,7 @@ def test_what_was_edited_by_hand_is_shown_and_put_right(someone):
         "    - builders/Shell/command: echo by hand\n"
         "    + builders/Shell/command: exec container-pipeline ship\n"
         "    - disabled: true\n"
-        "1 changes, 1 unchanged\n"
+        "1 to change, 1 unchanged\n"
     )
     someone.seed()
     assert someone.seed().out == "2 unchanged\n"

@@ -158,7 +158,7 @@ def test_a_private_authority_is_trusted_where_it_is_named_and_only_there(
 ):
     someone = administrator(standin(certificate=certificate).url)
     someone.write("projects: [{code: CODE-a, repository: r}]\n")
-    monkeypatch.setattr("container_pipeline.clients.jenkins.ATTEMPTS", 1)
+    monkeypatch.setattr("container_pipeline.clients.jenkins_wire.ATTEMPTS", 1)
     refused = someone.seed()
     assert refused.code == 1
     assert "certificate verify failed" in refused.err
@@ -202,7 +202,7 @@ CHANGED = (
 @pytest.mark.parametrize("arguments", [(), ("--prune",)], ids=["", "prune"])
 def test_killed_at_any_request_the_next_run_ends_at_the_same_state(administrator, standin, monkeypatch, arguments):
     """Each turn, another request is the last that arrives; then the program is gone. The next run must finish."""
-    real = Controller._send
+    real = Controller.send
     wanted = None
     for last in range(60):
         jenkins = standin()
@@ -230,9 +230,9 @@ def test_killed_at_any_request_the_next_run_ends_at_the_same_state(administrator
                 left[0] -= 1
             return real(self, method, path, data, headers)
 
-        monkeypatch.setattr(Controller, "_send", send)
+        monkeypatch.setattr(Controller, "send", send)
         code = someone.seed(*arguments).code
-        monkeypatch.setattr(Controller, "_send", real)
+        monkeypatch.setattr(Controller, "send", real)
         assert someone.seed(*arguments).code == 0
         assert snapshot(jenkins.state) == wanted
         if code == 0:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from container_pipeline.plan import jobxml, seed
+from container_pipeline.plan.jobplugins import missing_plugins
 from container_pipeline.plan.jobs import Job
 from container_pipeline.plan.seed import Change, Item, State
 
@@ -148,14 +149,14 @@ def test_a_job_that_stands_where_a_folder_must_be_holds_back_only_what_belongs_b
 
 def test_missing_plugins_are_named_with_a_job_that_needs_them():
     jobs = [WEB, replace(UI, folder="team", kind="freestyle"), replace(UI, name="x", triggers={"webhook": "token"})]
-    assert seed.missing_plugins(jobs, {"git", "workflow-job", "workflow-cps"}) == {
+    assert missing_plugins(jobs, {"git", "workflow-job", "workflow-cps"}) == {
         "cloudbees-folder": "team/aglaia-ui-re",
         "generic-webhook-trigger": "x",
     }
-    assert seed.missing_plugins(jobs, None) == {}
+    assert missing_plugins(jobs, None) == {}
 
 
 def test_a_freestyle_job_needs_no_plugin_unless_it_polls_or_logs_in():
     job = replace(WEB, kind="freestyle")
-    assert seed.missing_plugins([job], ()) == {}
-    assert seed.missing_plugins([replace(job, credentials="id")], ()) == {"git": WEB.name}
+    assert missing_plugins([job], ()) == {}
+    assert missing_plugins([replace(job, credentials="id")], ()) == {"git": WEB.name}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from container_pipeline.clients.jenkins import Controller, RefusedError
+from container_pipeline.clients.jenkins import Controller
+from container_pipeline.clients.jenkins_wire import RefusedError
 
 _LIBRARIES = """
 def kind = this.class.classLoader.loadClass('org.jenkinsci.plugins.workflow.libs.GlobalLibraries')

@@ -14,6 +14,7 @@ from container_pipeline.errors import JenkinsError, PipelineError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.plan import seed as plan
+from container_pipeline.plan.jobplugins import missing_plugins
 from container_pipeline.plan.jobs import Job
 from container_pipeline.plan.jobtext import MARK
 from container_pipeline.plan.seed import Change, Item, Plan, State
@@ -29,7 +30,7 @@ def run(run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, 
     controller = Controller(run.settings.controller())
     with run.result.step("read"):
         state = gather(controller, jobs, adopt)
-    missing = plan.missing_plugins(jobs, state.plugins)
+    missing = missing_plugins(jobs, state.plugins)
     if missing:
         needs = ", ".join(f"{name} ({job})" for name, job in sorted(missing.items()))
         raise JenkinsError(
@@ -115,7 +116,7 @@ def _summarise(run: Run, made: Plan, failed: dict[str, PipelineError]) -> None:
     if run.dry_run:
         for one in made.refused:
             run.console.result(f"{one.item}: {one.reason}")
-        texts = [_("{count} changes", count=len(made.changes))] if made.changes else []
+        texts = [_("{count} to change", count=len(made.changes))] if made.changes else []
     else:
         if rows:
             run.console.table((_("JOB"), _("STATUS"), _("WHY")), rows)

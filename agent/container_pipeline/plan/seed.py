@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Callable, ClassVar
+from typing import ClassVar
 
 from container_pipeline.i18n import _
 from container_pipeline.plan import configxml
+from container_pipeline.plan.jobmoves import find_moves
 from container_pipeline.plan.jobs import Job
 from container_pipeline.plan.jobtext import Marker, find_marker
 from container_pipeline.plan.jobxml import ROOTS, folder_xml, job_xml, view_xml
@@ -137,7 +137,7 @@ class _Planner:
                 self.plan.refused += [Refused(name, _("{path} is a job, not a folder", path=path)) for name in below]
 
     def jobs(self) -> None:
-        self.moved = _find_moves(self.wanted, self.ours, self.state.items)
+        self.moved = find_moves(self.wanted, self.ours, self.state.items)
         refused = {one.item for one in self.plan.refused}
         for name, source in self.moved.items():
             if name not in refused:
@@ -231,79 +231,3 @@ class _Planner:
 
     def _change(self, action: str, item: str, config: str = "", diff: tuple[str, ...] = ()) -> None:
         self.plan.changes.append(Change(action, item, config, diff=diff))
-
-
-def _find_moves(wanted: Mapping[str, Job], ours: Mapping[str, Marker], items: Collection[str]) -> dict[str, str]:
-    """Return the new name → the present name of each job that is known again under another name.
-
-    Known by code and repository; else, where only one on each side fits, by repository (the code changed) or by code
-    (the repository moved). Moves whose target is taken wait for it to be free; jobs that only swap stay in place.
-    """
-    pairs: dict[str, str] = {}
-    for key in (
-        lambda code, repository: f"{code} {repository}",
-        None,
-        lambda code, repository: repository,
-        lambda code, repository: code,
-    ):
-        free_jobs = [job for name, job in wanted.items() if name not in pairs]
-        free_items = {name: marker for name, marker in ours.items() if name not in pairs.values()}
-        if key is None:
-            pairs.update({job.full_name: job.full_name for job in free_jobs if job.full_name in free_items})
-        else:
-            pairs.update(_pair(free_jobs, free_items, key))
-    return _in_order({new: old for new, old in pairs.items() if new != old}, set(items))
-
-
-def _pair(jobs: list[Job], items: Mapping[str, Marker], key: Callable[[str, str], str]) -> dict[str, str]:
-    """Pair what has the same key, where it is the only one on either side; what stands at its place is preferred."""
-    here = {job.full_name: key(job.code, job.repository) for job in jobs}
-    there = {name: key(marker.code, marker.repository) for name, marker in items.items()}
-    pairs = {name: name for name, value in here.items() if there.get(name) == value}
-    for name in pairs:
-        del here[name], there[name]
-    wanted, has = Counter(here.values()), Counter(there.values())
-    names = {value: name for name, value in there.items()}
-    pairs.update({name: names[value] for name, value in here.items() if wanted[value] == has[value] == 1})
-    return pairs
-
-
-def _in_order(moves: dict[str, str], taken: set[str]) -> dict[str, str]:
-    """Return the moves that can be done, in an order in which each target is free."""
-    ordered: dict[str, str] = {}
-    while True:
-        possible = [new for new in moves if new not in taken]
-        if not possible:
-            return ordered
-        for new in possible:
-            ordered[new] = moves.pop(new)
-            taken.discard(ordered[new])
-            taken.add(new)
-
-
-def missing_plugins(jobs: Iterable[Job], plugins: Collection[str] | None) -> dict[str, str]:
-    """Return plugin → the first job that needs it, for those that Jenkins lacks; nothing where it does not tell."""
-    missing: dict[str, str] = {}
-    if plugins is None:
-        return missing
-    for job in jobs:
-        for choice in _plugins(job):
-            if not any(name in plugins for name in choice):
-                missing.setdefault(choice[0], job.full_name)
-    return missing
-
-
-def _plugins(job: Job) -> Iterator[tuple[str, ...]]:
-    """Yield the plugins that a job needs, each with its older names."""
-    if job.folder:
-        yield ("cloudbees-folder",)
-    if job.uses_git_plugin:
-        yield ("git",)
-    if job.kind == "pipeline":
-        yield from (("workflow-job",), ("workflow-cps",))
-    if job.kind == "multibranch":
-        yield ("workflow-multibranch",)
-    if job.pipeline is not None and job.kind == "pipeline" and job.library:
-        yield ("pipeline-groovy-lib", "workflow-cps-global-lib")
-    if (job.triggers or {}).get("webhook"):
-        yield ("generic-webhook-trigger",)

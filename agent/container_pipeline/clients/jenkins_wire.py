@@ -1,0 +1,186 @@
+"""Requests to a Jenkins controller through python-jenkins: login, crumbs, retries, and errors in one sentence.
+
+Reads and writes are retried where Jenkins is only busy (429, 5xx, a cut connection), at most ``ATTEMPTS`` times.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import threading
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import jenkins
+import requests
+
+from container_pipeline.errors import JenkinsError
+from container_pipeline.i18n import _
+from container_pipeline.model import JenkinsAccess
+
+ATTEMPTS = 4
+#: Seconds that one answer may take; Jenkins can be slow while it saves or starts.
+TIMEOUT = 60
+#: Seconds that Retry-After is honoured for at most.
+LONGEST_WAIT = 30.0
+
+
+class RefusedError(JenkinsError):
+    """Jenkins answered with an error; ``status`` is that of HTTP, 0 where there was no answer."""
+
+    def __init__(self, message: str, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint)
+        self.status = status
+
+
+class Wire:
+    """Speaks to one controller. Safe to use from several threads: each has its own connection and crumb."""
+
+    def __init__(self, access: JenkinsAccess) -> None:
+        self.access = access
+        self._local = threading.local()
+
+    def run_script(self, text: str, path: str = "scriptText") -> str:
+        """Run Groovy on the controller, or by ``path`` on a node; return what it prints."""
+        return str(self.send("POST", path, {"script": text}).text)
+
+    def json(self, path: str) -> Any:
+        """Return what the JSON API answers at ``path``, None where it is not there or not allowed."""
+        try:
+            return self.get_json(path)
+        except RefusedError as error:
+            if error.status in (401, 403, 404):
+                return None
+            raise
+
+    def get_json(self, path: str) -> Any:
+        answer = self.send("GET", path)
+        try:
+            return json.loads(answer.text)
+        except ValueError as error:
+            raise RefusedError(
+                _(
+                    "{url} did not answer with JSON: a login page or a proxy answers in Jenkins' place",
+                    url=self.access.url,
+                ),
+                _("check JENKINS_URL, with its path prefix"),
+            ) from error
+
+    def get_text(self, path: str) -> str | None:
+        try:
+            answer = self.send("GET", path)
+        except RefusedError as error:
+            if error.status == 404:
+                return None
+            raise
+        answer.encoding = "utf-8"
+        return answer.text
+
+    def post_xml(self, path: str, config: str) -> None:
+        headers = {"Content-Type": "text/xml; charset=utf-8"}
+        answer = self.send("POST", path, config.encode(), headers)
+        if answer.is_redirect:
+            raise _redirected(answer)
+
+    def act(self, path: str, form: dict[str, str] | None = None) -> None:
+        """Ask for an action; Jenkins answers it by leading to the page of what came of it."""
+        self.send("POST", path, form or {})
+
+    def send(
+        self, method: str, path: str, data: Any = None, headers: dict[str, str] | None = None
+    ) -> requests.Response:
+        url = self.access.url.rstrip("/") + "/" + path
+        for attempt in range(1, ATTEMPTS + 1):
+            request = requests.Request(method, url, data=data, headers=dict(headers or {}))
+            try:
+                answer: requests.Response = self._server().jenkins_request(request, add_crumb=method == "POST")
+            except (jenkins.JenkinsException, requests.RequestException) as error:
+                failed = _response(error)
+                if method == "POST":  # Winstone may not have read all of it, and would take the rest for a new request
+                    self._server()._session.close()
+                wait = self._wait(failed, attempt)
+                if wait is None:
+                    raise _refused(method, self.access.url, path, failed, error) from error
+                time.sleep(wait)
+                continue
+            if "X-Jenkins" not in answer.headers:  # Hudson's server loses requests on connections that are kept
+                self._server()._session.headers["Connection"] = "close"
+            if answer.is_redirect and _leads_elsewhere(method, url, answer):
+                raise _redirected(answer)
+            return answer
+        raise AssertionError("unreachable")
+
+    def _wait(self, failed: requests.Response | None, attempt: int) -> float | None:
+        """Return the seconds to wait before the next attempt; None where there is none."""
+        if attempt == ATTEMPTS:
+            return None
+        if failed is not None and failed.status_code == 403 and attempt == 1 and "crumb" in failed.text.lower():
+            self._server().crumb = None
+            return 0.0
+        if failed is not None and failed.status_code != 429 and failed.status_code < 500:
+            return None
+        asked = failed.headers.get("Retry-After", "") if failed is not None else ""
+        return min(float(asked), LONGEST_WAIT) if asked.isdigit() else 0.25 * 2**attempt
+
+    def _server(self) -> Any:
+        """Return this thread's connection. Redirects are not followed: they would lead past a proxy or prefix."""
+        server = getattr(self._local, "server", None)
+        if server is None:
+            user, token = self.access.user, self.access.token.reveal()
+            login = (user, token) if user and token else (None, None)
+            server = jenkins.Jenkins(self.access.url, *login, timeout=TIMEOUT)
+            server._session.get_redirect_target = lambda _answer: None
+            self._local.server = server
+        return server
+
+
+def _response(error: BaseException) -> requests.Response | None:
+    """python-jenkins raises its own errors while it handles that of requests, which knows the answer."""
+    for one in (error, error.__context__):
+        found = getattr(one, "response", None)
+        if found is not None:
+            response: requests.Response = found
+            return response
+    return None
+
+
+def _leads_elsewhere(method: str, url: str, answer: requests.Response) -> bool:
+    """Tell a redirect to a login page or to another address of the same thing from one that shows what was done."""
+    target = urlsplit(answer.headers.get("Location", ""))
+    login = "/login" in target.path or "securityRealm" in target.path
+    return method == "GET" or login or target.path == urlsplit(url).path
+
+
+def _redirected(answer: requests.Response) -> RefusedError:
+    where = answer.headers.get("Location", "").split("?")[0]
+    return RefusedError(
+        _("Jenkins leads to {where} instead of answering", where=where),
+        _("check JENKINS_URL (https, prefix), JENKINS_USER and JENKINS_TOKEN"),
+        answer.status_code,
+    )
+
+
+def _refused(method: str, url: str, path: str, answer: requests.Response | None, error: Exception) -> RefusedError:
+    if answer is None:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return RefusedError(
+            _("Jenkins at {url} cannot be reached: {reason}", url=url, reason=reason),
+            _("check JENKINS_URL, the proxy, and REQUESTS_CA_BUNDLE where its certificate is of a private CA"),
+        )
+    status = answer.status_code
+    hints = {
+        401: _("check JENKINS_USER and JENKINS_TOKEN"),
+        403: _("the account lacks the permission, or no JENKINS_USER and JENKINS_TOKEN are set"),
+    }
+    where = f"{method} {path.split('?')[0]}"
+    reason = answer.headers.get("X-Error") or _cause(answer.text) or answer.reason or ""
+    message = _("Jenkins answered {status} {reason} to {where}", status=status, reason=reason, where=where)
+    return RefusedError(message, hints.get(status, ""), status)
+
+
+def _cause(page: str) -> str:
+    """Return what an error page says went wrong: the innermost cause of its stack trace, where it shows one."""
+    causes = re.findall(r"^Caused by: (?:[\w.$]+(?:Exception|Error): )?(.+)$", html.unescape(page), re.MULTILINE)
+    return str(causes[-1])[:200] if causes else ""

@@ -1,0 +1,58 @@
+"""Jobs that are known again under another name, so that they keep their history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Callable
+
+from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.jobtext import Marker
+
+
+def find_moves(wanted: Mapping[str, Job], ours: Mapping[str, Marker], items: Collection[str]) -> dict[str, str]:
+    """Return the new name → the present name of each job that is known again under another name.
+
+    Known by code and repository; else, where only one on each side fits, by repository (the code changed) or by code
+    (the repository moved). Moves whose target is taken wait for it to be free; jobs that only swap stay in place.
+    """
+    pairs: dict[str, str] = {}
+    for key in (
+        lambda code, repository: f"{code} {repository}",
+        None,
+        lambda code, repository: repository,
+        lambda code, repository: code,
+    ):
+        free_jobs = [job for name, job in wanted.items() if name not in pairs]
+        free_items = {name: marker for name, marker in ours.items() if name not in pairs.values()}
+        if key is None:
+            pairs.update({job.full_name: job.full_name for job in free_jobs if job.full_name in free_items})
+        else:
+            pairs.update(_pair(free_jobs, free_items, key))
+    return _in_order({new: old for new, old in pairs.items() if new != old}, set(items))
+
+
+def _pair(jobs: list[Job], items: Mapping[str, Marker], key: Callable[[str, str], str]) -> dict[str, str]:
+    """Pair what has the same key, where it is the only one on either side; what stands at its place is preferred."""
+    here = {job.full_name: key(job.code, job.repository) for job in jobs}
+    there = {name: key(marker.code, marker.repository) for name, marker in items.items()}
+    pairs = {name: name for name, value in here.items() if there.get(name) == value}
+    for name in pairs:
+        del here[name], there[name]
+    wanted, has = Counter(here.values()), Counter(there.values())
+    names = {value: name for name, value in there.items()}
+    pairs.update({name: names[value] for name, value in here.items() if wanted[value] == has[value] == 1})
+    return pairs
+
+
+def _in_order(moves: dict[str, str], taken: set[str]) -> dict[str, str]:
+    """Return the moves that can be done, in an order in which each target is free."""
+    ordered: dict[str, str] = {}
+    while True:
+        possible = [new for new in moves if new not in taken]
+        if not possible:
+            return ordered
+        for new in possible:
+            ordered[new] = moves.pop(new)
+            taken.discard(ordered[new])
+            taken.add(new)
