@@ -65,6 +65,8 @@ def canonical(text: str) -> list[str]:
 
 def differences(has: list[str], wants: list[str]) -> list[str]:
     """Return what a person reads: ``- path: value`` for what goes, ``+ path: value`` for what comes."""
+    if has == wants:
+        return []
     return [line for line in difflib.ndiff(has, wants) if line[0] in "+-"]
 
 
