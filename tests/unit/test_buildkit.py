@@ -8,11 +8,11 @@ import json
 
 import pytest
 
-from container_pipeline.clients.buildkit import PlainLog, _with_logins
-from container_pipeline.clients.engine import BuildLog
+from container_pipeline.clients.buildkit import BuildKit, PlainLog, _with_logins
+from container_pipeline.clients.engine import BuildLog, BuildOptions
 from container_pipeline.console import Console
 from container_pipeline.errors import BuildError
-from container_pipeline.model import Registry, RegistryAccess, Secret
+from container_pipeline.model import ImageRef, Registry, RegistryAccess, Repository, Secret
 
 #: As docker 20.10 and as buildx print a failing step.
 OLD = """\
@@ -104,3 +104,19 @@ def test_a_login_is_added_and_the_users_own_configuration_stays(tmp_path):
         "credHelpers": {"hub.example": "pass"},
         "proxies": {"default": {}},
     }
+
+
+def test_the_client_gets_build_arguments_and_none_of_our_secrets_and_no_argument_shows_a_value(tmp_path, monkeypatch):
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\n/usr/bin/env > {tmp_path}/seen\necho "$@" > {tmp_path}/arguments\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("DOCKER_REGISTRY_PROD_PASS", "very secret")
+    monkeypatch.setenv("CONTAINER_PIPELINE_JENKINS_TOKEN", "very secret")
+    monkeypatch.setenv("AWS_PROFILE", "a helper's")
+    options = BuildOptions("Dockerfile", arguments={"INDEX": "https://user:token@pypi.example"})
+    image = ImageRef(Registry("dev.example"), Repository("web"), "20261124093015")
+    BuildKit(str(program), console()).build(tmp_path, image, options, {})
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert "very secret" not in str(seen)
+    assert {"INDEX=https://user:token@pypi.example", "AWS_PROFILE=a helper's", "DOCKER_BUILDKIT=1"} <= set(seen)
+    assert "token" not in (tmp_path / "arguments").read_text()

@@ -94,3 +94,14 @@ def test_contents_are_not_read(folder, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
     os.mkfifo(folder / "pipe")
     assert fingerprint(folder)
+
+
+def test_git_gets_no_password(folder, monkeypatch, tmp_path):
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n/usr/bin/env > {tmp_path}/seen\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    monkeypatch.setenv("DOCKER_REGISTRY_PASS", "very secret")
+    fingerprint(folder)
+    assert "very secret" not in (tmp_path / "seen").read_text()

@@ -22,6 +22,7 @@ from container_pipeline.model import ImageRef, RegistryAccess
 
 #: Seconds that an interrupted client has to end by itself; Jenkins gives the agent five in all.
 GRACE = 3
+_OURS = re.compile(r"DOCKER_.*_PASS|CONTAINER_PIPELINE_.*")
 #: Build arguments with these names would change the client itself, so that they cannot travel in its environment.
 _CLIENTS_OWN = re.compile(r"PATH|HOME|(?:DOCKER|BUILDKIT|BUILDX)_.*")
 
@@ -109,8 +110,8 @@ class BuildKit:
             raise log.error(child.returncode)
 
     def _environ(self) -> dict[str, str]:
-        """Return the client's environment: the agent's without the registries' passwords."""
-        environ = {name: value for name, value in os.environ.items() if not re.fullmatch(r"DOCKER_.*_PASS", name)}
+        """Return the client's environment: the agent's, which a credential helper may need, without our own secrets."""
+        environ = {name: value for name, value in os.environ.items() if not _OURS.fullmatch(name)}
         # Named even where it is the default: else a context of the user's could lead to another engine than the API's.
         return {"DOCKER_HOST": "unix:///var/run/docker.sock", **environ, "DOCKER_BUILDKIT": "1"}
 

@@ -161,7 +161,9 @@ def engine_errors(failed: str, hint: str = "") -> Iterator[None]:
     except docker.errors.APIError as error:
         raise EngineError(f"{failed}: {error.explanation or error}", hint) from error
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise EngineError(f"{failed}: {_reason(error)}", hint or _START) from error
+        reason = _reason(error)
+        denied = _("this user may not use Docker: add it to the group of the socket, such as docker")
+        raise EngineError(f"{failed}: {reason}", denied if "Permission denied" in reason else hint or _START) from error
 
 
 def _reason(error: BaseException) -> str:

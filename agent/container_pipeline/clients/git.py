@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -60,11 +61,19 @@ def _hash(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
+#: What of the environment git needs to find a repository and its own settings.
+_ENVIRONMENT = re.compile(r"PATH|HOME|XDG_CONFIG_HOME|GIT_(?:DIR|WORK_TREE|CEILING_DIRECTORIES|CONFIG.*)")
+
+
 def _git(folder: Path, *arguments: str) -> str:
     """Return what git prints, "" where it is not there or refuses."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, stdin=subprocess.DEVNULL, check=False
+            ["git", "-C", str(folder), *arguments],
+            env={name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)},
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except OSError:
         return ""
