@@ -119,7 +119,8 @@ def test_6_test_then_production_with_one_version(run, company, node, web):
     web.write("container-pipeline.yml", printed(6, "yaml"))
     web.write(".env.test", "ENV=test\n")
     web.write(".env.prod", "ENV=prod\n")
-    done = run(6)
+    # Jenkins restarts at every step of it.
+    done = run(6, restart=True)
     assert done.stage_names == ["Build", "Push", "Deploy test", "Approve", "Promote", "Deploy prod"]
     answers = [company.servers[name].get(web.port) for name in ("test-1", "web-1")]
     assert [answer["env"] for answer in answers] == ["test", "prod"]
@@ -173,3 +174,12 @@ def test_10_the_release_before_comes_back(run, company, node, web):
     done = run(10, params={"VERSION": ""})
     assert done.lines[-2] == first
     assert company.servers["web-1"].get(web.port)["version"] == first
+
+
+def test_a_restart_from_a_later_stage_goes_on_with_the_version_in_the_workspace(build, company, node, web):
+    company.equip(node, production=False)
+    stage = f"node {{ checkout scm\ncontainer%s(code: '{CODE}') }}"
+    for name in ("Build", "Push"):
+        done = build(stage % name, scm=str(web.folder))
+        assert done.result == "SUCCESS", done.log
+    assert len(company.tags(CODE)[0]) == 2
