@@ -25,6 +25,14 @@ def test_every_turn_of_a_loop_runs_and_survives_its_suspension(run):
     assert "in b" in done.lines
 
 
+def test_what_closures_share_is_still_shared_after_a_restart(run):
+    done = run(
+        "def all = []\nnode { stage('a') { all << sh(script: 'echo 1', returnStdout: true).trim() } }\necho all.toString()",
+        restart=True,
+    )
+    assert "[1]" in done.lines
+
+
 def test_state_that_cannot_be_serialised_fails_the_build(run):
     done = run("def m = ('abc' =~ /b/)\nnode { sh 'true' }\necho m.toString()")
     assert done.result == "FAILURE"

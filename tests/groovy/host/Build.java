@@ -195,7 +195,8 @@ final class Build {
             if (!frame.body.isResumable()) {
                 in = leave(branch, frame, out);
             } else if (out.getNormal() instanceof Step step) {
-                in = keep() ? carryOut(branchId, step) : null;
+                program.called = step;
+                in = keep() ? carryOut(branchId, program.called) : null;
             } else {
                 throw new IllegalStateException("The program yielded " + out);
             }

@@ -19,6 +19,8 @@ final class Program implements Serializable {
     final Map<String, String> env = new LinkedHashMap<>();
     final Map<Integer, Branch> branches = new LinkedHashMap<>();
     int nextId;
+    // The step under way, with its body, belongs to what is written: else its closures would hold on to the old objects.
+    Step called;
 
     Branch branch(Context context, Continuable body, Integer parent, String name) {
         Branch made = new Branch(nextId++, parent, name);
