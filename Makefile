@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 PYTEST := $(BIN)/pytest --ignore=tests/bench
 
-.PHONY: help venv lab lab-status lab-down test test-here check demo demo-here demo-down bench bench-here agent docs lock
+.PHONY: help venv lab lab-status lab-down test test-here check demo demo-here demo-down bench bench-here agent docs pictures lock
 
 help:                ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,9 @@ docs: venv           ## docs/cli.md from the commands
 	$(BIN)/python -m tools.docs
 
 COMPILE := pip-compile -q --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+pictures: venv       ## docs/pictures, from a real demo
+	@output=$$(mktemp) && $(MAKE) --no-print-directory demo | tee $$output && $(BIN)/python -m tools.pictures $$output
+
 lock: venv           ## pin the dependencies anew
 	cd requirements && ../$(BIN)/$(COMPILE) --no-strip-extras -o agent.txt agent.in
 	cd requirements && ../$(BIN)/$(COMPILE) --no-strip-extras -o dev.txt dev.in

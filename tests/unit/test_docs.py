@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,16 @@ def test_both_readmes_name_the_same_commands_and_files():
         return set(re.findall(r"`([^`\n]*)`", without_code((ROOT / name).read_text(encoding="utf-8"))))
 
     assert named("README.md") == named("README.zh-CN.md")
+
+
+def test_the_picture_of_the_flow_is_what_its_script_draws():
+    program = "from tools.pictures import flow; import sys; sys.stdout.write(flow())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True)
+    assert (ROOT / "docs/pictures/flow.svg").read_bytes() == done.stdout, "run `make pictures`"
+
+
+@pytest.mark.parametrize("name", ["flow.svg", "demo.svg"])
+def test_pictures_are_whole_and_ask_nobody_for_anything(name):
+    text = (ROOT / "docs/pictures" / name).read_text(encoding="utf-8")
+    ElementTree.fromstring(text)
+    assert not re.search(r"@import|@font-face|url\(['\"]?http|<script|<image", text)
