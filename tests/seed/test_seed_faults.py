@@ -150,3 +150,20 @@ def test_killed_for_real_half_way_the_next_run_finishes(hudson, administrator):
     answer = one.seed()
     assert answer.code == 0, answer.out
     assert one.seed().out == "40 unchanged\n"
+
+
+def test_terminated_while_jenkins_hangs_it_ends_at_once(administrator, standin, fault_proxy):
+    """Jenkins' own abort gives five seconds, an answer may take sixty."""
+    jenkins = standin()
+    proxy = fault_proxy(jenkins.address, Fault("POST", "createItem", hang=True))
+    one = administrator(f"http://{proxy.address}")
+    one.write("defaults: {repository: r}\nprojects: [CODE-a, CODE-b, CODE-c]\n")
+    command = [sys.executable, "-m", "container_pipeline", "seed", "--project", str(one.folder)]
+    environment = {**os.environ, "PYTHONPATH": "agent"}
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while proxy.count("POST", "createItem") < 3:
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGTERM)
+    _out, err = child.communicate(timeout=30)
+    assert (child.returncode, err.splitlines()[-1]) == (143, "container-pipeline: terminated")

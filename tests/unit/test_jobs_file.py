@@ -108,6 +108,8 @@ def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tm
         ),
         ("projects: [{}]", "1: projects[1] needs the key 'code'"),
         ("", "1: the file must be: a map of keys and values"),
+        (USUAL + "  code: b\n", "4 cannot be read: the key 'code' stands twice"),
+        (USUAL + USUAL, "4 cannot be read: the key 'projects' stands twice"),
         ("projects: [a, b\n", "2 cannot be read"),
     ],
 )
@@ -168,3 +170,20 @@ def test_our_checks_agree_with_a_general_validator_of_json_schema(project):
     except fastjsonschema.JsonSchemaValueException:
         valid = False
     assert (not list(schema.check(jobs_file.schema(), data))) == valid
+
+
+def test_the_example_of_the_documentation_is_a_jobs_file(tmp_path):
+    document = (Path(__file__).parents[2] / "docs" / "seeding.md").read_text(encoding="utf-8")
+    example = document.partition("```yaml\n")[2].partition("```")[0]
+    assert [job.code for job in load(tmp_path, example)] == [
+        "aglaia-web-re",
+        "aglaia-ui-re",
+        "aglaia-shop-re",
+        "aglaia-old-re",
+    ]
+
+
+def test_the_documentation_names_every_key_of_a_project():
+    document = (Path(__file__).parents[2] / "docs" / "seeding.md").read_text(encoding="utf-8")
+    keys = jobs_file.schema()["definitions"]["project"]["properties"]
+    assert [key for key in keys if f"`{key}`" not in document] == []

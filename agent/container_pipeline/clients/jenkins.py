@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from container_pipeline.clients.jenkins_wire import RefusedError, Wire
+from container_pipeline.clients.parallel import in_parallel
 from container_pipeline.errors import JenkinsError
 from container_pipeline.i18n import _
 
@@ -80,7 +80,7 @@ class Controller(Wire):
                 raise
             found = self._items_by_listing(mark)
         unread = [one.name for one in found if not one.config and not one.folder and one.name in set(names)]
-        read = dict(zip(unread, self.each(self.config, unread)))
+        read = dict(zip(unread, in_parallel(self.config, unread, AT_ONCE)))
         return [Found(one.name, one.folder, read.get(one.name) or one.config) for one in found]
 
     def _items_by_script(self, mark: str) -> list[Found]:
@@ -113,13 +113,8 @@ class Controller(Wire):
                     walk(job.get("jobs", ()), f"{name}/")
 
         walk(self.get_json(f"api/json?tree={tree}").get("jobs", ()), "")
-        read = dict(zip(marked, self.each(self.config, marked)))
+        read = dict(zip(marked, in_parallel(self.config, marked, AT_ONCE)))
         return [Found(one.name, one.folder, read.get(one.name) or "") for one in found]
-
-    def each(self, function: Any, arguments: Iterable[Any]) -> list[Any]:
-        """Call ``function`` for each argument, some at a time; return the answers in order."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(function, arguments))
 
     def config(self, name: str) -> str | None:
         """Return an item's configuration, None where it is not there."""

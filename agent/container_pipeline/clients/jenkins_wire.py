@@ -5,11 +5,12 @@ Reads and writes are retried where Jenkins is only busy (429, 5xx, a cut connect
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import re
-import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,11 +37,11 @@ class RefusedError(JenkinsError):
 
 
 class Wire:
-    """Speaks to one controller. Safe to use from several threads: each has its own connection and crumb."""
+    """Speaks to one controller. Safe to use from several threads: each request has a connection and crumb to itself."""
 
     def __init__(self, access: JenkinsAccess) -> None:
         self.access = access
-        self._local = threading.local()
+        self._idle: list[Any] = []
 
     def run_script(self, text: str, path: str = "scriptText") -> str:
         """Run Groovy on the controller, or by ``path`` on a node; return what it prints."""
@@ -91,49 +92,59 @@ class Wire:
     def send(
         self, method: str, path: str, data: Any = None, headers: dict[str, str] | None = None
     ) -> requests.Response:
+        with self._connection() as server:
+            return self._try(server, method, path, data, headers)
+
+    def _try(self, server: Any, method: str, path: str, data: Any, headers: dict[str, str] | None) -> requests.Response:
         url = self.access.url.rstrip("/") + "/" + path
         for attempt in range(1, ATTEMPTS + 1):
             request = requests.Request(method, url, data=data, headers=dict(headers or {}))
             try:
-                answer: requests.Response = self._server().jenkins_request(request, add_crumb=method == "POST")
+                answer: requests.Response = server.jenkins_request(request, add_crumb=method == "POST")
             except (jenkins.JenkinsException, requests.RequestException) as error:
                 failed = _response(error)
                 if method == "POST":  # Winstone may not have read all of it, and would take the rest for a new request
-                    self._server()._session.close()
-                wait = self._wait(failed, attempt)
+                    server._session.close()
+                if failed is not None and failed.status_code == 403 and "crumb" in failed.text.lower():
+                    server.crumb = None
+                wait = _wait(failed, attempt)
                 if wait is None:
                     raise _refused(method, self.access.url, path, failed, error) from error
                 time.sleep(wait)
                 continue
             if "X-Jenkins" not in answer.headers:  # Hudson's server loses requests on connections that are kept
-                self._server()._session.headers["Connection"] = "close"
+                server._session.headers["Connection"] = "close"
             if answer.is_redirect and _leads_elsewhere(method, url, answer):
                 raise _redirected(answer)
             return answer
         raise AssertionError("unreachable")
 
-    def _wait(self, failed: requests.Response | None, attempt: int) -> float | None:
-        """Return the seconds to wait before the next attempt; None where there is none."""
-        if attempt == ATTEMPTS:
-            return None
-        if failed is not None and failed.status_code == 403 and attempt == 1 and "crumb" in failed.text.lower():
-            self._server().crumb = None
-            return 0.0
-        if failed is not None and failed.status_code != 429 and failed.status_code < 500:
-            return None
-        asked = failed.headers.get("Retry-After", "") if failed is not None else ""
-        return min(float(asked), LONGEST_WAIT) if asked.isdigit() else 0.25 * 2**attempt
-
-    def _server(self) -> Any:
-        """Return this thread's connection. Redirects are not followed: they would lead past a proxy or prefix."""
-        server = getattr(self._local, "server", None)
-        if server is None:
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[Any]:
+        """Give a connection that no other thread uses. Redirects are not followed: they lead past proxy and prefix."""
+        try:
+            server = self._idle.pop()
+        except IndexError:
             user, token = self.access.user, self.access.token.reveal()
             login = (user, token) if user and token else (None, None)
             server = jenkins.Jenkins(self.access.url, *login, timeout=TIMEOUT)
             server._session.get_redirect_target = lambda _answer: None
-            self._local.server = server
-        return server
+        try:
+            yield server
+        finally:
+            self._idle.append(server)
+
+
+def _wait(failed: requests.Response | None, attempt: int) -> float | None:
+    """Return the seconds to wait before the next attempt; None where there is none."""
+    if attempt == ATTEMPTS:
+        return None
+    if failed is not None and failed.status_code == 403 and attempt == 1 and "crumb" in failed.text.lower():
+        return 0.0
+    if failed is not None and failed.status_code != 429 and failed.status_code < 500:
+        return None
+    asked = failed.headers.get("Retry-After", "") if failed is not None else ""
+    return min(float(asked), LONGEST_WAIT) if asked.isdigit() else 0.25 * 2**attempt
 
 
 def _response(error: BaseException) -> requests.Response | None:

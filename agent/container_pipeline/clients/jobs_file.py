@@ -7,6 +7,7 @@ import json
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,24 @@ def _read(path: str) -> JobsFile:
         raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=problem)) from error
 
 
+@cache
 def _loader() -> Any:
-    """libyaml's loader is eight times as fast, but compiled: the agent that the library carries has none."""
+    """libyaml's loader is eight times as fast, but compiled: the agent that the library carries has none.
+
+    A key that stands twice is an error: PyYAML would let the second replace the first, with all its projects.
+    """
     import yaml
 
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen = {key.value for key, _value in node.value}
+            if len(seen) < len(node.value):
+                names = [key.value for key, _value in node.value]
+                twice = next(key for key, _value in reversed(node.value) if names.count(key.value) > 1)
+                problem = _("the key {name!r} stands twice", name=twice.value)
+                raise yaml.constructor.ConstructorError(None, None, problem, twice.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return Loader

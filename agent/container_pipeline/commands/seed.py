@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
 from container_pipeline.clients.jenkins import AT_ONCE, Controller
+from container_pipeline.clients.parallel import in_parallel
 from container_pipeline.commands import seed_file
 from container_pipeline.errors import JenkinsError, PipelineError
 from container_pipeline.execute import Run
@@ -49,7 +49,7 @@ def gather(controller: Controller, jobs: Sequence[Job], adopt: bool) -> State:
     items = {one.name: Item(one.name, one.config, one.folder) for one in controller.items(MARK, names)}
     folders = {name for job in jobs for name in _above(job.folder)} | {one.name for one in items.values() if one.folder}
     present = sorted(name for name in folders if name in items)
-    views = dict(zip(present, controller.each(controller.view, present)))
+    views = dict(zip(present, in_parallel(controller.view, present, AT_ONCE)))
     return State(items, {name: config for name, config in views.items() if config is not None}, plugins)
 
 
@@ -73,7 +73,7 @@ def _execute(run: Run, controller: Controller, made: Plan) -> dict[str, Pipeline
             try:
                 with run.result.step(change.action):
                     _ACTIONS[change.action](controller, change)
-            except PipelineError as error:
+            except JenkinsError as error:
                 with lock:
                     failed[change.item] = error
                 run.console.error(f"{change.item}: {error.message}")
@@ -83,12 +83,7 @@ def _execute(run: Run, controller: Controller, made: Plan) -> dict[str, Pipeline
 
         for phase in made.phases():
             alone = bool(phase) and phase[0].action in ("create-folder", "move", "delete-folder")
-            with ThreadPoolExecutor(1 if alone else AT_ONCE) as pool:
-                try:
-                    list(pool.map(perform, phase))
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
+            in_parallel(perform, phase, 1 if alone else AT_ONCE)
     return failed
 
 
