@@ -8,7 +8,7 @@ import pytest
 
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.plan import configxml
-from seed.standin import PLUGINS
+from seed.standin import PLUGINS, Entry
 
 TEAM = """defaults: {folder: team/web, repository: 'git@git.example:team/{code}.git'}
 projects:
@@ -247,3 +247,26 @@ def test_where_nothing_listens_one_sentence_says_so(administrator):
     answer = someone.seed()
     assert (answer.code, answer.err.count("\n")) == (1, 1)
     assert "cannot be reached" in answer.err
+
+
+def test_a_list_of_repositories_becomes_a_jobs_file_that_can_be_seeded(administrator, jenkins):
+    someone = administrator(jenkins.url)
+    listed = someone.folder / "repositories.txt"
+    listed.write_text("# ours\ngit@git.example:team/a-re.git\ngit@git.example:team/b-re.git  # the second\n\n")
+    answer = someone.seed("--from-scm-list", str(listed))
+    assert answer.out == ("defaults:\n  repository: git@git.example:team/{code}.git\nprojects:\n- a-re\n- b-re\n")
+    someone.write(answer.out)
+    assert someone.seed().code == 0
+    assert set(jenkins.state.items) == {"a-re", "b-re"}
+
+
+def test_an_answer_in_json_says_what_happened_to_each_job(administrator, jenkins):
+    someone = administrator(jenkins.url)
+    someone.write("projects: [{code: CODE-a, repository: r}, {code: CODE-b, repository: r}]\n")
+    jenkins.state.items[f"{someone.prefix}-b"] = Entry("project", "<project/>")
+    answer = someone.seed("--json")
+    assert answer.json["ok"] is False
+    assert answer.json["jobs"] == [
+        {"name": "CODE-a", "status": "created", "error": ""},
+        {"name": "CODE-b", "status": "left alone", "error": "seed did not make it; --adopt takes it over"},
+    ]

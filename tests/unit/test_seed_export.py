@@ -1,0 +1,102 @@
+"""A first jobs file, from what Jenkins has or from a list of addresses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from container_pipeline.clients import jobs_file
+from container_pipeline.plan import export, jobs, jobxml, schema
+
+TEXT = {
+    "name": "jobs",
+    "defaults": {"repository": "git@x:{code}.git"},
+    "projects": [
+        "web-re",
+        {
+            "code": "ui-re",
+            "folder": "team",
+            "branches": ["a", "b"],
+            "credentials": "c",
+            "jenkinsfile": "J",
+            "disabled": True,
+        },
+        {
+            "code": "in-re",
+            "pipeline": {"node": "docker"},
+            "description": "two\nlines",
+            "keep_builds": {"builds": 2, "days": 3},
+        },
+        {
+            "code": "all-re",
+            "kind": "multibranch",
+            "branches": ["main", "release/*"],
+            "triggers": {"scan": "1d"},
+            "keep_builds": 4,
+        },
+        {
+            "code": "old-re",
+            "name": "Old",
+            "kind": "freestyle",
+            "triggers": {"cron": "@daily\n5 * * * *", "webhook": "hook"},
+            "branch": "dev",
+            "parameters": [
+                {"name": "A", "default": "x", "description": "d"},
+                {"name": "B", "type": "boolean", "default": True},
+                {"name": "C", "type": "choice", "choices": ["one", ""]},
+                {"name": "D", "type": "text", "default": "l1\nl2"},
+            ],
+        },
+    ],
+}
+
+
+def test_what_seed_made_comes_back_as_the_file_that_made_it():
+    wanted, problems = jobs.read(TEXT)
+    assert problems == []
+    found, remarks = export.projects((job.full_name, jobxml.job_xml(job)) for job in wanted)
+    document = export.document(found)
+    assert remarks == []
+    assert list(schema.check(jobs_file.schema(), document)) == []
+    assert sorted(jobs.read(document)[0], key=str) == sorted(wanted, key=str)
+
+
+def test_what_all_projects_say_alike_stands_once():
+    found = [{"code": code, "repository": f"git@x:{code}.git", "kind": "freestyle"} for code in ("a", "b")]
+    assert export.document(found) == {
+        "defaults": {"kind": "freestyle", "repository": "git@x:{code}.git"},
+        "projects": ["a", "b"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "remark"),
+    [
+        ("x", "<flow-definition><definition class='C'><scm class='G'/></definition></flow-definition>", "x: its Jenkinsfile is in the repository and was not seen"),
+        ("x", "<project><builders><a.Shell><command>./docker.sh push</command></a.Shell></builders></project>", "x: where its repository is was not seen; set `repository:`"),
+        ("My.App", "<project><builders><a.Shell><command>./docker.sh push</command></a.Shell></builders></project>", "My.App: 'my.app' is not a project code: use small letters, digits and single dashes, such as aglaia-web-re"),
+    ],
+)  # fmt: skip
+def test_what_is_doubtful_is_told_and_left_out(name, config, remark):
+    assert export.projects([(name, config)]) == ([], [remark])
+
+
+def test_jobs_that_build_no_images_are_none_of_its_business():
+    config = "<project><builders><a.Shell><command>make</command></a.Shell></builders></project>"
+    assert export.projects([("x", config)]) == ([], [])
+
+
+def test_a_list_of_addresses_becomes_projects_by_their_last_part():
+    found, remarks = export.from_addresses(["git@x:team/a-re.git", "https://x/team/b-re", "ssh://x/C.D"])
+    assert found == [
+        {"code": "a-re", "repository": "git@x:team/a-re.git"},
+        {"code": "b-re", "repository": "https://x/team/b-re"},
+    ]
+    assert len(remarks) == 1
+
+
+def test_a_moved_job_is_exported_where_it_is():
+    (job,), _problems = jobs.read({"projects": [{"code": "a", "repository": "r"}]})
+    found, _remarks = export.projects([("team/sub/other", jobxml.job_xml(replace(job)))])
+    assert (found[0]["folder"], found[0]["name"], found[0]["code"]) == ("team/sub", "other", "a")
