@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -35,6 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if as_json:
         _print_json(result, console)
     return result.error.exit_code if result.error else 0
+
+
+def run() -> None:
+    """Run this process' command line and end the process.
+
+    At once: the interpreter's own way out takes longer than some commands, and waits for what nobody needs any more.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _run(arguments: list[str], console: Console, result: Result) -> None:
@@ -84,4 +98,4 @@ def _print_json(result: Result, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

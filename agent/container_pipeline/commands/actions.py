@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from functools import cached_property, singledispatchmethod
 from typing import TYPE_CHECKING
 
 from container_pipeline.clients import state
+from container_pipeline.commands.registries import Registries
 from container_pipeline.errors import RegistryError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
@@ -18,33 +18,21 @@ from container_pipeline.plan.steps import MoveTag, Promote, Push, Step, Tag
 
 if TYPE_CHECKING:
     from container_pipeline.clients.engine import Engine, Image
-    from container_pipeline.clients.registry import Registry
 
 
-class Actions:
+class Actions(Registries):
     """Carries out steps for one run. Clients are made when first needed and kept for the run."""
 
     def __init__(self, run: Run) -> None:
-        self.run = run
+        super().__init__(run)
         #: What this run saw a registry name: tags that move meanwhile do not change what is promoted.
         self.digests: dict[ImageRef, Digest] = {}
-        self._registries: dict[RegistryAccess, Registry] = {}
-        self._lock = threading.Lock()
 
     @cached_property
     def engine(self) -> Engine:
         from container_pipeline.clients.engine import Engine
 
         return Engine(self.run.console)
-
-    def registry(self, access: RegistryAccess) -> Registry:
-        """Return the client of one registry, the same one to every thread."""
-        from container_pipeline.clients.registry import Registry
-
-        with self._lock:
-            if access not in self._registries:
-                self._registries[access] = Registry(access, self.run.console.line)
-            return self._registries[access]
 
     @singledispatchmethod
     def perform(self, step: Step) -> None:
@@ -87,11 +75,7 @@ class Actions:
 
     @perform.register
     def _move_tag(self, step: MoveTag) -> None:
-        registry = self.registry(step.access)
-        seen = self.digests.get(step.source, step.source.tag)
-        manifest = registry.manifest(step.source.repository, str(seen))
-        registry.put_manifest(step.source.repository, step.tag, manifest)
-        self.run.result.went_to(step.source.with_tag(step.tag))
+        self.move_tag(step, self.digests.get(step.source))
 
     @perform.register
     def _promote(self, step: Promote) -> None:

@@ -6,23 +6,24 @@ from typing import TYPE_CHECKING
 
 from container_pipeline.clients import state
 from container_pipeline.clients.parallel import in_parallel
-from container_pipeline.commands.actions import Actions
+from container_pipeline.commands.registries import Registries
 from container_pipeline.console import human_size
 from container_pipeline.errors import RegistryError, StateError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess, Version
 from container_pipeline.plan.promote import Facts, plan
-from container_pipeline.plan.steps import Promote
+from container_pipeline.plan.steps import MoveTag, Promote, Step
 
 if TYPE_CHECKING:
+    from container_pipeline.clients.registry import Manifest
     from container_pipeline.clients.registry.copy import Place, Survey
 
 
 def run(run: Run, version: str | None = None) -> None:
     """Promote ``version``, by default the one built last."""
-    actions = Actions(run)
-    facts = _look(actions, _version(run, version))
+    registries = Registries(run)
+    facts, image = _look(registries, _version(run, version))
     run.result.version, run.result.digest = str(facts.version), str(facts.digest or "")
     steps = plan(run.settings, facts)
     if facts.moved:
@@ -34,22 +35,32 @@ def run(run: Run, version: str | None = None) -> None:
                 digest=facts.digest,
             )
         )
-    run.execute(steps, actions.perform)
+
+    def perform(step: Step) -> None:
+        if isinstance(step, Promote):
+            carry_out(registries, step, image)
+        elif isinstance(step, MoveTag):
+            registries.move_tag(step, facts.digest)
+
+    run.execute(steps, perform)
     if not steps:
         run.console.line(_("{version} is in production already, and is latest there", version=facts.version))
     if run.dry_run:
-        moved = sum(_survey(actions, step).size for step in steps if isinstance(step, Promote))
+        moved = sum(_survey(registries, step, image).size for step in steps if isinstance(step, Promote))
         run.result.extra["bytes"] = moved
         run.console.result(_("{size} would be copied", size=human_size(moved)))
 
 
-def carry_out(actions: Actions, step: Promote) -> None:
-    """Copy what is missing, then let the tags name it, in their order; a version's tag is never moved."""
+def carry_out(registries: Registries, step: Promote, image: Manifest | None = None) -> None:
+    """Copy what is missing, then let the tags name it, in their order; a version's tag is never moved.
+
+    ``image`` is what the source was last seen to hold; it is asked again where that is not what the step promotes.
+    """
     from container_pipeline.clients.registry.copy import copy
 
-    source, target = _places(actions, step)
-    found = _survey(actions, step)
-    console = actions.run.console
+    source, target = _places(registries, step)
+    found = _survey(registries, step, image)
+    console = registries.run.console
     console.detail(_("{size} in {count} blobs to copy", size=human_size(found.size), count=len(found.missing)))
     with console.task(_("copying"), found.size) as task:
         copy(source, target, found, task)
@@ -57,8 +68,8 @@ def carry_out(actions: Actions, step: Promote) -> None:
         if tag != "latest":
             _refuse_another(target, tag, found.image.digest)
         target.registry.put_manifest(target.repository, tag, found.image)
-        actions.run.result.went_to(step.target.with_tag(tag))
-    actions.run.result.digest = str(found.image.digest)
+        registries.run.result.went_to(step.target.with_tag(tag))
+    registries.run.result.digest = str(found.image.digest)
 
 
 def _version(run: Run, version: str | None) -> Version:
@@ -73,17 +84,24 @@ def _version(run: Run, version: str | None) -> Version:
     return Version(built.version)
 
 
-def _look(actions: Actions, version: Version) -> Facts:
-    """Ask both registries, at once, what they name."""
-    settings = actions.run.settings
+def _look(registries: Registries, version: Version) -> tuple[Facts, Manifest | None]:
+    """Ask both registries, at once, what they name; return what development's tag stands for, too."""
+    settings = registries.run.settings
+    repository = settings.repository
     development, production = settings.access("development"), settings.access("production")
+    found: list[Manifest | None] = []
 
-    def resolve(question: tuple[RegistryAccess, str]) -> Digest | None:
+    def ask(question: tuple[RegistryAccess, str]) -> Digest | None:
         access, tag = question
-        return actions.registry(access).resolve(settings.repository, tag)
+        if access is production:
+            return registries.registry(access).resolve(repository, tag)
+        image = registries.registry(access).find_manifest(repository, tag)
+        found.append(image)
+        return image.digest if image else None
 
-    questions = [(development, str(version)), (production, str(version)), (production, "latest")]
-    return Facts(version, _built(actions.run, version), *in_parallel(resolve, questions, len(questions)))
+    questions = ((development, str(version)), (production, str(version)), (production, "latest"))
+    answers = in_parallel(ask, questions, len(questions))
+    return Facts(version, _built(registries.run, version), *answers), found[0]
 
 
 def _built(run: Run, version: Version) -> Digest | None:
@@ -93,23 +111,22 @@ def _built(run: Run, version: Version) -> Digest | None:
     return None
 
 
-def _places(actions: Actions, step: Promote) -> tuple[Place, Place]:
+def _places(registries: Registries, step: Promote) -> tuple[Place, Place]:
     from container_pipeline.clients.registry.copy import Place
 
     return (
-        Place(actions.registry(step.source_access), step.source.repository),
-        Place(actions.registry(step.target_access), step.target.repository),
+        Place(registries.registry(step.source_access), step.source.repository),
+        Place(registries.registry(step.target_access), step.target.repository),
     )
 
 
-def _survey(actions: Actions, step: Promote) -> Survey:
+def _survey(registries: Registries, step: Promote, image: Manifest | None) -> Survey:
     from container_pipeline.clients.registry.copy import survey
 
-    source, target = _places(actions, step)
-    digest = step.digest or source.registry.resolve(source.repository, step.source.tag)
-    if digest is None:
-        raise RegistryError(_("{image} is not in the registry", image=step.source), _("push it first"))
-    return survey(source, target, digest)
+    source, target = _places(registries, step)
+    if image is None or image.digest != step.digest:
+        image = source.registry.manifest(source.repository, str(step.digest or step.source.tag))
+    return survey(source, target, image)
 
 
 def _refuse_another(target: Place, tag: str, digest: Digest) -> None:

@@ -77,13 +77,12 @@ class Registry:
 
     def manifest(self, repository: Repository, reference: str) -> Manifest:
         """Return the manifest under a tag or digest, byte for byte; by digest it is verified."""
-        answer = self._manifest("GET", repository, reference)
-        manifest = Manifest(answer.body, answer.headers.get("Content-Type", "").partition(";")[0].strip())
-        expected = reference if ":" in reference else answer.headers.get("Docker-Content-Digest") or manifest.digest
-        if str(expected) != str(manifest.digest):
-            raise sentences.corrupt(self.access, f"{self.path(repository)}@{expected}", str(manifest.digest))
-        stated = str(manifest.document.get("mediaType") or "")
-        return Manifest(answer.body, stated) if stated and not manifest.is_typed else manifest
+        return self._read(repository, reference, self._manifest("GET", repository, reference))
+
+    def find_manifest(self, repository: Repository, reference: str) -> Manifest | None:
+        """Return the manifest, None where it is not there."""
+        answer = self._manifest("GET", repository, reference, also=(404,))
+        return None if answer.status == 404 else self._read(repository, reference, answer)
 
     def put_manifest(self, repository: Repository, reference: str, manifest: Manifest) -> Digest:
         """Store a manifest under a tag or digest, and read back that it is there."""
@@ -185,6 +184,14 @@ class Registry:
         url = self._url(repository, f"manifests/{reference}")
         what, scopes = self._name(repository, reference), self._scopes(repository)
         return self._call(method, url, what=what, scopes=scopes, headers={"Accept": ACCEPT}, also=also)
+
+    def _read(self, repository: Repository, reference: str, answer: Answer) -> Manifest:
+        manifest = Manifest(answer.body, answer.headers.get("Content-Type", "").partition(";")[0].strip())
+        expected = reference if ":" in reference else answer.headers.get("Docker-Content-Digest") or manifest.digest
+        if str(expected) != str(manifest.digest):
+            raise sentences.corrupt(self.access, f"{self.path(repository)}@{expected}", str(manifest.digest))
+        stated = str(manifest.document.get("mediaType") or "")
+        return Manifest(answer.body, stated) if stated and not manifest.is_typed else manifest
 
     def _call(
         self,

@@ -16,7 +16,7 @@ from container_pipeline.clients.registry.transport import ATTEMPTS
 from container_pipeline.console import Task
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
-from container_pipeline.model import Digest, Repository
+from container_pipeline.model import Repository
 
 #: Bytes read and sent at a time; times the number of transfers, this is the memory that a copy takes.
 CHUNK = 1 << 20
@@ -50,21 +50,8 @@ class Survey:
         return sum(blob.size for blob in self.missing)
 
 
-def survey(source: Place, target: Place, digest: Digest) -> Survey:
+def survey(source: Place, target: Place, image: Manifest) -> Survey:
     """Look at what the image consists of and what of it the target lacks; nothing is changed."""
-
-    images: list[Manifest] = []
-
-    def is_there(place: Place) -> bool:
-        if place is target:
-            return place.registry.resolve(place.repository, str(digest)) is not None
-        images.append(place.registry.manifest(place.repository, str(digest)))
-        return True
-
-    _in_source, in_target = in_parallel(is_there, (source, target), 2)
-    image = images[0]
-    if in_target:
-        return Survey((image,), ())
     manifests = _with_children(source, image)
     blobs = list({blob.digest: blob for manifest in manifests for blob in manifest.blobs}.values())
     found = in_parallel(lambda blob: target.registry.has_blob(target.repository, blob.digest), blobs, CONNECTIONS)

@@ -1,0 +1,38 @@
+"""The registries that one run speaks to."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from container_pipeline.execute import Run
+from container_pipeline.model import Digest, RegistryAccess
+from container_pipeline.plan.steps import MoveTag
+
+if TYPE_CHECKING:
+    from container_pipeline.clients.registry import Registry
+
+
+class Registries:
+    """Clients are made when first needed and kept for the run, with their connections and tokens."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._clients: dict[RegistryAccess, Registry] = {}
+        self._lock = threading.Lock()
+
+    def registry(self, access: RegistryAccess) -> Registry:
+        """Return the client of one registry, the same one to every thread."""
+        from container_pipeline.clients.registry import Registry
+
+        with self._lock:
+            if access not in self._clients:
+                self._clients[access] = Registry(access, self.run.console.line)
+            return self._clients[access]
+
+    def move_tag(self, step: MoveTag, digest: Digest | None = None) -> None:
+        """Move a tag to ``digest`` where that is known, else to what the step's source names now."""
+        registry = self.registry(step.access)
+        manifest = registry.manifest(step.source.repository, str(digest or step.source.tag))
+        registry.put_manifest(step.source.repository, step.tag, manifest)
+        self.run.result.went_to(step.source.with_tag(step.tag))
