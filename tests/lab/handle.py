@@ -56,10 +56,11 @@ class Server:
                 time.sleep(0.05)
 
     def remove(self, code: str) -> None:
-        """Forget a project: its container and its folder."""
-        ids = self.docker("ps", "-aq", "--filter", f"name=^{code}$").split()
-        if ids:
-            self.docker("rm", "-fv", *ids)
+        """Forget a project: its containers, its network (an engine has addresses for some thirty only) and its folder."""
+        for option, kind, remove in (("-aq", "ps", ("rm", "-fv")), ("-q", "network ls", ("network", "rm"))):
+            ids = self.docker(*kind.split(), option, "--filter", f"name={code}").split()
+            if ids:
+                self.docker(*remove, *ids)
         self.run(f"rm -rf /docker/compose/{code}")
 
 

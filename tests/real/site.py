@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ class Site:
         monkeypatch.setenv("LC_ALL", "C")
         monkeypatch.setenv("CONTAINER_PIPELINE_SSH_CONFIG", str(lab.ssh_config))
         monkeypatch.setenv("CONTAINER_PIPELINE_CODE", code)
-        monkeypatch.setenv("CONTAINER_PIPELINE_SETTLE", "1")
+        monkeypatch.setenv("CONTAINER_PIPELINE_SETTLE", "2")
         monkeypatch.setenv("CONTAINER_PIPELINE_TIMEOUT", "20")
         self.use(lab.development)
         self.write("docker-compose.yml", _COMPOSE.replace("CODE", code).replace("PORT", str(port)))
@@ -179,8 +180,20 @@ class Site:
     def lock_is_free(self, server: Server | None = None) -> bool:
         return self.sh("flock -n .lock true && echo free || echo held", server).strip() == "free"
 
-    def left_over(self, server: Server | None = None) -> str:
-        """What a run leaves behind only where it was killed."""
-        return self.sh(
-            "ls -d releases/.incoming* releases/.former* /dev/shm/container-pipeline.* 2>/dev/null || true", server
-        )
+    def left_over(self, server: Server | None = None, patience: float = 3) -> str:
+        """What a run leaves behind only where it was killed; asked again until ``patience`` seconds are over."""
+        end = time.monotonic() + patience
+        names = f"releases/.incoming* releases/.former* /dev/shm/container-pipeline.{self.code}.*"
+        while True:
+            found = self.sh(f"ls -d {names} 2>/dev/null || true", server)
+            if not found or time.monotonic() > end:
+                return found
+            time.sleep(0.1)
+
+
+def settled(site: Site, patience: float = 30) -> None:
+    """Wait until nothing of a run goes on on the server any more."""
+    end = time.monotonic() + patience
+    while not site.lock_is_free():
+        assert time.monotonic() < end, "the lock is still held"
+        time.sleep(0.1)

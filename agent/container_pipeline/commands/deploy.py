@@ -58,7 +58,7 @@ def _task(run: Run, upload: Upload, wait: int) -> Task:
         "units": "\n".join(this.units),
         "size": len(payload),
     }
-    return Task(("health", "deploy"), values, payload)
+    return Task(("health", "switch", "deploy"), values, payload)
 
 
 def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str, object]:
@@ -72,6 +72,7 @@ def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str,
         "timeout": values["timeout"],
         "settle": values["settle"],
         "keep": values["keep"],
+        "strategy": values["strategy"],
         "login": config.reveal(),
     }
 

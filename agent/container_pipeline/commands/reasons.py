@@ -18,6 +18,7 @@ def step(name: str) -> str:
         "switch": _("switching the files"),
         "start": _("starting"),
         "health": _("waiting for health"),
+        "retire": _("stopping the old container"),
         "keep": _("keeping the release"),
         "back": _("going back to the former release"),
     }.get(name, name)

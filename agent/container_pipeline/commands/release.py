@@ -45,7 +45,7 @@ def gather(run: Run, version: str | None) -> Upload:
     known = built if built and built.version == str(chosen) and built.image == str(settings.repository) else None
     image = settings.image(access, str(chosen))
     values = server_env(_env_values(run), image)
-    compose, files = _files(settings, image, values)
+    compose, files = _files(run, image, values)
     digest = Digest(known.digest) if known and known.digest else _resolve(access, settings, chosen)
     release = Release(
         code=settings.code,
@@ -68,7 +68,7 @@ def check(run: Run) -> None:
     settings = run.settings
     settings.targets()
     image = settings.image(settings.pull_from(), Version.FORMAT.replace("%", ""))
-    _files(settings, image, server_env(_env_values(run), image))
+    _files(run, image, server_env(_env_values(run), image))
 
 
 def who() -> str:
@@ -96,9 +96,8 @@ def _env_values(run: Run) -> dict[str, str]:
     return values
 
 
-def _files(
-    settings: Settings, image: ImageRef, values: dict[str, str]
-) -> tuple[composefile.ComposeFile, tuple[File, ...]]:
+def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[composefile.ComposeFile, tuple[File, ...]]:
+    settings = run.settings
     path = settings.path("compose_file")
     name = settings.values["compose_file"]
     if not path.is_file():
@@ -109,6 +108,10 @@ def _files(
     compose = composefile.read(text, name, settings.code, image, values)
     units = [composefile.check_unit(unit) for unit in settings.values["files"]]
     composefile.check_files(compose, units, settings.path("env_file").is_file(), name)
+    if settings.values["strategy"] == "start-first":
+        text = composefile.for_start_first(text, compose, name)
+        if compose.container_name:
+            run.console.line(_("container_name is left to Compose: with start-first there are two for a moment"))
     files = [File("docker-compose.yml", text), File(".env", envfile.render(values, "v2"), 0o600)]
     if envfile.render(values, "v1") != files[1].data:
         files.append(File(".env.v1", envfile.render(values, "v1"), 0o600))

@@ -21,7 +21,7 @@ def run(
     chosen = str(Version(version)) if version else ""
     targets = run.settings.targets()
     task = Task(
-        ("health", "deploy"),
+        ("health", "switch", "deploy"),
         {**deploy.common(run, "rollback", wait), "version": chosen, "size": 0},
     )
     fleet = Fleet(run, accept_new=accept_new)

@@ -27,7 +27,7 @@ from container_pipeline.result import ServerResult
 
 #: Worst first: what decides the exit code of a run on several servers.
 _WORST = (NotRolledBackError, RolledBackError, ServerError, LockedError, PipelineError)
-#: Seconds to wait for our own SIGTERM where somebody ended ssh by a signal: an abort ends children first.
+#: Seconds to wait for our own SIGTERM where ssh has ended before its time: Jenkins' abort ends children first.
 _ABORT_GRACE = 2.0
 
 
@@ -88,8 +88,8 @@ class Fleet:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _end_with_the_build(self, answers: Sequence[Answer]) -> None:
-        """Where ssh was ended by a signal, wait for the one that is meant for us."""
-        if any(answer.facts.get("signalled") for answer in answers):
+        """Where a connection was lost, wait a moment for the signal that may be meant for us too."""
+        if any(answer.status == "lost" for answer in answers):
             time.sleep(_ABORT_GRACE)
 
     def _one(self, target: Target, task: Task) -> Answer:
@@ -104,8 +104,6 @@ class Fleet:
         except PipelineError as error:
             answer.error = error
             return answer
-        if ending.returncode < 0 and not self._stopping.is_set():
-            answer.facts["signalled"] = "yes"
         self._conclude(answer, ending)
         return answer
 

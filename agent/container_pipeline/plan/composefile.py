@@ -61,7 +61,11 @@ def _services(text: bytes, name: str) -> dict[str, Any]:
     class Loader(yaml.SafeLoader):
         """Knows Compose's own tags, such as !reset, by ignoring them."""
 
-    Loader.add_multi_constructor("!", lambda loader, _tag, node: loader.construct_object(node))  # type: ignore[no-untyped-call]
+    def untagged(loader: Any, _tag: str, node: Any) -> Any:
+        make = {yaml.MappingNode: loader.construct_mapping, yaml.SequenceNode: loader.construct_sequence}
+        return make.get(type(node), loader.construct_scalar)(node)
+
+    Loader.add_multi_constructor("!", untagged)  # type: ignore[no-untyped-call]
     try:
         data = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -165,3 +169,29 @@ def check_unit(path: str) -> str:
     if unit.split("/")[0] in ("docker-compose.yml", ".env", "releases", ".lock", "release.json", ".units"):
         raise SettingsError(_("files: {path!r} is a name that a release has for itself", path=path))
     return unit
+
+
+def for_start_first(text: bytes, compose: ComposeFile, name: str) -> bytes:
+    """Return the file without the fixed name of its container: for a moment there are two of it.
+
+    Raises SettingsError where a port of the host, or the way in which the name is written, forbids that.
+    """
+    if compose.fixed_ports:
+        raise SettingsError(
+            _("{file} publishes port {port}: two containers cannot have it", file=name, port=compose.fixed_ports[0]),
+            _("`strategy: start-first` is for a service behind a proxy; leave the port out, or use recreate"),
+        )
+    if not compose.container_name:
+        return text
+    pattern = (
+        rb"(?m)^[ \t]+container_name:[ \t]*[\"']?"
+        + re.escape(compose.container_name.encode())
+        + rb"[\"']?[ \t]*(?:#.*)?\r?\n"
+    )
+    changed, count = re.subn(pattern, b"", text)
+    if count != 1:
+        raise SettingsError(
+            _("{file}: container_name cannot be left out by itself", file=name),
+            _("`strategy: start-first` needs a service without container_name: remove it"),
+        )
+    return changed

@@ -15,7 +15,7 @@ PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin:/snap/bin
 newline='
 '
 blanks=$IFS
-work='' stage='' watchers='' generation='' lost=no
+work='' private='' watchers='' in_background='' generation='' lost=no
 
 # A lost connection must not end this program at its next word: it notices by itself, and cleans up first.
 trap '' PIPE
@@ -42,7 +42,9 @@ refuse() {
 
 # Writing failed, and $work/out says why.
 refuse_write() {
-    if grep -qi 'no space left' "$work/out"; then refuse disk "$folder"; fi
+    # A shell's own printf says no more than "I/O error" of a full disk.
+    free=$(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }')
+    if [ "$free" = 0 ] || grep -qi 'no space left' "$work/out"; then refuse disk "$folder"; fi
     refuse folder "$folder: $(last_line "$work/out")"
 }
 
@@ -60,11 +62,11 @@ clean_up() {
     # shellcheck disable=SC2086 # a list of process ids
     [ -z "$watchers" ] || kill $watchers 2>/dev/null
     [ -z "$work" ] || rm -rf "$work"
-    [ -z "$stage" ] || rm -rf "$stage"
+    [ -z "$private" ] || rm -rf "$private"
 }
 
 make_work() {
-    work=$(mktemp -d /dev/shm/container-pipeline.XXXXXX 2>/dev/null || mktemp -d 2>/dev/null) || refuse temporary
+    work=$(mktemp -d "/dev/shm/container-pipeline.$code.XXXXXX" 2>/dev/null || mktemp -d 2>/dev/null) || refuse temporary
     [ -n "$login" ] || return 0
     { mkdir "$work/login" && printf '%s' "$login" >"$work/login/config.json"; } 2>/dev/null || refuse temporary
     login=$work/login
@@ -95,47 +97,54 @@ watch_connection() {
             before=$now
             [ "$silent" -lt 6 ] || kill -TERM $$
         done
-        rm -rf "$work" "$stage"
+        rm -rf "$work" "$private"
     } >/dev/null 2>&1 &
     watchers="$watchers $!"
     exec 3<&-
+}
+
+# Runs dock or compose so that the process is the command itself, and the leader of a group: docker hands no signal on to its
+# plugins, they must get it too.
+background() {
+    in_background='exec setsid'
+    "$@"
 }
 
 # long CANCEL COMMAND…: runs it with its output in $work/out. CANCEL yes: it is ended where the connection is lost.
 long() {
     cancel=$1
     shift
-    "$@" >"$work/out" 2>&1 &
+    background "$@" >"$work/out" 2>&1 &
     child=$!
     while :; do
         wait "$child"
         status=$?
         [ "$status" -gt 128 ] && [ "$lost" = yes ] && kill -0 "$child" 2>/dev/null || return "$status"
-        [ "$cancel" = no ] || kill "$child" 2>/dev/null
+        [ "$cancel" = no ] || kill -TERM "-$child" 2>/dev/null
     done
 }
 
 dock() {
     if [ "$sudo" = yes ]; then
-        sudo -n docker "$@"
+        $in_background sudo -n docker "$@"
     else
-        docker "$@"
+        $in_background docker "$@"
     fi
 }
 
 compose() {
     case $generation$sudo in
     v2*) dock ${login:+--config "$login"} compose "$@" ;;
-    v1yes) sudo -n ${login:+DOCKER_CONFIG="$login"} docker-compose "$@" ;;
-    v1no) env ${login:+DOCKER_CONFIG="$login"} docker-compose "$@" ;;
+    v1yes) $in_background sudo -n ${login:+DOCKER_CONFIG="$login"} docker-compose "$@" ;;
+    v1no) $in_background env ${login:+DOCKER_CONFIG="$login"} docker-compose "$@" ;;
     esac
 }
 
 find_docker() {
     command -v flock >/dev/null 2>&1 || refuse no-flock
     command -v docker >/dev/null 2>&1 || refuse no-docker
-    for place in "$HOME/.docker" /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do
-        [ ! -x "$place/cli-plugins/docker-compose" ] || generation=v2
+    for plugins in "$HOME/.docker" /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do
+        [ ! -x "$plugins/cli-plugins/docker-compose" ] || generation=v2
     done
     [ -n "$generation" ] || ! dock compose version >/dev/null 2>&1 || generation=v2
     [ -n "$generation" ] || ! command -v docker-compose >/dev/null 2>&1 || generation=v1

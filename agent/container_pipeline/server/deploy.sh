@@ -1,20 +1,14 @@
 #!/bin/sh
-# Deploys a release, or goes back to an earlier one. Expects common.sh and health.sh, and from the agent also: action (deploy or
+# Deploys a release, or goes back to an earlier one. Expects common.sh, health.sh and switch.sh, and from the agent also: action (deploy or
 # rollback), size (bytes of the payload), image (name without tag), digest, services, units (files that the release brings, one a
-# line), timeout, settle, keep.
-#
-# What may be left behind by a run that was killed: releases/.incoming.PID (never used again) and releases/.former. The latter is
-# the journal of a switch: it appears whole, by one rename, before the first live file changes, and goes by one rename when all is
-# well again. Whoever finds it puts back what it holds.
+# line), timeout, settle, keep, strategy (recreate or start-first).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
-
-former=releases/.former
 
 open_folder() {
     (umask 022 && mkdir -p "$folder/releases") 2>"$work/out" || refuse_write
     cd "$folder" || refuse folder "$folder"
-    stage=$folder/releases/.incoming.$$
-    { rm -rf "$stage" && mkdir "$stage"; } 2>"$work/out" || refuse_write
+    private=$folder/releases/.incoming.$$ stage=$private/release
+    { rm -rf "$private" && mkdir "$private" "$stage"; } 2>"$work/out" || refuse_write
 }
 
 # take BYTES: exactly so many of stdin, not one more.
@@ -104,81 +98,6 @@ get_other_images() {
     cd "$folder" || refuse folder "$folder"
 }
 
-# Whether the new one brings other files than those that are there: Compose does not see what is in them.
-units_differ() {
-    IFS=$newline
-    for unit in $units; do
-        if ! diff -r "$stage/$unit" "$unit" >/dev/null 2>&1; then IFS=$blanks && return 0; fi
-    done
-    IFS=$blanks
-    return 1
-}
-
-switch() {
-    step switch
-    # All that needs room on the disk is done before the first rename.
-    note_former 2>"$work/out" || refuse_write
-    recreate=''
-    if [ -f docker-compose.yml ] && units_differ; then recreate=--force-recreate; fi
-    if ! { mv "$stage.former" "$former" && put_files && tag_image; } 2>"$work/out"; then
-        go_back "switch $(last_line "$work/out")"
-    fi
-}
-
-# The journal, and a second copy of the new files, on the same disk.
-note_former() {
-    rm -rf "$stage.live" "$stage.former"
-    [ -z "$units" ] || printf '%s\n' "$units" >"$stage/.units" || return 1
-    cp -Rp "$stage" "$stage.live" && mkdir -p "$stage.former/tree" || return 1
-    printf '%s\n' docker-compose.yml .env ${units:+"$units"} >"$stage.former/names" || return 1
-    cat releases/.current >"$stage.former/current" 2>/dev/null
-    dock image inspect -f '{{.Id}}' "$image:$version" >"$stage.former/image" 2>/dev/null
-    echo "$image:$version" >>"$stage.former/image" || return 1
-    for name in docker-compose.yml .env; do
-        [ ! -e "$name" ] || ln "$name" "$stage.former/tree/$name" 2>/dev/null || cp -p "$name" "$stage.former/tree/$name" || return 1
-    done
-    while IFS= read -r name; do
-        [ -e "$name" ] || echo "$name"
-    done <"$stage.former/names" >"$stage.former/absent"
-}
-
-put_files() {
-    IFS=$newline
-    for name in $units; do
-        mkdir -p "$(dirname "$name")" "$(dirname "$former/tree/$name")" || return 1
-        [ ! -e "$name" ] || mv -f "$name" "$former/tree/$name" || return 1
-        mv -f "$stage.live/$name" "$name" || return 1
-    done
-    IFS=$blanks
-    mv -f "$stage.live/docker-compose.yml" "$stage.live/.env" . && rm -rf "$stage.live"
-}
-
-# Unless the tag names this image already: $found lists its tags in brackets.
-tag_image() {
-    case " $(printf %s "${found#* }" | tr '[]' '  ') " in
-    *" $image:$version "*) ;;
-    *) dock tag "$id" "$image:$version" ;;
-    esac
-}
-
-# Puts the files back that .former holds, each by one rename; may be done again where it was cut short.
-restore_files() {
-    while IFS= read -r name; do
-        if [ -e "$former/tree/$name" ]; then
-            [ ! -d "$name" ] || rm -rf "$name"
-            mv -f "$former/tree/$name" "$name"
-        elif grep -Fqx "$name" "$former/absent" 2>/dev/null; then
-            rm -rf "$name"
-        fi
-    done <"$former/names"
-    if [ "$(wc -l <"$former/image")" -eq 2 ]; then dock tag "$(sed -n 1p "$former/image")" "$(sed -n 2p "$former/image")"; fi
-    if [ -s "$former/current" ]; then cp "$former/current" releases/.current; else rm -f releases/.current; fi
-}
-
-close_journal() {
-    mv "$former" "$stage.done" && rm -rf "$stage.done"
-}
-
 # The former release runs again, or nothing where there was none. Sets $bad where that fails.
 restore() {
     bad=''
@@ -201,7 +120,44 @@ restore() {
 }
 
 start() {
-    long no compose up -d $recreate
+    long no compose up -d ${recreate:+"$recreate"}
+}
+
+# Whether the new container can come up beside the old one ($old), which goes when the new one is well. For one that has a fixed
+# name, or where nothing runs yet, that cannot be.
+start_beside() {
+    old=''
+    [ "$strategy" = start-first ] || return 1
+    grep -Eq '^[[:space:]]*container_name:' docker-compose.yml || old=$(service_containers)
+    [ -n "$old" ]
+}
+
+service_containers() {
+    dock ps --filter "label=com.docker.compose.project=$code" --filter "label=com.docker.compose.service=$code" --format '{{.Names}}' | tr '\n' ' '
+}
+
+start_new() {
+    start_beside || { start; return; }
+    count=$(echo "$old" | wc -w)
+    long no compose up -d --no-deps --no-recreate --scale "$code=$((count * 2))" "$code" || return
+    ignored=$old
+}
+
+# All is well: the old containers go, and what else the release changes is started.
+retire_old() {
+    [ -n "$old" ] || return 0
+    step retire
+    ignored=''
+    # shellcheck disable=SC2086 # a list of names
+    dock stop $old >"$work/out" 2>&1 && dock rm $old >>"$work/out" 2>&1 && start && healthy "$id"
+}
+
+# Back to the old ones, which never stopped.
+remove_new() {
+    for name in $(service_containers); do
+        case " $old" in *" $name "*) ;; *) dock rm -f "$name" >/dev/null 2>&1 ;; esac
+    done
+    ignored=''
 }
 
 go_back() {
@@ -211,6 +167,7 @@ go_back() {
     # Nothing may end it any more: not even that nobody listens.
     lost=no
     trap '' TERM HUP INT
+    [ -z "$ignored" ] || remove_new
     restore
     clean_image
     log_attempt "failed $reason"
@@ -231,8 +188,7 @@ log_attempt() {
 # A run before this one was killed in the middle of its switch.
 recover() {
     for left in releases/.incoming.*; do
-        pid=${left##*/.incoming.}
-        kill -0 "${pid%%.*}" 2>/dev/null || rm -rf "$left"
+        [ -d "/proc/${left##*/.incoming.}" ] || rm -rf "$left"
     done
     [ -d "$former" ] || return 0
     say "recovered $(cat "$former/current" 2>/dev/null)"
@@ -247,10 +203,10 @@ recover() {
 keep_release() {
     step keep
     if [ "$action" = deploy ]; then
-        if [ -d "releases/$version" ]; then mv "releases/$version" "$stage.old"; fi
+        if [ -d "releases/$version" ]; then mv "releases/$version" "$private/old"; fi
         mv "$stage" "releases/$version"
         touch "releases/$version"
-        rm -rf "$stage.old"
+        rm -rf "$private/old"
     fi
     (umask 022 && echo "$version" >releases/.current.new) && mv -f releases/.current.new releases/.current
     close_journal
@@ -282,7 +238,7 @@ deploy() {
     [ "$lost" = no ] || end stopped connection
     switch
     step start
-    if ! start; then
+    if ! start_new; then
         tell "$work/out"
         go_back "start $(last_line "$work/out")"
     fi
@@ -291,6 +247,7 @@ deploy() {
         show_log
         go_back "$bad"
     fi
+    retire_old || go_back "${bad:-start $(last_line "$work/out")}"
     keep_release
     end ok "$version"
 }

@@ -48,7 +48,8 @@ judge() {
     running/starting) waiting="$service starting" ;;
     running/-)
         age=$(($(date +%s) - $(epoch "$started")))
-        [ "$age" -ge "$settle" ] || waiting="$service settling"
+        # Both times are cut to whole seconds: only more than that is surely that much.
+        [ "$age" -gt "$settle" ] || waiting="$service settling"
         for published in $ports; do
             case $published in
             */tcp) listens "$pid" "${published%/tcp}" || waiting="$service port ${published%/tcp}" ;;
@@ -57,7 +58,7 @@ judge() {
         ;;
     exited/*)
         case $exit/$policy in
-        0/no | 0/on-failure*) return ;;
+        0/ | 0/no | 0/on-failure*) return ;;
         *) bad="$service exited $exit" ;;
         esac
         ;;
@@ -69,6 +70,9 @@ judge() {
     [ -z "$bad" ] || failed=${name#/}
 }
 
+# Names of containers that do not count: old ones that are about to go.
+ignored=''
+
 # healthy [IMAGE]: waits until all is well. False: $bad says what is not, $failed is that container. Every service that
 # $services lists must be there; IMAGE is the id of the image that the service named by the code must run.
 healthy() {
@@ -79,6 +83,7 @@ healthy() {
         [ -n "$first" ] || first=$list
         while IFS='|' read -r service name status exit restarts health policy pid started runs ports; do
             case " $services " in *" $service "*) ;; *) continue ;; esac
+            case " $ignored" in *" ${name#/} "*) continue ;; esac
             seen="$seen$service "
             before=$(restarts_before)
             [ -n "$bad" ] || judge
@@ -103,9 +108,13 @@ LIST
     done
 }
 
-# The last lines of the log of the container that failed.
+# The last lines of the log of the container that failed, and what its HEALTHCHECK said last.
 show_log() {
     [ -n "$failed" ] || return 0
-    dock logs --tail 20 "$failed" >"$work/log" 2>&1
+    {
+        dock logs --tail 20 "$failed"
+        dock inspect -f '{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}' "$failed" |
+            grep -v '^$' | tail -n 3
+    } >"$work/log" 2>&1
     sed 's/^/::log /' "$work/log" 2>/dev/null
 }

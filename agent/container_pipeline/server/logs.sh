@@ -11,14 +11,16 @@ logs() {
     [ -f docker-compose.yml ] || refuse nothing
     flags="--no-color --tail $tail"
     [ "$follow" = no ] || flags="$flags -f"
+    exec 3<&0 </dev/null
     # shellcheck disable=SC2086 # a list of flags
-    compose logs $flags 2>"$work/out" &
+    background compose logs $flags 2>"$work/out" &
     child=$!
     {
         cat >/dev/null
-        kill "$child"
-    } <&0 >/dev/null 2>&1 &
+        kill -TERM "-$child"
+    } <&3 >/dev/null 2>&1 &
     watchers=$!
+    exec 3<&-
     wait "$child"
     status=$?
     [ "$status" -eq 0 ] || [ "$status" -gt 128 ] || { check_reachable && refuse command "$(last_line "$work/out")"; }

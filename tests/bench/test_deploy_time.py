@@ -1,0 +1,172 @@
+"""How long a deploy takes with nothing changed, beside what people do by hand and the floor: one ssh session that does the same.
+
+Run with `make bench`. Nothing is asserted about times: medians and ratios of runs in turn are recorded. Ansible is
+measured too where ANSIBLE_PLAYBOOK names its command (with community.docker).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from bench.record import in_turn, keep, record
+from lab import describe
+from lab.handle import Lab, Server
+from real.site import Site
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
+_UP = "cd /docker/compose/{code} && docker compose pull -q && docker compose up -d"
+
+
+@pytest.fixture
+def site(lab: Lab, code: str, port: int, tmp_path: Path, monkeypatch, capsys) -> Site:
+    return Site(lab, code, port, tmp_path / "site", monkeypatch, capsys).on(lab.servers[0])
+
+
+def run(*command: str, **environment: str) -> None:
+    subprocess.run(
+        command, stdin=subprocess.DEVNULL, check=True, capture_output=True, env={**os.environ, **environment}
+    )
+
+
+class Peers:
+    """Each deploys the same two files to the same servers, which run them already."""
+
+    def __init__(self, site: Site, version: str, config: Path, names: Sequence[str]) -> None:
+        self.site, self.version, self.config, self.names = site, version, config, names
+        self.bin = config.parent / "bench-bin"
+        describe.commands(self.bin, config)
+        self.files = site.folder / "upload"
+        self.files.mkdir(exist_ok=True)
+        for name, text in site.files().items():
+            (self.files / name).write_text(text)
+
+    def ours(self) -> None:
+        run(
+            sys.executable, "-m", "container_pipeline", "deploy", "--version", self.version, "--project", str(self.site.folder), "-q",
+            PYTHONPATH=os.pathsep.join(sys.path), CONTAINER_PIPELINE_SSH_CONFIG=str(self.config),
+            CONTAINER_PIPELINE_SERVERS=",".join(self.names),
+        )  # fmt: skip
+
+    def floor(self) -> None:
+        """One session per server, all at once."""
+        script = (
+            f"mkdir -p /docker/compose/{self.site.code} && tar -xf - -C /docker/compose/{self.site.code} && "
+            + _UP.format(code=self.site.code)
+        )
+        one = f"tar -C {shlex.quote(str(self.files))} -cf - .env docker-compose.yml | ssh -F {self.config} %s {shlex.quote(script)}"
+        run("sh", "-ec", " & ".join(one % name for name in self.names) + " & wait")
+
+    def by_hand(self) -> None:
+        ssh, scp = str(self.bin / "ssh"), str(self.bin / "scp")
+        folder = f"/docker/compose/{self.site.code}"
+        for name in self.names:
+            run(ssh, name, f"mkdir -p {folder}")
+            run(scp, "-q", *(str(self.files / one) for one in (".env", "docker-compose.yml")), f"{name}:{folder}/")
+            run(ssh, name, f"cd {folder} && docker compose pull -q")
+            run(ssh, name, f"cd {folder} && docker compose up -d")
+
+    def docker_host(self) -> None:
+        """Compose here, the engine there."""
+        compose = [*self.compose(), "--project-directory", str(self.files), "-p", self.site.code]
+        for name in self.names:
+            for words in (["pull", "-q"], ["up", "-d"]):
+                run(*compose, *words, DOCKER_HOST=f"ssh://{name}", PATH=f"{self.bin}:{os.environ['PATH']}")
+
+    def compose(self) -> list[str]:
+        from lab import compose
+
+        return [str(compose.v2_binary())]
+
+    def ansible(self) -> None:
+        playbook = self.files.parent / "play.yml"
+        folder = f"/docker/compose/{self.site.code}"
+        playbook.write_text(f"""
+- hosts: all
+  gather_facts: false
+  tasks:
+    - file: {{path: {folder}, state: directory}}
+    - copy: {{src: "{self.files}/", dest: "{folder}/"}}
+    - community.docker.docker_compose_v2: {{project_src: "{folder}", pull: always}}
+""")
+        run(
+            os.environ["ANSIBLE_PLAYBOOK"], "-i", ",".join(self.names) + ",", str(playbook),
+            ANSIBLE_SSH_ARGS=f"-F {self.config}", ANSIBLE_PIPELINING="1", ANSIBLE_FORKS="10", ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3",
+        )  # fmt: skip
+
+
+def compare(title: str, peers: Peers, names: Sequence[str]) -> None:
+    """Run ours and the peers in turn; record medians and ratios."""
+    record(title, in_turn({name: getattr(peers, name) for name in names}, ROUNDS))
+
+
+def everybody() -> list[str]:
+    return ["ours", "floor", "by_hand", "docker_host", *(["ansible"] if "ANSIBLE_PLAYBOOK" in os.environ else [])]
+
+
+def test_one_server_on_loopback(site: Site) -> None:
+    version = site.deployed()
+    compare(
+        "deploy, one server, loopback, nothing changed",
+        Peers(site, version, site.lab.ssh_config, ["server-1"]),
+        everybody(),
+    )
+
+
+def test_one_server_at_fifty_milliseconds(site: Site, tcp_proxy, tmp_path: Path) -> None:
+    version = site.deployed()
+    proxy = tcp_proxy(f"{site.servers[0].host}:22", round_trip=0.05)
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host server-1\n HostName {proxy.host}\n Port {proxy.port}\n User root\n HostKeyAlias server-1\n"
+        f" IdentityFile {site.lab.ssh_key}\n IdentitiesOnly yes\n UserKnownHostsFile {site.lab.known_hosts}\n"
+    )
+    compare(
+        "deploy, one server, 50 ms round trip, nothing changed", Peers(site, version, config, ["server-1"]), everybody()
+    )
+
+
+def test_ten_servers_at_once(site: Site, server_factory: Callable[..., Server], tmp_path: Path) -> None:
+    servers = [server_factory() for _number in range(10)]
+    site.on(*servers)
+    version = site.deployed()
+    config = site.folder / ".ssh_config"
+    compare(
+        "deploy, ten servers, loopback, nothing changed",
+        Peers(site, version, config, [one.name for one in servers]),
+        ["ours", "floor"],
+    )
+
+
+def test_memory_with_fifty_servers(site: Site) -> None:
+    site.deployed()
+    host = site.servers[0].name
+    servers = ", ".join(f"{{host: {host}, name: s{number}}}" for number in range(50))
+    site.write("container-pipeline.yml", f"servers: [{servers}]\nat_once: 50\n")
+    site.set("CONTAINER_PIPELINE_SERVERS", "")
+    run_ = site.start("status", "-q")
+    peak = 0
+    while run_.poll() is None:
+        peak = max(peak, resident(run_.pid))
+        time.sleep(0.02)
+    out, err = run_.communicate()
+    assert run_.returncode == 0, err
+    assert len(out.splitlines()) == 51
+    print(f"fifty servers at once: the agent's peak is {peak / 1000:.0f} MB")
+    keep("status of fifty servers at once", {"peak_mb": round(peak / 1000)})
+
+
+def resident(pid: int) -> int:
+    """kB, as the kernel counts it."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)

@@ -1,0 +1,124 @@
+"""A new version that does not come to run: the former release runs again, and one is told why."""
+
+from __future__ import annotations
+
+import pytest
+
+from real.site import Site
+
+WHY = {
+    "unhealthy": ("is unhealthy", "no database"),
+    "exits": ("restarts again and again, with 3", "cannot start: no database"),
+    "deaf": ("does not listen on port 8080", "here I am"),
+    "waits for ever": ("is not healthy yet when the time was over", "here I am"),
+}
+
+
+@pytest.mark.parametrize("behaviour", WHY)
+def test_the_former_release_runs_again_byte_for_byte(site: Site, behaviour: str):
+    former = site.deployed()
+    files = site.files()
+    site.set("CONTAINER_PIPELINE_TIMEOUT", "6")
+    site.write(".env", "ENV=new\n")
+    done = site("deploy", "--version", site.publish(behaviour), "--json")
+    sentence, logged = WHY[behaviour]
+    assert done.code == 3
+    assert sentence in done.result["error"]["message"]
+    assert logged in done.err
+    assert done.result["servers"][0]["status"] == "rolled-back"
+    assert site.files() == files
+    assert site.servers[0].get(site.port).strip() == former
+    assert site("status", "--json").result["servers"][0]["differs"] == []
+    assert site.left_over() == ""
+    assert site.lock_is_free()
+
+
+def test_with_compose_v1_too(site: Site):
+    site.on(site.lab.servers[1])
+    former = site.deployed()
+    files = site.files()
+    done = site("deploy", "--version", site.publish("exits"))
+    assert done.code == 3, done.err
+    assert (site.files(), site.running()) == (files, former)
+
+
+def test_a_service_that_exits_after_five_seconds_is_not_well(site: Site):
+    former = site.deployed()
+    site.set("CONTAINER_PIPELINE_SETTLE", "8")
+    done = site("deploy", "--version", site.publish("exits later"), "--timeout", "30")
+    assert done.code == 3
+    assert "gave up" in done.err
+    assert site.running() == former
+
+
+def test_a_port_that_is_taken_leaves_the_former_release_running(either: Site):
+    former = either.deployed()
+    server = either.servers[0]
+    server.run(f"nohup busybox nc -ll -p {either.port + 1} -e true >/dev/null 2>&1 & echo $!")
+    compose = (either.folder / "docker-compose.yml").read_text()
+    either.write("docker-compose.yml", compose.replace(f"{either.port}:", f"{either.port + 1}:"))
+    try:
+        done = either("deploy", "--version", either.publish())
+    finally:
+        server.run(
+            f"kill $(ss -ltnpH 'sport = :{either.port + 1}' | sed 's/.*pid=\\([0-9]*\\).*/\\1/') 2>/dev/null || true"
+        )
+    assert done.code == 3, done.err
+    assert "Compose could not start it" in done.err
+    assert server.get(either.port).strip() == former
+
+
+def test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release(either: Site):
+    done = either("deploy", "--version", either.publish("exits"), "--json")
+    assert done.code == 1
+    assert done.result["servers"][0]["status"] == "taken-down"
+    assert either.servers[0].docker("ps", "-aq", "--filter", f"name=^{either.code}$") == ""
+    assert either.sh("ls -A . releases").split() == [".:", ".lock", "releases", "releases:", ".log"]
+
+
+def test_files_that_an_operator_put_there_by_hand_are_a_former_release_too(site: Site):
+    version, folder = site.publish(), f"/docker/compose/{site.code}"
+    site.deployed()
+    site.sh("rm -rf releases .lock && sed -i s/ENV=test/ENV=by-hand/ .env")
+    files = site.files()
+    done = site("deploy", "--version", site.publish("exits"))
+    assert done.code == 3, done.err
+    assert site.files() == files
+    assert site.environment()["ENV"] == "by-hand"
+    assert version not in site.servers[0].run(f"ls -A {folder}/releases")
+
+
+def test_going_back_that_fails_too_is_a_distinct_loud_failure(site: Site):
+    site.deployed()
+    # What runs now cannot be started again: its image is gone, and its tag is in no registry.
+    site.sh("sed -i 's/^VERSION=.*/VERSION=gone/' .env")
+    done = site("deploy", "--version", site.publish("exits"))
+    assert done.code == 4
+    assert "a person is needed" in done.err
+
+
+def test_one_shot_services_that_end_with_0_are_well_and_others_are_not(site: Site):
+    site.append("docker-compose.yml", f"""\
+  migrate:
+    image: ${{DOCKER_REGISTRY}}/{site.code}:${{VERSION}}
+    command: sh -c 'exit 0'
+    healthcheck: {{disable: true}}
+""")  # fmt: skip
+    site.deployed()
+    compose = (site.folder / "docker-compose.yml").read_text()
+    site.write("docker-compose.yml", compose.replace("exit 0", "echo cannot migrate; exit 9"))
+    done = site("deploy", "--version", site.publish())
+    assert done.code == 3
+    assert "migrate exited with 9" in done.err
+    assert "cannot migrate" in done.err
+
+
+def test_a_year_of_restarts_before_the_deploy_is_no_restart_loop(site: Site):
+    site.set("CONTAINER_PIPELINE_TIMEOUT", "30")
+    version = site.deployed("plain")
+    for _turn in range(4):
+        # The service's own first process ends: Docker starts it again and counts.
+        site.servers[0].run(f"docker exec {site.code} kill 1; sleep 1.5")
+    assert int(site.servers[0].docker("inspect", "-f", "{{.RestartCount}}", site.code)) > 3
+    done = site("deploy", "--version", version)
+    assert done.code == 0, done.err

@@ -1,0 +1,164 @@
+"""What is missing is found before anything is touched: one sentence, exit 1, and the old container never stopped."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.handle import Server
+from real.site import Site
+
+
+@pytest.fixture
+def untouched(either: Site):
+    """Deploy once; check at the end that files and container are still the same ones."""
+    either.deployed()
+    before = either.files(), container(either)
+    yield either
+    assert (either.files(), container(either)) == before
+    assert either.left_over() == ""
+    assert either.lock_is_free()
+
+
+def container(site: Site) -> str:
+    return site.servers[0].docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", site.code)
+
+
+def refused(site: Site, sentence: str, *options: str) -> None:
+    done = site("deploy", *options)
+    assert done.code == 1, done.err
+    assert sentence in done.err
+    assert "switching" not in done.err
+
+
+def test_a_version_that_is_not_in_the_registry(untouched: Site):
+    refused(untouched, "is not in the registry", "--version", "20200101000000")
+
+
+def test_an_image_that_is_gone_between_the_look_and_the_pull(untouched: Site, monkeypatch: pytest.MonkeyPatch):
+    from container_pipeline.model import Digest
+
+    monkeypatch.setattr("container_pipeline.commands.release._resolve", lambda *_args: Digest("sha256:" + "0" * 64))
+    refused(untouched, "is not in the registry", "--version", "20200101000000")
+
+
+def test_a_password_that_is_wrong(untouched: Site, monkeypatch: pytest.MonkeyPatch):
+    from container_pipeline.model import Digest
+
+    digest = Digest(untouched.digest(untouched.publish()))
+    monkeypatch.setattr("container_pipeline.commands.release._resolve", lambda *_args: digest)
+    untouched.set("DOCKER_REGISTRY_PASS", "another-one")
+    refused(untouched, "the login is missing or wrong", "--version", "20200101000000")
+
+
+def test_a_registry_that_is_down_between_upload_and_pull(untouched: Site, registry_factory, monkeypatch):
+    from container_pipeline.model import Digest
+
+    registry = registry_factory()
+    untouched.use(registry)
+    digest = Digest(untouched.digest(untouched.publish()))
+    monkeypatch.setattr("container_pipeline.commands.release._resolve", lambda *_args: digest)
+    registry.stop()
+    refused(untouched, "the image cannot be pulled", "--version", "20200101000000")
+
+
+def test_a_compose_file_that_compose_refuses(untouched: Site):
+    version = untouched.publish()
+    untouched.append("docker-compose.yml", "    restarts: always\n")
+    refused(untouched, "Compose refuses docker-compose.yml", "--version", version)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ("  CODE:\n", "  other:\n", "has no service named CODE"),
+        ("${VERSION:-latest}", "1.0", "service CODE runs"),
+        ("ports:", 'volumes: ["./conf/x.yml:/x.yml"]\n    ports:', "mounts conf/x.yml, which nothing uploads"),
+        ("[.env]", "[.env, more.env]", "mounts more.env, which nothing uploads"),
+        ("services:", "serwices:", "it has no `services:`"),
+        ("services:", "services: [", "docker-compose.yml:"),
+    ],
+)
+def test_a_compose_file_that_cannot_be_right_is_refused_without_a_server(site: Site, before, after, sentence):
+    text = (site.folder / "docker-compose.yml").read_text()
+    site.write(
+        "docker-compose.yml", text.replace(before.replace("CODE", site.code), after.replace("CODE", site.code), 1)
+    )
+    site.set("CONTAINER_PIPELINE_SERVERS", "nowhere.invalid")
+    refused(site, sentence.replace("CODE", site.code), "--version", "20200101000000")
+
+
+@pytest.mark.parametrize("files", ["../secret", "/etc/passwd", ".env", "releases/x", "."])
+def test_files_that_lead_outside_or_are_the_releases_own_are_refused(site: Site, files: str):
+    site.set("CONTAINER_PIPELINE_FILES", files)
+    refused(site, "files: ", "--version", "20200101000000")
+
+
+def test_files_that_are_links_out_of_the_project_are_refused(site: Site):
+    (site.folder / "conf").mkdir()
+    (site.folder / "conf" / "link").symlink_to("/etc/hostname")
+    site.set("CONTAINER_PIPELINE_FILES", "conf")
+    refused(site, "leads out of the project", "--version", "20200101000000")
+
+
+def bare(site: Site, server: Server) -> Site:
+    return site.on(server)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ({"engine": "none"}, "Docker is not there"),
+        ({"engine": "server-1", "compose": "none"}, "Docker Compose is not there"),
+    ],
+    ids=["no-docker", "no-compose"],
+)
+def test_a_server_without_docker_or_compose(site: Site, server_factory, kind, sentence):
+    version = site.publish()
+    server = server_factory(**kind)
+    refused(bare(site, server), sentence, "--version", version)
+    assert server.run(f"find /docker/compose/{site.code} -type f 2>/dev/null || true").split() in (
+        [],
+        [f"/docker/compose/{site.code}/.lock"],
+    )
+
+
+def test_a_full_disk_changes_nothing(site: Site, server_factory):
+    server = server_factory(engine="server-1", disk="1m")
+    site.on(server)
+    site.deployed()
+    before = site.sh("cat docker-compose.yml .env; ls -A . releases")
+    site.sh("dd if=/dev/zero of=/docker/filler bs=4k 2>/dev/null || true")
+    version = site.publish()
+    # Room for the smallest of files, or for none at all.
+    for room in (0, 4096, 8192, 12288, 20480):
+        site.sh(f"truncate -s -{room} /docker/filler")
+        done = site("deploy", "--version", version)
+        if done.code == 0:
+            break
+        assert (done.code, "the disk is full" in done.err) == (1, True), done.err
+        assert site.sh("cat docker-compose.yml .env; ls -A . releases") == before
+    site.sh("rm /docker/filler")
+    assert site("deploy", "--version", version).code == 0
+
+
+def test_a_folder_that_is_read_only(site: Site, server_factory):
+    server = server_factory(engine="server-1", disk="4m")
+    site.on(server)
+    site.deployed()
+    before = site.sh("cat docker-compose.yml .env; ls -A . releases")
+    server.run("mount -o remount,ro /docker")
+    refused(site, "its folder cannot be written", "--version", site.publish())
+    assert site.sh("cat docker-compose.yml .env; ls -A . releases") == before
+
+
+def test_a_user_without_docker_is_told_of_sudo_and_deploys_with_it(site: Site):
+    version = site.publish()
+    server = site.servers[0]
+    server.run(f"mkdir -p /docker/compose/{site.code} && chown deploy /docker/compose/{site.code}")
+    site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{server.name}")
+    refused(site, "set `sudo: true`", "--version", version)
+    site.set("CONTAINER_PIPELINE_SUDO", "true")
+    done = site("deploy", "--version", version)
+    assert done.code == 0, done.err
+    assert site("rollback").code == 1
+    assert server.get(site.port).strip() == version

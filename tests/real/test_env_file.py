@@ -1,0 +1,161 @@
+"""What stands in .env is what the container gets, by both generations of Compose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from real.site import Site
+
+#: What shells, YAML, Go's and Python's readers each take for something else, more often than chance would bring it.
+PIECES = (
+    "$",
+    "${",
+    "}",
+    "$$",
+    "${HOME}",
+    "$VERSION",
+    "#",
+    " #",
+    "'",
+    '"',
+    "\\",
+    "\\\\",
+    "\\'",
+    '\\"',
+    "\\n",
+    "\\$",
+    " ",
+    "\t",
+    "=",
+    "`",
+    "é",
+    "你",
+    "\x1b",
+    "\r",
+    "\u2028",
+    "\x85",
+    ":-",
+    "%",
+    "!",
+    ";",
+)
+VALUES = st.lists(
+    st.one_of(
+        st.sampled_from(PIECES),
+        st.text(st.characters(exclude_characters="\0\n", exclude_categories=("Cs",)), max_size=4),
+    ),
+    max_size=8,
+).map("".join)
+AWKWARD = (
+    "",
+    " ",
+    "'",
+    '"',
+    "\\",
+    "a\\",
+    "a\\'",
+    "'quoted'",
+    '"quoted"',
+    "a b",
+    " a ",
+    "#a",
+    "a #b",
+    "$",
+    "$$",
+    "${A}",
+    "${A:-b}",
+    "\\${A}",
+    "C:\\\\dir\\new",
+    "a'b\"c",
+    "x=y",
+    "{}",
+    "\\\\'",
+    "a\\\\",
+    "$A$",
+    "export A=b",
+    "\r x",
+    "ends in cr\r x",
+)
+
+
+@pytest.fixture(scope="module")
+def compose_projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compose")
+
+
+def as_file(values: list[str]) -> bytes:
+    """The values as a person's file."""
+    return "".join(f"V{number}={value}\n" for number, value in enumerate(values)).encode()
+
+
+def test_two_hundred_random_values_reach_the_container_as_they_stand(either: Site):
+    batches: list[list[str]] = []
+
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    @given(st.lists(VALUES, min_size=20, max_size=20))
+    def gather(values: list[str]) -> None:
+        batches.append(values)
+
+    gather()
+    values = [*AWKWARD, *(value for batch in batches for value in batch)]
+    # A carriage return before the end of the line belongs to the line, as docker's own --env-file has it.
+    values = [value.rstrip("\r") for value in values]
+    assert len(values) >= 200
+    (either.folder / ".env").write_bytes(as_file(values))
+    either.deployed()
+    found = either.environment()
+    wrong = {value: found.get(f"V{number}") for number, value in enumerate(values) if found.get(f"V{number}") != value}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"", "is empty"),
+        (b"# only a comment\n\n", "is empty"),
+        (b"A=1\nSECRETWORD\n", "line 2: this is not NAME=value"),
+        (b"export SECRETWORD=1\n", "line 1: this is not NAME=value"),
+        (b"A B=SECRETWORD\n", "line 1: this is not NAME=value"),
+        (b"SECRETWORD =1\n", "line 1: this is not NAME=value"),
+        (b"A=1\nB=\xff SECRETWORD\n", "line 2: it is not UTF-8"),
+        (b"A=SECRET\0WORD\n", "line 1: this is not NAME=value"),
+        (b"COMPOSE_PROJECT_NAME=SECRETWORD\n", "line 1: COMPOSE_PROJECT_NAME would lead Compose elsewhere"),
+    ],
+)
+def test_an_empty_or_malformed_file_is_refused_and_never_printed(site: Site, text: bytes, problem: str):
+    (site.folder / ".env").write_bytes(text)
+    done = site("deploy", "--version", "20261124000000", "-v", "--json")
+    assert done.code == 1
+    assert problem in done.err
+    assert "SECRETWORD" not in done.out + done.err
+    assert site.servers[0].run(f"ls -d /docker/compose/{site.code} || true") == ""
+
+
+def test_comments_blank_lines_and_windows_line_ends_are_no_values(site: Site):
+    (site.folder / ".env").write_bytes(b"\xef\xbb\xbf# comment\r\n\r\n  A=1 \r\nB='x'\n")
+    site.deployed()
+    found = site.environment()
+    assert (found["A"], found["B"]) == ("1 ", "'x'")
+
+
+def test_an_env_file_from_credentials_replaces_the_repositorys(site: Site, tmp_path: Path):
+    secret = tmp_path / "credentials.env"
+    secret.write_text("ENV=prod\nTOKEN=s3cr3t\n")
+    site.deployed("healthy", "--env-file", str(secret))
+    assert site.environment()["TOKEN"] == "s3cr3t"
+
+
+def test_a_compose_file_that_reads_env_is_refused_where_there_is_none(site: Site):
+    (site.folder / ".env").unlink()
+    done = site("deploy", "--version", "20261124000000")
+    assert (done.code, "reads .env, and there is none" in done.err) == (1, True)
+
+
+def test_version_and_registry_of_the_file_give_way_to_the_releases(site: Site):
+    site.append(".env", "VERSION=1\n")
+    version = site.deployed()
+    assert site.environment()["VERSION"] == version

@@ -1,0 +1,108 @@
+"""Whatever dies, and whenever: the files are the old ones or the new ones, whole, the lock goes, and the next run ends well."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+from container_pipeline.clients import remote
+from real.site import Site, settled
+
+#: What the agent says at each step, in order.
+STEPS = ("checking", "pulling", "switching", "starting", "waiting for health", "keeping")
+
+
+def read_until(run: subprocess.Popen[str], words: str) -> str:
+    """Read what the agent says until it says these words; "" where it ended before."""
+    assert run.stderr
+    for line in run.stderr:
+        if words in line:
+            return line
+    return ""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_itself(either: Site, step: str):
+    former = either.deployed()
+    old = either.files()
+    either.write(".env", "ENV=new\n")
+    version = either.publish("waits for ever" if step == "waiting for health" else "healthy")
+    run = either.start("deploy", "--version", version)
+    read_until(run, step)
+    run.kill()
+    run.communicate()
+    settled(either)
+    # The new one stays where it was well before anybody missed the agent.
+    assert either.running() in (former, version)
+    if either.running() == former:
+        assert either.files() == old
+    else:
+        assert f"VERSION={version}" in either.files()[".env"]
+    assert either.left_over() == ""
+    assert either("deploy", "--version", either.publish()).code == 0
+
+
+@pytest.mark.parametrize("step", ["pulling", "waiting for health"])
+def test_a_connection_that_is_cut_is_said_so_and_the_server_goes_back(site: Site, tcp_proxy, tmp_path, step: str):
+    former = site.deployed()
+    proxy = tcp_proxy(f"{site.servers[0].host}:22")
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host {site.servers[0].name}\n HostName {proxy.host}\n Port {proxy.port}\n User root\n"
+        f" HostKeyAlias {site.servers[0].name}\n IdentityFile {site.lab.ssh_key}\n UserKnownHostsFile {site.lab.known_hosts}\n"
+    )
+    site.set("CONTAINER_PIPELINE_SSH_CONFIG", str(config))
+    run = site.start("deploy", "--version", site.publish("waits for ever"))
+    read_until(run, step)
+    proxy.cut()
+    _out, err = run.communicate(timeout=30)
+    assert run.returncode == 1
+    assert "the connection was lost while" in err
+    settled(site)
+    assert site.running() == former
+
+
+def test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143(either: Site):
+    former = either.deployed()
+    old = either.files()
+    run = either.start("deploy", "--version", either.publish("waits for ever"))
+    read_until(run, "waiting for health")
+    children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout.split()
+    assert children
+    start = time.monotonic()
+    for child in children:
+        os.kill(int(child), signal.SIGTERM)
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=30)
+    assert run.returncode == 143
+    assert time.monotonic() - start < 5
+    settled(either)
+    assert (either.running(), either.files()) == (former, old)
+
+
+def test_a_ctrl_c_ends_with_130_and_the_server_goes_back(site: Site):
+    former = site.deployed()
+    run = site.start("deploy", "--version", site.publish("waits for ever"))
+    read_until(run, "waiting for health")
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=30)
+    assert run.returncode == 130
+    settled(site)
+    assert site.running() == former
+
+
+def test_an_agent_that_is_silent_loses_the_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
+    former = site.deployed()
+    genuine: Callable[..., str] = remote.program
+    # As where the wire is cut: nobody says goodbye. The server waits for half a minute; here, for three seconds.
+    monkeypatch.setattr("container_pipeline.clients.ssh.HEARTBEAT", 1000)
+    monkeypatch.setattr(remote, "program", lambda *given: genuine(*given).replace("sleep 5", "sleep 0.5"))
+    done = site("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
+    assert (done.code, "the connection was lost" in done.err) == (3, True)
+    assert site.running() == former
+    assert site.lock_is_free()

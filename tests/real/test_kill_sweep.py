@@ -1,0 +1,58 @@
+"""The program on the server killed at any point, as by a crash: the next run ends well, whatever it finds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from container_pipeline.clients import remote
+from real.site import Site, settled
+
+#: Commands that change something; the program is killed just before the k-th of them.
+CHANGING = ("mv", "cp", "ln", "rm", "mkdir", "touch", "tar")
+COUNT = 'tick() { ticks=$((ticks + 1)); [ "$ticks" -ne {k} ] || kill -9 $$; }; ticks=0\n'
+
+
+def killed_before(k: int, program: str) -> str:
+    """The program for servers, killed before its k-th command that changes files or asks Docker."""
+    wrapped = "".join(f'{name}() {{ tick; command {name} "$@"; }}\n' for name in CHANGING)
+    counted = program.replace("dock() {\n", "dock() {\ntick\n").replace("compose() {\n", "compose() {\ntick\n")
+    return COUNT.replace("{k}", str(k)) + wrapped + counted
+
+
+def old_or_new(site: Site, old: dict[str, str], new: dict[str, str]) -> None:
+    """Each live file is the old or the new one, whole; or not there yet."""
+    for name, text in site.files().items():
+        assert text in (old[name], new[name]), name
+
+
+def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    versions = [site.deployed()]
+    contents = {versions[0]: site.files()}
+    site.append("docker-compose.yml", "    labels: {changed: 'yes'}\n")
+    versions.append(site.deployed())
+    contents[versions[1]] = site.files()
+    genuine: Callable[..., str] = remote.program
+    composes = {version: contents[version]["docker-compose.yml"] for version in versions}
+    for k in itertools.count(1):
+        former, wanted = versions[(k + 1) % 2], versions[k % 2]
+        former, wanted = (former, wanted) if site.sh("cat releases/.current").strip() == former else (wanted, former)
+        site.write("docker-compose.yml", composes[wanted])
+        monkeypatch.setattr(remote, "program", lambda *given, k=k: killed_before(k, genuine(*given)))
+        cut_short = site("deploy", "--version", wanted)
+        monkeypatch.setattr(remote, "program", genuine)
+        settled(site)
+        old_or_new(site, contents[former], contents[wanted])
+        if cut_short.code == 0:
+            break
+        assert cut_short.code == 1, (k, cut_short.err)
+        done = site("deploy", "--version", wanted)
+        assert done.code == 0, (k, done.err)
+        assert (site.files(), site.running()) == (contents[wanted], wanted), k
+        assert site.servers[0].docker("ps", "-aq", "--filter", f"name={site.code}").count("\n") == 1, k
+    assert k > 15, "it was killed at fewer points than there are"
+    assert site.left_over(patience=20) == ""

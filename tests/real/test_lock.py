@@ -1,0 +1,60 @@
+"""One run at a time for each code and server; no crash leaves the lock for ever."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from real.site import Site
+
+
+def hold(site: Site, seconds: float) -> threading.Thread:
+    """Another run holds the lock for a while, as the program for servers does."""
+    script = f"cd /docker/compose/{site.code} && exec 9>>.lock && flock 9 && echo 'ann@ci|2026-11-24T09:30:15Z|20261124093015' > .lock && sleep {seconds}"
+    thread = threading.Thread(target=site.servers[0].run, args=(script,))
+    thread.start()
+    while site.lock_is_free():
+        time.sleep(0.05)
+    return thread
+
+
+def test_a_lock_that_is_held_fails_with_5_and_says_by_whom(either: Site):
+    version = either.deployed()
+    other = hold(either, 8)
+    done = either("deploy", "--version", version)
+    assert done.code == 5
+    assert "ann@ci holds it since 2026-11-24T09:30:15Z, with version 20261124093015" in done.err
+    other.join()
+
+
+def test_a_run_waits_for_the_lock_as_long_as_it_is_told(site: Site):
+    version = site.deployed()
+    other = hold(site, 3)
+    done = site("deploy", "--version", version, "--wait", "30")
+    assert done.code == 0
+    assert "waiting for the lock: ann@ci" in done.err
+    other.join()
+
+
+def test_of_two_deploys_at_once_both_end_well_one_after_the_other(site: Site):
+    first, second = site.publish(), site.publish()
+    runs = [site.start("deploy", "--version", version, "--wait", "60") for version in (first, second)]
+    codes = [run.wait(90) for run in runs]
+    for run in runs:
+        run.communicate()
+    assert codes == [0, 0]
+    last = site.sh("cat releases/.current").strip()
+    assert site.running() == last
+    assert f"VERSION={last}" in site.files()[".env"]
+
+
+def test_the_service_does_not_inherit_the_lock(site: Site):
+    site.deployed()
+    assert site.lock_is_free()
+
+
+def test_status_says_who_holds_the_lock(site: Site):
+    site.deployed()
+    other = hold(site, 4)
+    assert site("status", "--json").result["servers"][0]["lock"].startswith("ann@ci|")
+    other.join()

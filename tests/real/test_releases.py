@@ -1,0 +1,188 @@
+"""Releases on a server: kept, pruned, gone back to, compared with what runs; and what else can be done there."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from real.site import Site
+
+
+def images(site: Site) -> set[str]:
+    """The versions whose images the server holds."""
+    server = site.servers[0]
+    return set(server.docker("images", f"{site.registry.address}/{site.code}", "--format", "{{.Tag}}").split())
+
+
+def test_releases_beyond_keep_go_with_their_images_and_no_other(either: Site):
+    either.set("CONTAINER_PIPELINE_KEEP", "2")
+    versions = [either.deployed() for _turn in range(4)]
+    assert set(either.sh("ls releases").split()) == set(versions[2:]) == images(either)
+    # The older of the two is kept although it is not the newest: it is the one that runs.
+    assert either("rollback").code == 0
+    newest = either.deployed()
+    assert set(either.sh("ls releases").split()) == images(either) == {versions[3], newest}
+
+
+def test_the_image_of_a_version_that_failed_does_not_stay(site: Site):
+    good = site.deployed()
+    assert site("deploy", "--version", site.publish("exits")).code == 3
+    assert images(site) == {good}
+
+
+def test_an_image_that_a_kept_release_needs_stays(site: Site):
+    good = site.deployed()
+    site.write(".env", "ENV=broken\n")
+    compose = (site.folder / "docker-compose.yml").read_text()
+    site.write("docker-compose.yml", compose + "    command: sh -c 'exit 7'\n")
+    assert site("deploy", "--version", good).code == 3
+    assert images(site) == {good}
+    assert site.running() == good
+
+
+def test_a_tag_that_moved_in_the_registry_does_not_change_what_is_deployed(site: Site):
+    version = site.publish()
+    import json
+
+    state = {"schema": 1, "image": site.code, "version": version, "digest": site.digest(version)}
+    site.write(".docker_build_image", site.code + "\n")
+    site.write(".docker_build_version", version + "\n")
+    site.write(".docker_build.json", json.dumps(state))
+    site.publish("exits", version)
+    assert site.digest(version) != state["digest"]
+    done = site("deploy", "--json")
+    assert done.code == 0, done.err
+    assert done.result["digest"] == state["digest"]
+    assert site.servers[0].get(site.port).strip() == version
+
+
+def test_the_former_image_of_the_same_version_comes_back_too(site: Site):
+    version = site.deployed()
+    before = site.servers[0].docker("inspect", "-f", "{{.Image}}", site.code)
+    site.publish("exits", version)
+    assert site("deploy", "--version", version).code == 3
+    assert site.servers[0].docker("inspect", "-f", "{{.Image}}", site.code) == before
+    assert site.servers[0].get(site.port).strip() == version
+
+
+def test_rollback_to_a_named_release_and_to_one_that_is_not_kept(site: Site):
+    versions = [site.deployed() for _turn in range(3)]
+    assert site("rollback", "--version", versions[0]).code == 0
+    assert site.running() == versions[0]
+    done = site("rollback", "--version", "20200101000000")
+    assert done.code == 1
+    assert f"release 20200101000000 is not kept; kept are: {versions[2]} {versions[1]} {versions[0]}" in done.err
+    assert site.running() == versions[0]
+
+
+def test_rollback_needs_no_registry(site: Site, registry_factory):
+    registry = registry_factory()
+    site.use(registry)
+    first = site.deployed()
+    site.deployed()
+    registry.stop()
+    assert site("rollback").code == 0
+    assert site.running() == first
+
+
+@pytest.mark.parametrize(
+    ("script", "difference"),
+    [
+        ("sed -i s/test/hand/ .env", ".env"),
+        ("echo '# by hand' >> docker-compose.yml", "docker-compose.yml"),
+        ("docker stop -t 0 CODE", None),
+        ("docker rm -f CODE", "down"),
+    ],
+)
+def test_status_says_where_the_server_differs(site: Site, script: str, difference: str | None):
+    site.deployed()
+    site.sh(script.replace("CODE", site.code))
+    state = site("status", "--json").result["servers"][0]
+    assert state["differs"] == ([difference] if difference else [])
+    if not difference:
+        assert state["containers"][0]["state"] == "exited"
+
+
+def test_files_that_the_compose_file_mounts_come_with_the_release(either: Site):
+    text = (either.folder / "docker-compose.yml").read_text()
+    either.write(
+        "docker-compose.yml", text.replace("ports:", "volumes: ['./conf/app.ini:/app.ini', './web:/web']\n    ports:")
+    )
+    either.set("CONTAINER_PIPELINE_FILES", "conf/app.ini,web")
+    either.write("conf/app.ini", "one\n")
+    either.write("web/a/index.html", "page one\n")
+    version = either.deployed()
+    read = ("exec", either.code, "cat", "/app.ini", "/web/a/index.html")
+    assert either.servers[0].docker(*read) == "one\npage one\n"
+    either.write("conf/app.ini", "two\n")
+    either.write("web/a/index.html", "page two\n")
+    # The same version with other files: Compose itself would see no difference.
+    assert either("deploy", "--version", version).code == 0
+    assert either.servers[0].docker(*read) == "two\npage two\n"
+    either.write("conf/app.ini", "three\n")
+    assert either("deploy", "--version", either.publish("exits")).code == 3
+    assert either.servers[0].docker(*read) == "two\npage two\n"
+    either.sh("cat conf/app.ini web/a/index.html")
+    assert either("status", "--json").result["servers"][0]["differs"] == []
+
+
+def test_up_down_and_pull_are_composes_own(either: Site):
+    version = either.deployed()
+    done = either("down")
+    assert (done.code, "say --yes" in done.err) == (2, True)
+    assert either.running() == version
+    assert either("down", "--yes").code == 0
+    assert either.running() == ""
+    assert either("pull").code == 0
+    done = either("up")
+    assert done.code == 0, done.err
+    assert either.running() == version
+
+
+def test_logs_of_many_servers_name_the_server_on_each_line(site: Site):
+    site.on(*site.lab.servers)
+    version = site.deployed()
+    lines = site("logs", "--tail", "5").out.splitlines()
+    assert {line.partition(" | ")[0] for line in lines} == {"server-1", "server-2"}
+    assert sum(f"serving {version}" in line for line in lines) == 2
+
+
+def test_logs_are_followed_until_ctrl_c_and_nothing_goes_on_on_the_server(either: Site):
+    version = either.deployed()
+    run = either.start("logs", "-f")
+    assert run.stdout
+    assert any(f"serving {version}" in line for line in run.stdout)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(10) == 130
+    run.communicate()
+    # The folder it works in tells a `compose logs` of ours from another test's.
+    working = "for p in $(pgrep -f 'compose.* logs'); do readlink /proc/$p/cwd; done"
+    end = time.monotonic() + 10
+    while either.code in either.servers[0].run(working, check=False):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_rolling_stops_at_the_first_failure_and_leaves_the_rest_alone(site: Site):
+    site.on(*site.lab.servers)
+    former = site.deployed()
+    done = site("deploy", "--version", site.publish("exits"), "--rolling", "1", "--json")
+    assert done.code == 3
+    assert {one["name"]: one["status"] for one in done.result["servers"]} == {
+        "server-1": "rolled-back",
+        "server-2": "skipped",
+    }
+    assert [site.running(server) for server in site.servers] == [former, former]
+
+
+def test_an_environment_has_its_own_servers_and_env_file(site: Site):
+    site.set("CONTAINER_PIPELINE_SERVERS", "")
+    site.write(
+        "container-pipeline.yml", f"environments:\n  test: {{servers: [{site.servers[0].name}], env_file: test.env}}\n"
+    )
+    site.write("test.env", "ENV=of-test\n")
+    version = site.publish()
+    assert site("deploy", "--version", version, "--environment", "test").code == 0
+    assert site.environment()["ENV"] == "of-test"

@@ -1,0 +1,108 @@
+"""How a server is reached, and what is refused on the way."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from lab.watcher import ArgvWatcher
+from real.site import Site
+
+
+def known_hosts(site: Site, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "known hosts"
+    path.write_text(text)
+    site.set("CONTAINER_PIPELINE_KNOWN_HOSTS", str(path))
+
+
+def untouched(site: Site) -> bool:
+    return site.servers[0].run(f"ls -d /docker/compose/{site.code} 2>/dev/null || true") == ""
+
+
+def test_an_unknown_host_key_is_refused_and_nothing_is_written(site: Site, tmp_path: Path):
+    known_hosts(site, tmp_path, "")
+    done = site("deploy", "--version", site.publish())
+    assert done.code == 1
+    assert "its host key is not known" in done.err
+    assert untouched(site)
+    assert (tmp_path / "known hosts").read_text() == ""
+
+
+def test_a_changed_host_key_is_refused_even_where_new_ones_are_accepted(site: Site, tmp_path: Path):
+    other = site.lab.servers[1].box.host_key.with_suffix(".pub").read_text().split()
+    host = site.servers[0]
+    known_hosts(site, tmp_path, f"{host.name},{host.host} {other[0]} {other[1]}\n")
+    done = site("deploy", "--version", site.publish(), "--accept-new-host-key")
+    assert done.code == 1
+    assert "its host key has changed" in done.err
+    assert untouched(site)
+
+
+def test_a_new_host_key_is_accepted_only_when_asked_for(site: Site, tmp_path: Path):
+    known_hosts(site, tmp_path, "")
+    site.deployed("healthy", "--accept-new-host-key")
+    assert site.servers[0].host in (tmp_path / "known hosts").read_text()
+    assert site("status").code == 0
+
+
+def test_a_key_that_the_server_does_not_know_is_said_so(site: Site, tmp_path: Path):
+    import subprocess
+
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+    # An empty configuration: the lab's own would offer the right key as well.
+    (tmp_path / "config").write_text(f"Host {site.servers[0].name}\n HostName {site.servers[0].host}\n User root\n")
+    known_hosts(site, tmp_path, Path(site.lab.known_hosts).read_text())
+    site.set("CONTAINER_PIPELINE_SSH_CONFIG", str(tmp_path / "config"))
+    site.set("CONTAINER_PIPELINE_SSH_KEY", str(tmp_path / "key"))
+    done = site("status")
+    assert done.code == 1
+    assert "login by SSH was refused" in done.err
+    site.set("CONTAINER_PIPELINE_SSH_KEY", str(site.lab.ssh_key))
+    done = site("status")
+    assert "nothing is deployed there" in done.out + done.err
+
+
+def test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time(site: Site, server_factory):
+    version = site.publish()
+    site.append("container-pipeline.yml" if (site.folder / "container-pipeline.yml").exists() else ".env", "A=b\n")
+    dead = site.lab.servers[0].host.rpartition(".")[0] + ".253"
+    site.set("CONTAINER_PIPELINE_SERVERS", f"{site.lab.servers[0].name},{dead},{site.lab.servers[1].name}")
+    start = time.monotonic()
+    done = site("deploy", "--version", version, "--json")
+    assert time.monotonic() - start < 60
+    assert done.code == 1
+    status = {one["name"]: one["status"] for one in done.result["servers"]}
+    assert status == {"server-1": "ok", dead: "unreachable", "server-2": "ok"}
+    assert done.result["error"]["message"] == f"deploy failed on 1 of 3 servers: {dead}"
+    # One table, on stderr because stdout holds the JSON.
+    assert [
+        line.split()[:2]
+        for line in done.err.splitlines()
+        if line.startswith(("server-", dead)) and ":" not in line.split()[0]
+    ][-1] == [
+        "server-2",
+        "ok",
+    ]
+
+
+def test_no_password_in_any_arguments_in_the_log_or_left_on_the_server(either: Site):
+    registry = either.registry
+    server = either.servers[0]
+    server.run("rm -rf /root/.docker; mkdir -p /root/.docker; echo '{}' > /root/.docker/config.json")
+    either.write(".env", "ENV=test\nTOKEN=t0k3n-of-the-service\n")
+    version = either.publish()
+    import base64
+
+    login = base64.b64encode(f"{registry.user}:{registry.password}".encode()).decode()
+    with ArgvWatcher([registry.password, login, "t0k3n-of-the-service"]) as watcher:
+        done = either("deploy", "--version", version, "-v")
+    assert done.code == 0, done.err
+    assert watcher.seen == []
+    for word in (registry.password, login, "t0k3n-of-the-service"):
+        assert word not in done.out + done.err
+        assert (
+            server.run(f"grep -rlF -e '{login}' /docker/compose/{either.code} /root/.docker /tmp 2>/dev/null || true")
+            == ""
+        )
+    assert server.run("cat /root/.docker/config.json").strip() == "{}"
+    assert either.left_over() == ""

@@ -1,0 +1,65 @@
+"""With start-first the new container is well before the old one goes: there is always one that serves."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from real.site import Site
+
+
+@pytest.fixture
+def behind_a_proxy(either: Site) -> Site:
+    text = (either.folder / "docker-compose.yml").read_text()
+    lines = [line for line in text.splitlines(keepends=True) if "ports:" not in line]
+    either.write("docker-compose.yml", "".join(lines))
+    either.set("CONTAINER_PIPELINE_STRATEGY", "start-first")
+    return either
+
+
+def names(site: Site, *options: str) -> list[str]:
+    server = site.servers[0]
+    filters = ("--filter", f"label=com.docker.compose.project={site.code}", *options)
+    return server.docker("ps", *filters, "--format", "{{.Names}}").split()
+
+
+def test_a_service_that_is_well_is_there_at_any_moment(behind_a_proxy: Site):
+    site = behind_a_proxy
+    site.deployed()
+    [old] = names(site)
+    counts: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            counts.append(len(names(site, "--filter", "health=healthy")))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        version = site.deployed()
+    finally:
+        over.set()
+        watcher.join()
+    assert min(counts) >= 1
+    [new] = names(site)
+    assert new != old
+    assert site.servers[0].docker("inspect", "-f", "{{.Config.Image}}", new).strip().endswith(version)
+    assert site("status", "--json").result["servers"][0]["differs"] == []
+
+
+def test_one_that_does_not_come_up_leaves_the_old_one_which_never_stopped(behind_a_proxy: Site):
+    site = behind_a_proxy
+    site.deployed()
+    [old] = names(site)
+    started = site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old)
+    assert site("deploy", "--version", site.publish("exits")).code == 3
+    assert names(site) == [old]
+    assert site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old) == started
+
+
+def test_a_fixed_port_is_refused_before_anything_is_sent(site: Site):
+    site.set("CONTAINER_PIPELINE_STRATEGY", "start-first")
+    done = site("deploy", "--version", "20200101000000")
+    assert (done.code, "two containers cannot have it" in done.err) == (1, True)

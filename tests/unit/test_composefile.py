@@ -1,0 +1,118 @@
+"""What must be known of a Compose file before it is sent anywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.model import Code, ImageRef, Registry, Repository
+from container_pipeline.plan import composefile
+
+IMAGE = ImageRef(Registry("registry.example:5000/team"), Repository("a-b"), "1")
+VALUES = {"DOCKER_REGISTRY": "registry.example:5000/team", "VERSION": "1", "CONF": "./conf"}
+OWN = "  a-b:\n    image: ${DOCKER_REGISTRY:-x}/a-b:${VERSION:-latest}\n"
+
+
+def read(text: str) -> composefile.ComposeFile:
+    return composefile.read(text.encode(), "docker-compose.yml", Code("a-b"), IMAGE, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("${A}", "1"),
+        ("$A-x", "1-x"),
+        ("$$A", "$A"),
+        ("${B}", ""),
+        ("${B:-d}", "d"),
+        ("${E:-d}", "d"),
+        ("${E-d}", ""),
+        ("${B-d}", "d"),
+        ("${A:-d}", "1"),
+        ("${B:?must}", ""),
+    ],
+)
+def test_variables_are_filled_in_as_compose_does(text, filled):
+    assert composefile.substitute(text, {"A": "1", "E": ""}) == filled
+
+
+def test_services_that_up_does_not_start_do_not_count():
+    found = read(f"services:\n{OWN}  tool:\n    image: t\n    profiles: [tools]\n    volumes: ['./x:/x']\n")
+    assert (found.services, found.mounts) == (("a-b",), ())
+
+
+def test_relative_bind_mounts_are_found_in_all_their_forms():
+    found = read(f"""services:
+{OWN}    volumes:
+      - ./one:/1
+      - ./two/../three/x.yml:/2:ro
+      - {{type: bind, source: ./four, target: /4}}
+      - ${{CONF}}/five:/5
+      - /absolute:/a
+      - named:/n
+      - /anonymous
+      - {{type: volume, source: named, target: /v}}
+""")
+    assert found.mounts == ("one", "three/x.yml", "four", "conf/five")
+
+
+def test_env_files_that_must_be_there_are_found():
+    found = read(f"services:\n{OWN}    env_file: [.env, {{path: ./b.env}}, {{path: c.env, required: false}}]\n")
+    assert found.env_files == (".env", "b.env")
+
+
+def test_tags_of_compose_are_no_fault():
+    assert read(f"services:\n{OWN}    ports: !reset []\n").services == ("a-b",)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("services: {other: {image: x}}", "has no service named a-b"),
+        ("services: {a-b: {image: x}}", "service a-b runs x, not registry.example:5000/team/a-b:1"),
+        ("services: {a-b: {build: .}}", "service a-b runs -, not"),
+        (f"services:\n{OWN}  web: {{build: .}}\n", "service web is built from sources"),
+        ("a-b: {image: x}", "it has no `services:`"),
+        ("- a", "it has no `services:`"),
+        ("services: {a-b: }", "it has no `services:`"),
+        ("a: b: c", "docker-compose.yml:1 cannot be read"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_by_name(text, sentence):
+    with pytest.raises(SettingsError) as refused:
+        read(text)
+    assert sentence in refused.value.message
+
+
+def test_a_mount_is_uploaded_by_its_own_entry_or_by_a_folder_above_it():
+    found = read(f"services:\n{OWN}    volumes: ['./conf/x.yml:/x']\n")
+    composefile.check_files(found, ["conf"], True, "f")
+    composefile.check_files(found, ["conf/x.yml"], True, "f")
+    with pytest.raises(SettingsError, match=r"mounts conf/x\.yml, which nothing uploads"):
+        composefile.check_files(found, ["conf/x", "con"], True, "f")
+
+
+@pytest.mark.parametrize(
+    "path", ["..", "../x", "/x", ".", "", "a/../..", "x\ny", ".env", "./docker-compose.yml", "releases/1"]
+)
+def test_files_outside_the_project_or_of_the_release_itself_are_refused(path):
+    with pytest.raises(SettingsError):
+        composefile.check_unit(path)
+
+
+def test_start_first_leaves_the_fixed_name_out_and_nothing_else():
+    text = f"services:\n{OWN}    container_name: a-b  # by convention\n    hostname: a-b\n"
+    kept = composefile.for_start_first(text.encode(), read(text), "f").decode()
+    assert kept == f"services:\n{OWN}    hostname: a-b\n"
+
+
+@pytest.mark.parametrize("port", ["'80:8080'", "{published: 80, target: 8080}", "'127.0.0.1:80:8080'"])
+def test_start_first_is_refused_with_a_port_that_only_one_container_can_have(port):
+    text = f"services:\n{OWN}    ports: [{port}]\n"
+    with pytest.raises(SettingsError, match="two containers cannot have it"):
+        composefile.for_start_first(text.encode(), read(text), "f")
+
+
+def test_start_first_leaves_ports_that_docker_chooses():
+    text = f"services:\n{OWN}    ports: ['8080', {{target: 8081}}]\n"
+    assert composefile.for_start_first(text.encode(), read(text), "f") == text.encode()

@@ -1,0 +1,121 @@
+"""What goes to a server, and in which order servers get it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+
+import pytest
+
+from container_pipeline.clients import remote
+from container_pipeline.clients.ssh import Access
+from container_pipeline.model import (
+    Code,
+    Digest,
+    ImageRef,
+    Registry,
+    RegistryAccess,
+    Repository,
+    Secret,
+    Target,
+    Version,
+)
+from container_pipeline.plan import deploy
+
+IMAGE = ImageRef(Registry("r.example"), Repository("a-b"), "1")
+RELEASE = deploy.Release(
+    Code("a-b"), Version("1"), Digest("sha256:" + "a" * 64), IMAGE, ("a-b", "db"), (), "2026-11-24T09:30:15Z", 'ann "x"'
+)
+SERVERS = tuple(Target(name) for name in ("one", "two", "three"))
+
+
+def test_the_plan_is_one_step_or_as_many_as_rolling_makes():
+    assert [[server.name for server in group] for group in deploy.groups(SERVERS, 0)] == [["one", "two", "three"]]
+    assert [[server.name for server in group] for group in deploy.groups(SERVERS, 2)] == [["one", "two"], ["three"]]
+    assert deploy.Deploy(SERVERS[:2], RELEASE).describe() == "deploy a-b 1 (aaaaaaaaaaaa) to one, two"
+    assert deploy.Rollback(SERVERS[:1], Code("a-b"), "1").describe() == "bring a-b 1 back on one"
+
+
+def test_the_record_is_one_line_that_a_shell_can_read():
+    text = RELEASE.record().decode()
+    assert text.count("\n") == 1
+    assert json.loads(text)["by"] == 'ann "x"'
+    found = subprocess.run(
+        ["sed", "-n", r's/.*"services": "\([^"]*\)".*/\1/p'], input=text, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "a-b db\n"
+
+
+def test_the_servers_env_names_the_version_whatever_the_projects_says():
+    assert deploy.server_env({"A": "b", "VERSION": "0"}, IMAGE) == {
+        "A": "b",
+        "VERSION": "1",
+        "DOCKER_REGISTRY": "r.example",
+    }
+
+
+def test_a_login_is_for_the_registrys_host_and_prints_as_stars():
+    access = RegistryAccess("production", Registry("r.example:5000/team"), "ann", Secret("p"))
+    login = deploy.login(access)
+    assert json.loads(login.reveal()) == {"auths": {"r.example:5000": {"auth": "YW5uOnA="}}}
+    assert "YW5u" not in str(login)
+    assert not deploy.login(RegistryAccess("production", Registry("r.example")))
+
+
+def test_values_reach_the_program_as_they_are_and_comments_do_not():
+    awkward = "a'b\"c $d `e` \\ \n f"
+    program = remote.program(["common"], {"given": awkward, "sudo": False})
+    assert "\n#" not in program
+    done = subprocess.run(
+        ["sh", "-c", program + '\nprintf "%s|%s" "$given" "$sudo"'], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{awkward}|no"
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["busybox", "ash"], ["bash", "--posix"]], ids=lambda shell: shell[0])
+@pytest.mark.parametrize(
+    "parts",
+    [["health", "switch", "deploy"], ["health", "status"], ["health", "control"], ["logs"]],
+    ids=lambda parts: parts[-1],
+)
+def test_every_shell_reads_every_program(shell, parts):
+    program = remote.program(["common", *parts], {"code": "a-b"})
+    subprocess.run([*shell, "-n"], input=program, text=True, check=True)
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["busybox", "ash"], ["bash", "--posix"]], ids=lambda shell: shell[0])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("2026-11-24T09:30:15.123456789Z", 1795512615),
+        ("2024-02-29T23:59:59Z", 1709251199),
+        ("2025-03-01T00:08:09.5Z", 1740787689),
+        ("2000-12-31T08:08:08Z", 978250088),
+    ],
+)
+def test_a_shell_counts_seconds_as_dockers_time_says(shell, text, seconds):
+    program = remote.program(["common", "health"], {"code": "a-b"}) + f"\nepoch {text}"
+    done = subprocess.run([*shell, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == seconds
+
+
+def test_a_bundle_holds_files_with_their_modes_and_the_folders_above_them():
+    data = remote.bundle([remote.File(".env", b"A=1\n", 0o600), remote.File("a/b/c.sh", b"x", 0o755)])
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert [(one.name, oct(one.mode)) for one in archive] == [
+            (".env", "0o600"),
+            ("a", "0o755"),
+            ("a/b", "0o755"),
+            ("a/b/c.sh", "0o755"),
+        ]
+
+
+def test_an_ssh_command_asks_nothing_and_trusts_nobody_unless_told_so():
+    command = Access().command(Target("web-1", "deploy", 2222))
+    assert "StrictHostKeyChecking=yes" in command
+    assert "BatchMode=yes" in command
+    assert command[-6:-1] == ["2222", "-l", "deploy", "--", "web-1"]
+    assert "StrictHostKeyChecking=accept-new" in Access(accept_new=True).command(Target("web-1"))
