@@ -103,7 +103,9 @@ Map insist(Map result) {
 }
 
 private String launch(String command) {
-    sh(script: libraryResource('container-pipeline/launch.sh'), returnStdout: true, label: "container-pipeline ${command}")
+    // Not in the node's own encoding: what the agent says is UTF-8 everywhere.
+    sh(script: libraryResource('container-pipeline/launch.sh'), returnStdout: true, encoding: 'UTF-8',
+        label: "container-pipeline ${command}")
 }
 
 /** A folder beside the workspace, for what is not the project's: one for each code, as two may run at once. */

@@ -15,6 +15,7 @@ from tools import pack
 from bench.record import in_turn, keep, record
 from groovy.jenkins import ROOT, Jenkins
 from groovy.node import Node
+from lab.project import Project
 
 ROUNDS = 5
 STEP = "node { try { containerPromote(code: 'a-b', version: '1') } catch (IOException expected) { } }"
@@ -37,12 +38,32 @@ def sides(tmp_path):
         run(STEP)
 
     # In turn, so that each warm run follows a cold one.
-    yield {"cold node": cold, "warm node": lambda: run(STEP), "sh 'true'": lambda: run("node { sh 'true' }")}
+    turns = {"cold node": cold, "warm node": lambda: run(STEP), "sh 'true'": lambda: run("node { sh 'true' }")}
+    yield {"jenkins": jenkins, "node": node, "resources": resources, "turns": turns}
     jenkins.close()
 
 
+FLOW = """def answer = containerPipeline(code: 'bench-re', promote: false, deploy: false)
+echo "own seconds: ${answer.steps.collect { it.seconds }.sum()}" """
+
+
+def test_what_the_flow_costs_beside_docker_and_registry(sides, lab, tmp_path: Path):
+    """The flow's time less that of its steps (build, push, latest), by stage: Build, Push, and what comes before and after."""
+    jenkins, node = sides["jenkins"], sides["node"]
+    for name in ("DOCKER_HOST", "DOCKER_REGISTRY", "DOCKER_REGISTRY_USER", "DOCKER_REGISTRY_PASS"):
+        node.environment[name] = lab.environment()[name]
+    project = Project(tmp_path / "project", "bench-re", 8080)
+    overheads = []
+    for _ in range(ROUNDS):
+        done = jenkins.run(FLOW, node=node.environment, resources=sides["resources"], scm=str(project.folder))
+        assert done.result == "SUCCESS", done.log
+        own = float(next(line for line in done.lines if line.startswith("own seconds: ")).split(": ")[1])
+        overheads.append(done.seconds - own)
+    record("The library's own time in a flow of two stages", {"stages, build, push and report": overheads})
+
+
 def test_what_a_step_costs(sides, tmp_path: Path):
-    seconds = in_turn(sides, ROUNDS, warm_up=2)
+    seconds = in_turn(sides["turns"], ROUNDS, warm_up=2)
     record("One step of the library", seconds)
     size = (tmp_path / "resources" / "container-pipeline" / pack.BUNDLE).stat().st_size
     keep("The agent as one file", {"bytes": size})

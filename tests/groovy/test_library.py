@@ -101,7 +101,7 @@ def test_a_node_whose_home_cannot_be_used_keeps_the_agent_beside_the_workspace(b
 
 
 def test_two_builds_on_a_cold_node_at_once_both_find_the_agent(build, cold_node):
-    running = [build.start(PROMOTE) for _ in range(3)]
+    running = [build.start(PROMOTE) for _ in range(2)]
     assert all(NO_REGISTRY in one.wait().log for one in running)
     assert len(list(cold_node.cache.iterdir())) == 1
 
