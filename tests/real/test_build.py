@@ -8,6 +8,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -206,8 +207,10 @@ def test_a_dry_run_shows_the_plan_and_leaves_all_as_it_was(agent, engine, develo
 
 
 def test_a_base_image_that_needs_a_login_is_pulled_and_the_login_is_not_kept(
-    agent, engine, builder, development: Registry, tmp_path
+    agent, engine, builder, development: Registry, tmp_path, monkeypatch
 ):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     base = f"{development.address}/{agent.code}-base"
     engine.tag("busybox:latest", base, "1")
     login = {"username": development.user, "password": development.password}
@@ -220,6 +223,7 @@ def test_a_base_image_that_needs_a_login_is_pulled_and_the_login_is_not_kept(
         engine.remove_image(f"{base}:1", force=True)
     kept = [path for path in (tmp_path / "home").rglob("*") if path.is_file() and "versions" not in path.parts]
     assert [path for path in kept if path.name != ".buildNodeID"] == []
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def interrupted(agent: Agent) -> tuple[int, str]:
