@@ -89,8 +89,9 @@ def printed(path: Path) -> list[str]:
         line.strip() for one in blocks(path) if one.language in ("sh", "text", "") for line in one.text.splitlines()
     ]
     inline = re.findall(r"`(container-pipeline [a-z][^`\n]*)`", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M))
-    calls = [re.split(r"\s{2,}|\s[|>#&]|\s→", line)[0] for line in lines if line.startswith("container-pipeline ")]
-    return sorted({call for call in [*calls, *inline] if not re.search(r"[\[…]|\b[A-Z]{3,}\b", call)})
+    calls = [*(line for line in lines if line.startswith("container-pipeline ")), *inline]
+    shortened = (re.split(r"\s{2,}|\s[|>#&]|\s→", call)[0] for call in calls)
+    return sorted({call for call in shortened if not re.search(r"[\[…]|\b[A-Z]{3,}\b", call)})
 
 
 CALLS = [(path.name, call) for path in DOCUMENTS for call in printed(path)]
@@ -109,6 +110,8 @@ def test_every_printed_command_is_well_formed(name: str, call: str):
     except click.exceptions.Exit:
         pass
     except click.UsageError as error:
+        if isinstance(error, click.BadParameter) and "does not exist" in error.format_message():
+            return  # a file of the reader's
         pytest.fail(f"{name} prints {call}: {error.format_message()}")
 
 
