@@ -150,6 +150,12 @@ def test_who_holds_the_lock_is_told(doctor: Doctor, server_factory: Callable[...
     ]
 
 
+def test_a_jenkins_that_is_away_is_found(doctor: Doctor):
+    answer = doctor(JENKINS_URL="http://127.0.0.1:9", JENKINS_USER="ada", JENKINS_TOKEN="t0ken-of-ada")
+    assert len(failed(answer, "Jenkins")) == 1
+    assert "t0ken-of-ada" not in json.dumps(answer)
+
+
 @pytest.fixture
 def silent() -> Iterator[int]:
     """A port that takes connections and never says a word."""

@@ -14,11 +14,18 @@ import pytest
 from container_pipeline.cli import GROUPS
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(path for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
 COMMANDS = [(group, name) for group, commands in GROUPS.items() for name in commands]
 
 
 def without_code(text: str) -> str:
     return re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.+)$", without_code(path.read_text(encoding="utf-8")), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 def test_cli_md_is_what_make_docs_writes():
@@ -31,6 +38,18 @@ def test_cli_md_is_what_make_docs_writes():
 def test_help_of_every_command_shows_examples(group, name):
     command = importlib.import_module(f"container_pipeline.cli.{group}").COMMANDS[name]
     assert f"container-pipeline {name}" in (command.epilog or "")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(path.read_text(encoding="utf-8"))):
+        if re.match(r"https?:|mailto:", target):
+            continue
+        name, _hash, anchor = target.partition("#")
+        linked = (path.parent / name).resolve() if name else path
+        assert linked.exists(), f"{path.name} links to {target}"
+        if anchor and linked.suffix == ".md":
+            assert anchor in anchors(linked), f"{path.name} links to {target}"
 
 
 def shape(path: Path) -> list[tuple[str, object]]:

@@ -81,6 +81,16 @@ def test_env_is_private_from_its_creation(tmp_path):
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600
 
 
+def test_an_env_file_that_is_there_is_kept_and_never_shown(tmp_path, capsys):
+    folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
+    (folder / ".env").write_text("ENV=dev\nDB_PASSWORD=t0ps3cret\n")
+    assert main(["init", "--project", str(folder)]) == 0
+    shown = capsys.readouterr()
+    assert "t0ps3cret" not in shown.out + shown.err
+    assert "kept .env" in shown.err
+    assert "t0ps3cret" in (folder / ".env").read_text()
+
+
 def test_the_project_file_has_every_key_and_each_comment_is_its_default(tmp_path):
     text = project_file({"code": "shop-web-re"})
     values = {}

@@ -12,6 +12,9 @@ from container_pipeline.plan.difference import difference
 from container_pipeline.plan.files import RemoveFile, WriteFile
 from container_pipeline.plan.steps import Step
 
+#: May hold secrets: it is made private, and one that is there is neither shown nor replaced.
+PRIVATE = ".env"
+
 
 class Questions:
     """How a person is asked; without a terminal, each question is answered by its default."""
@@ -39,6 +42,9 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
             run.console.line(_("{file} is as it would be written", file=name))
         elif there is None and not os.path.lexists(run.settings.project / name):
             steps.append(WriteFile(name, text))
+        elif name == PRIVATE:
+            # Not even as a difference: what it holds belongs to nobody's screen or log.
+            run.console.line(_("kept {file}: what it holds is the project's own", file=name))
         else:
             run.console.result(difference(name, there or "", text))
             if not run.dry_run and questions.yes(_("replace {file}?", file=name)):
@@ -54,7 +60,7 @@ def performer(run: Run) -> Callable[[Step], None]:
 
     def perform(step: Step) -> None:
         if isinstance(step, WriteFile):
-            disk.replace(run.settings.project / step.file, step.text, 0o600 if step.file == ".env" else 0o644)
+            disk.replace(run.settings.project / step.file, step.text, 0o600 if step.file == PRIVATE else 0o644)
         elif isinstance(step, RemoveFile):
             (run.settings.project / step.file).unlink()
 
