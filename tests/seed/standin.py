@@ -40,6 +40,7 @@ _FIELDS = {
     "flow-definition": _JOB,
     FOLDER: _ABOVE_JOBS,
     MULTIBRANCH: _ABOVE_JOBS,
+    "hudson.model.ListView": {"filterExecutors": "false", "jobNames": "", "jobFilters": "", "properties": ""},
     "hudson.plugins.git.GitSCM": {"doGenerateSubmoduleConfigurations": "false", "extensions": "", "submoduleCfg": ""},
     "hudson.model.StringParameterDefinition": {"trim": "false"},
     "hudson.triggers.SCMTrigger": {"ignorePostCommitHooks": "false"},
@@ -353,7 +354,13 @@ def _view(state: State, _query: dict[str, str], _body: str, name: str) -> str:
 
 def _write_view(state: State, _query: dict[str, str], body: str, name: str) -> int:
     _view(state, {}, "", name)
-    state.views[name] = rewrite(ET.fromstring(_bare(body)))
+    return _keep_view(state, name, body)
+
+
+def _keep_view(state: State, name: str, body: str) -> int:
+    root = ET.fromstring(_bare(body))
+    ET.SubElement(root, "name").text = name.rpartition("/")[2]
+    state.views[name] = rewrite(root)
     return 200
 
 
@@ -361,8 +368,7 @@ def _create_view(state: State, query: dict[str, str], body: str, folder: str = "
     name = f"{folder}/{query['name']}".lstrip("/")
     if name in state.views:
         raise Refusal(400)
-    state.views[name] = rewrite(ET.fromstring(_bare(body)))
-    return 200
+    return _keep_view(state, name, body)
 
 
 def _delete_view(state: State, _query: dict[str, str], _body: str, name: str) -> int:

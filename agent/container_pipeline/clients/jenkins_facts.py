@@ -10,8 +10,9 @@ from container_pipeline.clients.jenkins import Controller
 from container_pipeline.clients.jenkins_wire import RefusedError
 
 _LIBRARIES = """
-def kind = this.class.classLoader.loadClass('org.jenkinsci.plugins.workflow.libs.GlobalLibraries')
-for (one in hudson.model.Hudson.instance.getExtensionList(kind)[0].libraries) { println('library ' + one.name) }
+def load = { name -> this.class.classLoader.loadClass(name) }
+def kind = load('org.jenkinsci.plugins.workflow.libs.GlobalLibraries')
+for (one in load('jenkins.model.Jenkins').instance.getExtensionList(kind)[0].libraries) { println('library ' + one.name) }
 """
 #: Runs on the node, as the user that builds run as. The names are constants.
 _TOOLS = """

@@ -29,7 +29,7 @@ _IGNORED = {
 #: Defaults that are not empty, false, 0 or -1: element → value.
 _DEFAULTS = {"canRoam": "true", "configVersion": "2", "pruneDeadBranches": "true"}
 #: Their order is meant.
-_ORDERED = {"builders", "publishers", "buildWrappers", "parameterDefinitions", "columns", "branches", "a", "string"}
+_ORDERED = {"builders", "publishers", "buildWrappers", "parameterDefinitions", "columns", "branches", "choices", "a"}
 _NOTHING = {"", "false", "0", "-1"}
 #: Where the class says what the element is; elsewhere it names a collection.
 _CLASSED = {"definition", "scm", "source"}
@@ -140,12 +140,16 @@ def _hoist(root: ET.Element) -> None:
 
 
 def _lines(element: ET.Element, path: str) -> list[str]:
+    if element.tag == "choices" and len(element) == 1 and element[0].tag == "a":
+        element = element[0]  # a list that came from a form has one level less than one that came from Java
     lines = []
     if element.tag in _CLASSED and element.get("class") and element.get("class") != "hudson.scm.NullSCM":
         lines.append(f"{path}: {_short(element.get('class', ''))}")
     children = [child for child in element if not _silent(child)]
     if element.tag.endswith(".PeriodicFolderTrigger"):  # Jenkins makes the cron line from the interval
         children = [child for child in children if child.tag != "spec"]
+    if element.tag.endswith("View"):  # its address says it already
+        children = [child for child in children if child.tag != "name"]
     if element.tag not in _ORDERED:
         children.sort(key=lambda child: child.tag)
     names = [child.tag for child in children]
