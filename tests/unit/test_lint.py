@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,15 @@ def test_the_code_is_the_jenkinsfiles_else_the_only_services():
     assert lint.code_of(lint.Facts(compose=compose)) == "shop-web-re"
     assert lint.code_of(lint.Facts(compose=compose, jenkinsfile=jenkinsfile)) == "other-web-re"
     assert lint.code_of(lint.Facts()) == ""
+
+
+def test_the_jenkinsfiles_of_the_documents_have_no_finding():
+    text = (Path(__file__).parents[2] / "docs/jenkinsfiles.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```groovy\n(.*?)^```", text, re.S | re.M)
+    assert len(examples) >= 10
+    for example in examples:
+        given = lint.Facts(jenkinsfile=lint.Source("Jenkinsfile", example))
+        assert lint.check(replace(given, code=lint.code_of(given))) == []
 
 
 def test_sarif_names_rule_file_and_line():

@@ -59,10 +59,13 @@ def _of(kind: str, source: Source, parsed: Any, facts: Facts) -> Iterator[Findin
 
 
 def code_of(facts: Facts) -> str:
-    """Return the project's code as its own files tell it, "" where they do not: Jenkinsfile, then the only service."""
+    """Return the project's code as its own files tell it, "" where they do not: Jenkinsfile, then the only service.
+
+    A repository of several services has none.
+    """
     if facts.jenkinsfile:
-        code = Jenkinsfile(facts.jenkinsfile).code
-        if code:
-            return code
+        codes = {code for _line, code in Jenkinsfile(facts.jenkinsfile).codes()}
+        if codes:
+            return codes.pop() if len(codes) == 1 else ""
     services = {name for source in facts.compose for name in ComposeFile(source).services}
     return services.pop() if len(services) == 1 else ""

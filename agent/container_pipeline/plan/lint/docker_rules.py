@@ -171,7 +171,7 @@ def bad_port(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
         for word in one.text.split():
             if "$" in word or word.startswith("[") or one.text.startswith("["):
                 continue
-            found = re.fullmatch(r"(\d+)(?:-(\d+))?(?:/(?:tcp|udp|sctp))?", word)
+            found = re.fullmatch(r"(\d+)(?:-(\d+))?(?:/(?:tcp|udp|sctp))?", word, re.I)
             if not found or not all(0 < int(port) < 65536 for port in found.groups() if port):
                 yield Hit(one.first, _("{word} is not a port", word=word), _("write EXPOSE 8080/tcp"))
 

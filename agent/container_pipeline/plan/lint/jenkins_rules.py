@@ -48,17 +48,10 @@ class Jenkinsfile:
                 word = re.compile(r"\w+").match(self.text, position)
                 position = word.end() if word else position + 1
 
-    @property
-    def code(self) -> str:
-        """The project's code that the first call names, "" where none does."""
-        return next(
-            (
-                found[2]
-                for found in (_literal(text) for _line, _step, key, text in self.given() if key == "code")
-                if found
-            ),
-            "",
-        )
+    def codes(self) -> list[tuple[int, str]]:
+        """Each (line, code) that a call names as a plain text."""
+        given = ((line, _literal(text)) for line, _step, key, text in self.given() if key == "code")
+        return [(line, found[2]) for line, found in given if found]
 
 
 def _literal(text: str) -> re.Match[str] | None:
@@ -81,12 +74,12 @@ def calls_script(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
 
 @rule("CP502", _KIND, _("Jenkinsfile and project file speak of the same project"))
 def another_code(file: Jenkinsfile, facts: Facts) -> Iterator[Hit]:
-    for number, _step, key, text in file.given():
-        found = _literal(text) if key == "code" else None
-        if found and facts.code and found[2] != facts.code:
+    codes = file.codes()
+    if facts.code and facts.code not in [code for _line, code in codes]:
+        for number, code in codes:
             yield Hit(
                 number,
-                _("code is {value}, and the project's is {code}", value=found[2], code=facts.code),
+                _("code is {value}, and the project's is {code}", value=code, code=facts.code),
                 _("let both be the same"),
             )
 

@@ -131,7 +131,7 @@ def copies_secret(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
         for word in one.words[:-1]:
             name = word.rpartition("/")[2]
             if re.fullmatch(
-                r"\.env(\.(?!example|sample|template).+)?|id_(rsa|ed25519|ecdsa)|.*\.(pem|key|p12)|\.pypirc|\.netrc",
+                r"\.env(\.(?!example|sample|template).+)?|id_(rsa|ed25519|ecdsa)|.*\.(key|p12|pfx)|.*key\.pem|\.pypirc|\.netrc",
                 name,
             ):
                 yield Hit(

@@ -149,7 +149,7 @@ class Requirements:
 @rule("CP401", _REQUIREMENTS, _("a requirement without a version is another one tomorrow"))
 def unpinned(file: Requirements, _facts: Facts) -> Iterator[Hit]:
     for number, text in file.entries():
-        name = re.match(r"[A-Za-z0-9][\w.-]*(\[[^\]]*\])?", text)
+        name = re.match(r"[A-Za-z0-9][\w.-]*(\[[^\]]*\])?(?![\w+:/\\-])", text)
         if name and not re.match(r"[^;]*(===?\s*[\w.!+-]+(?!\S*\*)|\s@\s)", text):
             yield Hit(
                 number,
