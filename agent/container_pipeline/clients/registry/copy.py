@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from container_pipeline.clients.parallel import in_parallel
@@ -20,7 +21,9 @@ from container_pipeline.model import Repository
 
 #: Bytes read and sent at a time; times the number of transfers, this is the memory that a copy takes.
 CHUNK = 1 << 20
-TRANSFERS = 8
+#: Layers at a time that are larger than so many bytes: they wait for throughput, the smaller ones for round trips.
+LARGE_AT_ONCE = 6
+LARGE = 4_000_000
 #: Indexes of indexes are followed this deep.
 _DEPTH = 4
 
@@ -80,6 +83,7 @@ def _with_children(source: Place, image: Manifest, depth: int = 0) -> tuple[Mani
 def copy(source: Place, target: Place, found: Survey, task: Task) -> None:
     """Move the missing blobs and the children's manifests: all that the image's own manifest needs to be stored."""
     stop = threading.Event()
+    large = threading.Semaphore(LARGE_AT_ONCE)
 
     def move(blob: Descriptor) -> None:
         if _same_host(source, target) and target.registry.mount(
@@ -87,10 +91,11 @@ def copy(source: Place, target: Place, found: Survey, task: Task) -> None:
         ):
             task.advance(blob.size)
             return
-        target.registry.upload(target.repository, blob, lambda: _pieces(source, blob, task, stop))
+        with large if blob.size > LARGE else nullcontext():
+            target.registry.upload(target.repository, blob, lambda: _pieces(source, blob, task, stop))
 
     try:
-        in_parallel(move, found.missing, TRANSFERS)
+        in_parallel(move, found.missing, CONNECTIONS)
     finally:
         stop.set()
     for child in found.manifests[:-1]:
