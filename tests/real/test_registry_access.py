@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from container_pipeline.clients.registry import client, connection
+from container_pipeline.clients.registry import api, connection
 from lab import ask, images
 from lab.faultproxy import Fault
 from lab.place import free_port
@@ -190,7 +190,7 @@ def test_an_unknown_ca_is_refused_with_the_place_where_it_belongs(agent, secured
 @pytest.fixture
 def far(monkeypatch):
     """Loopback is taken for any other address."""
-    monkeypatch.setattr(client, "is_loopback", lambda host: False)
+    monkeypatch.setattr(api, "is_loopback", lambda host: False)
     monkeypatch.setattr(connection, "is_loopback", lambda host: False)
 
 

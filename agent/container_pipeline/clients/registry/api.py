@@ -1,0 +1,109 @@
+"""How a registry is asked: where it is, with which login, and what its answers mean."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Callable
+from urllib.parse import urlsplit, urlunsplit
+
+from container_pipeline.clients.registry import sentences
+from container_pipeline.clients.registry.auth import Authenticator
+from container_pipeline.clients.registry.connection import Body, is_loopback, origin
+from container_pipeline.clients.registry.transport import PASSING, Answer, Passing, Transport
+from container_pipeline.model import RegistryAccess
+
+#: Where the API of a registry is that is called by another name.
+_ALIASES = {"docker.io": "registry-1.docker.io"}
+
+
+class Api:
+    """One registry's API; safe to use from many threads. Every method raises RegistryError."""
+
+    def __init__(self, access: RegistryAccess, tell: Callable[[str], None] = lambda _line: None) -> None:
+        self.access = access
+        self.transport = Transport(access, tell)
+        self.auth = Authenticator(self.transport)
+        self._address = ""
+        self._lock = threading.Lock()
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        scopes: tuple[str, ...],
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        stream: bool = False,
+        also: tuple[int, ...] = (),
+    ) -> Answer:
+        """Ask the registry and return a good answer, or one of the statuses that are ``also`` expected."""
+
+        def once() -> Answer:
+            secret = self.secret(url, scopes)
+            answer = self._send(method, url, headers or {}, secret, body, stream)
+            if answer.status == 401 and self.auth.renew(scopes, secret, challenge_of(answer)):
+                answer = self._send(method, url, headers or {}, self.secret(url, scopes), body, stream)
+            if answer.status not in also:
+                self.judge(method, answer, what)
+            return answer
+
+        return self.transport.persist(once)
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], secret: Mapping[str, str], body: Body, stream: bool
+    ) -> Answer:
+        if method in ("GET", "HEAD"):
+            return self.transport.follow(method, url, headers, secret, stream=stream)
+        return self.transport.send(method, url, {**headers, **secret}, body)
+
+    def judge(self, method: str, answer: Answer, what: str) -> None:
+        """Raise where the answer is not a good one: Passing where it may become one."""
+        if answer.status == 401:
+            raise sentences.denied(self.access, what)
+        if answer.status in PASSING:
+            raise Passing(sentences.answered(self.access, method, what, answer.status, answer.body), answer.retry_after)
+        if not 200 <= answer.status < 300:
+            raise sentences.answered(self.access, method, what, answer.status, answer.body)
+        if answer.is_html and method != "DELETE":
+            raise sentences.no_registry(self.access, urlsplit(answer.url).netloc, answer.status)
+
+    def secret(self, url: str, scopes: tuple[str, ...]) -> dict[str, str]:
+        return self.auth.headers(scopes) if origin(url) == origin(self.base()) else {}
+
+    def own(self, url: str) -> str:
+        """Return an address that the registry gave; one behind a TLS proxy may call itself http, and is not taken so."""
+        base, given = urlsplit(self.base()), urlsplit(url)
+        if given.scheme == base.scheme or given.scheme == "https":
+            return url
+        if given.hostname == base.hostname:
+            return urlunsplit(given._replace(scheme=base.scheme, netloc=base.netloc))
+        raise sentences.redirected(self.access.registry.host, url)
+
+    def base(self) -> str:
+        """Return the registry's address once it has answered; learn how it wants to be asked."""
+        with self._lock:
+            if not self._address:
+                host = _ALIASES.get(self.access.registry.host, self.access.registry.host)
+                plain = self.access.insecure or is_loopback(host)
+                self._address = self.transport.persist(lambda: self._find(host, ("http", "https")[not plain :]))
+        return self._address
+
+    def _find(self, host: str, schemes: tuple[str, ...]) -> str:
+        address = f"{schemes[0]}://{host}"
+        answer = self.transport.follow("GET", address + "/v2/", {}, {})
+        if answer.status == 400 and len(schemes) > 1:  # what servers with TLS say to plain http
+            return self._find(host, schemes[1:])
+        if answer.status == 401 and challenge_of(answer):
+            self.auth.learn(challenge_of(answer))
+        elif answer.status in PASSING or answer.status == 403:
+            self.judge("GET", answer, "/v2/")
+        elif answer.status != 200 or answer.is_html:
+            raise sentences.no_registry(self.access, host, answer.status)
+        return address
+
+
+def challenge_of(answer: Answer) -> str:
+    return ", ".join(answer.headers.get_all("WWW-Authenticate", []))
