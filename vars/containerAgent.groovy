@@ -151,7 +151,8 @@ private List settings(Map options) {
 /** Ids come from the call, else from the whole Jenkins' CONTAINER_PIPELINE_CREDENTIALS_… variables. */
 private String credential(Map options, String name) {
     def given = name == 'notify' ? options.notify : options.credentials?.get(name)
-    def chosen = given instanceof Map ? given[options.environment ?: 'credentials'] : given
+    // A map: the webhook's with its format, or the .env files by environment.
+    def chosen = given instanceof Map ? given[name == 'notify' ? 'credentials' : options.environment] : given
     def variable = name == 'knownHosts' ? 'KNOWN_HOSTS' : name.toUpperCase()
     (chosen ?: env["CONTAINER_PIPELINE_CREDENTIALS_${variable}".toString()])?.toString()
 }

@@ -220,6 +220,14 @@ def test_the_webhook_is_told_what_failed_and_its_address_is_never_shown(build, w
     assert "token-canary" not in run.log
 
 
+def test_the_webhook_is_told_of_a_single_environment_too(build, node, webhook):
+    node.environment["CONTAINER_PIPELINE_ENVIRONMENTS"] = '{"test": {}}'
+    address = f"http://127.0.0.1:{webhook.server.server_port}/"
+    call = "containerDeploy(code: 'a-b', version: '1', environment: 'test', notify: [credentials: 'hook'])"
+    build(f"node {{ {call} }}", credentials={"hook": {"type": "string", "secret": address}})
+    assert "deploy failed" in webhook.told[0]["text"]
+
+
 def test_ids_of_credentials_come_from_the_whole_jenkins_where_the_call_names_none(build, node):
     node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
     credentials = {"dev": {"type": "usernamePassword", "username": "someone", "password": "else"}}
