@@ -54,6 +54,21 @@ def test_a_password_in_the_script_is_not_repeated():
     assert "set DOCKER_REGISTRY_PASS in /etc/profile" in str(found.notes[0])
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "docker build --no-cache --build-arg NPM_TOKEN=s3cr3t .",
+        "docker login registry.example -u ci -p s3cr3t",
+        "docker run --rm -e DB_PASSWORD=s3cr3t $BUILD_IMAGE",
+    ],
+)
+def test_a_secret_of_the_script_goes_nowhere(line):
+    found = adopt(build(line) + f"run() {{\n{line}\n}}\n", "folder")
+    assert "***" in str([str(note) for note in found.notes])
+    assert "s3cr3t" not in str([str(note) for note in found.notes]) + str(found.values)
+    assert not any("s3cr3t" in command for command in found.before)
+
+
 def test_a_name_that_is_the_folders_is_taken():
     assert adopt('BUILD_IMAGE_NAME=$(basename "$PWD")\n', "shop-api-re").values == {"code": "shop-api-re"}
 

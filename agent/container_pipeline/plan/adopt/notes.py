@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from container_pipeline.plan.adopt.script import Line
+from container_pipeline.plan.lint.model import looks_secret
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,15 @@ class Adopted:
     notes: list[Note] = field(default_factory=list)
 
     def took(self, line: Line, text: str) -> None:
-        self.notes.append(Note(line.first, line.last, True, text))
+        self.notes.append(Note(line.first, line.last, True, masked(text)))
 
     def left(self, line: Line, text: str, hint: str) -> None:
-        self.notes.append(Note(line.first, line.last, False, f"{text} — {hint}"))
+        self.notes.append(Note(line.first, line.last, False, f"{masked(text)} — {hint}"))
+
+
+def masked(text: str) -> str:
+    """Return a statement without the secrets that it holds: values by their names, and the password of a login."""
+    plain = re.sub(r"\b(\w+)=(\S+)", lambda one: f"{one[1]}=***" if looks_secret(one[1], one[2]) else one[0], text)
+    if "login" not in plain:
+        return plain
+    return re.sub(r"(\s(?:-p|--password)[\s=]+)[^\s$]\S*", r"\1***", plain)

@@ -12,6 +12,7 @@ from container_pipeline.i18n import _
 from container_pipeline.model import RunOptions
 from container_pipeline.plan.adopt.notes import Adopted
 from container_pipeline.plan.adopt.script import Line
+from container_pipeline.plan.lint.model import looks_secret
 
 _SHORT = {"t": "tag", "f": "file", "q": "quiet"}
 _SHORT_RUN = {
@@ -87,6 +88,8 @@ def _build_option(adopted: Adopted, line: Line, name: str, value: str, context: 
     elif name == "file":
         values["dockerfile"] = posixpath.relpath(posixpath.normpath(value), context)
         adopted.took(line, f"dockerfile: {values['dockerfile']}")
+    elif name == "build-arg" and looks_secret(key, text):
+        adopted.left(line, f"--build-arg {key}=***", _("give it to the build by `secrets:`"))
     elif name in ("build-arg", "label"):
         setting = "build_args" if name == "build-arg" else "labels"
         values.setdefault(setting, {})[key] = text
@@ -125,6 +128,9 @@ def _run_option(adopted: Adopted, line: Line, name: str, value: str, options: di
         options.setdefault(_LISTS[name], []).append(value)
     elif name == "env":
         key, _equals, text = value.partition("=")
+        if looks_secret(key, text):
+            adopted.left(line, f"-e {key}=***", _("move it to .env, which is not committed"))
+            return
         options.setdefault("environment", {})[key] = text
     elif name in ("name", "detach"):
         options[name] = value or True

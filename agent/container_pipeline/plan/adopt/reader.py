@@ -9,7 +9,7 @@ from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
 from container_pipeline.plan.adopt import options
-from container_pipeline.plan.adopt.notes import Adopted
+from container_pipeline.plan.adopt.notes import Adopted, masked
 from container_pipeline.plan.adopt.script import Line, Script, expand, read, unquote
 from container_pipeline.plan.image import WORDS
 
@@ -142,8 +142,8 @@ class _Reader:
                 self._beside(line, text, built)
 
     def _beside(self, line: Line, text: str, built: bool) -> None:
-        """Take what runs before the build, where it needs nothing of the script's own."""
-        if built or re.search(r"\$\{?BUILD_", text):
+        """Take what runs before the build, where it needs nothing of the script's own and holds no secret."""
+        if built or re.search(r"\$\{?BUILD_", text) or masked(text) != text:
             self.adopted.left(
                 line, line.text, _("it has no counterpart; call it from the Jenkinsfile where it is needed")
             )
