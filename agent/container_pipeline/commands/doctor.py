@@ -181,7 +181,7 @@ def _server(settings: Settings, target: Target) -> Iterable[Check]:
         status = "lost" if ending.connected else "unreachable"
         error = reasons.explain(target, status, "", facts, list(ending.errors), [])
         return [Check(target.name, False, error.message, error.hint)] if error else []
-    return plan.server(target, code, facts, times[0], settings.values["sudo"])
+    return plan.server(target, root, facts, times[0], settings.values["sudo"])
 
 
 def _jenkins(settings: Settings) -> Iterable[Check]:

@@ -26,8 +26,8 @@ class Check:
         return f"  {'✓' if self.ok else '✗'} {self.text}" + (f"\n      → {self.repair}" if self.repair else "")
 
 
-def server(target: Target, code: str, facts: Mapping[str, str], now: float, sudo: bool) -> list[Check]:
-    """Judge what a server answered; ``now`` is this machine's clock, in seconds, at the moment of its answer."""
+def server(target: Target, root: str, facts: Mapping[str, str], now: float, sudo: bool) -> list[Check]:
+    """Judge what a server answered; ``root`` holds the projects' folders there, ``now`` is this machine's clock, in seconds, at the moment of its answer."""
     who = (f"{target.user}@" if target.user else "") + target.host
     ssh = f"ssh {f'-p {target.port} ' if target.port else ''}{who}"
     checks = [
@@ -39,7 +39,7 @@ def server(target: Target, code: str, facts: Mapping[str, str], now: float, sudo
             _("flock is there") if "flock" in facts else _("flock is missing"),
             f"{ssh} sudo apt-get install util-linux",
         ),
-        _folder(facts, ssh, code),
+        _folder(facts, ssh, root),
         _space(facts, ssh),
         _clock(facts, ssh, now),
         _lock(facts),
@@ -66,10 +66,10 @@ def _compose(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
     return False, _("Compose is missing"), f"{ssh} sudo apt-get install docker-compose-plugin"
 
 
-def _folder(facts: Mapping[str, str], ssh: str, code: str) -> tuple[bool, str, str]:
+def _folder(facts: Mapping[str, str], ssh: str, root: str) -> tuple[bool, str, str]:
     if "writable" in facts:
         return True, _("the project's folder can be written"), ""
-    return False, _("the project's folder cannot be written"), f"{ssh} 'sudo install -d -o $(id -un) /docker/compose'"
+    return False, _("the project's folder cannot be written"), f"{ssh} 'sudo install -d -o $(id -un) {root}'"
 
 
 def _space(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:

@@ -1,0 +1,75 @@
+"""What a server answered is judged, and each fault has the command that repairs it, with the server's own name and port."""
+
+from __future__ import annotations
+
+import pytest
+
+from container_pipeline.model import Target
+from container_pipeline.plan.doctor import Check, server
+
+GOOD = {
+    "clock": "1000",
+    "flock": "yes",
+    "client": "yes",
+    "docker": "24.0.7",
+    "compose": "2.40.3",
+    "writable": "yes",
+    "space": "50000000",
+}
+TARGET = Target("web-1.example", user="deploy", port=2222)
+
+
+def judge(sudo: bool = False, **changed: str | None) -> list[Check]:
+    facts = {name: value for name, value in {**GOOD, **changed}.items() if value is not None}
+    return server(TARGET, "/docker/compose", facts, 1001.0, sudo)
+
+
+def test_a_good_server_has_no_fault_and_no_repair():
+    checks = judge()
+    assert all(check.ok for check in checks)
+    assert not any(check.repair for check in checks)
+    assert {check.group for check in checks} == {"web-1.example:2222"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "text", "repair"),
+    [
+        ({"docker": None, "client": None}, "Docker is missing", "sudo apt-get install docker.io"),
+        (
+            {"docker": None, "refused": "permission denied while trying to connect"},
+            "this user may not use Docker: permission denied while trying to connect",
+            "'sudo usermod -aG docker $(id -un)'",
+        ),
+        (
+            {"docker": None, "refused": "Cannot connect to the Docker daemon"},
+            "Docker does not answer: Cannot connect to the Docker daemon",
+            "sudo systemctl start docker",
+        ),
+        ({"compose": None}, "Compose is missing", "sudo apt-get install docker-compose-plugin"),
+        ({"flock": None}, "flock is missing", "sudo apt-get install util-linux"),
+        (
+            {"writable": None},
+            "the project's folder cannot be written",
+            "'sudo install -d -o $(id -un) /docker/compose'",
+        ),
+        ({"space": "900000"}, "0.9 GB are free", "docker image prune --all"),
+        ({"clock": "400"}, "the clock differs by 601 s", "sudo systemctl restart systemd-timesyncd"),
+    ],
+)
+def test_a_fault_is_told_with_its_repair(changed, text, repair):
+    faults = [check for check in judge(**changed) if not check.ok]
+    assert [(check.text, check.repair) for check in faults] == [(text, f"ssh -p 2222 deploy@web-1.example {repair}")]
+
+
+def test_a_held_lock_is_told_with_its_holder():
+    (fault,) = [check for check in judge(lock="ada|2026-11-24T09:30:15Z|20261124093015") if not check.ok]
+    assert fault.text == "ada holds it since 2026-11-24T09:30:15Z, with version 20261124093015"
+
+
+def test_what_a_server_does_not_tell_is_no_fault():
+    assert all(check.ok for check in judge(space=None, clock=None))
+
+
+def test_a_check_shows_a_mark_and_below_it_the_repair():
+    assert str(Check("web", True, "ssh is there")) == "  ✓ ssh is there"
+    assert str(Check("web", False, "no ssh", "apt-get install ssh")) == "  ✗ no ssh\n      → apt-get install ssh"
