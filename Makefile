@@ -60,6 +60,7 @@ bench-here: venv
 	@$(LAB) install --tests
 	@$(LAB) up
 	$(BIN)/pytest -q -s tests/bench
+	PYTHONPATH=tests $(BIN)/python -m bench.plot
 
 agent: venv          ## the one file that the library carries
 	$(BIN)/python -m tools.keys
