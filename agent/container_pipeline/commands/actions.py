@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from container_pipeline.clients import state
 from container_pipeline.commands.registries import Registries
-from container_pipeline.errors import RegistryError
+from container_pipeline.errors import EngineError, RegistryError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, ImageRef, RegistryAccess
@@ -41,9 +41,9 @@ class Actions(Registries):
 
     @perform.register
     def _build(self, step: Build) -> None:
-        from container_pipeline.commands import build
+        from container_pipeline.commands import building
 
-        build.build(self, step.image)
+        building.build(self.run, self.engine, step.image)
 
     @perform.register
     def _tag(self, step: Tag) -> None:
@@ -60,14 +60,13 @@ class Actions(Registries):
     @perform.register
     def _start(self, step: Start) -> None:
         from container_pipeline.clients import container
-        from container_pipeline.commands.run import ended
 
         if self.engine.image(step.image) is None:
             self.engine.pull(step.image, self.run.settings.access("development"))
         console = self.run.console
         code = container.run(self.engine, step.image, step.options, console.out, console.stream)
         if code:
-            raise ended(code)
+            raise _ended(code)
 
     @perform.register
     def _keep(self, step: Keep) -> None:
@@ -116,3 +115,10 @@ class Actions(Registries):
             return
         self.run.result.digest = str(found)
         state.write_digest(self.run.settings.project, image.tag, str(found))
+
+
+def _ended(code: int) -> EngineError:
+    """Return the error of a container that did not end with 0; its exit code is the command's."""
+    error = EngineError(_("the container ended with exit code {code}", code=code))
+    error.exit_code = code
+    return error

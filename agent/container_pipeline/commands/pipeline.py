@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from container_pipeline.clients import git, state
 from container_pipeline.clients.engine import Image
-from container_pipeline.commands import build
+from container_pipeline.commands import building
 from container_pipeline.commands.actions import Actions
 from container_pipeline.errors import RegistryError
 from container_pipeline.execute import Run
@@ -21,8 +21,8 @@ def run(run: Run, words: Sequence[str]) -> None:
     built = None if words[0] == "build" else state.read(run.settings.project)
     facts = Facts(Version(built.version) if built else None)
     if run.settings.development and not facts.version and words[0].startswith("build"):
-        build.check(run.settings)
-        facts.new_version = build.new_version(run, actions.engine)
+        building.check(run.settings)
+        facts.new_version = building.new_version(run, actions.engine)
     elif run.settings.development and facts.version:
         _look(actions, words, facts)
     if built and words[0] == "build?":
@@ -73,7 +73,7 @@ def _held(actions: Actions, image: ImageRef, access: RegistryAccess, needed: boo
 
 
 def _warn_of_changes(run: Run, built: state.Built) -> None:
-    sources = git.sources(*build.paths(run.settings))
+    sources = git.sources(*building.paths(run.settings))
     if built.sources and built.sources != sources.fingerprint:
         run.console.warning(
             _(

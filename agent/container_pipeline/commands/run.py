@@ -9,7 +9,7 @@ from typing import Any
 
 from container_pipeline.clients import state
 from container_pipeline.commands.actions import Actions
-from container_pipeline.errors import EngineError, SettingsError
+from container_pipeline.errors import SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import RunOptions
@@ -49,10 +49,3 @@ def _read(files: list[Path]) -> dict[Path, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(_("{path} cannot be read: {problem}", path=path, problem=error)) from error
     return texts
-
-
-def ended(code: int) -> EngineError:
-    """Return the error of a container that did not end with 0; its exit code is the command's."""
-    error = EngineError(_("the container ended with exit code {code}", code=code))
-    error.exit_code = code
-    return error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from container_pipeline.commands import build, deploy, pipeline, promote, release
+from container_pipeline.commands import building, deploy, pipeline, promote, release
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.plan.flow import Stage, Wishes, stages
@@ -33,7 +33,7 @@ def run(run: Run) -> None:
 
 def _check(run: Run, commands: list[str]) -> None:
     settings = run.settings
-    build.check(settings)
+    building.check(settings)
     settings.access("development", login=True)
     if "promote" in commands:
         settings.access("production", login=True)
