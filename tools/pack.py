@@ -79,7 +79,7 @@ def _wheels() -> list[Path]:
                 *PLATFORM,
                 "--only-binary=:all:",
             )
-            _pip("wheel", fresh, _pinned(lambda name: name in SOURCE_ONLY))
+            _pip("wheel", fresh, _pinned(lambda name: name in SOURCE_ONLY), "--use-pep517")
             try:
                 fresh.rename(kept)
             except OSError:

@@ -15,6 +15,12 @@ import pytest
 from tools import pack
 
 UNPACK = pack.ROOT / "resources" / "container-pipeline" / "unpack.py"
+#: Where this machine has others than the one that runs the tests.
+PYTHONS = [
+    python
+    for python in sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))
+    if tuple(map(int, python.parts[-3].split(".")[:2])) >= (3, 9)
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +53,14 @@ def test_another_order_of_files_and_another_clock_change_nothing(bundle, tmp_pat
     for path in copy.rglob("*"):
         path.touch()
     pack.build(tmp_path, agent=copy)
+    assert (tmp_path / pack.DIGEST).read_text() == (bundle / pack.DIGEST).read_text()
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=lambda path: path.parts[-3])
+def test_every_python_builds_the_same_bytes(bundle, tmp_path, python):
+    subprocess.run(
+        [str(python), "-m", "tools.pack", str(tmp_path)], cwd=pack.ROOT, check=True, stdout=subprocess.DEVNULL
+    )
     assert (tmp_path / pack.DIGEST).read_text() == (bundle / pack.DIGEST).read_text()
 
 
