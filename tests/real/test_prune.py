@@ -97,3 +97,19 @@ def test_a_repository_that_is_not_there_holds_nothing_to_prune(agent):
     outcome = agent("prune")
     assert outcome.code == 0
     assert "holds no version that may go" in outcome.err
+
+
+def test_a_version_that_a_real_server_runs_outlives_newer_ones_and_an_unreachable_server_ends_it(
+    site, registry_factory
+):
+    site.use(registry_factory())
+    running = site.deployed()
+    newer = [site.publish("plain") for _number in range(3)]
+
+    assert site("prune", "--keep", "1", "--server", "nobody.invalid").code == 1
+    assert ask.tags(site.registry, site.code) == sorted([running, *newer])
+
+    outcome = site("prune", "--keep", "1")
+    assert outcome.code == 0, outcome.err
+    assert ask.tags(site.registry, site.code) == [running, newer[-1]]
+    assert site("deploy", "--version", running).code == 0
