@@ -60,6 +60,7 @@ bench-here: venv
 	@$(LAB) install --tests
 	@$(LAB) up
 	$(BIN)/pytest -q -s tests/bench
+	$(BIN)/python -m tools.plot
 	PYTHONPATH=tests $(BIN)/python -m bench.plot
 
 agent: venv          ## the one file that the library carries

@@ -95,7 +95,7 @@ def test_the_picture_of_the_flow_is_what_its_script_draws():
     assert (ROOT / "docs/pictures/flow.svg").read_bytes() == done.stdout, "run `make pictures`"
 
 
-@pytest.mark.parametrize("name", ["flow.svg", "demo.svg"])
+@pytest.mark.parametrize("name", ["flow.svg", "demo.svg", "bench.svg"])
 def test_pictures_are_whole_and_ask_nobody_for_anything(name):
     text = (ROOT / "docs/pictures" / name).read_text(encoding="utf-8")
     ElementTree.fromstring(text)
