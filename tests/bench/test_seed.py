@@ -1,7 +1,6 @@
 """500 freestyle jobs on a real Hudson, beside Jenkins Job Builder with the same jobs on the same server.
 
-Requests are counted in the server's access log. Both write eight at a time and keep no connection: this server loses
-requests on connections that are kept, and Job Builder waits for an answer for ever. It keeps a cache of what it wrote
+Requests are counted in the server's access log. Both write eight at a time. Job Builder keeps a cache of what it wrote
 and on a second run does not look at Jenkins, so it does not see a job that was changed by hand; with --ignore-cache it
 writes all of them again.
 """
@@ -98,7 +97,6 @@ class Peer(Side):
     def __init__(self, hudson: Hudson, folder: Path, program: Path) -> None:
         super().__init__(hudson, folder)
         self.program = program
-        self.environment["JENKINS_API_EXTRA_HEADERS"] = "Connection: close"
 
     def write(self, changed: bool) -> None:
         jobs = "".join(

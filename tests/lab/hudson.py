@@ -7,6 +7,7 @@ folders. Up in about ten seconds, 350 MB of memory.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import urllib.error
@@ -108,10 +109,12 @@ def parts() -> tuple[Path, Path]:
             fetch = ["dependency:copy", f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={folder / 'new'}"]
             process.run("mvn", "-q", "-B", *fetch, timeout=900)
             (folder / "new" / war.name).rename(war)
-        if not (folder / "Launch.class").exists():
+        source = Path(__file__).with_name("Launch.java")
+        classes = folder / hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+        if not (classes / "Launch.class").exists():
             _need("javac", "default-jdk-headless")
-            process.run("javac", "-d", str(folder), str(Path(__file__).with_name("Launch.java")))
-    return folder, war
+            process.run("javac", "-d", str(classes), str(source))
+    return classes, war
 
 
 def _need(program: str, package: str) -> None:

@@ -167,3 +167,11 @@ def test_terminated_while_jenkins_hangs_it_ends_at_once(administrator, standin, 
     child.send_signal(signal.SIGTERM)
     _out, err = child.communicate(timeout=30)
     assert (child.returncode, err.splitlines()[-1]) == (143, "container-pipeline: terminated")
+
+
+def test_a_real_server_tells_all_that_is_there_in_one_request(someone):
+    one, proxy = someone()
+    one.write(THREE)
+    one.seed()
+    assert one.seed().out == "3 unchanged\n"
+    assert (proxy.count("POST", "scriptText"), proxy.count("GET", "config.xml")) == (2, 0)

@@ -89,7 +89,7 @@ def test_a_store_that_may_not_be_seen_is_not_an_empty_one(controller):
     [
         (200, "library container-pipeline\nlibrary other\n", {"container-pipeline", "other"}),
         (200, "", set()),
-        (200, "java.lang.ClassNotFoundException: …GlobalLibraries", None),
+        (200, "groovy.lang.MissingPropertyException: No such property: org", None),
         (403, "", None),
     ],
 )

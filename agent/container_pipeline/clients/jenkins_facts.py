@@ -10,9 +10,7 @@ from container_pipeline.clients.jenkins import Controller
 from container_pipeline.clients.jenkins_wire import RefusedError
 
 _LIBRARIES = """
-def load = { name -> this.class.classLoader.loadClass(name) }
-def kind = load('org.jenkinsci.plugins.workflow.libs.GlobalLibraries')
-for (one in load('jenkins.model.Jenkins').instance.getExtensionList(kind)[0].libraries) { println('library ' + one.name) }
+for (one in org.jenkinsci.plugins.workflow.libs.GlobalLibraries.get().libraries) { println('library ' + one.name) }
 """
 #: Runs on the node, as the user that builds run as. The names are constants.
 _TOOLS = """
@@ -37,9 +35,9 @@ class Node:
 def libraries(controller: Controller) -> set[str] | None:
     """Return the names of the global shared libraries; None where the account may not know, or no plugin has any."""
     lines = _script(controller, "scriptText", _LIBRARIES)
-    if lines is None or any("ClassNotFoundException" in line for line in lines):
+    if lines is None or not all(line.startswith("library ") for line in lines if line.strip()):
         return None
-    return {line.partition(" ")[2] for line in lines if line.startswith("library ")}
+    return {line.partition(" ")[2] for line in lines if line.strip()}
 
 
 def credentials(controller: Controller, folder: str) -> set[str] | None:

@@ -112,8 +112,6 @@ class Wire:
                     raise _refused(method, self.access.url, path, failed, error) from error
                 time.sleep(wait)
                 continue
-            if "X-Jenkins" not in answer.headers:  # Hudson's server loses requests on connections that are kept
-                server._session.headers["Connection"] = "close"
             if answer.is_redirect and _leads_elsewhere(method, url, answer):
                 raise _redirected(answer)
             return answer
