@@ -165,3 +165,44 @@ def test_the_first_failure_ends_what_is_done_in_parallel():
         in_parallel(work, range(100), 2)
     hold.set()
     assert len(begun) == 2
+
+
+def follow(start: str, *targets: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Return each address that was asked, and whether it was shown the secret, along redirects to ``targets``."""
+    asked: list[tuple[str, bool]] = []
+    waiting = list(targets)
+
+    def send(_self: Transport, _method: str, url: str, headers: dict[str, str], **_more: object) -> Answer:
+        asked.append((url, "Authorization" in headers))
+        found = answer(Location=waiting.pop(0)) if waiting else answer()
+        return Answer(url, 307 if "Location" in found.headers else 200, found.headers)
+
+    monkeypatch.setattr(Transport, "send", send)
+    access = RegistryAccess("development", Registry("registry.example"))
+    Transport(access, lambda _line: None).follow("GET", start, {}, {"Authorization": "secret"})
+    return asked
+
+
+def test_a_secret_goes_to_its_own_origin_alone(monkeypatch):
+    asked = follow(
+        "https://a.example/v2/x", "/v2/y", "https://b.example/z", "https://a.example:8443/", monkeypatch=monkeypatch
+    )
+    assert asked == [
+        ("https://a.example/v2/x", True),
+        ("https://a.example/v2/y", True),
+        ("https://b.example/z", False),
+        ("https://a.example:8443/", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "target", ["http://a.example/v2/x", "http://b.example/", "ftp://a.example/", "file:///etc/passwd"]
+)
+def test_no_redirect_leads_from_https_to_anything_else(monkeypatch, target):
+    with pytest.raises(RegistryError, match="redirects to"):
+        follow("https://a.example/v2/x", target, monkeypatch=monkeypatch)
+
+
+def test_redirects_in_a_circle_end(monkeypatch):
+    with pytest.raises(RegistryError, match="redirects to"):
+        follow("https://a.example/1", *["/2", "/1"] * 10, monkeypatch=monkeypatch)
