@@ -40,17 +40,23 @@ class Peers:
     """Each deploys the same two files to the same servers, which run them already."""
 
     def __init__(self, site: Site, version: str, config: Path, names: Sequence[str]) -> None:
-        self.site, self.version, self.config, self.names = site, version, config, names
+        self.site, self.config, self.names = site, config, names
+        site.built(version)
         self.bin = config.parent / "bench-bin"
         describe.commands(self.bin, config)
         self.files = site.folder / "upload"
         self.files.mkdir(exist_ok=True)
         for name, text in site.files().items():
             (self.files / name).write_text(text)
+        # Peers pull with a login that rests on disk, on the server and here.
+        self.docker_config = site.folder / ".docker"
+        login = (self.docker_config / "config.json").read_text()
+        for server in site.servers:
+            server.run(f"mkdir -p /root/.docker && echo {shlex.quote(login)} > /root/.docker/config.json")
 
     def ours(self) -> None:
         run(
-            sys.executable, "-m", "container_pipeline", "deploy", "--version", self.version, "--project", str(self.site.folder), "-q",
+            sys.executable, "-m", "container_pipeline", "deploy", "--project", str(self.site.folder), "-q",
             PYTHONPATH=os.pathsep.join(sys.path), CONTAINER_PIPELINE_SSH_CONFIG=str(self.config),
             CONTAINER_PIPELINE_SERVERS=",".join(self.names),
         )  # fmt: skip
@@ -62,7 +68,8 @@ class Peers:
             + _UP.format(code=self.site.code)
         )
         one = f"tar -C {shlex.quote(str(self.files))} -cf - .env docker-compose.yml | ssh -F {self.config} %s {shlex.quote(script)}"
-        run("sh", "-ec", " & ".join(one % name for name in self.names) + " & wait")
+        each = "".join(f'{one % name} & pids="$pids $!"\n' for name in self.names)
+        run("sh", "-c", f"{each}for pid in $pids; do wait $pid || exit; done")
 
     def by_hand(self) -> None:
         ssh, scp = str(self.bin / "ssh"), str(self.bin / "scp")
@@ -78,7 +85,13 @@ class Peers:
         compose = [*self.compose(), "--project-directory", str(self.files), "-p", self.site.code]
         for name in self.names:
             for words in (["pull", "-q"], ["up", "-d"]):
-                run(*compose, *words, DOCKER_HOST=f"ssh://{name}", PATH=f"{self.bin}:{os.environ['PATH']}")
+                run(
+                    *compose,
+                    *words,
+                    DOCKER_HOST=f"ssh://{name}",
+                    DOCKER_CONFIG=str(self.docker_config),
+                    PATH=f"{self.bin}:{os.environ['PATH']}",
+                )
 
     def compose(self) -> list[str]:
         from lab import compose

@@ -128,6 +128,14 @@ class Site:
         command = [engine.docker_command(), "-H", self.lab.docker_host, *arguments]
         subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, env=environment)
 
+    def built(self, version: str) -> None:
+        """Leave what a build and a push leave behind: the version that a deploy takes by itself, and its digest."""
+        digest = self.digest(version)
+        state = {"schema": 1, "image": self.code, "version": version, "digest": digest}
+        self.write(".docker_build_image", self.code + "\n")
+        self.write(".docker_build_version", version + "\n")
+        self.write(".docker_build.json", json.dumps(state))
+
     def digest(self, version: str) -> str:
         return ask.digest(self.registry, self.code, version)
 

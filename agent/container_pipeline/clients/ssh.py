@@ -85,7 +85,6 @@ class Ending:
 
     said: str = ""
     connected: bool = False
-    returncode: int = 0
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=20))
 
 
@@ -127,10 +126,11 @@ class Session:
         reader, writer = _Lines(process.stdout), _Writer(process.stdin, pending)
         errors = _Lines(process.stderr)
         deadline = 0.0
+        # The last word said, the program only cleans up after itself: that needs no listener.
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ, reader)
             selector.register(process.stderr, selectors.EVENT_READ, errors)
-            while reader.open or errors.open:
+            while (reader.open or errors.open) and not ending.said:
                 if self._stopped.is_set() and not deadline:
                     writer.close()
                     deadline = time.monotonic() + PATIENCE
@@ -148,9 +148,9 @@ class Session:
                         writer.close()
                     else:
                         hear(line)
-        if deadline:
+        if deadline or ending.said:
             process.terminate()
-        ending.returncode = process.wait()
+        process.wait()
         return ending
 
 

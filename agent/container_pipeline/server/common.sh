@@ -30,8 +30,9 @@ step() {
     say "step $1"
 }
 
-# end STATUS REASON [TEXT]: the last word.
+# end STATUS REASON [TEXT]: the last word. Who hears it may take the lock at once.
 end() {
+    exec 9>&-
     say "end $*"
     exit 0
 }

@@ -65,13 +65,26 @@ check_compose_file() {
     fi
 }
 
+# Asked for while the files are still on their way; find_image waits for the answer.
+ask_for_image() {
+    dock image inspect -f '{{.Id}} {{.RepoTags}}' "$image@$digest" >"$work/found" 2>"$work/not-found" &
+    asked=$!
+}
+
+find_image() {
+    wait "$asked"
+    found=$(cat "$work/found")
+    [ -n "$found" ]
+}
+
 get_image() {
-    found=$(dock image inspect -f '{{.Id}} {{.RepoTags}}' "$image@$digest" 2>"$work/out")
-    if [ -z "$found" ]; then
+    if ! find_image; then
+        mv "$work/not-found" "$work/out"
         check_reachable
         step pull
         long yes dock ${login:+--config "$login"} pull -q "$image@$digest" || refuse_pull
-        found=$(dock image inspect -f '{{.Id}} {{.RepoTags}}' "$image@$digest" 2>"$work/out") || refuse docker "$(last_line "$work/out")"
+        ask_for_image
+        find_image || refuse docker "$(last_line "$work/not-found")"
     fi
     id=${found%% *}
     get_other_images
@@ -227,12 +240,13 @@ deploy() {
     make_work
     find_docker
     step check
+    [ "$action" = rollback ] || ask_for_image
     open_folder
     [ "$action" = rollback ] || receive
     watch_connection
     take_lock
     recover
-    [ "$action" = deploy ] || choose_release
+    [ "$action" = deploy ] || { choose_release && ask_for_image; }
     check_compose_file
     get_image
     [ "$lost" = no ] || end stopped connection
