@@ -7,7 +7,7 @@ from typing import Any
 from container_pipeline.clients import remote
 from container_pipeline.commands import release
 from container_pipeline.commands.release import Upload
-from container_pipeline.commands.servers import Answer, Fleet, Task, finish
+from container_pipeline.commands.servers import Answer, Fleet, Task, finish, parts
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
@@ -58,7 +58,7 @@ def _task(run: Run, upload: Upload, wait: int) -> Task:
         "units": "\n".join(this.units),
         "size": len(payload),
     }
-    return Task(("health", "switch", "deploy"), values, payload)
+    return Task(parts(run, "switch", "deploy"), values, payload)
 
 
 def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str, object]:

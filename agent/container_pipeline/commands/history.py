@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from container_pipeline.commands.servers import Answer, Fleet, Task, finish
+from container_pipeline.commands.servers import Answer, Fleet, Task, finish, parts
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 
@@ -31,7 +31,7 @@ def run(run: Run, *, accept_new: bool = False) -> None:
 
 def ask(run: Run, *, accept_new: bool = False) -> list[Answer]:
     return Fleet(run, accept_new=accept_new).ask(
-        run.settings.targets(), Task(("health", "status"), {"action": "history"})
+        run.settings.targets(), Task(parts(run, "status"), {"action": "history"})
     )
 
 

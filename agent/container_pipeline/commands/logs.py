@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from container_pipeline.commands.servers import Fleet, Task, finish
+from container_pipeline.commands.servers import Fleet, Task, finish, parts
 from container_pipeline.execute import Run
 from container_pipeline.model import Target
 
@@ -15,7 +15,9 @@ def run(run: Run, *, tail: int = 500, follow: bool = False, accept_new: bool = F
     targets = run.settings.targets()
     names = {target: _prefix(run, target, index, len(targets)) for index, target in enumerate(targets)}
     task = Task(
-        ("logs",), {"tail": tail, "follow": follow}, raw=lambda target, line: run.console.result(names[target] + line)
+        parts(run, "logs"),
+        {"tail": tail, "follow": follow},
+        raw=lambda target, line: run.console.result(names[target] + line),
     )
     # All of them at once: a log that is followed never makes room for the next.
     finish(run, Fleet(run, accept_new=accept_new).ask(targets, task, at_once=len(targets)))

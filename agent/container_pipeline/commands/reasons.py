@@ -46,6 +46,9 @@ def health(text: str) -> str:
         "restarting": _("{service} restarts again and again, with {value}", service=service, value=value),
         "missing": _("{service} has no container", service=service),
         "image": _("{service} runs another image", service=service),
+        "updating": _("{service} is being updated", service=service),
+        "replicas": _("{service} has {value} of its tasks running", service=service, value=value),
+        "paused": _("Swarm has stopped the update of {service}", service=service),
         "created": _("{service} is created, not started", service=service),
     }.get(word, text)
     return _("{sentence} when the time was over", sentence=sentence) if timed_out else sentence
@@ -175,6 +178,10 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
         "no-flock": (_("flock is not there"), _("install util-linux")),
         "no-docker": (_("Docker is not there"), _("install Docker, or see whether its command is on PATH for SSH")),
         "no-compose": (_("Docker Compose is not there"), _("install the Compose plugin (v2) or docker-compose (v1)")),
+        "no-manager": (
+            _("it is not a manager of a Docker Swarm"),
+            _("name a manager, or run `docker swarm init` there; without a swarm leave out `mode: swarm`"),
+        ),
         "docker": (
             _("Docker cannot be used: {text}", text=text),
             _("start it, put the user into the group docker, or set `sudo: true`"),

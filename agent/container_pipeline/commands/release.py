@@ -112,8 +112,9 @@ def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[composefi
         text = composefile.for_start_first(text, compose, name)
         if compose.container_name:
             run.console.line(_("container_name is left to Compose: with start-first there are two for a moment"))
-    files = [File("docker-compose.yml", text), File(".env", envfile.render(values, "v2"), 0o600)]
-    if envfile.render(values, "v1") != files[1].data:
+    swarm = settings.values["mode"] == "swarm"
+    files = [File("docker-compose.yml", text), File(".env", envfile.render(values, "swarm" if swarm else "v2"), 0o600)]
+    if not swarm and envfile.render(values, "v1") != files[1].data:
         files.append(File(".env.v1", envfile.render(values, "v1"), 0o600))
     for unit in units:
         files += _unit(settings.project, unit)

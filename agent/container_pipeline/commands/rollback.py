@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from container_pipeline.commands import deploy
-from container_pipeline.commands.servers import Answer, Fleet, Task
+from container_pipeline.commands.servers import Answer, Fleet, Task, parts
 from container_pipeline.execute import Run
 from container_pipeline.model import Version
 from container_pipeline.plan import deploy as plan
@@ -21,7 +21,7 @@ def run(
     chosen = str(Version(version)) if version else ""
     targets = run.settings.targets()
     task = Task(
-        ("health", "switch", "deploy"),
+        parts(run, "switch", "deploy"),
         {**deploy.common(run, "rollback", wait), "version": chosen, "size": 0},
     )
     fleet = Fleet(run, accept_new=accept_new)

@@ -56,6 +56,11 @@ class Task:
     raw: Callable[[Target, str], None] | None = None
 
 
+def parts(run: Run, *names: str) -> tuple[str, ...]:
+    """Return the files of ``server/`` for a program: first the words of Compose or of Swarm, as the project has it."""
+    return ("swarm" if run.settings.values["mode"] == "swarm" else "health", *names)
+
+
 class Fleet:
     """The servers of one run."""
 

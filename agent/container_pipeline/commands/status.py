@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from container_pipeline.commands.servers import Answer, Fleet, Task, finish
+from container_pipeline.commands.servers import Answer, Fleet, Task, finish, parts
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 
@@ -13,7 +13,7 @@ from container_pipeline.i18n import _
 def run(run: Run, *, accept_new: bool = False) -> None:
     """Show one line per server; raises the worst error where a server does not answer."""
     answers = Fleet(run, accept_new=accept_new).ask(
-        run.settings.targets(), Task(("health", "status"), {"action": "status"})
+        run.settings.targets(), Task(parts(run, "status"), {"action": "status"})
     )
     run.console.table(
         (_("SERVER"), _("VERSION"), _("STATE"), _("SINCE"), _("BY"), _("DIFFERS")), [_row(answer) for answer in answers]

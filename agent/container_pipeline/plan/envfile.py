@@ -52,7 +52,9 @@ def parse(data: bytes, name: str) -> dict[str, str]:
 
 
 def render(values: Mapping[str, str], generation: str) -> bytes:
-    """Return the file for Compose ``generation`` "v1" or "v2"."""
+    """Return the file for Compose ``generation`` "v1" or "v2", or for "swarm", which reads raw values."""
+    if generation == "swarm":
+        return "".join(f"{name}={value}\n" for name, value in values.items()).encode()
     quote = _quote_v1 if generation == "v1" else _quote_v2
     return "".join(
         f"{name}={_common(value) or quote(value)}\n" if value else f"{name}=\n" for name, value in values.items()

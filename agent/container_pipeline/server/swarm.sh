@@ -1,0 +1,118 @@
+#!/bin/sh
+# The same words as common.sh and health.sh have for Compose, for a stack of Docker Swarm: this server is one of its managers.
+# Docker places, starts and updates the tasks; here one asks it to, and watches. Expects common.sh.
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+find_docker() {
+    command -v flock >/dev/null 2>&1 || refuse no-flock
+    command -v docker >/dev/null 2>&1 || refuse no-docker
+    generation=swarm
+    if [ "$(dock info -f '{{.Swarm.ControlAvailable}}' 2>"$work/out")" != true ]; then
+        check_reachable
+        refuse no-manager
+    fi
+    say "fact compose swarm"
+}
+
+# What deploy.sh, control.sh and logs.sh ask Compose for.
+compose() {
+    case $* in
+    up*) deploy_stack ;;
+    down) remove_stack ;;
+    *'config --services') dock stack services --format '{{.Name}}' "$code" | sed "s/^${code}_//" ;;
+    logs*) stack_logs "$@" ;;
+    *) return 0 ;; # docker stack checks the file as it deploys, and each node pulls for itself
+    esac
+}
+
+deploy_stack() (
+    # Of the file's variables, docker stack takes only what stands in the environment.
+    while IFS= read -r line || [ -n "$line" ]; do
+        case ${line%%=*} in
+        '' | [0-9]* | *[!A-Za-z0-9_]* | PATH | HOME | DOCKER_[CHT]*) ;;
+        *) export "${line?}" ;;
+        esac
+    done <.env
+    # Pinned by the digest, wherever the tag goes meanwhile.
+    record=releases/$VERSION/release.json
+    if [ -n "$stage" ] && grep -q "\"version\": \"$VERSION\"" "$stage/release.json" 2>/dev/null; then record=$stage/release.json; fi
+    pinned=$(sed -n 's/.*"digest": "\([^"]*\)".*/\1/p' "$record" 2>/dev/null)
+    export VERSION="$VERSION${pinned:+@$pinned}"
+    dock ${login:+--config "$login"} stack deploy --with-registry-auth --prune -c docker-compose.yml "$code"
+)
+
+remove_stack() {
+    dock stack rm "$code" || return
+    # It answers before the containers and the network are gone.
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+        [ -n "$(dock ps -aq --filter "label=com.docker.stack.namespace=$code")$(dock network ls -q --filter "label=com.docker.stack.namespace=$code")" ] || return 0
+        sleep 1
+    done
+    return 1
+}
+
+stack_logs() {
+    shift
+    flags=$(echo "$*" | sed 's/--no-color//')
+    for name in $(dock stack services --format '{{.Name}}' "$code"); do
+        # shellcheck disable=SC2086 # a list of flags
+        (unset in_background && dock service logs --raw $flags "$name" | sed "s/^/${name#"${code}"_} | /") &
+    done
+    wait
+}
+
+# One line per service, in the form that status.sh reads.
+containers() {
+    dock stack services --format '{{.Name}}|{{.Replicas}}|{{.Image}}' "$code" | while IFS='|' read -r name replicas _; do
+        image=$(dock service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}|{{.UpdatedAt}}' "$name")
+        runs=$(dock image inspect -f '{{.Id}}' "${image%%|*}" 2>/dev/null)
+        echo "${name#"${code}"_}|$name|$replicas|0|0|-||0|${image#*|}|$runs|"
+    done
+}
+
+# healthy [IMAGE]: all services have as many tasks running as they should, and no update goes on, for `settle` seconds on end. A task
+# with a HEALTHCHECK runs, for Swarm, only when it is healthy. False: $bad says what is not, $failed is that service.
+healthy() {
+    deadline=$(($(date +%s) + timeout)) told='' good=0
+    while :; do
+        waiting='' bad='' failed=''
+        for service in $services; do
+            judge_service
+        done
+        [ -z "$bad" ] || return 1
+        [ "$lost" = no ] || { bad=connection && return 1; }
+        good=$((good + 1))
+        [ -z "$waiting" ] || good=0
+        [ "$good" -le "$settle" ] || return 0
+        if [ "$(date +%s)" -ge "$deadline" ] && [ "$good" -eq 0 ]; then
+            bad="$waiting timeout" failed=${code}_${waiting%% *}
+            return 1
+        fi
+        [ -z "$waiting" ] || [ "$waiting" = "$told" ] || say "wait health $waiting"
+        told=$waiting
+        sleep 1
+    done
+}
+
+judge_service() {
+    name=${code}_$service
+    state=$(dock service inspect -f '{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}' "$name" 2>/dev/null) || { waiting="$service missing" && return; }
+    replicas=$(dock service ls --filter "name=$name" --format '{{.Name}} {{.Replicas}}' | sed -n "s/^$name //p")
+    case $state in
+    updating | rollback_started) waiting="$service updating" ;;
+    *paused | rollback_completed) bad="$service paused" failed=$name ;;
+    esac
+    running=${replicas%%/*} wanted=${replicas#*/}
+    [ "$running" = "${wanted%% *}" ] || waiting="$service replicas $replicas"
+    fallen=$(dock service ps --filter desired-state=shutdown --format '{{.CurrentState}}' "$name" | grep -Ec '^(Failed|Rejected)')
+    if [ "$fallen" -ge 3 ] && [ -n "$waiting" ] && [ -z "$state" ]; then bad="$service restarting -" failed=$name; fi
+}
+
+show_log() {
+    [ -n "$failed" ] || return 0
+    {
+        timeout 5 docker service logs --raw --tail 20 "$failed"
+        dock service ps --no-trunc --format '{{.Error}}' "$failed" | grep -v '^$' | head -n 3
+    } >"$work/log" 2>&1
+    sed 's/^/::log /' "$work/log" 2>/dev/null
+}

@@ -1,0 +1,74 @@
+"""Beyond one machine: the same project as a stack of Docker Swarm, on two real engines joined in one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from real.site import Site
+
+
+@pytest.fixture
+def swarm(site: Site, server_factory) -> Site:
+    """A manager and a worker; the site is deployed to the manager, two tasks of it."""
+    manager, worker = server_factory(compose="none"), server_factory(compose="none")
+    manager.docker("swarm", "init", "--advertise-addr", manager.host)
+    token = manager.docker("swarm", "join-token", "-q", "worker").strip()
+    worker.docker("swarm", "join", "--token", token, f"{manager.host}:2377")
+    site.on(manager)
+    site.set("CONTAINER_PIPELINE_MODE", "swarm")
+    text = (site.folder / "docker-compose.yml").read_text()
+    # Published ports need the routing mesh, which is the kernel's and not ours to test.
+    lines = [line for line in text.splitlines(keepends=True) if "ports:" not in line and "container_name" not in line]
+    site.write("docker-compose.yml", "".join(lines) + "    deploy: {replicas: 2}\n")
+    return site
+
+
+def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
+    manager = swarm.servers[0]
+    first = swarm.deployed("healthy", "--timeout", "60")
+    tasks = manager.docker(
+        "service",
+        "ps",
+        "--filter",
+        "desired-state=running",
+        "--format",
+        "{{.Node}} {{.CurrentState}}",
+        f"{swarm.code}_{swarm.code}",
+    )
+    assert len({line.split()[0] for line in tasks.splitlines()}) == 2
+    image = manager.docker(
+        "service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", f"{swarm.code}_{swarm.code}"
+    ).strip()
+    assert image == f"{swarm.registry.address}/{swarm.code}:{first}@{swarm.digest(first)}"
+
+    state = swarm("status", "--json").result["servers"][0]
+    assert (state["version"], state["differs"], state["containers"][0]["state"]) == (first, [], "2/2")
+    assert f"serving {first}" in swarm("logs").out
+
+    swarm.write(".env", 'ENV=second\nAWKWARD=it\'s "${HOME}" # all\n')
+    second = swarm.deployed("healthy", "--timeout", "60")
+    environment = json.loads(
+        manager.docker(
+            "service", "inspect", "-f", "{{json .Spec.TaskTemplate.ContainerSpec.Env}}", f"{swarm.code}_{swarm.code}"
+        )
+    )
+    assert 'AWKWARD=it\'s "${HOME}" # all' in environment
+
+    failed = swarm("deploy", "--version", swarm.publish("exits"), "--timeout", "60")
+    assert failed.code == 3, failed.err
+    assert swarm.sh("cat releases/.current").strip() == second
+
+    assert swarm("rollback", "--timeout", "60").code == 0
+    assert first in manager.docker(
+        "service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", f"{swarm.code}_{swarm.code}"
+    )
+    assert swarm("down", "--yes").code == 0
+    assert manager.docker("stack", "ls", "--format", "{{.Name}}").strip() == ""
+
+
+def test_a_server_that_is_no_manager_is_refused(site: Site):
+    site.set("CONTAINER_PIPELINE_MODE", "swarm")
+    done = site("deploy", "--version", site.publish())
+    assert (done.code, "not a manager of a Docker Swarm" in done.err) == (1, True)
