@@ -6,6 +6,7 @@ measured too where ANSIBLE_PLAYBOOK names its command (with community.docker).
 
 from __future__ import annotations
 
+import http.client
 import os
 import shlex
 import subprocess
@@ -183,3 +184,32 @@ def resident(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+
+
+def test_how_long_nobody_answers_while_the_container_is_recreated(site: Site) -> None:
+    site.deployed()
+    gaps = []
+    for _turn in range(3):
+        version = site.publish()
+        deploy = site.start("deploy", "--version", version, "-q")
+        answered, gap = time.monotonic(), 0.0
+        while deploy.poll() is None:
+            if answers(site):
+                now = time.monotonic()
+                gap, answered = max(gap, now - answered), now
+            time.sleep(0.01)
+        deploy.communicate()
+        assert deploy.returncode == 0
+        gaps.append(max(gap, time.monotonic() - answered))
+    record("nobody answers while a container is recreated", {"recreate": gaps})
+
+
+def answers(site: Site) -> bool:
+    connection = http.client.HTTPConnection(site.servers[0].host, site.port, timeout=0.5)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
