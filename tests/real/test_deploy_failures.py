@@ -25,7 +25,8 @@ def test_the_former_release_runs_again_byte_for_byte(site: Site, behaviour: str)
     assert done.code == 3
     assert sentence in done.result["error"]["message"]
     assert logged in done.err
-    assert done.result["servers"][0]["status"] == "rolled-back"
+    server = done.result["servers"][0]
+    assert (server["status"], server["version"]) == ("rolled-back", former)
     assert site.files() == files
     assert site.servers[0].get(site.port).strip() == former
     assert site("status", "--json").result["servers"][0]["differs"] == []

@@ -15,4 +15,4 @@ def run(run: Run, action: str, *, wait: int = 0, accept_new: bool = False) -> No
     fleet = Fleet(run, accept_new=accept_new)
     answers: list[Answer] = []
     run.execute([step], lambda step: deploy.bring(fleet, step, task, answers))
-    deploy.report(run, answers, "")
+    deploy.report(run, answers, running=action == "up")

@@ -77,32 +77,29 @@ def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str,
     }
 
 
-def report(run: Run, answers: list[Answer], version: str) -> None:
-    """Show what happened where, and raise the worst error. ``version`` "": the servers say which."""
+def report(run: Run, answers: list[Answer], version: str = "", *, running: bool = True) -> None:
+    """Show what happened where, and raise the worst error. ``version`` "": the servers say which.
+
+    ``running``: the service runs now where all went well.
+    """
     if run.dry_run:
         return
     for answer in answers:
-        answer.facts.setdefault("version", version)
-    if version == "" and len({answer.facts["version"] for answer in answers}) == 1:
+        answer.facts.setdefault("version", "" if answer.error else version)
+    if not version and len({answer.facts["version"] for answer in answers}) == 1:
         run.result.version = answers[0].facts["version"]
     if len(answers) > 1:
-        run.console.table(
-            (_("SERVER"), _("RESULT"), _("VERSION"), ""),
-            [
-                (
-                    answer.target.name,
-                    answer.status,
-                    answer.facts["version"],
-                    answer.error.message if answer.error else "",
-                )
-                for answer in answers
-            ],
-        )
+        run.console.table((_("SERVER"), _("RESULT"), _("VERSION"), ""), [_row(answer) for answer in answers])
     finish(run, answers, _details)
     if len(answers) == 1:
-        run.console.line(
-            _("{server} runs {version}", server=answers[0].target.name, version=answers[0].facts["version"])
-        )
+        one = answers[0]
+        runs = _("{server} runs {version}", server=one.target.name, version=one.facts["version"])
+        run.console.line(runs if running else _("{server}: done", server=one.target.name))
+
+
+def _row(answer: Answer) -> tuple[str, str, str, str]:
+    why = answer.error.message.partition(": ")[2] if answer.error else ""
+    return answer.target.name, answer.status, answer.facts["version"] or "-", why
 
 
 def _details(answer: Answer) -> dict[str, Any]:

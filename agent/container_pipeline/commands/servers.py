@@ -157,6 +157,8 @@ class Fleet:
     def _conclude(self, answer: Answer, ending: Ending) -> None:
         answer.status, _blank, rest = ending.said.partition(" ")
         details = [*answer.all("out"), *answer.all("log")]
+        if answer.status == "rolled-back":
+            answer.facts["version"] = rest.rpartition("|")[2]
         if not ending.said:
             answer.status = "unreachable" if not ending.connected else "lost"
             details = []
