@@ -113,3 +113,11 @@ def test_a_version_that_a_real_server_runs_outlives_newer_ones_and_an_unreachabl
     assert outcome.code == 0, outcome.err
     assert ask.tags(site.registry, site.code) == [running, newer[-1]]
     assert site("deploy", "--version", running).code == 0
+
+
+def test_a_server_on_which_nothing_was_deployed_yet_needs_nothing(site, registry_factory):
+    site.use(registry_factory())
+    versions = [site.publish("plain") for _number in range(2)]
+    outcome = site("prune", "--keep", "1")
+    assert outcome.code == 0, outcome.err
+    assert ask.tags(site.registry, site.code) == versions[1:]

@@ -47,7 +47,10 @@ def attempts(answer: Answer) -> list[dict[str, str]]:
 
 
 def versions_in_use(run: Run) -> set[str]:
-    """Return the versions that any server keeps: what `prune` must leave in a registry. Raises the worst server's error."""
-    answers = ask(run)
+    """Return the versions that any server keeps: what `prune` must leave in a registry. Raises the worst server's error.
+
+    A server on which nothing was deployed yet keeps none.
+    """
+    answers = [answer for answer in ask(run) if answer.reason != "nothing"]
     finish(run, answers)
     return {record["version"] for answer in answers for record in releases(answer)}

@@ -33,10 +33,11 @@ _ABORT_GRACE = 2.0
 
 @dataclass
 class Answer:
-    """What one server said: facts by name, other lines as they came."""
+    """What one server said: facts by name, other lines as they came; ``reason`` is the word why it refused."""
 
     target: Target
     status: str = ""
+    reason: str = ""
     facts: dict[str, str] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)
     error: PipelineError | None = None
@@ -162,6 +163,7 @@ class Fleet:
         if not ending.said:
             answer.status = "unreachable" if not ending.connected else "lost"
             details = []
+        answer.reason = rest.partition(" ")[0]
         answer.error = reasons.explain(answer.target, answer.status, rest, answer.facts, list(ending.errors), details)
 
 
