@@ -61,7 +61,6 @@ bench-here: venv
 	@$(LAB) up
 	$(BIN)/pytest -q -s tests/bench
 	$(BIN)/python -m tools.plot
-	PYTHONPATH=tests $(BIN)/python -m bench.plot
 
 agent: venv          ## the one file that the library carries
 	$(BIN)/python -m tools.keys
