@@ -13,7 +13,7 @@ import pytest
 
 from container_pipeline.clients import jobs_file
 from container_pipeline.commands import seed_file
-from container_pipeline.plan import configxml, jobxml
+from container_pipeline.plan.seed import configxml, jobxml
 from lab import place
 
 HERE = Path(__file__).parent

@@ -7,7 +7,7 @@ from typing import Callable
 import pytest
 import yaml
 
-from container_pipeline.plan import configxml
+from container_pipeline.plan.seed import configxml
 from lab.hudson import Hudson
 from seed.conftest import Administrator
 from seed.standin import Standin

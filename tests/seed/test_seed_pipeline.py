@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from container_pipeline.clients.jenkins import Controller
-from container_pipeline.plan import configxml
+from container_pipeline.plan.seed import configxml
 from seed.standin import PLUGINS, Entry
 
 TEAM = """defaults: {folder: team/web, repository: 'git@git.example:team/{code}.git'}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import requests
 
-from container_pipeline.plan import configxml, jobxml
-from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.seed import configxml, jobxml
+from container_pipeline.plan.seed.jobs import Job
 from lab.hudson import Hudson
 from seed.standin import Standin
 

@@ -11,7 +11,7 @@ from container_pipeline.clients import jenkins_facts
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.model import JenkinsAccess
 from container_pipeline.plan.doctor_jenkins import TOOLS, Facts, judge
-from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.seed.jobs import Job
 
 JOB = Job(
     "jobs",

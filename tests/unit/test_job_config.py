@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from container_pipeline.plan import configxml, jobtext, jobxml
-from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.seed import configxml, jobtext, jobxml
+from container_pipeline.plan.seed.jobs import Job
 from seed.standin import rewrite
 
 JOB = Job("jobs", "web-re", "git@x:web.git", "web-re", branches=("main",))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from container_pipeline.clients import jobs_file
-from container_pipeline.plan import export, jobs, jobxml, schema
+from container_pipeline.plan.seed import export, jobs, jobxml, schema
 
 TEXT = {
     "name": "jobs",

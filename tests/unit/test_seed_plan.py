@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from container_pipeline.plan import jobxml, seed
-from container_pipeline.plan.jobplugins import missing_plugins
-from container_pipeline.plan.jobs import Job
-from container_pipeline.plan.seed import Change, Item, State
+from container_pipeline.plan import seed
+from container_pipeline.plan.seed import Change, Item, State, jobxml
+from container_pipeline.plan.seed.jobplugins import missing_plugins
+from container_pipeline.plan.seed.jobs import Job
 
 WEB = Job("jobs", "aglaia-web-re", "git@x:web.git", "aglaia-web-re", branches=("main",))
 UI = Job("jobs", "aglaia-ui-re", "git@x:ui.git", "aglaia-ui-re", branches=("main",))

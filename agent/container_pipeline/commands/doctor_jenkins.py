@@ -10,7 +10,7 @@ from container_pipeline.commands import seed_file
 from container_pipeline.errors import JenkinsError
 from container_pipeline.i18n import _
 from container_pipeline.plan.doctor_jenkins import TOOLS, Check, Facts, judge
-from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.settings import Settings
 
 

@@ -14,10 +14,10 @@ from container_pipeline.errors import JenkinsError, PipelineError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.plan import seed as plan
-from container_pipeline.plan.jobplugins import missing_plugins
-from container_pipeline.plan.jobs import Job
-from container_pipeline.plan.jobtext import MARK
 from container_pipeline.plan.seed import Change, Item, Plan, State
+from container_pipeline.plan.seed.jobplugins import missing_plugins
+from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.plan.seed.jobtext import MARK
 
 
 def run(run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, adopt: bool = False) -> None:

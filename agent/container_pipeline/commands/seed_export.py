@@ -9,8 +9,8 @@ from container_pipeline.clients.jenkins import Controller
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
-from container_pipeline.plan import export
-from container_pipeline.plan.export import Project
+from container_pipeline.plan.seed import export
+from container_pipeline.plan.seed.export import Project
 
 
 def run(run: Run) -> None:

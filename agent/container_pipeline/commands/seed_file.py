@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from container_pipeline.clients import jobs_file
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.plan import jobs as plan_jobs
-from container_pipeline.plan import schema
-from container_pipeline.plan.jobs import Job
-from container_pipeline.plan.schema import Problem
+from container_pipeline.plan.seed import jobs as plan_jobs
+from container_pipeline.plan.seed import schema
+from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.plan.seed.schema import Problem
 
 #: Mistakes shown in one go.
 SHOWN = 20

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from container_pipeline.commands import seed_file
 from container_pipeline.execute import Run
-from container_pipeline.plan import jobdsl
+from container_pipeline.plan.seed import jobdsl
 
 
 def run(run: Run, files: Sequence[str]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from container_pipeline.i18n import _
-from container_pipeline.plan.jobplugins import missing_plugins
-from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.seed.jobplugins import missing_plugins
+from container_pipeline.plan.seed.jobs import Job
 
 #: What the agent needs on a node: itself, building, deploying, and fetching in a freestyle job.
 TOOLS = ("python3", "docker", "ssh", "git")

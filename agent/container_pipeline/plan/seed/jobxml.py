@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from container_pipeline.plan.jobs import Job
-from container_pipeline.plan.jobtext import Marker, described, jenkinsfile, shell_step
+from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.plan.seed.jobtext import Marker, described, jenkinsfile, shell_step
 
 MULTIBRANCH = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
 FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"

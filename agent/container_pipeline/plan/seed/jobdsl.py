@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from container_pipeline.plan.jobs import Job
-from container_pipeline.plan.jobtext import Marker, described, groovy, jenkinsfile, shell_step
-from container_pipeline.plan.jobxml import scan_interval, scan_spec, view_regex
+from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.plan.seed.jobtext import Marker, described, groovy, jenkinsfile, shell_step
+from container_pipeline.plan.seed.jobxml import scan_interval, scan_spec, view_regex
 
 #: Characters in one literal: a constant of a Java class file holds 65,535 bytes, a character takes three at most.
 _PIECE = 20_000

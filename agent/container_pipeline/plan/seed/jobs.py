@@ -10,7 +10,7 @@ from typing import Any
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Code
-from container_pipeline.plan.schema import Path, Problem
+from container_pipeline.plan.seed.schema import Path, Problem
 
 #: Keys whose maps are merged with those of the defaults; every other key replaces.
 _MERGED = ("triggers", "pipeline")

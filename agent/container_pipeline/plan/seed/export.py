@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Code
-from container_pipeline.plan import configxml
-from container_pipeline.plan.jobtext import Marker, find_marker
-from container_pipeline.plan.jobxml import MULTIBRANCH, scan_interval
+from container_pipeline.plan.seed import configxml
+from container_pipeline.plan.seed.jobtext import Marker, find_marker
+from container_pipeline.plan.seed.jobxml import MULTIBRANCH, scan_interval
 
 #: Keys that go into `defaults:` where every project says the same.
 _SHARED = ("kind", "folder", "branch", "credentials", "keep_builds")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.seed.jobs import Job
 
 
 def missing_plugins(jobs: Iterable[Job], plugins: Collection[str] | None) -> dict[str, str]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from container_pipeline.i18n import _
-from container_pipeline.plan import configxml
-from container_pipeline.plan.jobmoves import find_moves
-from container_pipeline.plan.jobs import Job
-from container_pipeline.plan.jobtext import Marker, find_marker
-from container_pipeline.plan.jobxml import ROOTS, folder_xml, job_xml, view_xml
+from container_pipeline.plan.seed import configxml
+from container_pipeline.plan.seed.jobmoves import find_moves
+from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.plan.seed.jobtext import Marker, find_marker
+from container_pipeline.plan.seed.jobxml import ROOTS, folder_xml, job_xml, view_xml
 from container_pipeline.plan.steps import Step
 
 #: What is done in which order: folders first, old things last. Within one phase the order does not matter.

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Callable
 
-from container_pipeline.plan.jobs import Job
-from container_pipeline.plan.jobtext import Marker
+from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.plan.seed.jobtext import Marker
 
 
 def find_moves(wanted: Mapping[str, Job], ours: Mapping[str, Marker], items: Collection[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from container_pipeline.plan.jobs import Job
+from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.settings import BY_NAME
 
 #: What every marker begins with: by this Jenkins is searched for what seed made.
