@@ -112,7 +112,7 @@ class Peers:
 """)
         run(
             os.environ["ANSIBLE_PLAYBOOK"], "-i", ",".join(self.names) + ",", str(playbook),
-            ANSIBLE_SSH_ARGS=f"-F {self.config}", ANSIBLE_PIPELINING="1", ANSIBLE_FORKS="10", ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3",
+            ANSIBLE_SSH_ARGS=f"-F {self.config}", ANSIBLE_PIPELINING="1", ANSIBLE_FORKS="10", LC_ALL="C.UTF-8", ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3",
         )  # fmt: skip
 
 

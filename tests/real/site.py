@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -171,8 +172,12 @@ class Site:
         return (server or self.servers[0]).run(f"cd /docker/compose/{self.code} && {script}")
 
     def files(self, server: Server | None = None) -> dict[str, str]:
-        """The live files by their content, without what is ours."""
-        return {name: self.sh(f"cat {name}", server) for name in ("docker-compose.yml", ".env")}
+        """The live files by their content, without what is ours. As they lie on the disk, which this machine sees too."""
+        return {name: (self._seen(server) / name).read_bytes().decode() for name in ("docker-compose.yml", ".env")}
+
+    def _seen(self, server: Server | None) -> Path:
+        """The project's folder on a server, seen from here."""
+        return (server or self.servers[0]).folder / "compose" / self.code
 
     def running(self, server: Server | None = None) -> str:
         """The image that the container runs, as the compose file names it; "" where there is none."""
@@ -186,7 +191,13 @@ class Site:
         return dict(pair.partition("=")[::2] for pair in pairs)
 
     def lock_is_free(self, server: Server | None = None) -> bool:
-        return self.sh("flock -n .lock true && echo free || echo held", server).strip() == "free"
+        """Locks are the kernel's, which all servers of the lab share with this machine."""
+        with (self._seen(server) / ".lock").open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
 
     def left_over(self, server: Server | None = None, patience: float = 3) -> str:
         """What a run leaves behind only where it was killed; asked again until ``patience`` seconds are over."""

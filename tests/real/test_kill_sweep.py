@@ -22,6 +22,10 @@ def killed_before(k: int, program: str) -> str:
     return COUNT.replace("{k}", str(k)) + wrapped + counted
 
 
+def current(site: Site) -> str:
+    return (site.servers[0].folder / "compose" / site.code / "releases" / ".current").read_text().strip()
+
+
 def old_or_new(site: Site, old: dict[str, str], new: dict[str, str]) -> None:
     """Each live file is the old or the new one, whole; or not there yet."""
     for name, text in site.files().items():
@@ -40,7 +44,7 @@ def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs
     composes = {version: contents[version]["docker-compose.yml"] for version in versions}
     for k in itertools.count(1):
         former, wanted = versions[(k + 1) % 2], versions[k % 2]
-        former, wanted = (former, wanted) if site.sh("cat releases/.current").strip() == former else (wanted, former)
+        former, wanted = (former, wanted) if current(site) == former else (wanted, former)
         site.write("docker-compose.yml", composes[wanted])
         monkeypatch.setattr(remote, "program", lambda *given, k=k: killed_before(k, genuine(*given)))
         cut_short = site("deploy", "--version", wanted)

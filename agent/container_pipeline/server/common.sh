@@ -60,14 +60,17 @@ last_line() {
 
 clean_up() {
     trap '' TERM HUP INT
-    # shellcheck disable=SC2086 # a list of process ids
-    [ -z "$watchers" ] || kill $watchers 2>/dev/null
     [ -z "$work" ] || rm -rf "$work"
     [ -z "$private" ] || rm -rf "$private"
+    # Last, since the watcher does the same where this is cut short.
+    # shellcheck disable=SC2086 # a list of process ids
+    [ -z "$watchers" ] || kill $watchers 2>/dev/null
 }
 
 make_work() {
     work=$(mktemp -d "/dev/shm/container-pipeline.$code.XXXXXX" 2>/dev/null || mktemp -d 2>/dev/null) || refuse temporary
+    private=$folder/releases/.incoming.$$
+    watch_over
     [ -n "$login" ] || return 0
     { mkdir "$work/login" && printf '%s' "$login" >"$work/login/config.json"; } 2>/dev/null || refuse temporary
     login=$work/login
@@ -75,10 +78,28 @@ make_work() {
     [ ! -d "$HOME/.docker/cli-plugins" ] || ln -s "$HOME/.docker/cli-plugins" "$login/cli-plugins"
 }
 
-# Notices that the agent is gone: its end of stdin is closed, or it has been silent for half a minute (then the wire is cut).
-# The second watcher also removes what this program would have removed, were it killed.
+# Removes what this program would have removed, were it killed; and ends it where the agent has been silent for half a minute: then
+# the wire is cut.
+watch_over() {
+    {
+        before='' silent=0
+        while sleep 5 && kill -0 $$; do
+            [ -f "$work/beat" ] || continue
+            now=$(cat "$work/beat")
+            silent=$((silent + 1))
+            [ "$now" = "$before" ] || silent=0
+            before=$now
+            [ "$silent" -lt 6 ] || kill -TERM $$
+        done
+        rm -rf "$work" "$private"
+    } </dev/null >/dev/null 2>&1 &
+    watchers=$!
+}
+
+# From now on stdin brings signs of life only; its end means that the agent is gone.
 watch_connection() {
     exec 3<&0 </dev/null
+    echo 0 >"$work/beat"
     {
         beats=0
         while IFS= read -r _; do
@@ -87,19 +108,6 @@ watch_connection() {
         done
         kill -TERM $$
     } <&3 >/dev/null 2>&1 &
-    watchers=$!
-    {
-        exec 3<&-
-        before='' silent=0
-        while sleep 5 && kill -0 $$; do
-            now=$(cat "$work/beat")
-            silent=$((silent + 1))
-            [ "$now" = "$before" ] || silent=0
-            before=$now
-            [ "$silent" -lt 6 ] || kill -TERM $$
-        done
-        rm -rf "$work" "$private"
-    } >/dev/null 2>&1 &
     watchers="$watchers $!"
     exec 3<&-
 }

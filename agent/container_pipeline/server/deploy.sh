@@ -7,7 +7,7 @@
 open_folder() {
     (umask 022 && mkdir -p "$folder/releases") 2>"$work/out" || refuse_write
     cd "$folder" || refuse folder "$folder"
-    private=$folder/releases/.incoming.$$ stage=$private/release
+    stage=$private/release
     { rm -rf "$private" && mkdir "$private" "$stage"; } 2>"$work/out" || refuse_write
 }
 

@@ -19,7 +19,7 @@ logs() {
         cat >/dev/null
         kill -TERM "-$child"
     } <&3 >/dev/null 2>&1 &
-    watchers=$!
+    watchers="$watchers $!"
     exec 3<&-
     wait "$child"
     status=$?
