@@ -1,10 +1,13 @@
-"""The tools that a promotion is measured beside; what is missing is installed."""
+"""The tools that ours are measured beside; what is missing is installed."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import venv
 from pathlib import Path
+
+from lab.place import cache
 
 _CRANE = "github.com/google/go-containerregistry/cmd/crane@latest"
 
@@ -23,3 +26,13 @@ def skopeo() -> str:
     if not shutil.which("skopeo"):
         subprocess.run(["apt-get", "install", "-qq", "-y", "skopeo"], check=True, stdout=subprocess.DEVNULL)
     return shutil.which("skopeo") or "skopeo"
+
+
+def ansible_playbook() -> str:
+    """Return the path of ansible-playbook, with community.docker, in an environment of its own."""
+    folder = cache() / "ansible"
+    program = folder / "bin" / "ansible-playbook"
+    if not program.exists():
+        venv.create(folder, with_pip=True)
+        subprocess.run([folder / "bin" / "pip", "install", "-q", "ansible"], check=True)
+    return str(program)

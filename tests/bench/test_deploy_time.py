@@ -1,7 +1,6 @@
 """How long a deploy takes with nothing changed, beside what people do by hand and the floor: one ssh session that does the same.
 
-Run with `make bench`. Nothing is asserted about times: medians and ratios of runs in turn are recorded. Ansible is
-measured too where ANSIBLE_PLAYBOOK names its command (with community.docker).
+Run with `make bench`. Nothing is asserted about times: medians and ratios of runs in turn are recorded.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.peers import ansible_playbook
 from bench.record import in_turn, keep, record
 from lab import describe
 from lab.handle import Lab, Server
@@ -111,7 +111,7 @@ class Peers:
     - community.docker.docker_compose_v2: {{project_src: "{folder}", pull: always}}
 """)
         run(
-            os.environ["ANSIBLE_PLAYBOOK"], "-i", ",".join(self.names) + ",", str(playbook),
+            ansible_playbook(), "-i", ",".join(self.names) + ",", str(playbook),
             ANSIBLE_SSH_ARGS=f"-F {self.config}", ANSIBLE_PIPELINING="1", ANSIBLE_FORKS="10", LC_ALL="C.UTF-8", ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3",
         )  # fmt: skip
 
@@ -122,7 +122,7 @@ def compare(title: str, peers: Peers, names: Sequence[str]) -> None:
 
 
 def everybody() -> list[str]:
-    return ["ours", "floor", "by_hand", "docker_host", *(["ansible"] if "ANSIBLE_PLAYBOOK" in os.environ else [])]
+    return ["ours", "floor", "by_hand", "docker_host", "ansible"]
 
 
 def test_one_server_on_loopback(site: Site) -> None:
