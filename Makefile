@@ -38,11 +38,12 @@ test-here: venv
 	@$(PYTEST) -q -m serial tests || test $$? = 5  # 5: there are none
 	$(PYTEST) -n $(WORKERS) --dist loadscope -m "not serial" tests
 
-check: venv          ## ruff, mypy, import contract, shellcheck
+check: venv          ## ruff, mypy, import contract, the committed agent, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=agent $(BIN)/lint-imports --config setup.cfg
+	$(BIN)/python -m tools.pack --check
 	$(BIN)/shellcheck .ci/run tests/lab/oci-runtime $$(git ls-files '*.sh')
 
 demo:                ## the Jenkinsfile's one call on the example, twice, on the lab
@@ -65,9 +66,6 @@ bench-here: venv
 agent: venv          ## the one file that the library carries
 	$(BIN)/python -m tools.keys
 	$(BIN)/python -m tools.pack
-
-agent-check: venv    ## whether the committed agent is what `make agent` makes
-	$(BIN)/python -m tools.pack --check
 
 docs: venv           ## docs/cli.md from the commands
 	$(BIN)/python -m tools.docs
