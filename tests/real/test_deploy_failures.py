@@ -6,6 +6,8 @@ import pytest
 
 from real.site import Site
 
+pytestmark = pytest.mark.slow
+
 WHY = {
     "unhealthy": ("is unhealthy", "no database"),
     "exits": ("restarts again and again, with 3", "cannot start: no database"),

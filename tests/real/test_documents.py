@@ -22,6 +22,8 @@ from container_pipeline.cli import GROUPS
 from container_pipeline.settings import BY_NAME, load
 from lab.handle import Lab
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 #: README.zh-CN.md and other translations have the same blocks: a test of documents holds them together.
 DOCUMENTS = [path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")) if ".zh-" not in path.name]

@@ -16,6 +16,8 @@ import pytest
 
 from lab.handle import Lab
 
+pytestmark = pytest.mark.slow
+
 AGENT = Path(__file__).parents[2] / "agent"
 SHAPES = Path(__file__).parent / "shapes"
 #: pipenv takes the way of uv and poetry, and installing it alone takes as long as all the others.

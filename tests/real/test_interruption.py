@@ -13,6 +13,8 @@ import pytest
 from container_pipeline.clients import remote
 from real.site import Site, settled
 
+pytestmark = pytest.mark.slow
+
 #: What the agent says at each step, in order.
 STEPS = ("checking", "pulling", "switching", "starting", "waiting for health", "keeping")
 

@@ -10,6 +10,8 @@ import pytest
 from container_pipeline.clients import remote
 from real.site import Site, settled
 
+pytestmark = pytest.mark.slow
+
 #: Commands that change something; the program is killed just before the k-th of them.
 CHANGING = ("mv", "cp", "ln", "rm", "mkdir", "touch", "tar")
 COUNT = 'tick() { ticks=$((ticks + 1)); [ "$ticks" -ne {k} ] || kill -9 $$; }; ticks=0\n'

@@ -8,6 +8,8 @@ import pytest
 
 from real.site import Site
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def swarm(site: Site, server_factory) -> Site:
