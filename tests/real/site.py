@@ -112,7 +112,7 @@ class Site:
         script, rest = BEHAVIOURS[behaviour]
         image = f"{self.registry.address}/{self.code}:{version}"
         dockerfile = (
-            f"FROM {self.lab.small_image}\nLABEL version={version}-{next(_VERSIONS)}\n{rest}"
+            f"FROM {self.lab.small_image}\nLABEL service={self.code} version={version}-{next(_VERSIONS)}\n{rest}"
             f"CMD {json.dumps(['sh', '-c', script])}\n"
         )
         self._docker("build", "-q", "-t", image, "-", stdin=dockerfile)
