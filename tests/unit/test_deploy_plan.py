@@ -6,9 +6,11 @@ import io
 import json
 import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 
+import container_pipeline
 from container_pipeline.clients import remote
 from container_pipeline.clients.ssh import Access
 from container_pipeline.model import (
@@ -74,18 +76,30 @@ def test_values_reach_the_program_as_they_are_and_comments_do_not():
     assert done.stdout == f"{awkward}|no"
 
 
-@pytest.mark.parametrize("shell", [["dash"], ["busybox", "ash"], ["bash", "--posix"]], ids=lambda shell: shell[0])
-@pytest.mark.parametrize(
-    "parts",
-    [["health", "switch", "deploy"], ["health", "status"], ["health", "control"], ["logs"]],
-    ids=lambda parts: parts[-1],
+SHELLS = pytest.mark.parametrize(
+    "shell", [["dash"], ["busybox", "ash"], ["bash", "--posix"]], ids=lambda shell: shell[0]
 )
+#: As commands put them together, each for Compose and for Swarm.
+PROGRAMS = [
+    ["common", words, *rest]
+    for words in ("health", "swarm")
+    for rest in (["switch", "deploy"], ["status"], ["control"], ["logs"])
+] + [["common", "doctor"]]
+
+
+@SHELLS
+@pytest.mark.parametrize("parts", PROGRAMS, ids="-".join)
 def test_every_shell_reads_every_program(shell, parts):
-    program = remote.program(["common", *parts], {"code": "a-b"})
+    program = remote.program(parts, {"code": "a-b"})
     subprocess.run([*shell, "-n"], input=program, text=True, check=True)
 
 
-@pytest.mark.parametrize("shell", [["dash"], ["busybox", "ash"], ["bash", "--posix"]], ids=lambda shell: shell[0])
+def test_the_programs_that_shells_read_here_are_made_of_all_the_files_there_are():
+    files = {file.stem for file in (Path(container_pipeline.__file__).parent / "server").iterdir()}
+    assert files == {part for parts in PROGRAMS for part in parts}
+
+
+@SHELLS
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from container_pipeline.commands import deploy
-from container_pipeline.commands.servers import Answer, Fleet, Task, parts
+from container_pipeline.commands.servers import Task, parts
 from container_pipeline.execute import Run
 from container_pipeline.plan.deploy import Compose
 
@@ -12,7 +12,5 @@ def run(run: Run, action: str, *, wait: int = 0, accept_new: bool = False) -> No
     """Do ``action`` on all servers; raises the error of the worst one."""
     step = Compose(run.settings.targets(), run.settings.code, action)
     task = Task(parts(run, "control"), deploy.common(run, action, wait, login=action != "down"))
-    fleet = Fleet(run, accept_new=accept_new)
-    answers: list[Answer] = []
-    run.execute([step], lambda step: deploy.bring(fleet, step, task, answers))
+    answers = deploy.on_servers(run, [step], task, accept_new=accept_new)
     deploy.report(run, answers, running=action == "up")

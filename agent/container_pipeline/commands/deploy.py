@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from container_pipeline.clients import remote
@@ -28,22 +29,24 @@ def run(
     Raises the error of the worst server; each server's own result is in ``run.result``.
     """
     upload = release.gather(run, version)
-    targets = run.settings.targets()
-    task = _task(run, upload, wait)
-    fleet = Fleet(run, accept_new=accept_new)
-    answers: list[Answer] = []
-
-    steps = [plan.Deploy(group, upload.release) for group in plan.groups(targets, rolling)]
-    run.execute(steps, lambda step: bring(fleet, step, task, answers))
+    steps = [plan.Deploy(group, upload.release) for group in plan.groups(run.settings.targets(), rolling)]
+    answers = on_servers(run, steps, _task(run, upload, wait), accept_new=accept_new)
     report(run, answers, str(upload.release.version))
 
 
-def bring(fleet: Fleet, step: plan.OnServers, task: Task, answers: list[Answer]) -> None:
-    """Carry out one step; where one before it failed its servers stay as they are."""
-    if any(answer.error for answer in answers):
-        answers.extend(Answer(target, "skipped") for target in step.servers)
-    else:
-        answers.extend(fleet.ask(step.servers, task))
+def on_servers(run: Run, steps: Sequence[plan.OnServers], task: Task, *, accept_new: bool) -> list[Answer]:
+    """Carry out ``task`` step by step; where a step failed the servers of those after it stay as they are."""
+    fleet = Fleet(run, accept_new=accept_new)
+    answers: list[Answer] = []
+
+    def carry_out(step: plan.OnServers) -> None:
+        if any(answer.error for answer in answers):
+            answers.extend(Answer(target, "skipped") for target in step.servers)
+        else:
+            answers.extend(fleet.ask(step.servers, task))
+
+    run.execute(steps, carry_out)
+    return answers
 
 
 def _task(run: Run, upload: Upload, wait: int) -> Task:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from container_pipeline.commands import deploy
-from container_pipeline.commands.servers import Answer, Fleet, Task, parts
+from container_pipeline.commands.servers import Task, parts
 from container_pipeline.execute import Run
 from container_pipeline.model import Version
 from container_pipeline.plan import deploy as plan
@@ -19,13 +19,10 @@ def run(
 ) -> None:
     """Bring ``version`` back, by default the release before the current one. Raises the error of the worst server."""
     chosen = str(Version(version)) if version else ""
-    targets = run.settings.targets()
     task = Task(
         parts(run, "switch", "deploy"),
         {**deploy.common(run, "rollback", wait), "version": chosen, "size": 0},
     )
-    fleet = Fleet(run, accept_new=accept_new)
-    answers: list[Answer] = []
-    steps = [plan.Rollback(group, run.settings.code, chosen) for group in plan.groups(targets, rolling)]
-    run.execute(steps, lambda step: deploy.bring(fleet, step, task, answers))
-    deploy.report(run, answers, chosen)
+    groups = plan.groups(run.settings.targets(), rolling)
+    steps = [plan.Rollback(group, run.settings.code, chosen) for group in groups]
+    deploy.report(run, deploy.on_servers(run, steps, task, accept_new=accept_new), chosen)
