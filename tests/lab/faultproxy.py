@@ -11,9 +11,12 @@ The first fault whose method and path fit a request, and that is not used up, is
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import re
 import socket
+import struct
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -222,8 +225,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
     def _reset(self) -> None:
-        """Both sides see a broken connection, not an orderly end."""
+        """Both sides see a broken connection, not an orderly end, after what was sent has arrived."""
         self.close_connection = True
+        _arrive(self.connection)
         if self.upstream:
             self.upstream.close()
             self.upstream = None
@@ -237,6 +241,15 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
         if self.upstream:
             self.upstream.close()
+
+
+def _arrive(connection: socket.socket) -> None:
+    """Wait, a second at most, until the kernel has handed over all that was written: a reset throws away what it holds."""
+    with contextlib.suppress(OSError, ValueError):
+        for _turn in range(200):
+            if not struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0" * 4))[0]:
+                return
+            time.sleep(0.005)
 
 
 def _flipped(pieces: Iterator[bytes], offset: int | None) -> Iterator[bytes]:

@@ -20,6 +20,8 @@ Body = Union[bytes, Iterable[Union[bytes, memoryview]], None]
 #: Seconds until a connection must stand, and seconds without a byte after which it is given up.
 CONNECT = 30
 SILENCE = 300
+#: Bytes that are taken from the system at a time.
+_PIECE = 1 << 16
 _CERTS = Path("/etc/docker/certs.d")
 
 
@@ -55,11 +57,26 @@ class Exchange:
         return data
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill ``buffer``, less at the answer's end; return the number of bytes. Raises OSError or HTTPException."""
-        return self.response.readinto(buffer)
+        """Fill ``buffer``, less where the answer ends or breaks off; return the number of bytes.
+
+        Raises OSError or HTTPException where it breaks off before the first byte.
+        """
+        done = 0
+        while done < len(buffer):
+            # In pieces: where the line breaks within one, only that one's bytes are lost.
+            try:
+                count = self.response.readinto(buffer[done : done + _PIECE])
+            except (OSError, http.client.HTTPException):
+                if done:
+                    break
+                raise
+            if not count:
+                break
+            done += count
+        return done
 
     def close(self) -> None:
-        if self.response.isclosed() and self._connection.sock is not None:
+        if self.response.isclosed() and not self.response.length and self._connection.sock is not None:
             self._pool.keep(self._home, self._connection)
         else:
             self._connection.close()
