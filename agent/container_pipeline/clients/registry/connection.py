@@ -21,7 +21,7 @@ Body = Union[bytes, Iterable[Union[bytes, memoryview]], None]
 CONNECT = 30
 SILENCE = 300
 #: Bytes that are taken from the system at a time.
-_PIECE = 1 << 16
+_PIECE = 1 << 18
 _CERTS = Path("/etc/docker/certs.d")
 
 
