@@ -84,10 +84,3 @@ def workbench(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
     made = Workbench(lab, tmp_path / "project", getattr(request, "param", ""))
     yield made
     made.clean()
-
-
-@pytest.fixture(params=["engine", "buildkit"])
-def builder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The same by both builders."""
-    monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", request.param)
-    return str(request.param)

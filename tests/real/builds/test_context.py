@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import sys
-from pathlib import Path
 
-import docker
 import pytest
 
-from real.agent import Agent
-from real.builds import built, files, settings, write
-
-
-@pytest.fixture
-def code() -> str:
-    return f"test-{secrets.token_hex(5)}-re"
-
-
-@pytest.fixture
-def agent(agent: Agent, engine: docker.APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
-    """The agent in a project whose image holds all of its context below /c."""
-    write(agent, Dockerfile="FROM busybox:latest\nCOPY . /c\n")
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return agent
+from real.builds.helpers import built, files, settings, write
 
 
 def test_paths_with_blanks_and_other_scripts_links_and_no_git_are_built(agent, engine, builder, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -18,21 +17,7 @@ import pytest
 from lab import ask
 from lab.registry import Registry
 from real.agent import Agent
-from real.builds import built, settings, shown, write
-
-
-@pytest.fixture
-def code() -> str:
-    return f"test-{secrets.token_hex(5)}-re"
-
-
-@pytest.fixture
-def agent(agent: Agent, engine: docker.APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
-    """The agent in a project whose image holds all of its context below /c."""
-    write(agent, Dockerfile="FROM busybox:latest\nCOPY . /c\n")
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return agent
+from real.builds.helpers import built, settings, shown, write
 
 
 def test_the_version_is_written_down_where_docker_sh_wrote_it(agent, engine, builder):
