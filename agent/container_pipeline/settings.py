@@ -113,6 +113,8 @@ class Settings:
     known_hosts: Path | None = None
     build_url: str = ""
     servers: tuple[Target, ...] = ()
+    #: Those that the project file, a variable and an option name, whichever of them decides; without the environments'.
+    named: tuple[Target, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -186,10 +188,12 @@ class Settings:
         return ImageRef(access.registry, self.repository, tag)
 
     def all_targets(self) -> tuple[Target, ...]:
-        """Return the servers of all environments, each once; there may be none."""
+        """Return every server that any source or environment names, each once; there may be none.
+
+        Two with one name but another folder are two.
+        """
         entries = [item for values in self.values["environments"].values() for item in values.get("servers", ())]
-        found = [*self.servers, *(target for item in entries for target in _targets([item]))]
-        return tuple({target.name: target for target in found}.values())
+        return tuple(dict.fromkeys([*self.named, *(_target(item) for item in entries)]))
 
     def targets(self) -> tuple[Target, ...]:
         """Return the servers; raises SettingsError where there are none."""
@@ -226,10 +230,12 @@ def load(
     ]
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    named: list[Target] = []
     for source, layer in layers:
         for name, value in layer.items():
             values[name] = _convert(BY_NAME[name], value, source)
             sources[name] = source
+        named += _targets(values["servers"])
     if environment:
         _enter(environment, values, sources)
     insecure = tuple(values["insecure"])
@@ -245,6 +251,7 @@ def load(
         known_hosts=_optional_path(environ, "KNOWN_HOSTS"),
         build_url=environ.get("BUILD_URL", ""),
         servers=_targets(values["servers"]),
+        named=tuple(named),
         sources=sources,
     )
 

@@ -121,3 +121,22 @@ def test_a_server_on_which_nothing_was_deployed_yet_needs_nothing(site, registry
     outcome = site("prune", "--keep", "1")
     assert outcome.code == 0, outcome.err
     assert ask.tags(site.registry, site.code) == versions[1:]
+
+
+def test_what_each_of_two_folders_of_one_server_keeps_stays_whichever_environment_is_named(site, registry_factory):
+    site.use(registry_factory())
+    server = site.servers[0]
+    site.set("CONTAINER_PIPELINE_SERVERS", "")
+    roots = {"test": "/docker/compose", "prod": f"/docker/of-{site.code}"}
+    entries = [f"{name}: {{servers: [{{host: {server.name}, remote_root: {root}}}]}}" for name, root in roots.items()]
+    site.write("container-pipeline.yml", f"environments: {{{', '.join(entries)}}}\n")
+    try:
+        kept = [site.deployed("plain", "--environment", name) for name in roots]
+        newest = [site.publish("plain") for _number in range(2)][-1]
+
+        outcome = site("prune", "--keep", "1", "--environment", "prod")
+
+        assert outcome.code == 0, outcome.err
+        assert ask.tags(site.registry, site.code) == [*kept, newest]
+    finally:
+        server.run(f"rm -rf {roots['prod']}")

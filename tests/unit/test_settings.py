@@ -87,6 +87,26 @@ def test_an_environment_lays_its_keys_over_the_file_but_not_over_options(project
     assert [t.name for t in load(folder, {}, environ={}).servers] == ["x"]
 
 
+def test_whichever_environment_or_option_is_chosen_every_server_of_the_project_is_known(project):
+    folder = project("servers: [x]\nenvironments: {test: {servers: [y]}, prod: {servers: [z, x]}}\n")
+    environ = {"CONTAINER_PIPELINE_SERVERS": "v"}
+    for environment in ("", "test", "prod"):
+        settings = load(folder, {"servers": ["q"]}, environment, environ)
+        assert [target.name for target in settings.all_targets()] == ["x", "v", "q", "y", "z"]
+
+
+def test_one_host_with_two_folders_is_two_servers(project):
+    folder = project(
+        "environments:\n  test: {servers: [{host: a, remote_root: /srv/test}]}\n"
+        "  prod: {servers: [{host: a, remote_root: /srv/prod}, {host: a, name: b, remote_root: /srv/test}]}\n"
+    )
+    assert [target.remote_root for target in load(folder, {}, environ={}).all_targets()] == [
+        "/srv/test",
+        "/srv/prod",
+        "/srv/test",
+    ]
+
+
 def test_an_unknown_environment_names_the_nearest(project):
     with pytest.raises(SettingsError) as refused:
         load(project("environments: {production: {servers: [a]}}"), {}, "prodution", environ={})
