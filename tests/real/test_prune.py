@@ -140,3 +140,17 @@ def test_what_each_of_two_folders_of_one_server_keeps_stays_whichever_environmen
         assert ask.tags(site.registry, site.code) == [*kept, newest]
     finally:
         server.run(f"rm -rf {roots['prod']}")
+
+
+@pytest.mark.parametrize("closed", ["releases", "."])
+def test_a_server_whose_releases_this_user_may_not_read_keeps_everything(site, registry_factory, closed):
+    site.use(registry_factory())
+    versions = [site.deployed("plain"), site.publish("plain")]
+    site.sh(f"chmod 0700 {closed}")
+    site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{site.servers[0].name}")
+
+    outcome = site("prune", "--keep", "1")
+
+    assert outcome.code == 1
+    assert "cannot be read by this user" in outcome.err
+    assert ask.tags(site.registry, site.code) == versions

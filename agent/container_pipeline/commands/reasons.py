@@ -187,6 +187,10 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("start it, put the user into the group docker, or set `sudo: true`"),
         ),
         "folder": (_("its folder cannot be written: {text}", text=text), _("give the folder to the user who deploys")),
+        "unreadable": (
+            _("{text} cannot be read by this user", text=text),
+            _("log in as the user who deploys there"),
+        ),
         "disk": (_("the disk is full: {text}", text=text), _("make room, then deploy again; nothing was changed")),
         "compose-file": (_("Compose refuses docker-compose.yml: {text}", text=text), _("correct it; nothing was changed")),
         "pull-login": (

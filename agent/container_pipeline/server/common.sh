@@ -112,6 +112,14 @@ watch_connection() {
     exec 3<&-
 }
 
+# Goes to the project's folder. That one may not be entered does not say that there is none.
+enter_folder() {
+    cd "$folder" 2>/dev/null && return
+    ls -d "$folder/." >/dev/null 2>"$work/out"
+    if grep -qi 'no such file' "$work/out"; then refuse nothing; fi
+    refuse unreadable "$folder"
+}
+
 # Runs dock or compose so that the process is the command itself, and the leader of a group: docker hands no signal on to its
 # plugins, they must get it too.
 background() {

@@ -6,7 +6,7 @@ control() {
     say hello
     make_work
     find_docker
-    cd "$folder" 2>/dev/null || refuse nothing
+    enter_folder
     [ -f docker-compose.yml ] || refuse nothing
     watch_connection
     take_lock

@@ -7,7 +7,7 @@ logs() {
     make_work
     login=''
     find_docker
-    cd "$folder" 2>/dev/null || refuse nothing
+    enter_folder
     [ -f docker-compose.yml ] || refuse nothing
     flags="--no-color --tail $tail"
     [ "$follow" = no ] || flags="$flags -f"

@@ -11,12 +11,14 @@ record() {
 report() {
     say hello
     make_work
-    cd "$folder" 2>/dev/null || refuse nothing
+    enter_folder
     current=$(cat releases/.current 2>/dev/null)
     say "fact version $current"
     if [ "$action" = history ]; then
+        [ ! -d releases ] || [ -r releases ] || refuse unreadable "$folder/releases"
         # shellcheck disable=SC2045 # names are versions: no blanks, no newlines
         for release in $(ls -1t releases 2>/dev/null); do
+            [ -x "releases/$release" ] || refuse unreadable "$folder/releases/$release"
             [ ! -f "releases/$release/release.json" ] || say "kept $(record "$release")"
         done
         tail -n 50 releases/.log 2>/dev/null | sed 's/^/::attempt /'
