@@ -12,6 +12,7 @@ import re
 import secrets
 import ssl
 import threading
+import zlib
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -228,11 +229,10 @@ def _script(state: State, query: dict[str, str], _body: str) -> str:
         raise Refusal(403)
     found = re.search(r"contains\('(.*?)'\)", query["script"])
     mark = found[1] if found else "?"
-    lines = []
+    fields = []
     for name, entry in state.items.items():
-        config = base64.b64encode(entry.config.encode()).decode() if mark in entry.config else "-"
-        lines.append(f"item {base64.b64encode(name.encode()).decode()} {KINDS[entry.root][0]} {config}")
-    return "\n".join(lines) + "\n"
+        fields += [name, KINDS[entry.root][0], entry.config if mark in entry.config else ""]
+    return base64.b64encode(zlib.compress("".join(f"{field}\0" for field in fields).encode())).decode()
 
 
 def _create(state: State, query: dict[str, str], body: str, folder: str = "") -> int:

@@ -175,3 +175,14 @@ def test_a_real_server_tells_all_that_is_there_in_one_request(someone):
     one.seed()
     assert one.seed().out == "3 unchanged\n"
     assert (proxy.count("POST", "scriptText"), proxy.count("GET", "config.xml")) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "printed", [b"groovy.lang.MissingPropertyException: No such property: configFile", b"", b"eJxjYGBgAAAABAAB"]
+)
+def test_where_the_script_fails_on_this_jenkins_jobs_are_read_one_by_one(someone, printed):
+    one, proxy = someone(Fault("POST", "scriptText", status=200, body=printed))
+    one.write(THREE)
+    one.seed()
+    assert one.seed().out == "3 unchanged\n"
+    assert proxy.count("GET", f"{one.prefix}.*config.xml") == 3

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import zlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,21 +22,26 @@ AT_ONCE = 8
 DEPTH = 6
 _FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
 
-#: Tells, in one request, what is there, and the configuration of what bears the mark. Reads only.
+#: Tells, in one request, what is there, and the configuration of what bears the mark: three fields each, ended by a NUL,
+#: which no name and no XML has; compressed, because they are much alike. Reads only, and by bytes: that is what is quick.
 #: The old class is there in Jenkins and Hudson; loading one by name is what newer Java forbids to Groovy.
 _SCRIPT = """
-def out = new StringBuilder()
+def packed = new ByteArrayOutputStream()
+def out = new java.util.zip.DeflaterOutputStream(packed)
 def walk
 walk = { group ->
   for (item in group.items) {
-    def text = item.configFile.asString()
-    def shown = text.contains('%(mark)s') ? text.getBytes('UTF-8').encodeBase64().toString() : '-'
-    out << 'item ' << item.fullName.getBytes('UTF-8').encodeBase64() << ' ' << item.class.name << ' ' << shown << '\\n'
-    if (item.class.name == '%(folder)s') { walk(item) }
+    def kind = item.class.name
+    def config = item.configFile.file.bytes
+    out.write((item.fullName + '\\0' + kind + '\\0').getBytes('UTF-8'))
+    if (new String(config, 'UTF-8').contains('%(mark)s')) { out.write(config) }
+    out.write(0)
+    if (kind == '%(folder)s') { walk(item) }
   }
 }
 walk(hudson.model.Hudson.instance)
-print(out)
+out.close()
+print(packed.toByteArray().encodeBase64())
 """
 
 
@@ -82,20 +88,18 @@ class Controller(Wire):
     def _items_by_script(self, mark: str) -> list[Found] | None:
         """Return None where the account may not run scripts, or this Jenkins cannot run this one."""
         try:
-            lines = self.run_script(_SCRIPT % {"mark": mark, "folder": _FOLDER}).splitlines()
+            answer = self.run_script(_SCRIPT % {"mark": mark, "folder": _FOLDER})
+            fields = zlib.decompress(base64.b64decode(answer, validate=True)).decode("utf-8", "replace").split("\0")
         except RefusedError as error:
             if error.status in (403, 404):
                 return None
             raise
-        found = []
-        for line in filter(str.strip, lines):
-            word, *fields = line.split(" ")
-            if word != "item" or len(fields) != 3:
-                return None
-            name, kind, config = fields
-            text = "" if config == "-" else base64.b64decode(config).decode()
-            found.append(Found(base64.b64decode(name).decode(), kind == _FOLDER, text))
-        return found
+        except (ValueError, zlib.error):  # it printed what went wrong
+            return None
+        if len(fields) % 3 != 1:
+            return None
+        found = zip(fields[0::3], fields[1::3], fields[2::3])
+        return [Found(name, kind == _FOLDER, config) for name, kind, config in found]
 
     def _items_by_listing(self, mark: str) -> list[Found]:
         tree = "jobs[name,_class,description]"
