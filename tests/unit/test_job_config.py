@@ -48,6 +48,13 @@ def test_what_jenkins_makes_of_a_job_is_no_difference(job):
 
 
 @PATIENT
+@given(JOBS, st.sampled_from(["", "a\nb", "a\r\nb", "a\rb", "\r", " a\t"]))
+def test_a_job_says_the_same_before_it_is_written_and_after(job, more):
+    odd = replace(job, description=job.description + more, branches=(f"{job.branches[0]}{more}",))
+    assert configxml.says(jobxml.job_tree(odd)) == says(odd)
+
+
+@PATIENT
 @given(JOBS, JOBS)
 def test_jobs_that_differ_are_seen_to_differ(one, other):
     same = jobxml.job_xml(one) == jobxml.job_xml(other)

@@ -73,15 +73,17 @@ class Controller(Wire):
             raise
         return {one["shortName"]: one.get("version", "") for one in answer["plugins"] if one.get("active", True)}
 
-    def items(self, mark: str, names: Collection[str] = ()) -> list[Found]:
-        """Return all items, with the configuration of those that bear ``mark`` in it, and of ``names``.
+    def items(self, mark: str) -> list[Found]:
+        """Return all items, with the configuration of those that bear ``mark`` in it.
 
         One request where the account may run scripts; else one for each such item, some at a time.
         """
         found = self._items_by_script(mark)
-        if found is None:
-            found = self._items_by_listing(mark)
-        unread = [one.name for one in found if not one.config and not one.folder and one.name in set(names)]
+        return self._items_by_listing(mark) if found is None else found
+
+    def with_configs(self, found: Iterable[Found], names: Collection[str]) -> list[Found]:
+        """Return ``found`` with the configuration of those of ``names`` that have not been read yet."""
+        unread = [one.name for one in found if not one.config and one.name in names]
         read = dict(zip(unread, in_parallel(self.config, unread, AT_ONCE)))
         return [Found(one.name, one.folder, read.get(one.name) or one.config) for one in found]
 
@@ -106,7 +108,7 @@ class Controller(Wire):
         for _level in range(DEPTH):
             tree = f"jobs[name,_class,description,{tree}]"
         found: list[Found] = []
-        marked: list[str] = []
+        marked: set[str] = set()
 
         def walk(jobs: Iterable[dict[str, Any]], above: str) -> None:
             for job in jobs:
@@ -114,13 +116,12 @@ class Controller(Wire):
                 folder = job.get("_class") == _FOLDER
                 found.append(Found(name, folder))
                 if mark in (job.get("description") or ""):
-                    marked.append(name)
+                    marked.add(name)
                 if folder:
                     walk(job.get("jobs", ()), f"{name}/")
 
         walk(self.get_json(f"api/json?tree={tree}").get("jobs", ()), "")
-        read = dict(zip(marked, in_parallel(self.config, marked, AT_ONCE)))
-        return [Found(one.name, one.folder, read.get(one.name) or "") for one in found]
+        return self.with_configs(found, marked)
 
     def config(self, name: str) -> str | None:
         """Return an item's configuration, None where it is not there."""

@@ -1,4 +1,4 @@
-"""Does one thing for many items at once, on daemon threads: an interrupted run ends at once and waits for none of them."""
+"""Does things at once, on daemon threads: an interrupted run ends at once and waits for none of them."""
 
 from __future__ import annotations
 
@@ -44,3 +44,23 @@ def in_parallel(function: Callable[[Item], Answer], items: Iterable[Item], worke
             raise error
         answers[index] = answer  # type: ignore[assignment]
     return [answers[index] for index in range(count)]
+
+
+def in_background(function: Callable[[], Answer]) -> Callable[[], Answer]:
+    """Begin ``function()``; return what waits for its answer, or raises what it raised."""
+    done: queue.SimpleQueue[tuple[Answer | None, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            done.put((function(), None))
+        except BaseException as error:
+            done.put((None, error))
+
+    def wait() -> Answer:
+        answer, error = done.get()
+        if error is not None:
+            raise error
+        return answer  # type: ignore[return-value]
+
+    threading.Thread(target=work, daemon=True).start()
+    return wait

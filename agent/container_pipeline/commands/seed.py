@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Callable
 
-from container_pipeline.clients.jenkins import AT_ONCE, Controller
-from container_pipeline.clients.parallel import in_parallel
+from container_pipeline.clients.jenkins import AT_ONCE, Controller, Found
+from container_pipeline.clients.parallel import in_background, in_parallel
 from container_pipeline.commands import seed_file
 from container_pipeline.errors import JenkinsError, PipelineError
 from container_pipeline.execute import Run
@@ -21,15 +21,16 @@ from container_pipeline.plan.seed.jobtext import MARK
 
 
 def run(run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, adopt: bool = False) -> None:
-    """Read the files, read Jenkins, change what differs.
+    """Read the files and meanwhile Jenkins, change what differs.
 
     Raises SettingsError for a mistake in a file, JenkinsError where Jenkins lacks a plugin (both before anything is
     written), and JenkinsError at the end where some jobs failed or are not seed's; the others are done then.
     """
+    asked = in_background(lambda: _ask(Controller(run.settings.controller())))
     jobs, sets = seed_file.load(files)
-    controller = Controller(run.settings.controller())
     with run.result.step("read"):
-        state = gather(controller, jobs, adopt)
+        controller, plugins, found = asked()
+        state = _gather(controller, plugins, found, jobs, adopt)
     missing = missing_plugins(jobs, state.plugins)
     if missing:
         needs = ", ".join(f"{name} ({job})" for name, job in sorted(missing.items()))
@@ -42,12 +43,23 @@ def run(run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, 
     _summarise(run, made, failed)
 
 
-def gather(controller: Controller, jobs: Sequence[Job], adopt: bool) -> State:
+def _ask(controller: Controller) -> tuple[Controller, Collection[str] | None, list[Found]]:
+    """Ask what can be asked without knowing the files."""
+    return controller, controller.plugins(), controller.items(MARK)
+
+
+def _gather(
+    controller: Controller,
+    plugins: Collection[str] | None,
+    found: Sequence[Found],
+    jobs: Sequence[Job],
+    adopt: bool,
+) -> State:
     """Return what Jenkins has of what ``jobs`` and seed's own earlier ones are about."""
-    plugins = controller.plugins()
-    names = {job.full_name for job in jobs} if adopt else set()
-    items = {one.name: Item(one.name, one.config, one.folder) for one in controller.items(MARK, names)}
-    folders = {name for job in jobs for name in _above(job.folder)} | {one.name for one in items.values() if one.folder}
+    if adopt:
+        found = controller.with_configs(found, {job.full_name for job in jobs})
+    items = {one.name: Item(one.name, one.config, one.folder) for one in found}
+    folders = {name for job in jobs for name in _above(job.folder)} | {one.name for one in found if one.folder}
     present = sorted(name for name in folders if name in items)
     views = dict(zip(present, in_parallel(controller.view, present, AT_ONCE)))
     return State(items, {name: config for name, config in views.items() if config is not None}, plugins)

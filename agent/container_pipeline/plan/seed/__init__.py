@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
+from xml.etree import ElementTree as ET
 
 from container_pipeline.i18n import _
 from container_pipeline.plan.seed import configxml
 from container_pipeline.plan.seed.jobmoves import find_moves
 from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.plan.seed.jobtext import Marker, find_marker
-from container_pipeline.plan.seed.jobxml import ROOTS, folder_xml, job_xml, view_xml
+from container_pipeline.plan.seed.jobxml import ROOTS, folder_xml, job_tree, job_xml, view_xml
 from container_pipeline.plan.steps import Step
 
 #: What is done in which order: folders first, old things last. Within one phase the order does not matter.
@@ -33,9 +35,14 @@ class Item:
     config: str = ""
     folder: bool = False
 
-    @property
+    @cached_property
+    def root(self) -> ET.Element:
+        """The configuration, read once; raises ValueError where there is none or it is no XML."""
+        return configxml.parse(self.config)
+
+    @cached_property
     def marker(self) -> Marker | None:
-        return find_marker(configxml.description(configxml.parse(self.config))) if self.config else None
+        return find_marker(configxml.description(self.root)) if self.config else None
 
 
 @dataclass(frozen=True)
@@ -149,20 +156,19 @@ class _Planner:
     def _job(self, name: str, job: Job) -> None:
         source = self.moved.get(name, name)
         item = self.state.items.get(source)
-        config = job_xml(job)
         if item is None:
-            self._change("create", name, config)
+            self._change("create", name, job_xml(job))
             return
         reason = self._not_ours(source, item)
         if reason:
             self.plan.refused.append(Refused(name, reason))
             return
-        if configxml.parse(item.config).tag != ROOTS[job.kind]:
-            self._replace(name, config)
+        if item.root.tag != ROOTS[job.kind]:
+            self._replace(name, job_xml(job))
             return
-        diff = configxml.differences(configxml.canonical(item.config), configxml.canonical(config))
+        diff = configxml.differences(configxml.says(item.root), configxml.says(job_tree(job)))
         if diff:
-            self._change("update", name, config, tuple(diff))
+            self._change("update", name, job_xml(job), tuple(diff))
         elif source == name:
             self.plan.unchanged.append(name)
 
@@ -203,7 +209,7 @@ class _Planner:
         for name in sorted(gone):
             if self.prune:
                 self._change("delete", name)
-            elif configxml.parse(self.state.items[name].config).findtext("disabled") != "true":
+            elif self.state.items[name].root.findtext("disabled") != "true":
                 self._change("disable", name)
         if self.prune:
             self._empty_folders(gone | set(self.moved.values()))

@@ -56,11 +56,16 @@ def description(root: ET.Element) -> str:
 
 def canonical(text: str) -> list[str]:
     """Return what ``text`` says as sorted lines ``path: value``; equal lists mean equal jobs."""
-    root = parse(text)
+    return says(parse(text))
+
+
+def says(root: ET.Element) -> list[str]:
+    """Return ``canonical`` of a tree, which it changes on the way: its root's tag and description stay."""
     _resolve_references(root)
     _unfold_hudson(root)
     _hoist(root)
-    return list(_lines(root, ""))
+    root[:] = [child for child in root if _speaks(child)]
+    return _lines(root, "")
 
 
 def differences(has: list[str], wants: list[str]) -> list[str]:
@@ -72,9 +77,10 @@ def differences(has: list[str], wants: list[str]) -> list[str]:
 
 def _resolve_references(root: ET.Element) -> None:
     """XStream writes an object that it wrote before as a relative path to that place."""
-    parents = {child: parent for parent in root.iter() for child in parent}
-    for element in list(root.iter()):
-        target = _follow(element, element.get("reference", ""), parents)
+    referring = [element for element in root.iter() if "reference" in element.attrib]
+    parents = {child: parent for parent in root.iter() for child in parent} if referring else {}
+    for element in referring:
+        target = _follow(element, element.attrib["reference"], parents)
         if target is not None and target is not element and element not in list(target.iter()):
             element.text = target.text
             element[:] = list(target)
@@ -145,7 +151,7 @@ def _lines(element: ET.Element, path: str) -> list[str]:
     lines = []
     if element.tag in _CLASSED and element.get("class") and element.get("class") != "hudson.scm.NullSCM":
         lines.append(f"{path}: {_short(element.get('class', ''))}")
-    children = [child for child in element if not _silent(child)]
+    children = list(element)
     if element.tag.endswith(".PeriodicFolderTrigger"):  # Jenkins makes the cron line from the interval
         children = [child for child in children if child.tag != "spec"]
     if element.tag.endswith("View"):  # its address says it already
@@ -163,16 +169,15 @@ def _lines(element: ET.Element, path: str) -> list[str]:
     return lines
 
 
-def _silent(element: ET.Element) -> bool:
-    """Tell whether the element says nothing: ignored, a default, or empty all the way down."""
+def _speaks(element: ET.Element) -> bool:
+    """Tell whether an element says anything; what is ignored, a default, or empty all the way down goes from it."""
     if element.tag in _IGNORED:
-        return True
-    if len(element):
-        return all(_silent(child) for child in element) and not _named(element)
-    text = (element.text or "").strip()
-    if element.tag == "string":
         return False
-    return (text in _NOTHING or _DEFAULTS.get(element.tag) == text) and not _named(element)
+    if len(element):
+        element[:] = [child for child in element if _speaks(child)]
+        return len(element) > 0 or _named(element)
+    text = (element.text or "").strip()
+    return not (text in _NOTHING or _DEFAULTS.get(element.tag) == text) or element.tag == "string" or _named(element)
 
 
 def _named(element: ET.Element) -> bool:

@@ -24,7 +24,8 @@ def find_moves(wanted: Mapping[str, Job], ours: Mapping[str, Marker], items: Col
         lambda code, repository: code,
     ):
         free_jobs = [job for name, job in wanted.items() if name not in pairs]
-        free_items = {name: marker for name, marker in ours.items() if name not in pairs.values()}
+        taken = set(pairs.values())
+        free_items = {name: marker for name, marker in ours.items() if name not in taken}
         if key is None:
             pairs.update({job.full_name: job.full_name for job in free_jobs if job.full_name in free_items})
         else:

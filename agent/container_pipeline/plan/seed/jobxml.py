@@ -24,10 +24,15 @@ _COLUMNS = ("Status", "Weather", "Job", "LastSuccess", "LastFailure", "LastDurat
 
 def job_xml(job: Job) -> str:
     """Return the configuration of ``job``."""
+    return _text(job_tree(job))
+
+
+def job_tree(job: Job) -> ET.Element:
+    """Return the configuration of ``job`` as it would be read again once written."""
     root = _element(ROOTS[job.kind], _element("description", described(job)))
     {"pipeline": _pipeline, "multibranch": _multibranch, "freestyle": _freestyle}[job.kind](root, job)
     root.append(_element("disabled", job.disabled))
-    return _text(root)
+    return root
 
 
 def folder_xml(set_name: str) -> str:
@@ -204,7 +209,10 @@ def _parameters(job: Job) -> list[ET.Element]:
 
 
 def _element(tag: str, *content: Any) -> ET.Element:
-    """Make an element: a dict is its attributes, an element a child, anything else its text."""
+    """Make an element: a dict is its attributes, an element a child, anything else its text.
+
+    Ends of lines are those that come out of every reader of XML (W3C XML 1.0, 2.11).
+    """
     element = ET.Element(tag)
     for part in content:
         if isinstance(part, dict):
@@ -212,7 +220,8 @@ def _element(tag: str, *content: Any) -> ET.Element:
         elif isinstance(part, ET.Element):
             element.append(part)
         else:
-            element.text = str(part).lower() if isinstance(part, bool) else str(part)
+            text = str(part).lower() if isinstance(part, bool) else str(part)
+            element.text = text.replace("\r\n", "\n").replace("\r", "\n")
     return element
 
 
