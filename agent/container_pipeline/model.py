@@ -61,11 +61,13 @@ class Code:
     PATTERN: ClassVar[str] = r"[a-z0-9]+(?:(?:_|-+)[a-z0-9]+)*"
 
     def __post_init__(self) -> None:
-        message = _(
-            "{value!r} is not a project code: use small letters, digits and single dashes, such as aglaia-web-re",
-            value=self.value,
-        )
-        _checked(self.value, self.PATTERN, message)
+        if not re.fullmatch(self.PATTERN, self.value):  # of a jobs file's thousands hardly one needs the sentence
+            raise SettingsError(
+                _(
+                    "{value!r} is not a project code: use small letters, digits and single dashes, such as aglaia-web-re",
+                    value=self.value,
+                )
+            )
         if len(self.value) > 63:
             raise SettingsError(
                 _("project code {value!r} is longer than the 63 characters of a host name", value=self.value)

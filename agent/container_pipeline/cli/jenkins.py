@@ -38,17 +38,22 @@ def seed(
     export: bool,
     from_scm_list: Path | None,
 ) -> None:
-    from container_pipeline.commands import seed as seeding
-    from container_pipeline.commands import seed_export, seed_job_dsl
-
     patterns = [str(run.settings.project / name) for name in jobs_files or ("jobs.yml",)]
     if export:
+        from container_pipeline.commands import seed_export
+
         seed_export.run(run)
     elif from_scm_list:
+        from container_pipeline.commands import seed_export
+
         seed_export.from_list(run, from_scm_list)
     elif job_dsl:
+        from container_pipeline.commands import seed_job_dsl
+
         seed_job_dsl.run(run, patterns)
     else:
+        from container_pipeline.commands import seed as seeding
+
         seeding.run(run, patterns, prune=prune, adopt=adopt)
 
 

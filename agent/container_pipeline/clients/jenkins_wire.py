@@ -6,7 +6,6 @@ Reads and writes are retried where Jenkins is only busy (429, 5xx, a cut connect
 from __future__ import annotations
 
 import contextlib
-import html
 import json
 import re
 import time
@@ -191,5 +190,7 @@ def _refused(method: str, url: str, path: str, answer: requests.Response | None,
 
 def _cause(page: str) -> str:
     """Return what an error page says went wrong: the innermost cause of its stack trace, where it shows one."""
+    import html
+
     causes = re.findall(r"^Caused by: (?:[\w.$]+(?:Exception|Error): )?(.+)$", html.unescape(page), re.MULTILINE)
     return str(causes[-1])[:200] if causes else ""

@@ -17,8 +17,8 @@ _MERGED = ("triggers", "pipeline")
 #: Where a project says the first, the defaults' second does not count.
 _EITHER = (("jenkinsfile", "pipeline"), ("pipeline", "jenkinsfile"), ("branch", "branches"), ("branches", "branch"))
 _FOLDER_NAME = r"\w(?:[\w .-]*[\w-])?"
-#: What XML 1.0 cannot carry (W3C XML 1.0, 2.2 Char).
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: What XML 1.0 cannot carry (W3C XML 1.0, 2.2 Char): control characters, surrogates, and two that are no characters.
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
