@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
-from xml.etree import ElementTree as ET
 
 from container_pipeline.i18n import _
 from container_pipeline.plan.seed import configxml
+from container_pipeline.plan.seed.configxml import Reading
 from container_pipeline.plan.seed.jobmoves import find_moves
 from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.plan.seed.jobtext import Marker, find_marker
@@ -36,13 +36,13 @@ class Item:
     folder: bool = False
 
     @cached_property
-    def root(self) -> ET.Element:
-        """The configuration, read once; raises ValueError where there is none or it is no XML."""
-        return configxml.parse(self.config)
+    def reading(self) -> Reading:
+        """What the configuration says; raises ValueError where there is none or it is no XML."""
+        return configxml.read(self.config)
 
     @cached_property
     def marker(self) -> Marker | None:
-        return find_marker(configxml.description(self.root)) if self.config else None
+        return find_marker(self.reading.description) if self.config else None
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,10 @@ class _Planner:
         if reason:
             self.plan.refused.append(Refused(name, reason))
             return
-        if item.root.tag != ROOTS[job.kind]:
+        if item.reading.root != ROOTS[job.kind]:
             self._replace(name, job_xml(job))
             return
-        diff = configxml.differences(configxml.says(item.root), configxml.says(job_tree(job)))
+        diff = configxml.differences(item.reading.lines, configxml.says(job_tree(job)))
         if diff:
             self._change("update", name, job_xml(job), tuple(diff))
         elif source == name:
@@ -209,7 +209,7 @@ class _Planner:
         for name in sorted(gone):
             if self.prune:
                 self._change("delete", name)
-            elif self.state.items[name].root.findtext("disabled") != "true":
+            elif "disabled: true" not in self.state.items[name].reading.lines:
                 self._change("disable", name)
         if self.prune:
             self._empty_folders(gone | set(self.moved.values()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 #: Jenkins' own bookkeeping, and what belongs to others: views, health, icons of folders.
@@ -54,13 +55,28 @@ def description(root: ET.Element) -> str:
     return (root.findtext("description") or "").strip()
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a configuration says: the name of its root, the description as it stands, and ``canonical`` of it all."""
+
+    root: str
+    description: str
+    lines: list[str]
+
+
+def read(text: str) -> Reading:
+    """Read a configuration; raises ValueError where it is not XML."""
+    root = parse(text)
+    return Reading(root.tag, description(root), says(root))
+
+
 def canonical(text: str) -> list[str]:
     """Return what ``text`` says as sorted lines ``path: value``; equal lists mean equal jobs."""
     return says(parse(text))
 
 
 def says(root: ET.Element) -> list[str]:
-    """Return ``canonical`` of a tree, which it changes on the way: its root's tag and description stay."""
+    """Return ``canonical`` of a tree, which it takes apart on the way."""
     _resolve_references(root)
     _unfold_hudson(root)
     _hoist(root)
