@@ -119,11 +119,13 @@ def _follow(element: ET.Element, reference: str, parents: dict[ET.Element, ET.El
 
 def _unfold_hudson(root: ET.Element) -> None:
     """Hudson 2 keeps some of a job in ``project-properties`` alone, by names that change with what was done last."""
-    node = root.findtext("appointedNode/nodeName")
+    appointed = root.find("appointedNode")
+    node = None if appointed is None else appointed.findtext("nodeName")
     if node and root.find("assignedNode") is None:
         ET.SubElement(root, "assignedNode").text = node
-    for entry in root.findall("project-properties/entry"):
-        name, value = entry.findtext("string") or "", entry.find("*/originalValue")
+    kept = root.find("project-properties")
+    for entry in () if kept is None else kept:
+        name, value = entry.findtext("string") or "", entry[-1].find("originalValue") if len(entry) else None
         if value is None or name == "parametersDefinitionProperties":
             continue
         above = root
@@ -146,7 +148,7 @@ def _child(element: ET.Element, tag: str) -> ET.Element:
 def _hoist(root: ET.Element) -> None:
     """Bring triggers and build rotation to where they stood before they became properties."""
     properties = root.find("properties")
-    if properties is None:
+    if properties is None or not len(properties):
         return
     for name, inner, outer in ((_PIPELINE_TRIGGERS, "triggers", "triggers"), (_DISCARDER, "strategy", "logRotator")):
         wrapper = properties.find(name)
