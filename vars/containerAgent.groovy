@@ -32,10 +32,22 @@ Map call(String step, String command, Map options, List arguments = []) {
 /** Refuses a map that cannot be meant, before anything is touched. */
 void check(String step, Map options) {
     Map keys = containerOptions.read(libraryResource('container-pipeline/keys.json'))
-    String found = containerOptions.problem(options, keys[step] ?: keys[''])
+    String found = containerOptions.problem(options, keys[step] ?: keys[''], words())
     if (found) {
         error("${step}: ${found}")
     }
+}
+
+/** A sentence of the library's own in the user's language; the agent and launch.sh speak it by themselves. */
+String say(String text, Map values = [:]) {
+    containerOptions.sentence(words(), text, values)
+}
+
+/** The translations where the environment asks for Chinese, as gettext looks for it; English needs none. */
+private Map words() {
+    String language = env.LC_ALL ?: env.LC_MESSAGES ?: env.LANG ?: ''
+    boolean chinese = language.toLowerCase().startsWith('zh')
+    return chinese ? containerOptions.read(libraryResource('container-pipeline/messages.zh.json')) : [:]
 }
 
 /** Runs the body on the node there is; allocates one, and checks out, only where there is none. */
@@ -55,7 +67,7 @@ private source() {
     try {
         return scm
     } catch (Exception none) {
-        error('this job has no source to check out: take a node and check out there, or say checkout: false')
+        error(say('this job has no source to check out: take a node and check out there, or say checkout: false'))
     }
 }
 
@@ -90,7 +102,7 @@ void report(List results, Map options) {
             archiveArtifacts(artifacts: insist(told).files.join(','))
         }
     } catch (IOException failure) {
-        echo("container-pipeline: no report: ${failure.message}")
+        echo("container-pipeline: ${say('no report: {problem}', [problem: failure.message])}")
     }
 }
 

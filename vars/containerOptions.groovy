@@ -7,14 +7,14 @@ import groovy.json.JsonSlurper
  * all of it runs at once, outside of CPS.
  */
 
-/** @return what is wrong with the options, in one sentence; null where nothing is. */
+/** @return what is wrong with the options, in one sentence of the user's language; null where nothing is. */
 @NonCPS
-String problem(Map options, Map keys) {
+String problem(Map options, Map keys, Map words) {
     if (keys.code?.required && !options.code) {
-        return "no project code; write code: 'aglaia-web-re'"
+        return sentence(words, "no project code; write code: 'aglaia-web-re'")
     }
     for (entry in options) {
-        String found = wrong(entry.key.toString(), entry.value, keys)
+        String found = wrong(entry.key.toString(), entry.value, keys, words)
         if (found) {
             return found
         }
@@ -22,27 +22,38 @@ String problem(Map options, Map keys) {
     return null
 }
 
+/** A sentence in the language of `words` (messages.zh.json), its {named} values filled in. */
 @NonCPS
-private String wrong(String name, Object value, Map keys) {
+String sentence(Map words, String text, Map values = [:]) {
+    String said = words[text] ?: text
+    for (entry in values) {
+        said = said.replace("{${entry.key}}".toString(), entry.value.toString())
+    }
+    return said
+}
+
+@NonCPS
+private String wrong(String name, Object value, Map keys, Map words) {
     Map key = keys[name]
     if (key == null) {
-        return "unknown key '${name}'; ${nearest(name, keys.keySet())}".toString()
+        return sentence(words, "unknown key '{name}'; {hint}", [name: name, hint: nearest(name, keys.keySet(), words)])
     }
     if (value == null) {
-        return "${name} is null; leave it out instead".toString()
+        return sentence(words, '{name} is null; leave it out instead', [name: name])
     }
     if (!fits(key.kind, value)) {
-        return "${name} must be of kind ${key.kind}, not ${text(value)}".toString()
+        return sentence(words, '{name} must be of kind {kind}, not {value}', [name: name, kind: key.kind, value: text(value)])
     }
     if (key.pattern && !(value.toString() ==~ key.pattern)) {
-        return "'${value}' is not a project code; use small letters, digits and single dashes, such as aglaia-web-re".toString()
+        return sentence(words, "'{value}' is not a project code; use small letters, digits and single dashes, such as aglaia-web-re", [value: value])
     }
     if (key.choices && !(value.toString() in key.choices)) {
-        return "${name} is '${value}'; ${nearest(value.toString(), key.choices)}".toString()
+        return sentence(words, "{name} is '{value}'; {hint}", [name: name, value: value, hint: nearest(value.toString(), key.choices, words)])
     }
     for (inner in (key.keys && value instanceof Map ? value.keySet() : [])) {
         if (!(inner in key.keys)) {
-            return "unknown key '${inner}' in ${name}; ${nearest(inner.toString(), key.keys)}".toString()
+            return sentence(words, "unknown key '{inner}' in {name}; {hint}",
+                [inner: inner, name: name, hint: nearest(inner.toString(), key.keys, words)])
         }
     }
     return null
@@ -64,7 +75,7 @@ private boolean fits(String kind, Object value) {
 
 /** The known name with the fewest letters to change, or all of them. */
 @NonCPS
-private String nearest(String name, Collection known) {
+private String nearest(String name, Collection known, Map words) {
     String best = null
     int least = 4
     for (each in known) {
@@ -74,7 +85,8 @@ private String nearest(String name, Collection known) {
             best = each.toString()
         }
     }
-    return best ? "did you mean '${best}'?".toString() : "known are: ${known.join(', ')}".toString()
+    return best ? sentence(words, "did you mean '{name}'?", [name: best])
+        : sentence(words, 'known are: {names}', [names: known.join(', ')])
 }
 
 /** Levenshtein's distance: letters to insert, delete or replace. */

@@ -51,7 +51,9 @@ private Map summary(List results) {
 private void describe(List results) {
     int servers = results.collectMany { it.servers }.size()
     boolean ok = results.every { it.ok }
-    String target = servers ? " → ${servers} ${servers == 1 ? 'server' : 'servers'}" : ''
-    String text = [results[0].code, results[0].version].findAll { it }.join(' ') + (ok ? target : ": ${results[-1].command} failed")
+    String several = servers == 1 ? containerAgent.say(' → 1 server') : containerAgent.say(' → {number} servers', [number: servers])
+    String target = servers ? several : ''
+    String failed = containerAgent.say(': {command} failed', [command: results[-1].command])
+    String text = [results[0].code, results[0].version].findAll { it }.join(' ') + (ok ? target : failed)
     currentBuild.description = currentBuild.description ? "${currentBuild.description}; ${text}" : text
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -53,6 +54,13 @@ def test_the_shell_text_is_a_constant():
     text = code_of(ROOT / "vars" / "containerAgent.groovy")
     assert re.findall(r"\bsh\(script: ([^,]*\)),", text) == ["libraryResource('container-pipeline/launch.sh')"]
     assert len(re.findall(r"(?<!\.)\bsh\b", text)) == 1
+
+
+def test_each_of_the_librarys_own_sentences_has_its_translation():
+    text = "\n".join(code_of(path) for path in VARS)
+    said = re.findall(r"""\b(?:say\(|sentence\(words, )('[^'\n]*'|"[^"\n]*")""", text)
+    translated = json.loads((RESOURCES / "messages.zh.json").read_text(encoding="utf-8"))
+    assert {one[1:-1] for one in said} == set(translated)
 
 
 @pytest.mark.parametrize("path", VARS, ids=lambda path: path.stem)

@@ -30,7 +30,11 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
         ("containerPipeline(code: '-o')", "'-o' is not a project code"),
         ("containerPipeline(code: 'A B')", "'A B' is not a project code"),
         ("containerPipeline(code: 'a-b\\n')", "is not a project code"),
-        ("containerPipeline(code: 'a-b', enviroment: 'x')", "unknown key 'enviroment'; did you mean 'environment'?"),
+        ("containerPipeline(code: 'a-b', enviroment: 'x')", "unknown key 'enviroment'; did you mean 'environments'?"),
+        ("containerPipeline(code: 'a-b', environment: 'x')", "unknown key 'environment'; did you mean 'environments'?"),
+        ("containerPipeline(code: 'a-b', version: 'x')", "unknown key 'version'"),
+        ("containerPush(code: 'a-b', environment: 'x')", "unknown key 'environment'"),
+        ("containerStatus(code: 'a-b', version: 'x')", "unknown key 'version'"),
         ("containerPipeline(code: 'a-b', env_file: 'x')", "unknown key 'env_file'; did you mean 'envFile'?"),
         ("containerPipeline(code: 'a-b', xyzzy: 1)", "unknown key 'xyzzy'; known are:"),
         ("containerPipeline(code: 'a-b', timeout: '60')", "timeout must be of kind integer, not 60"),
@@ -55,6 +59,11 @@ def test_bad_input_is_refused_before_a_node_is_taken(build, call, sentence):
     assert sentence in run.log
     assert "node" not in run.calls
     assert len([line for line in run.lines if line.startswith("ERROR")]) == 1
+
+
+def test_the_librarys_own_sentences_come_in_chinese_too(build):
+    log = build("containerPipeline(code: 'a-b', enviroment: 'x')", environment={"LANG": "zh_CN.UTF-8"}).log
+    assert "containerPipeline: 未知的键 'enviroment'；是否想写 'environments'？" in log
 
 
 def test_a_job_without_source_is_told_what_to_do(build):

@@ -17,13 +17,18 @@ JENKINS_KEYS: tuple[Key, ...] = (
     Key("deploy", "boolean", None, "deploy; by default where servers are set"),
     Key("approve", "text or boolean", None, "ask before anything reaches production: true, or the question"),
     Key("environments", "list", None, "which environments, in which order"),
-    Key("environment", "text", None, "the one environment of a single step"),
-    Key("version", "text", None, "the version of a single step"),
     Key("notify", "text or map", None, "id of a secret text: a webhook's address; or [credentials: id, format: …]"),
     Key("node", "text", None, "label of the node to allocate where none is"),
     Key("checkout", "boolean", None, "check out where the node is allocated here"),
     Key("credentials", "map", None, "ids of Jenkins credentials"),
 )
+#: What single steps take beside these: it goes on the agent's command line. To the others it would mean nothing.
+STEP_KEYS: dict[str, tuple[str, ...]] = {
+    "containerPromote": ("version",),
+    "containerDeploy": ("environment", "version"),
+    "containerRollback": ("environment", "version"),
+    "containerStatus": ("environment",),
+}
 #: What containerSeed takes: it has no project of its own.
 SEED_KEYS: tuple[Key, ...] = (
     Key("jobs", "list", None, "jobs files, below the folder it runs in; jobs.yml by default"),
@@ -49,7 +54,8 @@ def library_keys() -> dict[str, dict[str, Any]]:
     keys["notify"]["keys"] = list(NOTIFY)
     seed = {key.name: _described(key) for key in SEED_KEYS}
     seed["credentials"]["keys"] = ["jenkins"]
-    return {"": keys, "containerSeed": seed}
+    single = {step: {**keys, **dict.fromkeys(names, {"kind": "text"})} for step, names in STEP_KEYS.items()}
+    return {"": keys, **single, "containerSeed": seed}
 
 
 def _described(key: Key, variable: str = "") -> dict[str, Any]:
