@@ -54,7 +54,7 @@ def library_keys() -> dict[str, dict[str, Any]]:
     keys["notify"]["keys"] = list(NOTIFY)
     seed = {key.name: _described(key) for key in SEED_KEYS}
     seed["credentials"]["keys"] = ["jenkins"]
-    single = {step: {**keys, **dict.fromkeys(names, {"kind": "text"})} for step, names in STEP_KEYS.items()}
+    single = {step: {**keys, **{name: {"kind": "text"} for name in names}} for step, names in STEP_KEYS.items()}
     return {"": keys, **single, "containerSeed": seed}
 
 
