@@ -69,6 +69,66 @@ def test_a_secret_of_the_script_goes_nowhere(line):
     assert not any("s3cr3t" in command for command in found.before)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "curl -u admin:s3cr3t https://files.example/model.bin -o model.bin",
+        "curl -uadmin:s3cr3t https://files.example/model.bin -O",
+        "curl --user 'admin:s3cr3t' https://files.example/model.bin -O",
+        "curl --user=admin:s3cr3t https://files.example/model.bin -O",
+        "curl -H 'Authorization: Bearer s3cr3t' https://files.example/model.bin -O",
+        'curl -H "PRIVATE-TOKEN: s3cr3t" https://files.example/model.bin -O',
+        "git clone https://ci:s3cr3t@git.example/lib.git",
+        "sshpass -p s3cr3t scp ci@files.example:/model.bin .",
+        "sshpass -ps3cr3t scp ci@files.example:/model.bin .",
+        "mysqldump -u root -ps3cr3t shop",
+        "twine upload --password s3cr3t dist/*",
+        "twine upload --password='a s3cr3t' dist/*",
+        "redis-cli --pass s3cr3t ping",
+        "fetch --access-token=s3cr3t",
+        "DB_PASS='a s3cr3t' ./migrate.sh",
+        "export TOKEN=s3cr3t",
+        "API_TOKEN=${API_TOKEN:-s3cr3t} ./fetch.sh",
+        "DEPLOY_PASS=s3cr3t\nsshpass -p $DEPLOY_PASS scp ci@files.example:/model.bin .",
+    ],
+)
+def test_a_command_with_a_secret_is_named_without_it_and_not_taken_over(line):
+    inside = adopt(build(line, "docker build --no-cache ."), "folder")
+    outside = adopt(f"{line}\n" + build("docker build --no-cache ."), "folder")
+    before = adopt("\n".join([*line.split("\n")[:-1], build(line.split("\n")[-1], "docker build ."), ""]), "folder")
+    for found in (inside, outside, before):
+        assert "***" in str([str(note) for note in found.notes if not note.taken])
+        assert "s3cr3t" not in str(found)
+        assert found.before == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mkdir -p model",
+        "cp -pr model/ app/",
+        "ssh -p 2222 files.example true",
+        "curl -u $LOGIN https://files.example/model.bin -O",
+        'twine upload --password "$TWINE_PASSWORD" dist/*',
+        'curl -H "PRIVATE-TOKEN: ${TOKEN}" https://files.example:8080/a@b -O',
+        "docker run --rm -u 1000:1000 node npm ci",
+    ],
+)
+def test_a_command_without_a_secret_is_taken_as_it_stands(line):
+    assert adopt(build(line, "docker build --no-cache ."), "folder").before == [line]
+
+
+def test_a_command_that_needs_a_variable_of_the_script_is_not_taken_over():
+    asks, needs = "REV=$(git rev-parse HEAD)", "./stamp.sh $REV"
+    assert adopt(f"{asks}\n" + build(needs, "docker build --no-cache ."), "folder").before == []
+    assert adopt(build(asks, needs, "docker build --no-cache ."), "folder").before == []
+
+
+def test_a_secret_variable_goes_into_no_setting():
+    found = adopt("PIP_PASS=s3cr3t\n" + build("docker build --no-cache --build-arg A=$PIP_PASS ."), "folder")
+    assert "s3cr3t" not in str(found)
+
+
 def test_a_name_that_is_the_folders_is_taken():
     assert adopt('BUILD_IMAGE_NAME=$(basename "$PWD")\n', "shop-api-re").values == {"code": "shop-api-re"}
 

@@ -9,6 +9,19 @@ from typing import Any
 from container_pipeline.plan.adopt.script import Line
 from container_pipeline.plan.lint.model import looks_secret
 
+#: One word of a shell, as it stands there.
+_WORD = r"""((?:"[^"]*"|'[^']*'|[^\s;|&"'])+)"""
+#: ``https://NAME:PASSWORD@``, and a token in the name's place.
+_ADDRESS = re.compile(r"(://(?:[^/\s:@]*:(?!\$)|(?=[^/\s:@$]{16})))[^/\s]+@")
+#: ``-u NAME:PASSWORD`` of curl and others; two numbers are a user and a group.
+_LOGIN = re.compile(r"""((?<!\S)(?:-u\s*|--user[\s=]+))(["']?[^\s:"']+):(?!\d+\b)([^"']*(?=["'])|\S+)""")
+_NAMED = (re.compile(rf"\b(\w+)(=){_WORD}"), re.compile(r"(\w+)(:?-)([^}]+)(?=\})"))
+_BEFORE = (
+    re.compile(rf"((?<!\S)--[\w-]*(?:pass(?:word|wd|phrase)?|token|-secret|api-?key)[\s=]+){_WORD}"),
+    re.compile(rf"(\b(?:sshpass|mysql\w*|mariadb[\w-]*|mongo\w*|login)\s(?:[^|;&]*?\s)?-p\s*){_WORD}"),
+    re.compile(rf"((?i:\bauthorization:\s*(?:basic|bearer|token)\s|[\w-]*(?:token|api-key):)\s*){_WORD}"),
+)
+
 
 @dataclass(frozen=True)
 class Note:
@@ -40,8 +53,11 @@ class Adopted:
 
 
 def masked(text: str) -> str:
-    """Return a statement without the secrets that it holds: values by their names, and the password of a login."""
-    plain = re.sub(r"\b(\w+)=(\S+)", lambda one: f"{one[1]}=***" if looks_secret(one[1], one[2]) else one[0], text)
-    if "login" not in plain:
-        return plain
-    return re.sub(r"(\s(?:-p|--password)[\s=]+)[^\s$]\S*", r"\1***", plain)
+    """Return a statement without the secrets that it holds; it comes back as it is where it holds none."""
+    text = _ADDRESS.sub(r"\1***@", text)
+    text = _LOGIN.sub(lambda one: one[0] if one[3].strip("\"'")[:1] == "$" else f"{one[1]}{one[2]}:***", text)
+    for named in _NAMED:
+        text = named.sub(lambda one: f"{one[1]}{one[2]}***" if looks_secret(one[1], one[3]) else one[0], text)
+    for before in _BEFORE:
+        text = before.sub(lambda one: one[0] if one[2].strip("\"'")[:1] in "$*" else f"{one[1]}***", text)
+    return text

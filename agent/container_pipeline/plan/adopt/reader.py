@@ -10,7 +10,7 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Target
 from container_pipeline.plan.adopt import options
 from container_pipeline.plan.adopt.notes import Adopted, masked
-from container_pipeline.plan.adopt.script import Line, Script, expand, read, unquote
+from container_pipeline.plan.adopt.script import Line, Script, assigned, expand, read, unquote
 from container_pipeline.plan.image import WORDS
 
 #: The script's own folder, in paths that came from $BUILD_DIRECTORY.
@@ -56,9 +56,15 @@ class _Reader:
         self.folder = folder
         self.adopted = Adopted()
         self.known = {"BUILD_DIRECTORY": _HERE}
+        inside = (assigned(line) for body in script.functions.values() for line in body)
+        self.own = {*script.variables, *filter(None, inside)}
         for name, line in script.variables.items():
             value = expand(unquote(line.text), self.known)
-            if name not in _VARIABLES and "$" not in value and "`" not in value:
+            if (
+                name not in _VARIABLES
+                and not re.search(r"[$`]", value)
+                and masked(f"{name}={value}") == f"{name}={value}"
+            ):
                 self.known[name] = value
 
     def names(self) -> None:
@@ -86,9 +92,11 @@ class _Reader:
                     )
         for name, line in self.script.variables.items():
             if name not in _VARIABLES and name not in self.known:
-                self.adopted.left(
-                    line, f"{name}={unquote(line.text)}", _("its value is known only when the script runs")
-                )
+                text = f"{name}={line.text}"
+                hint = _("set {variable} in /etc/profile or as a Jenkins credential", variable=name)
+                if masked(text) == text:
+                    hint = _("its value is known only when the script runs")
+                self.adopted.left(line, text, hint)
         for line in self.script.rest:
             if not self._usual(line) and not re.match(r"BUILD_IMAGE(_NAME)?=|set -|cd ", line.text):
                 self.adopted.left(line, line.text, _("it has no counterpart"))
@@ -143,7 +151,8 @@ class _Reader:
 
     def _beside(self, line: Line, text: str, built: bool) -> None:
         """Take what runs before the build, where it needs nothing of the script's own and holds no secret."""
-        if built or re.search(r"\$\{?BUILD_", text) or masked(text) != text:
+        needs = any(name in self.own or name.startswith("BUILD_") for name in re.findall(r"\$\{?(\w+)", text))
+        if built or needs or assigned(line) or masked(text) != text:
             self.adopted.left(
                 line, line.text, _("it has no counterpart; call it from the Jenkinsfile where it is needed")
             )

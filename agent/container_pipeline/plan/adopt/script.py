@@ -41,6 +41,13 @@ def unquote(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
+def assigned(line: Line) -> str:
+    """Return the variable that a statement sets and does nothing else, "" where it is another."""
+    found = _ASSIGNMENT.fullmatch(line.text)
+    alone = found and re.fullmatch(r"""(?:"[^"]*"|'[^']*'|\$\([^()]*\)|`[^`]*`|[^\s;|&])*;?""", found[2])
+    return found[1] if found and alone else ""
+
+
 def read(text: str) -> Script:
     """Read a script: top-level assignments, ``name() { … }``, and the one ``case "$1"``."""
     script = Script()
