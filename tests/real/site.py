@@ -39,7 +39,7 @@ _COMPOSE = """\
 version: "3.5"
 services:
   CODE:
-    image: ${DOCKER_REGISTRY:-docker.parkson.net.cn}/CODE:${VERSION:-latest}
+    image: ${DOCKER_REGISTRY:-registry.example}/CODE:${VERSION:-latest}
     container_name: CODE
     hostname: CODE
     ports: ["PORT:8080"]

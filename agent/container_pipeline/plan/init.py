@@ -27,7 +27,7 @@ def files(shape: Shape, code: str, namespace: str = "", registry: str = "", host
     values = {
         "CODE": code,
         "IMAGE": f"{namespace}/{code}" if namespace else code,
-        "REGISTRY": registry or "docker.parkson.net.cn",
+        "REGISTRY": registry or "registry.example",
         "PORTS": f"    ports:\n      - {_mapping(host_port or shape.port, shape.port)}\n" if shape.port else "",
         **_dockerfile(shape),
     }
