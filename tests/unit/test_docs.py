@@ -40,6 +40,16 @@ def test_the_only_registry_that_a_file_falls_back_to_is_an_example():
     assert {text.partition("-")[2].partition(":")[0] for text in found} == {"registry.example"}
 
 
+def test_a_version_that_documents_pin_is_there():
+    tags = subprocess.run(["git", "tag"], cwd=ROOT, capture_output=True, check=True, text=True).stdout.split()
+    pinned = {
+        name
+        for path in (*DOCUMENTS, *(ROOT / "vars").glob("*.txt"))
+        for name in re.findall(r"(?:container-pipeline@|defaultVersion: )(v\d[\w.]*)", path.read_text(encoding="utf-8"))
+    }
+    assert pinned <= set(tags)
+
+
 @pytest.mark.parametrize(("group", "name"), COMMANDS)
 def test_help_of_every_command_shows_examples(group, name):
     command = importlib.import_module(f"container_pipeline.cli.{group}").COMMANDS[name]
