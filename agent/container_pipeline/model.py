@@ -274,6 +274,10 @@ class Edit:
     lines: tuple[str, ...]
 
 
+#: What XML 1.0 cannot carry (W3C XML 1.0, 2.2 Char): control characters, surrogates, and two that are no characters.
+NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
 @dataclass(frozen=True)
 class Finding:
     """What lint, or a program that it asks, has against one line of a file."""

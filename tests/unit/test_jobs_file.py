@@ -93,6 +93,7 @@ def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tm
             "4: '../x' is not a name that Jenkins takes: use letters, digits, dots and dashes",
         ),
         (USUAL + '  description: "a\\x07b"\n', "4: control character U+0007 cannot stand in a job"),
+        ('defaults:\n  description: "a\\x07b"\n' + USUAL, "2: control character U+0007 cannot stand in a job"),
         ("projects:\n- code: My.App\n  repository: r\n", "2: 'My.App' is not a project code"),
         (
             "projects:\n- {code: a}\n",

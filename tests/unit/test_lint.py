@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from container_pipeline.plan import lint
-from container_pipeline.plan.lint.model import RULES, looks_secret
+from container_pipeline.plan.lint.model import RULES, Finding, looks_secret
 from container_pipeline.plan.lint.reports import junit, sarif
 
 FIELDS = {
@@ -175,3 +175,11 @@ def test_junit_has_a_failed_case_for_each_finding_and_a_passed_one_for_each_othe
     failed = [case for case in suite if case.find("failure") is not None]
     assert [(case.get("file"), case.get("line")) for case in failed] == [("Dockerfile", "2")]
     assert len(suite) == int(suite.get("tests")) == len(RULES)
+
+
+def test_junit_is_xml_whatever_a_file_holds():
+    import xml.etree.ElementTree as ElementTree
+
+    finding = Finding("CP107", "Docker\x1bfile", 2, "a \x00\x07 <b> & \ud800 \ufffe", "\x0b")
+    failure = ElementTree.fromstring(junit([finding]).encode()).find("testcase/failure")
+    assert failure.get("message") == "a \ufffd\ufffd <b> & \ufffd \ufffd"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from container_pipeline import __version__
+from container_pipeline.model import NOT_XML
 from container_pipeline.plan.lint.model import RULES, Finding
 
 
@@ -69,7 +70,8 @@ def junit(findings: Sequence[Finding]) -> str:
         if one.id not in failed
     ]
     head = f'<testsuite name="container-pipeline lint" tests="{len(cases)}" failures="{len(findings)}">'
-    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, "</testsuite>"])
+    text = "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, "</testsuite>"])
+    return NOT_XML.sub("\ufffd", text)
 
 
 FORMATS = {"text": text, "sarif": sarif, "junit": junit}

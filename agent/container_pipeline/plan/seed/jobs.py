@@ -9,7 +9,7 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.model import Code
+from container_pipeline.model import NOT_XML, Code
 from container_pipeline.plan.seed.schema import Path, Problem
 
 #: Keys whose maps are merged with those of the defaults; every other key replaces.
@@ -17,8 +17,6 @@ _MERGED = ("triggers", "pipeline")
 #: Where a project says the first, the defaults' second does not count.
 _EITHER = (("jenkinsfile", "pipeline"), ("pipeline", "jenkinsfile"), ("branch", "branches"), ("branches", "branch"))
 _FOLDER_NAME = r"\w(?:[\w .-]*[\w-])?"
-#: What XML 1.0 cannot carry (W3C XML 1.0, 2.2 Char): control characters, surrogates, and two that are no characters.
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def read(document: Mapping[str, Any]) -> tuple[list[Job], list[Problem]]:
     defaults = document.get("defaults", {})
     set_name = document.get("name", "jobs")
     jobs: list[Job] = []
-    problems: list[Problem] = []
+    problems = list(_unprintable(defaults, ("defaults",)))
     for index, entry in enumerate(document["projects"]):
         path = ("projects", index)
         project = {"code": entry} if isinstance(entry, str) else entry
@@ -136,7 +134,7 @@ def _problems(merged: Mapping[str, Any], project: Mapping[str, Any], path: Path)
 
 def _unprintable(value: Any, path: Path) -> Iterator[Problem]:
     if isinstance(value, str):
-        found = _NOT_XML.search(value)
+        found = NOT_XML.search(value)
         if found:
             yield Problem(path, _("control character {code} cannot stand in a job", code=f"U+{ord(found[0]):04X}"))
     elif isinstance(value, dict):
