@@ -8,7 +8,6 @@ writes all of them again.
 
 from __future__ import annotations
 
-import compileall
 import os
 import resource
 import shutil
@@ -93,12 +92,6 @@ def commands(number: int, changed: bool) -> str:
 
 
 class Ours(Side):
-    """Compiled, as every installed program is, the peer too."""
-
-    def __init__(self, hudson: Hudson, folder: Path) -> None:
-        super().__init__(hudson, folder)
-        compileall.compile_dir(AGENT, quiet=2)
-
     def write(self, changed: bool) -> None:
         projects = "".join(
             f"- {{code: ours-{number:03}{', branch: dev' if changed and number < CHANGED else ''}}}\n"
