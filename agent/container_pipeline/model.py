@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
@@ -23,6 +23,24 @@ def _checked(value: str, pattern: str, message: str) -> str:
     if not re.fullmatch(pattern, value):
         raise SettingsError(message)
     return value
+
+
+Self = TypeVar("Self", bound="Name")
+
+
+class Name(str):
+    """A text that is checked in full when it is made, and then is that text."""
+
+    __slots__ = ()
+
+    def __new__(cls: type[Self], value: str) -> Self:
+        cls.check(value)
+        return super().__new__(cls, value)
+
+    @classmethod
+    def check(cls, value: str) -> None:
+        """Raise SettingsError where ``value`` is none."""
+        raise NotImplementedError
 
 
 class Secret:
@@ -49,125 +67,109 @@ class Secret:
         return "***"
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(Name):
     """A project's code, such as ``aglaia-web-re``: image, Compose service, container and host name.
 
     Dots and capitals are refused: Compose would fold ``My.App`` and ``myapp`` into one project.
     """
 
-    value: str
+    __slots__ = ()
 
     PATTERN: ClassVar[str] = r"[a-z0-9]+(?:(?:_|-+)[a-z0-9]+)*"
 
-    def __post_init__(self) -> None:
-        if not re.fullmatch(self.PATTERN, self.value):  # of a jobs file's thousands hardly one needs the sentence
+    @classmethod
+    def check(cls, value: str) -> None:
+        if not re.fullmatch(cls.PATTERN, value):  # of a jobs file's thousands hardly one needs the sentence
             raise SettingsError(
                 _(
                     "{value!r} is not a project code: use small letters, digits and single dashes, such as aglaia-web-re",
-                    value=self.value,
+                    value=value,
                 )
             )
-        if len(self.value) > 63:
+        if len(value) > 63:
             raise SettingsError(
-                _("project code {value!r} is longer than the 63 characters of a host name", value=self.value)
+                _("project code {value!r} is longer than the 63 characters of a host name", value=value)
             )
 
-    def __str__(self) -> str:
-        return self.value
 
-
-@dataclass(frozen=True)
-class Repository:
+class Repository(Name):
     """A repository's path within a registry: ``[namespace/]name``."""
 
-    value: str
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def check(cls, value: str) -> None:
         message = _(
             "{value!r} is not an image name: use small letters, digits, dots and dashes, with / before a namespace",
-            value=self.value,
+            value=value,
         )
-        _checked(self.value, rf"{_COMPONENT}(?:/{_COMPONENT})*", message)
-        if len(self.value) > 200:
-            raise SettingsError(
-                _("image name {value!r} is too long: Docker takes 255 characters in all", value=self.value)
-            )
-
-    def __str__(self) -> str:
-        return self.value
+        _checked(value, rf"{_COMPONENT}(?:/{_COMPONENT})*", message)
+        if len(value) > 200:
+            raise SettingsError(_("image name {value!r} is too long: Docker takes 255 characters in all", value=value))
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(Name):
     """A version: the image's tag, ``%Y%m%d%H%M%S`` in local time where this product made it."""
 
-    value: str
+    __slots__ = ()
 
     FORMAT: ClassVar[str] = "%Y%m%d%H%M%S"
 
-    def __post_init__(self) -> None:
-        message = _("{value!r} is not a version: a version is a tag such as 20261124093015", value=self.value)
-        _checked(self.value, r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", message)
-        if self.value == "latest":
+    @classmethod
+    def check(cls, value: str) -> None:
+        message = _("{value!r} is not a version: a version is a tag such as 20261124093015", value=value)
+        _checked(value, r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", message)
+        if value == "latest":
             raise SettingsError(
                 _("latest is not a version, it moves: name the version itself, as `container-pipeline images` lists it")
             )
 
-    def __str__(self) -> str:
-        return self.value
 
-
-@dataclass(frozen=True)
-class Digest:
+class Digest(Name):
     """A content digest, ``sha256:`` and 64 hexadecimal digits."""
 
-    value: str
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        _checked(self.value, r"sha256:[0-9a-f]{64}", _("{value!r} is not a sha256 digest", value=self.value))
-
-    def __str__(self) -> str:
-        return self.value
+    @classmethod
+    def check(cls, value: str) -> None:
+        _checked(value, r"sha256:[0-9a-f]{64}", _("{value!r} is not a sha256 digest", value=value))
 
     @property
     def short(self) -> str:
-        return self.value[7:19]
+        return self[7:19]
 
 
-@dataclass(frozen=True)
-class Registry:
+class Registry(Name):
     """A registry as the convention writes it: ``host[:port][/path]``, without a scheme."""
 
-    value: str
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def check(cls, value: str) -> None:
         message = _(
             "{value!r} is not a registry: write host[:port][/path] without a scheme, such as registry.example:5000/team",
-            value=self.value,
+            value=value,
         )
-        _checked(self.value, rf"{_HOST}(?::[0-9]{{1,5}})?(?:/{_COMPONENT})*", message)
-        if self.host == self.host.lower() and self.host != "localhost" and not set(self.host) & set(".:"):
+        _checked(value, rf"{_HOST}(?::[0-9]{{1,5}})?(?:/{_COMPONENT})*", message)
+        host = value.partition("/")[0]
+        if host == host.lower() and host != "localhost" and not set(host) & set(".:"):
             # Docker takes such a first word for a folder of its own registry (``splitDockerDomain``).
             raise SettingsError(
                 _(
                     "registry {value!r} would be taken for a part of Docker Hub: its host needs a dot or a port",
-                    value=self.value,
+                    value=value,
                 )
             )
-
-    def __str__(self) -> str:
-        return self.value
 
     @property
     def host(self) -> str:
         """Host and port: what a login is for."""
-        return self.value.partition("/")[0]
+        return self.partition("/")[0]
 
     @property
     def path(self) -> str:
         """What stands before each repository's name, "" or ``team``."""
-        return self.value.partition("/")[2]
+        return self.partition("/")[2]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def deleted(tags: dict[str, str], keep: int, in_use: tuple[str, ...] = (), **par
         {digest(index): [digest(letter) for letter in letters] for index, letters in parts.items()},
     )
     steps = plan(IMAGE, ACCESS, held, keep, in_use)
-    return [(step.image.tag, step.digest.value[-1]) for step in steps if isinstance(step, Delete)]
+    return [(step.image.tag, step.digest[-1]) for step in steps if isinstance(step, Delete)]
 
 
 DAY = "202611{:02d}080000".format
