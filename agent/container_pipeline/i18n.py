@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import pkgutil
 from functools import cache
 
 #: One catalogue per area of the code, so that each stays short enough to read.
@@ -29,6 +28,8 @@ def catalogue(chosen: str) -> dict[str, str]:
     merged: dict[str, str] = {}
     if chosen == "en":
         return merged
+    import pkgutil
+
     for area in AREAS:
         data = pkgutil.get_data("container_pipeline", f"locale/{chosen}/{area}.json")
         merged.update(json.loads(data or b"{}"))

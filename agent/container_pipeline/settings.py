@@ -6,7 +6,6 @@ file, the ``CONTAINER_PIPELINE_…`` variables, the Groovy map of the Jenkins st
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -93,6 +92,8 @@ BY_NAME = {key.name: key for key in KEYS}
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """Return the sentence that names the nearest known name, or lists them all."""
+    import difflib
+
     found = difflib.get_close_matches(name, known, 1, 0.5)
     return _("did you mean {name}?", name=found[0]) if found else _("known are: {names}", names=", ".join(known))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pkgutil
 
 from container_pipeline.i18n import language
 
@@ -12,6 +11,8 @@ def translate() -> None:
     """Let click's messages about usage come from our catalogue; English stays as it is."""
     if language() == "en":
         return
+    import pkgutil
+
     from click import core, decorators, exceptions, formatting, parser, types
 
     data = pkgutil.get_data("container_pipeline", f"locale/{language()}/click.json")
