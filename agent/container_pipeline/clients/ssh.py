@@ -67,16 +67,21 @@ class Access:
             "ForwardAgent": "no",
         }
         if self.key:
-            options["IdentityFile"] = f'"{self.key}"'
+            options["IdentityFile"] = _quoted(self.key)
             options["IdentitiesOnly"] = "yes"
         if self.known_hosts:
-            options["UserKnownHostsFile"] = f'"{self.known_hosts}"'
+            options["UserKnownHostsFile"] = _quoted(self.known_hosts)
         command = ["ssh", "-T"] + (["-F", str(self.config)] if self.config else [])
         for name, value in options.items():
             command += ["-o", f"{name}={value}"]
         command += ["-p", str(target.port)] if target.port else []
         command += ["-l", target.user] if target.user else []
         return [*command, "--", target.host, BOOTSTRAP]
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as an option's value: a ``%`` would begin one of ssh's own tokens (ssh_config(5), TOKENS)."""
+    return '"' + str(path).replace("%", "%%") + '"'
 
 
 @dataclass
@@ -123,31 +128,31 @@ class Session:
         if not (process.stdin and process.stdout and process.stderr):
             raise RuntimeError("ssh has no pipes")
         ending = Ending()
-        reader, writer = _Lines(process.stdout), _Writer(process.stdin, pending)
-        errors = _Lines(process.stderr)
+        reader, errors = _Lines(process.stdout), _Lines(process.stderr)
         deadline = 0.0
         # The last word said, the program only cleans up after itself: that needs no listener.
         with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ, reader)
-            selector.register(process.stderr, selectors.EVENT_READ, errors)
+            writer = _Writer(process.stdin, pending, selector)
+            selector.register(process.stdout, selectors.EVENT_READ, reader.read)
+            selector.register(process.stderr, selectors.EVENT_READ, errors.read)
             while (reader.open or errors.open) and not ending.said:
                 if self._stopped.is_set() and not deadline:
                     writer.close()
                     deadline = time.monotonic() + PATIENCE
                 if deadline and time.monotonic() > deadline:
                     break
-                writer.write()
-                for key, _events in selector.select(0.02 if writer.pending else 0.2):
-                    if not key.data.read():
+                writer.beat()
+                for key, _events in selector.select(0.2):
+                    if not key.data():
                         selector.unregister(key.fileobj)
                 ending.errors.extend(errors.take())
                 for line in reader.take():
                     ending.connected = True
                     if line.startswith("::end "):
                         ending.said = line[len("::end ") :]
-                        writer.close()
                     else:
                         hear(line)
+            writer.close()
         if deadline or ending.said:
             process.terminate()
         process.wait()
@@ -180,27 +185,36 @@ class _Lines:
 class _Writer:
     """Feeds a pipe as fast as it takes, then a newline every few seconds as the sign of life."""
 
-    def __init__(self, pipe: IO[bytes], pending: bytes) -> None:
+    def __init__(self, pipe: IO[bytes], pending: bytes, selector: selectors.BaseSelector) -> None:
         os.set_blocking(pipe.fileno(), False)
-        self._pipe, self.pending = pipe, memoryview(pending)
-        self._beat = time.monotonic()
+        self._pipe, self._selector = pipe, selector
+        self._feed(pending)
 
-    def write(self) -> None:
-        now = time.monotonic()
-        if not self.pending and now - self._beat > HEARTBEAT:
-            self.pending = memoryview(b"\n")
-        if self._pipe.closed or not self.pending:
-            return
-        self._beat = now
+    def _feed(self, data: bytes) -> None:
+        self._pending = memoryview(data)
+        self._beat = time.monotonic()
+        self._selector.register(self._pipe, selectors.EVENT_WRITE, self.write)
+
+    def beat(self) -> None:
+        """Give a sign of life where nothing has been said for a while."""
+        if not self._pending and not self._pipe.closed and time.monotonic() - self._beat > HEARTBEAT:
+            self._feed(b"\n")
+
+    def write(self) -> bool:
+        """Write what the pipe takes at once; False where there is no more."""
+        self._beat = time.monotonic()
         try:
-            self.pending = self.pending[os.write(self._pipe.fileno(), self.pending) :]
+            self._pending = self._pending[os.write(self._pipe.fileno(), self._pending) :]
         except BlockingIOError:
-            return
+            return True
         except BrokenPipeError:
-            self.close()
+            # The other pipes tell the end.
+            self._pending = memoryview(b"")
+        return bool(self._pending)
 
     def close(self) -> None:
         """End of stdin: to the program it means that nobody waits for it any more."""
-        self.pending = memoryview(b"")
-        if not self._pipe.closed:
-            self._pipe.close()
+        if self._pending:
+            self._selector.unregister(self._pipe)
+            self._pending = memoryview(b"")
+        self._pipe.close()

@@ -100,10 +100,11 @@ class Fleet:
 
     def _one(self, target: Target, task: Task) -> Answer:
         answer = Answer(target)
-        if self._stopping.is_set():
-            return answer
         session = Session(target, self.access)
         self._sessions.append(session)
+        # Only now: a signal either finds the session in the list, or is seen here.
+        if self._stopping.is_set():
+            return answer
         program = remote.program(("common", *task.parts), {**self._values(target), **task.values})
         try:
             ending = session.run(program, task.payload, lambda line: self._hear(answer, line, task))
