@@ -87,8 +87,10 @@ def test_a_compose_file_that_cannot_be_right_is_refused_without_a_server(site: S
     refused(site, sentence.replace("CODE", site.code), "--version", "20200101000000")
 
 
-@pytest.mark.parametrize("files", ["../secret", "/etc/passwd", ".env", "releases/x", "."])
-def test_files_that_lead_outside_or_are_the_releases_own_are_refused(site: Site, files: str):
+@pytest.mark.parametrize("files", ["../secret", "/etc/passwd", ".env", "releases/x", ".", "-rf", "a,a/b", "empty"])
+def test_files_that_lead_outside_or_are_the_releases_own_or_hold_nothing_are_refused(site: Site, files: str):
+    (site.folder / "empty" / "folder").mkdir(parents=True)
+    site.set("CONTAINER_PIPELINE_SERVERS", "nowhere.invalid")
     site.set("CONTAINER_PIPELINE_FILES", files)
     refused(site, "files: ", "--version", "20200101000000")
 

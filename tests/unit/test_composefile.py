@@ -93,11 +93,24 @@ def test_a_mount_is_uploaded_by_its_own_entry_or_by_a_folder_above_it():
 
 
 @pytest.mark.parametrize(
-    "path", ["..", "../x", "/x", ".", "", "a/../..", "x\ny", ".env", "./docker-compose.yml", "releases/1"]
+    "path",
+    ["..", "../x", "/x", ".", "", "a/../..", "x\ny", ".env", ".env.v1", "./docker-compose.yml", "releases/1", "-rf"],
 )
 def test_files_outside_the_project_or_of_the_release_itself_are_refused(path):
     with pytest.raises(SettingsError):
-        composefile.check_unit(path)
+        composefile.units([path])
+
+
+def test_files_are_taken_in_their_order_without_what_means_nothing():
+    assert composefile.units(["./b/c/", "a", "b/d", "b-c"]) == ("b/c", "a", "b/d", "b-c")
+
+
+@pytest.mark.parametrize(
+    "files", [["conf", "conf/app.ini"], ["conf/app.ini", "conf"], ["conf", "./conf/"], ["a/b/c", "x", "a"]]
+)
+def test_files_that_lie_in_one_another_are_refused(files):
+    with pytest.raises(SettingsError, match="is part of"):
+        composefile.units(files)
 
 
 def test_start_first_leaves_the_fixed_name_out_and_nothing_else():

@@ -6,7 +6,6 @@ import os
 import pwd
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def gather(run: Run, version: str | None) -> Upload:
         digest=digest,
         image=image,
         services=compose.services,
-        units=tuple(composefile.check_unit(path) for path in settings.values["files"]),
+        units=composefile.units(settings.values["files"]),
         when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         by=who(),
         build=settings.build_url,
@@ -106,7 +105,7 @@ def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[composefi
         )
     text = path.read_bytes()
     compose = composefile.read(text, name, settings.code, image, values)
-    units = [composefile.check_unit(unit) for unit in settings.values["files"]]
+    units = composefile.units(settings.values["files"])
     composefile.check_files(compose, units, settings.path("env_file").is_file(), name)
     if settings.values["strategy"] == "start-first":
         text = composefile.for_start_first(text, compose, name)
@@ -116,24 +115,29 @@ def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[composefi
     files = [File("docker-compose.yml", text), File(".env", envfile.render(values, "swarm" if swarm else "v2"), 0o600)]
     if not swarm and envfile.render(values, "v1") != files[1].data:
         files.append(File(".env.v1", envfile.render(values, "v1"), 0o600))
-    for unit in units:
-        files += _unit(settings.project, unit)
+    files += [file for unit in units for file in _unit(settings.project, unit)]
     return compose, tuple(files)
 
 
-def _unit(project: Path, unit: str) -> Iterator[File]:
-    """Yield the files of one entry of ``files``; raises SettingsError for one that is missing or leads outside."""
+def _unit(project: Path, unit: str) -> list[File]:
+    """Return the files of one entry of ``files``; raises SettingsError for one that is missing, empty or leads outside."""
     top = project / unit
     if not top.exists():
         raise SettingsError(_("files: {path} is not there", path=top))
-    for path in [top] if top.is_file() else sorted(top.rglob("*")):
-        if not path.is_file():
-            continue
+    found = [path for path in ([top] if top.is_file() else sorted(top.rglob("*"))) if path.is_file()]
+    if not found:
+        # Uploaded all the same, it would empty on every deploy the folder that the service writes to.
+        raise SettingsError(
+            _("files: {path} holds no file", path=top),
+            _("data belongs into a named volume or an absolute path, not into `files:`"),
+        )
+    for path in found:
         if project not in path.resolve().parents:
             raise SettingsError(_("files: {path} leads out of the project", path=path))
-        yield File(
-            path.relative_to(project).as_posix(), path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644
-        )
+    return [
+        File(path.relative_to(project).as_posix(), path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644)
+        for path in found
+    ]
 
 
 def _resolve(access: RegistryAccess, settings: Settings, version: Version) -> Digest:

@@ -14,6 +14,9 @@ from container_pipeline.model import Code, ImageRef
 
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?])([^}]*))?\})")
 
+#: What lies in a release's folder, and in the project's on a server, beside the files of the project.
+_OURS = ("docker-compose.yml", ".env", ".env.v1", "releases", ".lock", "release.json", ".units")
+
 
 @dataclass(frozen=True)
 class ComposeFile:
@@ -159,14 +162,29 @@ def check_files(compose: ComposeFile, files: Sequence[str], has_env: bool, name:
             )
 
 
-def check_unit(path: str) -> str:
-    """Return a path of ``files`` normalised; raises SettingsError for one outside the folder or of a file that is ours."""
+def units(files: Sequence[str]) -> tuple[str, ...]:
+    """Return the paths of ``files`` normalised: what a release replaces on a server, each as a whole.
+
+    Raises SettingsError for one outside the folder, of a file that is ours, or that another one holds already: put aside one after
+    the other, the second would be the new release's.
+    """
+    found = tuple(_unit(path) for path in files)
+    for number, unit in enumerate(found):
+        for other in found[:number] + found[number + 1 :]:
+            if unit == other or unit.startswith(f"{other}/"):
+                raise SettingsError(
+                    _("files: {path} is part of {other} already", path=unit, other=other), _("name it once")
+                )
+    return found
+
+
+def _unit(path: str) -> str:
     unit = posixpath.normpath(path)
-    if unit.startswith(("/", "../")) or unit in ("..", ".", "") or re.search(r"[\x00-\x1f]", unit):
+    if unit.startswith(("/", "../", "-")) or unit in ("..", ".", "") or re.search(r"[\x00-\x1f]", unit):
         raise SettingsError(
             _("files: {path!r} is not a path inside the project", path=path), _("name files and folders below its root")
         )
-    if unit.split("/")[0] in ("docker-compose.yml", ".env", "releases", ".lock", "release.json", ".units"):
+    if unit.split("/")[0] in _OURS:
         raise SettingsError(_("files: {path!r} is a name that a release has for itself", path=path))
     return unit
 
