@@ -35,8 +35,7 @@ test:                ## all tests but the benchmarks, on the lab
 test-here: venv
 	@$(LAB) install --tests
 	@$(LAB) up
-	@$(PYTEST) -q -m serial tests || test $$? = 5  # 5: there are none
-	$(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not serial" tests
+	$(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder tests
 
 check: venv          ## ruff, mypy, import contract, the committed agent, shellcheck
 	$(BIN)/ruff check .

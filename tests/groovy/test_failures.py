@@ -80,7 +80,6 @@ def forms(secret: str) -> list[str]:
     return [secret, quote(secret, safe=""), *encoded]
 
 
-@pytest.mark.serial  # others run the old docker.sh, which shows the lab's passwords
 def test_no_secret_is_ever_shown_or_kept(build, company, node, project, jenkins, tmp_path):
     company.equip(node, logins=False, key=False)
     credentials = company.credentials(own={"type": "file", "content": "ENV=prod\nTOKEN=canary-in-env\n", "name": "env"})
