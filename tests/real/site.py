@@ -29,6 +29,8 @@ _GOOD = _CHECK.format(retries=50, command="wget -q -O /dev/null http://127.0.0.1
 BEHAVIOURS = {
     "healthy": (_SERVE, _GOOD),
     "plain": (_SERVE, ""),
+    "slow": (_SERVE.replace("httpd", "sleep 3; httpd"), _GOOD),
+    "stubborn": (_SERVE.replace("'exit 0'", "''"), _GOOD),
     "unhealthy": (_SLEEP, _CHECK.format(retries=1, command="echo no database; exit 1")),
     "exits": ("echo cannot start: no database >&2; exit 3", ""),
     "exits later": ("echo working; sleep 5; echo gave up; exit 4", ""),
@@ -183,6 +185,10 @@ class Site:
         """The image that the container runs, as the compose file names it; "" where there is none."""
         names = (server or self.servers[0]).docker("ps", "--filter", f"name=^{self.code}$", "--format", "{{.Image}}")
         return names.strip().rpartition(":")[2]
+
+    def container(self) -> str:
+        """Which container runs on the first server, and since when."""
+        return self.servers[0].docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", self.code)
 
     def environment(self, server: Server | None = None) -> dict[str, str]:
         """The environment of the container."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 
 from real.site import Site
 
@@ -49,6 +51,28 @@ def test_files_are_for_their_owner_alone_where_they_hold_secrets(site: Site):
         f"releases/{version}": "700",
         f"releases/{version}/.env": "600",
     }
+
+
+def test_no_file_of_values_is_open_to_others_for_a_moment(site: Site):
+    version = site.publish()
+    folder = site.servers[0].folder / "compose" / site.code
+    modes: set[str] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            # Folders come and go meanwhile.
+            with contextlib.suppress(OSError):
+                modes.update(oct(path.stat().st_mode & 0o777) for path in folder.rglob(".env*"))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        assert site("deploy", "--version", version).code == 0
+    finally:
+        over.set()
+        watcher.join()
+    assert modes == {"0o600"}
 
 
 def test_the_record_of_a_release_says_what_when_by_whom_and_from_which_build(site: Site):

@@ -12,15 +12,11 @@ from real.site import Site
 def untouched(either: Site):
     """Deploy once; check at the end that files and container are still the same ones."""
     either.deployed()
-    before = either.files(), container(either)
+    before = either.files(), either.container()
     yield either
-    assert (either.files(), container(either)) == before
+    assert (either.files(), either.container()) == before
     assert either.left_over() == ""
     assert either.lock_is_free()
-
-
-def container(site: Site) -> str:
-    return site.servers[0].docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", site.code)
 
 
 def refused(site: Site, sentence: str, *options: str) -> None:
@@ -59,6 +55,13 @@ def test_a_registry_that_is_down_between_upload_and_pull(untouched: Site, regist
     monkeypatch.setattr("container_pipeline.commands.release._resolve", lambda *_args: digest)
     registry.stop()
     refused(untouched, "the image cannot be pulled", "--version", "20200101000000")
+
+
+def test_another_services_image_that_is_nowhere(untouched: Site):
+    untouched.append(
+        "docker-compose.yml", f"  other:\n    image: {untouched.registry.address}/{untouched.code}:nothing\n"
+    )
+    refused(untouched, "is not in the registry", "--version", untouched.publish())
 
 
 def test_a_compose_file_that_compose_refuses(untouched: Site):

@@ -34,7 +34,7 @@ def test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_i
     old = either.files()
     either.write(".env", "ENV=new\n")
     version = either.publish("waits for ever" if step == "waiting for health" else "healthy")
-    run = either.start("deploy", "--version", version)
+    run = either.start("deploy", "--version", version, "--timeout", "300")
     read_until(run, step)
     run.kill()
     run.communicate()
@@ -59,7 +59,7 @@ def test_a_connection_that_is_cut_is_said_so_and_the_server_goes_back(site: Site
         f" HostKeyAlias {site.servers[0].name}\n IdentityFile {site.lab.ssh_key}\n UserKnownHostsFile {site.lab.known_hosts}\n"
     )
     site.set("CONTAINER_PIPELINE_SSH_CONFIG", str(config))
-    run = site.start("deploy", "--version", site.publish("waits for ever"))
+    run = site.start("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
     read_until(run, step)
     proxy.cut()
     _out, err = run.communicate(timeout=30)
@@ -72,13 +72,15 @@ def test_a_connection_that_is_cut_is_said_so_and_the_server_goes_back(site: Site
 def test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143(either: Site):
     former = either.deployed()
     old = either.files()
-    run = either.start("deploy", "--version", either.publish("waits for ever"))
+    run = either.start("deploy", "--version", either.publish("waits for ever"), "--timeout", "300")
     read_until(run, "waiting for health")
     children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout.split()
     assert children
     start = time.monotonic()
     for child in children:
         os.kill(int(child), signal.SIGTERM)
+    # Long enough for the agent to see that its child is gone.
+    time.sleep(0.5)
     run.send_signal(signal.SIGTERM)
     run.communicate(timeout=30)
     assert run.returncode == 143
@@ -89,7 +91,7 @@ def test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143(either: Site
 
 def test_a_ctrl_c_ends_with_130_and_the_server_goes_back(site: Site):
     former = site.deployed()
-    run = site.start("deploy", "--version", site.publish("waits for ever"))
+    run = site.start("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
     read_until(run, "waiting for health")
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=30)
@@ -98,13 +100,36 @@ def test_a_ctrl_c_ends_with_130_and_the_server_goes_back(site: Site):
     assert site.running() == former
 
 
+def test_compose_that_outlives_its_killed_program_keeps_the_lock_until_it_has_ended(either: Site):
+    either.append("docker-compose.yml", "    stop_grace_period: 4s\n")
+    either.deployed("stubborn")
+    version = either.publish()
+    run = either.start("deploy", "--version", version)
+    end = time.monotonic() + 20
+    while not (pids := processes(either, "pgrep -f 'compose.* up '")):
+        assert time.monotonic() < end, "Compose was never seen"
+    either.servers[0].run(f"kill -9 {' '.join(processes(either, 'pgrep -x sh'))}", check=False)
+    run.communicate(timeout=30)
+    assert not either.lock_is_free()
+    settled(either)
+    assert not set(pids) & set(processes(either, "pgrep -f 'compose.* up '"))
+    assert either("deploy", "--version", version).code == 0
+
+
+def processes(site: Site, ask: str) -> list[str]:
+    """The ids that ``ask`` prints on the server, of those processes that work in the project's folder."""
+    script = f"for p in $({ask}); do echo $p $(readlink /proc/$p/cwd); done"
+    pairs = [line.split() for line in site.servers[0].run(script, check=False).splitlines()]
+    return [pair[0] for pair in pairs if pair[1:] and pair[1].endswith(f"/compose/{site.code}")]
+
+
 def test_an_agent_that_is_silent_loses_the_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
     former = site.deployed()
     genuine: Callable[..., str] = remote.program
     # As where the wire is cut: nobody says goodbye. The server waits for half a minute; here, for three seconds.
     monkeypatch.setattr("container_pipeline.clients.ssh.HEARTBEAT", 1000)
     monkeypatch.setattr(remote, "program", lambda *given: genuine(*given).replace("sleep 5", "sleep 0.5"))
-    done = site("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
+    done = site("deploy", "--version", site.publish("waits for ever"), "--timeout", "40")
     assert (done.code, "the connection was lost" in done.err) == (3, True)
     assert site.running() == former
     assert site.lock_is_free()

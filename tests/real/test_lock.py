@@ -37,7 +37,8 @@ def test_a_run_waits_for_the_lock_as_long_as_it_is_told(site: Site):
 
 
 def test_of_two_deploys_at_once_both_end_well_one_after_the_other(site: Site):
-    first, second = site.publish(), site.publish()
+    # Slow to become healthy, so that each runs while the other waits for health.
+    first, second = site.publish("slow"), site.publish("slow")
     runs = [site.start("deploy", "--version", version, "--wait", "60") for version in (first, second)]
     codes = [run.wait(90) for run in runs]
     for run in runs:
@@ -46,6 +47,20 @@ def test_of_two_deploys_at_once_both_end_well_one_after_the_other(site: Site):
     last = site.sh("cat releases/.current").strip()
     assert site.running() == last
     assert f"VERSION={last}" in site.files()[".env"]
+
+
+def test_a_run_whose_agent_is_gone_when_its_turn_comes_touches_nothing(site: Site):
+    site.deployed()
+    files, container = site.files(), site.container()
+    other = hold(site, 4)
+    run = site.start("deploy", "--version", site.publish(), "--wait", "60")
+    assert run.stderr
+    assert any("waiting for the lock" in line for line in run.stderr)
+    run.kill()
+    run.communicate()
+    other.join()
+    assert site.left_over(patience=30) == ""
+    assert (site.files(), site.container()) == (files, container)
 
 
 def test_the_service_does_not_inherit_the_lock(site: Site):

@@ -26,6 +26,15 @@ def test_releases_beyond_keep_go_with_their_images_and_no_other(either: Site):
     assert set(either.sh("ls releases").split()) == images(either) == {versions[3], newest}
 
 
+def test_a_release_that_came_back_is_kept_however_old(site: Site):
+    first = site.deployed()
+    site.deployed()
+    site.set("CONTAINER_PIPELINE_KEEP", "1")
+    assert site("rollback").code == 0
+    assert first in site.sh("ls releases").split()
+    assert first in images(site)
+
+
 def test_the_image_of_a_version_that_failed_does_not_stay(site: Site):
     good = site.deployed()
     assert site("deploy", "--version", site.publish("exits")).code == 3
@@ -33,13 +42,15 @@ def test_the_image_of_a_version_that_failed_does_not_stay(site: Site):
 
 
 def test_an_image_that_a_kept_release_needs_stays(site: Site):
-    good = site.deployed()
+    first, second = site.deployed(), site.deployed()
     site.write(".env", "ENV=broken\n")
     compose = (site.folder / "docker-compose.yml").read_text()
     site.write("docker-compose.yml", compose + "    command: sh -c 'exit 7'\n")
-    assert site("deploy", "--version", good).code == 3
-    assert images(site) == {good}
-    assert site.running() == good
+    assert site("deploy", "--version", first).code == 3
+    assert images(site) == {first, second}
+    assert site.running() == second
+    assert site("rollback").code == 0
+    assert site.running() == first
 
 
 def test_a_tag_that_moved_in_the_registry_does_not_change_what_is_deployed(site: Site):

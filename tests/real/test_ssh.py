@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
+import socket
 import time
 from pathlib import Path
 
@@ -89,14 +93,36 @@ def test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time(site: Sit
     ]
 
 
-def test_no_password_in_any_arguments_in_the_log_or_left_on_the_server(either: Site):
-    registry = either.registry
+def test_a_server_that_takes_the_connection_and_says_nothing_costs_a_bounded_time(site: Site):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        here = f"127.0.0.1:{silent.getsockname()[1]}"
+        site.set("CONTAINER_PIPELINE_SERVERS", f"{site.lab.servers[0].name},{here}")
+        run = site.start("deploy", "--version", site.publish(), "--json")
+        out, _err = run.communicate(timeout=40)
+    assert {one["status"] for one in json.loads(out)["servers"]} == {"ok", "unreachable"}
+
+
+def test_ssh_gets_none_of_the_builds_variables(site: Site, tmp_path: Path, monkeypatch):
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/sh\nenv >> {tmp_path}/environment\nexec /usr/bin/ssh "$@"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    site.deployed()
+    found = (tmp_path / "environment").read_text()
+    assert "PATH=" in found
+    assert "DOCKER_" not in found
+    assert site.registry.password not in found
+
+
+def test_no_password_in_any_arguments_in_the_log_or_left_on_the_server(either: Site, registry_factory):
+    # A password of its own: below, the test itself says it in arguments.
+    registry = registry_factory()
+    either.use(registry)
     server = either.servers[0]
     server.run("rm -rf /root/.docker; mkdir -p /root/.docker; echo '{}' > /root/.docker/config.json")
     either.write(".env", "ENV=test\nTOKEN=t0k3n-of-the-service\n")
     version = either.publish()
-    import base64
-
     login = base64.b64encode(f"{registry.user}:{registry.password}".encode()).decode()
     with ArgvWatcher([registry.password, login, "t0k3n-of-the-service"]) as watcher:
         done = either("deploy", "--version", version, "-v")
