@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 PYTEST := $(BIN)/pytest --ignore=tests/bench
 
-.PHONY: help venv lab lab-status lab-down test test-here check demo demo-here demo-down bench bench-here agent docs pictures lock
+.PHONY: help venv lab lab-status lab-down test test-here check demo demo-here demo-down bench bench-here mutations mutations-here agent docs pictures lock
 
 help:                ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,13 @@ bench-here: venv
 	@$(LAB) up
 	$(BIN)/pytest -q -s tests/bench
 	$(BIN)/python -m tools.plot
+
+mutations:           ## take away one guard after the other: the tests that name it must fail
+	@$(LAB) run $(MAKE) --no-print-directory mutations-here
+mutations-here: venv
+	@$(LAB) install --tests
+	@$(LAB) up
+	PYTHONPATH=tests $(BIN)/python -m mutations -n $(WORKERS) $(ONLY)
 
 agent: venv          ## the one file that the library carries
 	$(BIN)/python -m tools.keys

@@ -1,0 +1,136 @@
+"""Take away one guard after the other, each in a copy of the repository, and see that the tests named for it fail there.
+
+    make mutations [ONLY='lock env'] [WORKERS=3]
+
+First all these tests run in a copy that is as it is: there they must pass. ONLY takes the mutations whose promise has one of the
+words. The lab is the one that runs; the work tree is read, never written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from xml.etree import ElementTree
+
+from mutations.entry import REPOSITORY, Mutation
+from mutations.table import MUTATIONS
+
+#: Seconds after which tests that were to fail are said to hang.
+PATIENCE = 600
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "bench", "groovy", "seed")
+
+
+def copy(folder: Path) -> Path:
+    """Copy what tests need of the repository; return the folder."""
+    for name in ("agent", "tests"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=_LEFT_OUT)
+    shutil.copy2(REPOSITORY / "setup.cfg", folder)
+    return folder
+
+
+def run(tree: Path, tests: Sequence[str], *options: str) -> tuple[dict[str, str], str]:
+    """Run tests of a copy; return how each ended ("passed", "failed: why", "not begun" where its setup failed), and the output."""
+    report = tree / "report.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *options]
+    environment = {
+        **os.environ,
+        "CI": "true",
+        "LAB_DIR": os.environ.get("LAB_DIR") or str(REPOSITORY / ".lab"),
+        # Before the installed package, which is the work tree's; in processes that tests start, too.
+        "PYTHONPATH": f"{tree}/agent:{tree}/tests",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    with subprocess.Popen(
+        [*command, *(f"tests/{test}" for test in tests)],
+        cwd=tree, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            output, _nothing = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output = "they hang\n" + process.communicate()[0]
+    return (endings(report) if report.exists() else {}), output
+
+
+def endings(report: Path) -> dict[str, str]:
+    """Return how each test of a JUnit report ended."""
+    found: dict[str, str] = {}
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
+        failure, error = case.find("failure"), case.find("error")
+        if failure is None and error is not None and "teardown" in error.get("message", ""):
+            failure = error
+        if failure is not None:
+            found[name] = f"failed: {(failure.get('message') or '?').splitlines()[0][:120]}"
+        elif error is not None or case.find("skipped") is not None:
+            found[name] = "not begun"
+        else:
+            found.setdefault(name, "passed")
+    return found
+
+
+def attempt(mutation: Mutation, tree: Path) -> tuple[bool, dict[str, str], str]:
+    """Mutate a copy, run the mutation's tests, and put the file back; whether all failed, how each ended, the output."""
+    original = REPOSITORY / "agent/container_pipeline" / mutation.file
+    mutation.apply(tree)
+    try:
+        ended, output = run(tree, mutation.tests)
+    finally:
+        shutil.copy2(original, tree / "agent/container_pipeline" / mutation.file)
+    return len(ended) == len(mutation.tests) and all(how.startswith("failed") for how in ended.values()), ended, output
+
+
+def told(mutation: Mutation, trees: SimpleQueue[Path]) -> bool:
+    """Attempt it in a copy that nobody uses; tell how it ended."""
+    tree = trees.get()
+    begin = time.monotonic()
+    try:
+        good, ended, output = attempt(mutation, tree)
+    finally:
+        trees.put(tree)
+    lines = [
+        f"{'fails' if good else 'NOT SHOWN'} in {time.monotonic() - begin:3.0f} s: {mutation.promise} ({mutation.file})"
+    ]
+    lines += [f"    {name} {how}" for name, how in ended.items()]
+    print("\n".join(lines if good else [*lines, output]), flush=True)
+    return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="mutations", description=__doc__)
+    parser.add_argument("-n", type=int, default=2, help="so many at once")
+    parser.add_argument("words", nargs="*", help="only mutations whose promise has one of these words")
+    given = parser.parse_args()
+    chosen = [
+        one for one in MUTATIONS if not given.words or any(word.lower() in one.promise.lower() for word in given.words)
+    ]
+
+    with tempfile.TemporaryDirectory(prefix="mutations-") as folder, ThreadPoolExecutor(given.n) as pool:
+        trees: SimpleQueue[Path] = SimpleQueue()
+        copies = [copy(Path(folder) / str(number)) for number in range(given.n)]
+        tests = sorted({test for one in chosen for test in one.tests})
+        ended, output = run(copies[0], tests, "-n", str(given.n), "--dist", "loadscope")
+        if len(ended) != len(tests) or set(ended.values()) != {"passed"}:
+            print(f"{output}\nwithout any mutation these tests must pass")
+            return 1
+        print(f"{len(tests)} tests pass without any mutation", flush=True)
+        for one in copies:
+            trees.put(one)
+        good = list(pool.map(lambda one: told(one, trees), chosen))
+    print(f"{sum(good)} of {len(good)} mutations make their tests fail")
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

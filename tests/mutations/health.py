@@ -1,0 +1,137 @@
+"""A new version that does not come to run: the former release runs again, and one is told why."""
+
+from __future__ import annotations
+
+from mutations.entry import Mutation
+
+_DEPLOY = "server/deploy.sh"
+_HEALTH = "server/health.sh"
+_SWITCH = "server/switch.sh"
+
+FAILED = [
+    Mutation(
+        "An unhealthy service fails the deploy",
+        _HEALTH,
+        (('    running/unhealthy) bad="$service unhealthy" ;;\n', "    running/unhealthy) return ;;\n"),),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[unhealthy]",),
+    ),
+    Mutation(
+        "A service that exits at once, again and again, fails the deploy",
+        _HEALTH,
+        (('    [ "$restarts" -lt $((before + 3)) ] || bad="$service restarting $exit"\n', ""),),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",),
+    ),
+    Mutation(
+        "Restarts of long ago are no restart loop",
+        _HEALTH,
+        (("            before=$(restarts_before)\n", "            before=0\n"),),
+        ("real/test_deploy_failures.py::test_a_year_of_restarts_before_the_deploy_is_no_restart_loop",),
+    ),
+    Mutation(
+        "A service that exits after five seconds fails the deploy: it must run for the settling time",
+        _HEALTH,
+        (('        [ "$age" -gt "$settle" ] || waiting="$service settling"\n', ""),),
+        ("real/test_deploy_failures.py::test_a_service_that_exits_after_five_seconds_is_not_well",),
+    ),
+    Mutation(
+        "A service that does not listen on the port that it publishes fails the deploy",
+        _HEALTH,
+        (
+            (
+                '            */tcp) listens "$pid" "${published%/tcp}" || waiting="$service port ${published%/tcp}" ;;\n',
+                "            */tcp) ;;\n",
+            ),
+        ),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[deaf]",),
+    ),
+    Mutation(
+        "One that never becomes healthy fails the deploy when the time is over",
+        _HEALTH,
+        (('            bad="$waiting timeout"\n', "            return 0\n"),),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[waits for ever]",),
+    ),
+    Mutation(
+        "Every service counts, a one-shot service that failed too",
+        _HEALTH,
+        (("        0/ | 0/no | 0/on-failure*) return ;;\n", "        *) return ;;\n"),),
+        ("real/test_deploy_failures.py::test_one_shot_services_that_end_with_0_are_well_and_others_are_not",),
+    ),
+    Mutation(
+        "A port that is taken fails the deploy, and is said",
+        _DEPLOY,
+        (("    if ! start_new; then\n", "    if ! start_new && false; then\n"),),
+        (
+            "real/test_deploy_failures.py::test_a_port_that_is_taken_leaves_the_former_release_running[compose-v2]",
+            "real/test_deploy_failures.py::test_a_port_that_is_taken_leaves_the_former_release_running[compose-v1]",
+        ),
+    ),
+    Mutation(
+        "After a failure the former release runs again",
+        _DEPLOY,
+        (("    restore\n    clean_image\n", "    bad='' && restore_files && close_journal\n    clean_image\n"),),
+        (
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",
+            "real/test_deploy_failures.py::test_a_port_that_is_taken_leaves_the_former_release_running[compose-v2]",
+            "real/test_deploy_failures.py::test_with_compose_v1_too",
+        ),
+    ),
+    Mutation(
+        "After a failure the former files are back, byte for byte",
+        _SWITCH,
+        (('            mv -f "$former/tree/$name" "$name"\n', "            :\n"),),
+        (
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[unhealthy]",
+            "real/test_deploy_failures.py::test_files_that_an_operator_put_there_by_hand_are_a_former_release_too",
+        ),
+    ),
+    Mutation(
+        "After a failure the former image of the same version is back",
+        _SWITCH,
+        (('    if [ -s "$former/image" ]; then dock tag', "    if false; then dock tag"),),
+        ("real/test_releases.py::test_the_former_image_of_the_same_version_comes_back_too",),
+    ),
+    Mutation(
+        "The last lines of the failed service's log are shown",
+        _HEALTH,
+        (('        dock logs --tail 20 "$failed"\n', ""),),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",),
+    ),
+    Mutation(
+        "The exit code says: failed, rolled back",
+        "errors.py",
+        (("    exit_code = 3\n", "    exit_code = 1\n"),),
+        ("real/test_deploy_failures.py::test_with_compose_v1_too",),
+    ),
+    Mutation(
+        "Going back that fails too is told apart, by its exit code",
+        _DEPLOY,
+        (('    [ -z "$bad" ] || end broken "$reason|$bad"\n', ""),),
+        ("real/test_deploy_failures.py::test_going_back_that_fails_too_is_a_distinct_loud_failure",),
+    ),
+    Mutation(
+        "A first deploy that fails is taken down",
+        _DEPLOY,
+        (("|| long no compose down ||", "|| true ||"),),
+        (
+            "real/test_deploy_failures.py::test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release[compose-v2]",
+            "real/test_deploy_failures.py::test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release[compose-v1]",
+        ),
+    ),
+    Mutation(
+        "A first deploy that fails pretends no rollback",
+        _DEPLOY,
+        (("    if [ -f docker-compose.yml ]; then end rolled-back", "    if true; then end rolled-back"),),
+        (
+            "real/test_deploy_failures.py::test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release[compose-v2]",
+        ),
+    ),
+    Mutation(
+        "With start-first the old container goes only when the new one is well",
+        _DEPLOY,
+        (("    start_beside || { start; return; }\n", "    start\n    return\n"),),
+        (
+            "real/test_start_first.py::test_a_service_that_is_well_is_there_at_any_moment[compose-v2]",
+            "real/test_start_first.py::test_one_that_does_not_come_up_leaves_the_old_one_which_never_stopped[compose-v2]",
+        ),
+    ),
+]

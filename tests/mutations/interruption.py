@@ -1,0 +1,152 @@
+"""One run at a time; and whatever dies, and whenever, the server comes to a good state."""
+
+from __future__ import annotations
+
+from mutations.entry import Mutation
+
+_COMMON = "server/common.sh"
+_DEPLOY = "server/deploy.sh"
+_HEALTH = "server/health.sh"
+_SWITCH = "server/switch.sh"
+
+LOCK = [
+    Mutation(
+        "Of two deploys at once one waits or fails",
+        _COMMON,
+        (("until flock -n 9; do", "until true; do"),),
+        (
+            "real/test_lock.py::test_of_two_deploys_at_once_both_end_well_one_after_the_other",
+            "real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom[compose-v2]",
+            "real/test_lock.py::test_a_run_waits_for_the_lock_as_long_as_it_is_told",
+        ),
+    ),
+    Mutation(
+        "It says who holds the lock, since when, with what version",
+        _COMMON,
+        (('end locked lock "$(cat .lock 2>/dev/null)"', "end locked lock"),),
+        ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom[compose-v2]",),
+    ),
+    Mutation(
+        "The wait for the lock is bounded",
+        _COMMON,
+        (("turns=$((wait * 5 + 2))", "turns=99999"),),
+        ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom[compose-v2]",),
+    ),
+    Mutation(
+        "No crash leaves the lock: it is a process', not a folder that somebody must remove",
+        _COMMON,
+        (
+            (
+                "until flock -n 9; do",
+                "until mkdir .held 2>/dev/null && trap 'rmdir \"$folder/.held\"; clean_up' EXIT; do",
+            ),
+        ),
+        ("real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs",),
+    ),
+    Mutation(
+        "What goes on with the service does not inherit the lock",
+        _DEPLOY,
+        (
+            (
+                '    long no compose up -d ${recreate:+"$recreate"}\n',
+                '    sleep 60 </dev/null >/dev/null 2>&1 &\n    long no compose up -d ${recreate:+"$recreate"}\n',
+            ),
+        ),
+        ("real/test_lock.py::test_the_service_does_not_inherit_the_lock",),
+    ),
+    Mutation(
+        "Compose that outlives a killed program keeps the lock: two never work at once",
+        _COMMON,
+        (('    background "$@" >"$work/out" 2>&1 &\n', '    background "$@" >"$work/out" 2>&1 9>&- &\n'),),
+        (
+            "real/test_interruption.py::test_compose_that_outlives_its_killed_program_keeps_the_lock_until_it_has_ended[compose-v2]",
+            "real/test_interruption.py::test_compose_that_outlives_its_killed_program_keeps_the_lock_until_it_has_ended[compose-v1]",
+        ),
+    ),
+]
+
+
+KILLED = [
+    Mutation(
+        "Killed at any moment, the files are the old or the new ones: each changes by one rename",
+        _SWITCH,
+        (
+            (
+                '    mv -f "$private/live/docker-compose.yml"',
+                '    rm -f docker-compose.yml .env\n    mv -f "$private/live/docker-compose.yml"',
+            ),
+        ),
+        ("real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs",),
+    ),
+    Mutation(
+        "The next run puts right what a killed one left in the middle of its switch",
+        _DEPLOY,
+        (('    [ -d "$former" ] || return 0\n', "    return 0\n"),),
+        (
+            "real/test_kill_sweep.py::test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_before_both",
+        ),
+    ),
+    Mutation(
+        "The journal of a switch is there before the first live file changes",
+        _SWITCH,
+        (
+            (
+                'mv "$private/former" "$former" && put_files && {',
+                'put_files && mkdir -p "$former" && cp -Rp "$private/former/." "$former/" && {',
+            ),
+        ),
+        (
+            "real/test_kill_sweep.py::test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_before_both",
+        ),
+    ),
+    Mutation(
+        "A run whose agent is gone or whose connection is cut is ended on the server",
+        _HEALTH,
+        (('        [ "$lost" = no ] || { bad="connection" && return 1; }\n', ""),),
+        (
+            "real/test_interruption.py::test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_itself[compose-v2-waiting for health]",
+            "real/test_interruption.py::test_a_connection_that_is_cut_is_said_so_and_the_server_goes_back[waiting for health]",
+            "real/test_interruption.py::test_an_agent_that_is_silent_loses_the_lock",
+        ),
+    ),
+    Mutation(
+        "Nothing is switched for an agent that is gone before it",
+        _COMMON,
+        (("trap 'lost=yes' TERM HUP INT\n", "trap '' TERM HUP INT\n"),),
+        ("real/test_lock.py::test_a_run_whose_agent_is_gone_when_its_turn_comes_touches_nothing",),
+    ),
+    Mutation(
+        "An agent that is silent, its wire cut, is missed",
+        _COMMON,
+        (('            [ "$silent" -lt 6 ] || kill -TERM $$\n', ""),),
+        ("real/test_interruption.py::test_an_agent_that_is_silent_loses_the_lock",),
+    ),
+]
+
+
+ABORTED = [
+    Mutation(
+        "An abort, to children first, ends with 143",
+        "commands/servers.py",
+        (("            time.sleep(_ABORT_GRACE)\n", "            pass\n"),),
+        (
+            "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",
+            "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v1]",
+        ),
+    ),
+    Mutation(
+        "An abort ends what runs on the server, and the lock is gone",
+        _COMMON,
+        (("        kill -TERM $$\n    } <&3", "    } <&3"),),
+        (
+            "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",
+            "real/test_interruption.py::test_a_ctrl_c_ends_with_130_and_the_server_goes_back",
+        ),
+    ),
+    Mutation(
+        "SIGTERM ends the agent with 143",
+        "__main__.py",
+        (('raise Stopped(_("terminated"), 143)', 'raise Stopped(_("terminated"), 1)'),),
+        ("real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",),
+    ),
+]

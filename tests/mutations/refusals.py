@@ -1,0 +1,146 @@
+"""What is missing is found before anything is touched; and what one server of many does is its own."""
+
+from __future__ import annotations
+
+from mutations.entry import Mutation
+
+_COMMON = "server/common.sh"
+_DEPLOY = "server/deploy.sh"
+_SWITCH = "server/switch.sh"
+
+HOST_KEYS = [
+    Mutation(
+        "An unknown host key is refused, nothing is written",
+        "clients/ssh.py",
+        (('if self.accept_new else "yes"', 'if self.accept_new else "accept-new"'),),
+        ("real/test_ssh.py::test_an_unknown_host_key_is_refused_and_nothing_is_written",),
+    ),
+    Mutation(
+        "A changed host key is refused, even where new ones are accepted",
+        "clients/ssh.py",
+        (('"accept-new" if self.accept_new', '"no" if self.accept_new'),),
+        ("real/test_ssh.py::test_a_changed_host_key_is_refused_even_where_new_ones_are_accepted",),
+    ),
+]
+
+
+REFUSED = [
+    Mutation(
+        "A missing image, a wrong login, a registry that is down are found before the old container stops",
+        _DEPLOY,
+        (
+            (
+                '    get_image\n    [ "$lost" = no ] || end stopped connection\n    switch\n',
+                '    id=\'\' && tagged() { true; }\n    switch\n    get_image\n    dock tag "$id" "$image:$version"\n',
+            ),
+        ),
+        (
+            "real/test_deploy_refusals.py::test_an_image_that_is_gone_between_the_look_and_the_pull[compose-v2]",
+            "real/test_deploy_refusals.py::test_a_password_that_is_wrong[compose-v2]",
+            "real/test_deploy_refusals.py::test_a_registry_that_is_down_between_upload_and_pull[compose-v2]",
+            "real/test_deploy_refusals.py::test_a_registry_that_is_down_between_upload_and_pull[compose-v1]",
+        ),
+    ),
+    Mutation(
+        "A version that is in no registry is found before a server is touched",
+        "commands/release.py",
+        (("    if digest is None:\n", "    if digest == 0:\n"),),
+        ("real/test_deploy_refusals.py::test_a_version_that_is_not_in_the_registry[compose-v2]",),
+    ),
+    Mutation(
+        "The images of the other services are there before the old containers stop",
+        _DEPLOY,
+        (("    id=${found%% *}\n    get_other_images\n", "    id=${found%% *}\n"),),
+        (
+            "real/test_deploy_refusals.py::test_another_services_image_that_is_nowhere[compose-v2]",
+            "real/test_deploy_refusals.py::test_another_services_image_that_is_nowhere[compose-v1]",
+        ),
+    ),
+    Mutation(
+        "A compose file that Compose refuses is found before anything is touched",
+        _DEPLOY,
+        (('        refuse compose-file "$(last_line "$work/out")"\n', ""),),
+        ("real/test_deploy_refusals.py::test_a_compose_file_that_compose_refuses[compose-v2]",),
+    ),
+    Mutation(
+        "What was built is deployed, by digest, wherever its tag is by now",
+        "commands/release.py",
+        (("Digest(known.digest) if known and known.digest else _resolve", "_resolve"),),
+        ("real/test_releases.py::test_a_tag_that_moved_in_the_registry_does_not_change_what_is_deployed",),
+    ),
+    Mutation(
+        "A full disk leaves nothing half-written",
+        _SWITCH,
+        (('    note_former 2>"$work/out" || refuse_write\n', '    note_former 2>"$work/out"\n'),),
+        ("real/test_deploy_refusals.py::test_a_full_disk_changes_nothing",),
+    ),
+    Mutation(
+        "A folder that is read-only is one sentence",
+        _DEPLOY,
+        (
+            ('    (umask 022 && mkdir -p "$folder/releases") 2>"$work/out" || refuse_write\n', ""),
+            (
+                'mkdir "$private" "$stage"; } 2>"$work/out" || refuse_write',
+                'mkdir "$private" "$stage"; } 2>"$work/out"',
+            ),
+        ),
+        ("real/test_deploy_refusals.py::test_a_folder_that_is_read_only",),
+    ),
+    Mutation(
+        "A missing Docker is one sentence",
+        _COMMON,
+        (("    command -v docker >/dev/null 2>&1 || refuse no-docker\n", ""),),
+        ("real/test_deploy_refusals.py::test_a_server_without_docker_or_compose[no-docker]",),
+    ),
+    Mutation(
+        "A missing Compose is one sentence",
+        _COMMON,
+        (('    [ -n "$generation" ] || refuse no-compose\n', ""),),
+        ("real/test_deploy_refusals.py::test_a_server_without_docker_or_compose[no-compose]",),
+    ),
+    Mutation(
+        "A user who may not use Docker is one sentence",
+        _COMMON,
+        (('        refuse docker "$(last_line "$work/out")"\n', "        :\n"),),
+        ("real/test_deploy_refusals.py::test_a_user_without_docker_is_told_of_sudo_and_deploys_with_it",),
+    ),
+    Mutation(
+        "Compose v1 will do where v2 is not there",
+        _COMMON,
+        (("|| generation=v1\n", "|| true\n"),),
+        ("real/test_deploy.py::test_a_deploy_runs_the_version_and_leaves_the_files_that_run_it[compose-v1]",),
+    ),
+]
+
+
+MANY = [
+    Mutation(
+        "With one server of three dead the run fails",
+        "commands/servers.py",
+        (("    if not failed:\n", "    if len(failed) < 2:\n"),),
+        ("real/test_ssh.py::test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time",),
+    ),
+    Mutation(
+        "Each server has its own result, whatever happened on another",
+        "commands/servers.py",
+        (
+            (
+                "            futures = [pool.submit(self._one, target, task) for target in targets]\n",
+                "            futures = [pool.submit(self._one, targets[1], task) for target in targets]\n",
+            ),
+        ),
+        ("real/test_ssh.py::test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time",),
+    ),
+    Mutation(
+        "A server that does not answer costs a bounded time",
+        "clients/ssh.py",
+        (('            "ConnectTimeout": str(self.connect_timeout),\n', ""),),
+        ("real/test_ssh.py::test_a_server_that_takes_the_connection_and_says_nothing_costs_a_bounded_time",),
+    ),
+    Mutation(
+        "A rolling deploy stops at the first failure",
+        "commands/deploy.py",
+        (("        if any(answer.error for answer in answers):\n", "        if not step.servers:\n"),),
+        ("real/test_releases.py::test_rolling_stops_at_the_first_failure_and_leaves_the_rest_alone",),
+    ),
+]

@@ -1,0 +1,10 @@
+"""All mutations, by what is promised of a deploy. Tests are named from tests/ on."""
+
+from __future__ import annotations
+
+from mutations.health import FAILED
+from mutations.interruption import ABORTED, KILLED, LOCK
+from mutations.refusals import HOST_KEYS, MANY, REFUSED
+from mutations.secrets import PRUNED, SECRETS, VALUES
+
+MUTATIONS = [*HOST_KEYS, *LOCK, *KILLED, *ABORTED, *FAILED, *REFUSED, *MANY, *PRUNED, *VALUES, *SECRETS]

@@ -1,0 +1,32 @@
+"""The list of mutations (`make mutations`) speaks of the code as it is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mutations.entry import PACKAGE, REPOSITORY, Mutation
+from mutations.table import MUTATIONS
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.promise)
+def test_it_takes_away_what_is_there_and_leaves_a_program(mutation: Mutation, tmp_path: Path):
+    path = tmp_path / PACKAGE / mutation.file
+    path.parent.mkdir(parents=True)
+    shutil.copy2(REPOSITORY / PACKAGE / mutation.file, path)
+    before = path.read_text(encoding="utf-8")
+    mutation.apply(tmp_path)
+    assert path.read_text(encoding="utf-8") != before
+    if path.suffix == ".sh":
+        subprocess.run(["sh", "-n", path], check=True)
+    else:
+        compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+
+@pytest.mark.parametrize("test", sorted({test for one in MUTATIONS for test in one.tests}))
+def test_the_tests_that_it_names_are_there(test: str):
+    path, _colons, name = test.partition("::")
+    assert f"\ndef {name.partition('[')[0]}(" in (REPOSITORY / "tests" / path).read_text(encoding="utf-8")
