@@ -1,7 +1,7 @@
 /** See containerSeed.txt. */
 Map call(Map options = [:]) {
     List words = [options.jobs ?: []].flatten()
-    for (name in ['prune', 'adopt']) {
+    for (name in ['prune', 'adopt', 'yes']) {
         words += options[name] ? ["--${name}".toString()] : []
     }
     words += options.dryRun ? ['--dry-run'] : []

@@ -127,6 +127,24 @@ def test_what_the_file_no_longer_names_is_disabled_then_pruned(someone):
     assert someone.has("CODE-ui-re") is None
 
 
+@pytest.mark.parametrize("options", [(), ("--prune",)], ids=["", "prune"])
+def test_a_file_that_was_cut_off_disables_and_removes_nothing_unless_told(someone, options):
+    names = [f"CODE-{number:02}" for number in range(12)]
+    someone.write(f"{DEFAULTS}projects: [{', '.join(names)}]\n")
+    someone.seed()
+    someone.write(f"{DEFAULTS}projects: [CODE-00]\n")
+    refusal = "11 jobs would be disabled or removed, 1 stay — is the jobs file whole? If so, say --yes"
+    before = [someone.has(name) for name in names]
+    shown = someone.seed("--dry-run", *options)
+    assert (shown.code, len(shown.out.splitlines())) == (1, 11)
+    for answer in (shown, someone.seed(*options)):
+        assert answer.code == 1
+        assert refusal in answer.err
+        assert [someone.has(name) for name in names] == before
+    done = someone.seed("--yes", *options)
+    assert (done.code, done.out.splitlines()[-1]) == (0, f"11 {'removed' if options else 'disabled'}, 1 unchanged")
+
+
 def test_a_job_that_someone_else_made_is_never_touched(someone):
     by_hand = "<project><description>by hand</description><builders/></project>"
     for name in ("web-re", "other"):

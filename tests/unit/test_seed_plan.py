@@ -75,6 +75,35 @@ def test_what_the_file_no_longer_names_is_disabled_or_pruned(prune, action):
     assert done(seed.make([WEB], state, {"jobs"}, prune=prune)) == [(action, UI.name)]
 
 
+MANY = [replace(WEB, code=f"a-{number}", name=f"a-{number}", repository=f"r/{number}") for number in range(40)]
+
+
+@pytest.mark.parametrize(("named", "drastic"), [(19, True), (20, False)])
+@pytest.mark.parametrize("prune", [False, True])
+def test_it_is_drastic_when_more_of_its_jobs_go_than_stay(named, drastic, prune):
+    assert seed.make(MANY[:named], has(*MANY), {"jobs"}, prune=prune).drastic is drastic
+
+
+def test_a_handful_of_jobs_may_go_even_if_they_are_all():
+    assert not seed.make([], has(*MANY[:10]), {"jobs"}, prune=True).drastic
+    assert seed.make([], has(*MANY[:11]), {"jobs"}, prune=True).drastic
+
+
+def test_jobs_that_were_disabled_long_ago_do_not_count_as_staying():
+    old = [replace(job, disabled=True) for job in MANY[:25]]
+    assert seed.make(MANY[36:], has(*old, *MANY[25:]), {"jobs"}).drastic
+
+
+def test_it_is_drastic_to_make_all_jobs_anew():
+    plan = seed.make([replace(job, kind="freestyle") for job in MANY], has(*MANY), {"jobs"}, prune=True)
+    assert (len(plan.going), plan.staying, plan.drastic) == (40, 0, True)
+
+
+def test_jobs_that_move_stay():
+    plan = seed.make([replace(job, folder="team") for job in MANY], has(*MANY), {"jobs"})
+    assert (plan.going, plan.staying) == ([], 40)
+
+
 def test_what_is_disabled_already_is_not_disabled_again():
     assert seed.make([WEB], has(WEB, replace(UI, disabled=True)), {"jobs"}).changes == []
 

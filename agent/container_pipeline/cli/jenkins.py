@@ -18,6 +18,7 @@ from container_pipeline.i18n import _
         "--prune", is_flag=True, help=_("remove jobs that the file no longer names, instead of disabling them")
     ),
     click.option("--adopt", is_flag=True, help=_("take over jobs of the same name that seed did not make")),
+    click.option("--yes", is_flag=True, help=_("disable or remove even most of the jobs")),
     click.option("--job-dsl", is_flag=True, help=_("write the jobs out as a Job DSL script, do not ask Jenkins")),
     click.option("--export", is_flag=True, help=_("write a first jobs file from what Jenkins has")),
     click.option(
@@ -34,6 +35,7 @@ def seed(
     jobs_files: tuple[str, ...],
     prune: bool,
     adopt: bool,
+    yes: bool,
     job_dsl: bool,
     export: bool,
     from_scm_list: Path | None,
@@ -54,7 +56,7 @@ def seed(
     else:
         from container_pipeline.commands import seed as seeding
 
-        seeding.run(run, patterns, prune=prune, adopt=adopt)
+        seeding.run(run, patterns, prune=prune, adopt=adopt, yes=yes)
 
 
 COMMANDS = {"seed": seed}

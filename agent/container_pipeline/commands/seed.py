@@ -20,11 +20,14 @@ from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.plan.seed.jobtext import MARK
 
 
-def run(run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, adopt: bool = False) -> None:
+def run(
+    run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, adopt: bool = False, yes: bool = False
+) -> None:
     """Read the files and meanwhile Jenkins, change what differs.
 
-    Raises SettingsError for a mistake in a file, JenkinsError where Jenkins lacks a plugin (both before anything is
-    written), and JenkinsError at the end where some jobs failed or are not seed's; the others are done then.
+    Raises SettingsError for a mistake in a file, JenkinsError where Jenkins lacks a plugin or, without ``yes``, most of
+    its jobs would go (all before anything is written), and JenkinsError at the end where some jobs failed or are not
+    seed's; the others are done then.
     """
     asked = in_background(lambda: _ask(Controller(run.settings.controller())))
     jobs, sets = seed_file.load(files)
@@ -39,6 +42,13 @@ def run(run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, 
             _("install them, or use `kind: freestyle`; nothing was touched"),
         )
     made = plan.make(jobs, state, sets, prune=prune, adopt=adopt)
+    if made.drastic and not yes:
+        if run.dry_run:
+            _execute(run, controller, made)
+        raise JenkinsError(
+            _("{going} jobs would be disabled or removed, {staying} stay", going=len(made.going), staying=made.staying),
+            _("is the jobs file whole? If so, say --yes; nothing was touched"),
+        )
     failed = _execute(run, controller, made)
     _summarise(run, made, failed)
 

@@ -34,6 +34,7 @@ SEED_KEYS: tuple[Key, ...] = (
     Key("jobs", "list", None, "jobs files, below the folder it runs in; jobs.yml by default"),
     Key("prune", "boolean", None, "remove jobs that no file names any more, instead of disabling them"),
     Key("adopt", "boolean", None, "take over jobs of the same name that seed did not make"),
+    Key("yes", "boolean", None, "disable or remove even most of the jobs"),
     Key("dryRun", "boolean", None, "only show what would change"),
     *(key for key in JENKINS_KEYS if key.name in ("node", "checkout", "credentials")),
 )

@@ -25,6 +25,8 @@ PHASES = (
     ("delete", "delete-view"),
     ("delete-folder",),
 )
+#: So many own jobs may go at once without a word, however few stay.
+HANDFUL = 10
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,25 @@ class Refused:
 
 @dataclass
 class Plan:
-    """The changes in the order of their phases, the jobs that are already right, and those that seed may not touch."""
+    """The changes in the order of their phases, the jobs that are already right, and those that seed may not touch.
+
+    ``staying`` is the number of own jobs that the files still name and that keep their history.
+    """
 
     changes: list[Change] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    staying: int = 0
+
+    @property
+    def going(self) -> list[str]:
+        """Own jobs that would build no more, or lose their history."""
+        return [change.item for change in self.changes if change.action in ("replace", "disable", "delete")]
+
+    @property
+    def drastic(self) -> bool:
+        """Tell whether more would go than stay, as where a jobs file was cut off."""
+        return len(self.going) > max(HANDFUL, self.staying)
 
     def phases(self) -> Iterator[list[Change]]:
         for actions in PHASES:
@@ -211,6 +227,7 @@ class _Planner:
                 self._change("delete", name)
             elif "disabled: true" not in self.state.items[name].reading.lines:
                 self._change("disable", name)
+        self.plan.staying = len(self.ours) - len(gone) - sum(one.action == "replace" for one in self.plan.changes)
         if self.prune:
             self._empty_folders(gone | set(self.moved.values()))
 
