@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -47,6 +48,26 @@ def test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_i
         assert f"VERSION={version}" in either.files()[".env"]
     assert either.left_over() == ""
     assert either("deploy", "--version", either.publish()).code == 0
+
+
+def test_what_renames_are_about_is_on_the_disk_before_them_so_that_a_loss_of_power_finds_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    genuine: Callable[..., str] = remote.program
+    site.deployed()
+    folder, fake = f"/docker/compose/{site.code}", f"/docker/{site.code}-bin"
+    # In place of sync: it writes down what it is asked for, and whether a rename has come before it.
+    script = f'#!/bin/sh\nfor f; do echo "${{f#*/.incoming.*/}} $(ls -d {folder}/releases/.former 2>/dev/null)"; done >>{fake}/log\n'
+    site.sh(f"mkdir {fake} && printf '%s' {shlex.quote(script)} >{fake}/sync && chmod +x {fake}/sync")
+    monkeypatch.setattr(remote, "program", lambda *given: f"PATH={fake}:$PATH\n{genuine(*given)}")
+    site.write(".env", "ENV=new\n")
+    site.deployed()
+    synced = dict(line.partition(" ")[::2] for line in site.sh(f"cat {fake}/log; rm -r {fake}").splitlines())
+    before_the_first = {name for name, journal in synced.items() if not journal}
+    files = {"docker-compose.yml", ".env"}
+    journal = {f"former/{name}" for name in ("names", "absent", "current", "tag")}
+    assert before_the_first >= journal | {f"live/{name}" for name in files} | {f"release/{name}" for name in files}
+    assert "releases/.current.new" in synced
 
 
 @pytest.mark.parametrize("step", ["pulling", "waiting for health"])

@@ -17,6 +17,10 @@ CHANGING = ("mv", "cp", "ln", "rm", "mkdir", "touch", "tar")
 COUNT = 'tick() { ticks=$((ticks + 1)); [ "$ticks" -ne {k} ] || kill -9 $$; }; ticks=0\n'
 
 
+#: In a folder that the Compose file mounts.
+MOUNTED = "conf/app.ini"
+
+
 def killed_before(k: int, program: str, commands: Sequence[str]) -> str:
     """The program for servers, killed before the k-th of these commands."""
     wrapped = "".join(f'{name}() {{ tick; command {name} "$@"; }}\n' for name in commands)
@@ -30,29 +34,39 @@ def killed_anywhere(k: int, program: str) -> str:
 
 
 def current(site: Site) -> str:
-    return (site.servers[0].folder / "compose" / site.code / "releases" / ".current").read_text().strip()
+    return (site.servers[0].folder / "compose" / site.code / "releases" / ".current").read_text().splitlines()[0]
+
+
+def files(site: Site) -> dict[str, str]:
+    """The live files, the mounted one included."""
+    folder = site.servers[0].folder / "compose" / site.code
+    return {**site.files(), **({MOUNTED: (folder / MOUNTED).read_text()} if (folder / MOUNTED).exists() else {})}
 
 
 def old_or_new(site: Site, old: dict[str, str], new: dict[str, str]) -> None:
-    """Each live file is the old or the new one, whole; or not there yet."""
-    for name, text in site.files().items():
+    """Each live file is the old or the new one, whole; or, of what is mounted, not there yet."""
+    for name, text in files(site).items():
         assert text in (old[name], new[name]), name
 
 
 def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
-    versions = [site.deployed()]
-    contents = {versions[0]: site.files()}
-    site.append("docker-compose.yml", "    labels: {changed: 'yes'}\n")
-    versions.append(site.deployed())
-    contents[versions[1]] = site.files()
+    site.append("docker-compose.yml", "    volumes: ['./conf:/conf']\n")
+    site.set("CONTAINER_PIPELINE_FILES", "conf")
+    versions, contents = [], {}
+    for turn in ("one", "two"):
+        site.write(MOUNTED, turn)
+        site.append("docker-compose.yml", f"    labels: {{changed: '{turn}'}}\n" if turn == "two" else "")
+        versions.append(site.deployed())
+        contents[versions[-1]] = files(site)
     genuine: Callable[..., str] = remote.program
     composes = {version: contents[version]["docker-compose.yml"] for version in versions}
     for k in itertools.count(1):
         former, wanted = versions[(k + 1) % 2], versions[k % 2]
         former, wanted = (former, wanted) if current(site) == former else (wanted, former)
         site.write("docker-compose.yml", composes[wanted])
+        site.write(MOUNTED, contents[wanted][MOUNTED])
         monkeypatch.setattr(remote, "program", lambda *given, k=k: killed_anywhere(k, genuine(*given)))
         cut_short = site("deploy", "--version", wanted)
         monkeypatch.setattr(remote, "program", genuine)
@@ -63,7 +77,7 @@ def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs
         assert cut_short.code == 1, (k, cut_short.err)
         done = site("deploy", "--version", wanted)
         assert done.code == 0, (k, done.err)
-        assert (site.files(), site.running()) == (contents[wanted], wanted), k
+        assert (files(site), site.running()) == (contents[wanted], wanted), k
         assert site.servers[0].docker("ps", "-aq", "--filter", f"name={site.code}").count("\n") == 1, k
     assert k > 15, "it was killed at fewer points than there are"
     assert site.left_over(patience=20) == ""

@@ -115,6 +115,33 @@ def test_a_version_that_a_real_server_runs_outlives_newer_ones_and_an_unreachabl
     assert site("deploy", "--version", running).code == 0
 
 
+def test_what_an_operator_started_by_hand_is_in_use_too(either, registry_factory):
+    either.use(registry_factory())
+    versions = [either.publish("plain") for _number in range(3)]
+    assert either("deploy", "--version", versions[2]).code == 0
+    command = "docker compose" if either.servers[0].compose == "v2" else "docker-compose"
+    image = f"{either.registry.address}/{either.code}"
+    either.sh(
+        f"docker tag {image}:{versions[2]} {image}:{versions[0]}"
+        f" && sed -i s/^VERSION=.*/VERSION={versions[0]}/ .env && {command} up -d"
+    )
+    # Written for the next time, not started yet.
+    either.sh(f"sed -i s/^VERSION=.*/VERSION={versions[1]}/ .env")
+    outcome = either("prune", "--keep", "1")
+    assert outcome.code == 0, outcome.err
+    assert ask.tags(either.registry, either.code) == versions
+
+
+def test_a_server_whose_docker_does_not_answer_keeps_everything(site, registry_factory):
+    site.use(registry_factory())
+    running = site.deployed()
+    newer = [site.publish("plain") for _number in range(2)]
+    site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{site.servers[0].name}")
+    outcome = site("prune", "--keep", "1")
+    assert (outcome.code, "Docker cannot be used" in outcome.err) == (1, True)
+    assert ask.tags(site.registry, site.code) == [running, *newer]
+
+
 def test_a_server_on_which_nothing_was_deployed_yet_needs_nothing(site, registry_factory):
     site.use(registry_factory())
     versions = [site.publish("plain") for _number in range(2)]

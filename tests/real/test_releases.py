@@ -20,10 +20,10 @@ def test_releases_beyond_keep_go_with_their_images_and_no_other(either: Site):
     either.set("CONTAINER_PIPELINE_KEEP", "2")
     versions = [either.deployed() for _turn in range(4)]
     assert set(either.sh("ls releases").split()) == set(versions[2:]) == images(either)
-    # The older of the two is kept although it is not the newest: it is the one that runs.
+    # The one that was gone back from goes before the one that ran.
     assert either("rollback").code == 0
     newest = either.deployed()
-    assert set(either.sh("ls releases").split()) == images(either) == {versions[3], newest}
+    assert set(either.sh("ls releases").split()) == images(either) == {versions[2], newest}
 
 
 def test_a_release_that_came_back_is_kept_however_old(site: Site):
@@ -84,6 +84,24 @@ def test_rollback_to_a_named_release_and_to_one_that_is_not_kept(site: Site):
     assert site.running() == versions[0]
 
 
+def test_rollback_goes_to_the_release_that_ran_before_never_to_one_that_was_gone_back_from(either: Site):
+    good = either.deployed()
+    bad = either.deployed()
+    assert either("rollback").code == 0
+    assert either.running() == good
+    worse = either.deployed()
+    assert either("rollback").code == 0
+    assert either.running() == good
+    done = either("rollback")
+    assert done.code == 1
+    assert f"there is no release before the current one; kept are: {worse} {bad} {good}" in done.err
+    # Deployed again it is one that ran, wherever it stood before.
+    assert either("deploy", "--version", bad).code == 0
+    assert either("rollback", "--version", worse).code == 0
+    assert either("rollback").code == 0
+    assert either.running() == bad
+
+
 def test_rollback_needs_no_registry(site: Site, registry_factory):
     registry = registry_factory()
     site.use(registry)
@@ -110,6 +128,47 @@ def test_status_says_where_the_server_differs(site: Site, script: str, differenc
     assert state["differs"] == ([difference] if difference else [])
     if not difference:
         assert state["containers"][0]["state"] == "exited"
+
+
+@pytest.mark.parametrize("text", ["", "cut sho", "[1]"])
+def test_a_record_that_cannot_be_read_is_said_so_and_hides_nothing_else(site: Site, text: str):
+    site.on(*site.lab.servers)
+    first = site.deployed()
+    second = site.deployed()
+    for version in (first, second):
+        site.sh(f"printf '%s' '{text}' > releases/{version}/release.json")
+    broken, whole = site("status", "--json").result["servers"]
+    assert (broken["version"], broken["differs"]) == (second, ["record"])
+    assert (whole["version"], whole["differs"]) == (second, [])
+    assert "the release's record cannot be read" in site("status").out
+    lists = [
+        [record["version"] for record in server["releases"]] for server in site("history", "--json").result["servers"]
+    ]
+    assert lists == [[second, first]] * 2
+    assert site("history").out.count(second) == 2
+    done = site("rollback")
+    assert done.code == 1
+    assert f"release {first} is not kept" in done.out
+    assert site("deploy", "--version", second).code == 0
+    assert site("status", "--json").result["servers"][0]["differs"] == []
+
+
+def test_a_release_that_cannot_be_written_down_is_gone_back_from(site: Site, server_factory):
+    server = server_factory(engine="server-1", disk="1m")
+    site.on(server)
+    former = site.deployed()
+    site.set("CONTAINER_PIPELINE_SETTLE", "6")
+    run = site.start("deploy", "--version", site.publish("plain"))
+    assert run.stderr
+    assert any("waiting for health" in line for line in run.stderr)
+    site.sh("dd if=/dev/zero of=/docker/filler bs=4k 2>/dev/null || true")
+    _out, err = run.communicate(timeout=60)
+    assert run.returncode == 3, err
+    assert "the release could not be written down" in err
+    assert site.sh("head -n 1 releases/.current; ls releases").split() == [former, former]
+    site.sh("rm /docker/filler")
+    assert site("rollback").code == 1
+    assert site.running() == former
 
 
 def test_files_that_the_compose_file_mounts_come_with_the_release(either: Site):

@@ -59,6 +59,43 @@ def test_one_that_does_not_come_up_leaves_the_old_one_which_never_stopped(behind
     assert site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old) == started
 
 
+def start_of(site: Site, name: str) -> str:
+    return site.servers[0].docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", name)
+
+
+def test_other_files_change_nothing_of_that(behind_a_proxy: Site):
+    site = behind_a_proxy
+    text = (site.folder / "docker-compose.yml").read_text()
+    site.write("docker-compose.yml", text.replace("env_file:", "volumes: ['./conf:/conf']\n    env_file:"))
+    site.set("CONTAINER_PIPELINE_FILES", "conf")
+    site.write("conf/app.ini", "one\n")
+    site.deployed()
+    [old] = names(site)
+    started = start_of(site, old)
+    site.write("conf/app.ini", "two\n")
+    assert site("deploy", "--version", site.publish("exits")).code == 3
+    assert (names(site), start_of(site, old)) == ([old], started)
+    assert site.servers[0].docker("exec", old, "cat", "/conf/app.ini") == "one\n"
+    # The new container is started once: to start it again would be the gap.
+    begun: list[str] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            begun.extend(site.servers[0].docker("ps", "-aq", "--filter", f"name={site.code}").split())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        site.deployed()
+    finally:
+        over.set()
+        watcher.join()
+    [new] = names(site)
+    assert len(set(begun)) == 2
+    assert site.servers[0].docker("exec", new, "cat", "/conf/app.ini") == "two\n"
+
+
 def test_a_fixed_port_is_refused_before_anything_is_sent(site: Site):
     site.set("CONTAINER_PIPELINE_STRATEGY", "start-first")
     done = site("deploy", "--version", "20200101000000")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from container_pipeline.commands import status
 from container_pipeline.commands.servers import Answer, Fleet, Task, finish, parts
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
@@ -12,14 +12,14 @@ from container_pipeline.i18n import _
 
 def run(run: Run, *, accept_new: bool = False) -> None:
     """Show one line per kept release."""
-    answers = ask(run, accept_new=accept_new)
+    answers = _ask(run, "history", accept_new=accept_new)
     rows = [
         (
             answer.target.name,
             record["version"],
-            record["when"],
-            record.get("build") or record["by"],
-            record["digest"][7:19],
+            record.get("when", "-"),
+            record.get("build") or record.get("by", "-"),
+            record.get("digest", "")[7:19] or "-",
             _("current") if record["version"] == answer.facts.get("version") else "",
         )
         for answer in answers
@@ -29,15 +29,14 @@ def run(run: Run, *, accept_new: bool = False) -> None:
     finish(run, answers, lambda answer: {"releases": releases(answer), "attempts": attempts(answer)})
 
 
-def ask(run: Run, *, accept_new: bool = False) -> list[Answer]:
-    return Fleet(run, accept_new=accept_new).ask(
-        run.settings.targets(), Task(parts(run, "status"), {"action": "history"})
-    )
+def _ask(run: Run, action: str, *, accept_new: bool = False) -> list[Answer]:
+    return Fleet(run, accept_new=accept_new).ask(run.settings.targets(), Task(parts(run, "status"), {"action": action}))
 
 
 def releases(answer: Answer) -> list[dict[str, Any]]:
     """Return the records of the releases that a server keeps, newest first."""
-    return [dict(json.loads(line)) for line in answer.all("kept")]
+    lines = [line.partition(" ") for line in answer.all("kept")]
+    return [{**status.record(text), "version": version} for version, _blank, text in lines]
 
 
 def attempts(answer: Answer) -> list[dict[str, str]]:
@@ -47,10 +46,10 @@ def attempts(answer: Answer) -> list[dict[str, str]]:
 
 
 def versions_in_use(run: Run) -> set[str]:
-    """Return the versions that any server keeps: what `prune` must leave in a registry. Raises the worst server's error.
+    """Return the versions that any server keeps or runs: what `prune` must leave in a registry. Raises the worst server's error.
 
-    A server on which nothing was deployed yet keeps none.
+    A server on which nothing was deployed yet needs none.
     """
-    answers = [answer for answer in ask(run) if answer.reason != "nothing"]
+    answers = [answer for answer in _ask(run, "in-use") if answer.reason != "nothing"]
     finish(run, answers)
-    return {record["version"] for answer in answers for record in releases(answer)}
+    return {version for answer in answers for version in answer.all("use")}

@@ -60,6 +60,7 @@ def failure(text: str) -> str:
     known = {
         "start": _("Compose could not start it: {text}", text=rest),
         "switch": _("its files could not be put in place: {text}", text=rest),
+        "keep": _("the release could not be written down: {text}", text=rest),
         "down": _("Compose could not take it down: {text}", text=rest),
         "connection": _("the connection was lost"),
         "docker": _("Docker does not answer"),
@@ -202,7 +203,10 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("push or promote it first; `container-pipeline images` lists what is there"),
         ),
         "pull": (_("the image cannot be pulled: {text}", text=text), _("check that the server reaches the registry")),
-        "no-former": (_("there is no release before the current one; kept are: {text}", text=text or "-"), ""),
+        "no-former": (
+            _("there is no release before the current one; kept are: {text}", text=text or "-"),
+            _("name one of them with --version, or deploy"),
+        ),
         "no-release": (
             _("release {version} is not kept; kept are: {names}",
               version=text.partition(" ")[0], names=text.partition(" ")[2] or "-"),

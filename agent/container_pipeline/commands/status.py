@@ -24,7 +24,22 @@ def run(run: Run, *, accept_new: bool = False) -> None:
 def release(answer: Answer) -> dict[str, Any]:
     """Return the record of the current release, empty where there is none."""
     found = answer.all("release")
-    return dict(json.loads(found[0])) if found else {}
+    return record(found[0]) if found else {}
+
+
+def record(text: str) -> dict[str, Any]:
+    """Return a release's record, empty where it cannot be read: somebody edited it, or the disk was full."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def differences(answer: Answer) -> list[str]:
+    """Return the words for what differs from what was deployed."""
+    unreadable = answer.all("release") and not release(answer)
+    return (["record"] if unreadable else []) + answer.all("differs")
 
 
 def containers(answer: Answer) -> list[dict[str, str]]:
@@ -33,14 +48,14 @@ def containers(answer: Answer) -> list[dict[str, str]]:
 
 
 def details(answer: Answer) -> dict[str, Any]:
-    record = release(answer)
+    deployed = release(answer)
     return {
-        "digest": record.get("digest", ""),
-        "when": record.get("when", ""),
-        "by": record.get("by", ""),
-        "build": record.get("build", ""),
+        "digest": deployed.get("digest", ""),
+        "when": deployed.get("when", ""),
+        "by": deployed.get("by", ""),
+        "build": deployed.get("build", ""),
         "containers": containers(answer),
-        "differs": answer.all("differs"),
+        "differs": differences(answer),
         "lock": answer.facts.get("lock", ""),
     }
 
@@ -49,14 +64,14 @@ def _row(answer: Answer) -> tuple[str, ...]:
     name = answer.target.name
     if answer.error:
         return (name, "-", answer.error.message.partition(": ")[2], "-", "-", "-")
-    record = release(answer)
+    deployed = release(answer)
     return (
         name,
         answer.facts.get("version") or "-",
         _state(answer),
-        record.get("when", "-"),
-        record.get("build") or record.get("by", "-"),
-        ", ".join(difference(word) for word in answer.all("differs")) or "-",
+        deployed.get("when", "-"),
+        deployed.get("build") or deployed.get("by", "-"),
+        ", ".join(difference(word) for word in differences(answer)) or "-",
     )
 
 
@@ -74,6 +89,7 @@ def _state(answer: Answer) -> str:
 def difference(word: str) -> str:
     """Return what differs, in words."""
     return {
+        "record": _("the release's record cannot be read"),
         "image": _("another image runs"),
         "down": _("no container"),
         "unfinished": _("a deploy was cut short; the next one repairs it"),

@@ -169,6 +169,12 @@ find_docker() {
     say "fact compose $generation"
 }
 
+# releases/.current names the release that runs, and below it those that ran before, latest first, one a line. What was gone back
+# from is not among them.
+current_release() {
+    sed -n 1p releases/.current 2>/dev/null
+}
+
 # What Docker said in $work/out, where it could not be asked at all.
 check_reachable() {
     if grep -Eqi 'cannot connect|permission denied|is the docker daemon running|error during connect|sudo:' "$work/out"; then

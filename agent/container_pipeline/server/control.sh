@@ -11,7 +11,7 @@ control() {
     watch_connection
     take_lock
     [ ! -d releases/.former ] || refuse unfinished
-    say "fact version $(cat releases/.current 2>/dev/null)"
+    say "fact version $(current_release)"
     case $action in
     up) long no compose up -d ;;
     down) long no compose down ;;

@@ -28,14 +28,13 @@ receive() {
     rm -f "$stage/.env.v1"
 }
 
-# An earlier release, taken from where it is kept; without a version the one before the current one.
+# An earlier release, taken from where it is kept; without a version the one that ran before the current one.
 choose_release() {
-    current=$(cat releases/.current 2>/dev/null)
     if [ -z "$version" ]; then
-        version=$(list_releases | sed -n "/^$current\$/,\$p" | sed -n 2p)
+        version=$(former_releases | sed -n 1p)
         [ -n "$version" ] || refuse no-former "$(list_releases | tr '\n' ' ')"
     fi
-    [ -f "releases/$version/release.json" ] || refuse no-release "$version $(list_releases | tr '\n' ' ')"
+    grep -q '"digest": "sha256:' "releases/$version/release.json" 2>/dev/null || refuse no-release "$version $(list_releases | tr '\n' ' ')"
     cp -Rp "releases/$version/." "$stage/" 2>"$work/out" || refuse_write
     image=$(field image) digest=$(field digest) services=$(field services)
     units=$(cat "$stage/.units" 2>/dev/null)
@@ -46,6 +45,13 @@ choose_release() {
 # field NAME: of the release's record, which the agent wrote on one line.
 field() {
     sed -n "s/.*\"$1\": \"\\([^\"]*\\)\".*/\\1/p" "$stage/release.json"
+}
+
+# Those that ran before the current one and are kept, latest first.
+former_releases() {
+    sed 1d releases/.current 2>/dev/null | while IFS= read -r release; do
+        [ ! -d "releases/$release" ] || echo "$release"
+    done
 }
 
 # Newest first: the order in which they were deployed.
@@ -152,8 +158,8 @@ service_containers() {
 start_new() {
     start_beside || { start; return; }
     count=$(echo "$old" | wc -w)
-    long no compose up -d --no-deps --no-recreate --scale "$code=$((count * 2))" "$code" || return
     ignored=$old
+    long no compose up -d --no-deps --no-recreate --scale "$code=$((count * 2))" "$code"
 }
 
 # All is well: the old containers go, and what else the release changes is started.
@@ -162,7 +168,14 @@ retire_old() {
     step retire
     ignored=''
     # shellcheck disable=SC2086 # a list of names
-    dock stop $old >"$work/out" 2>&1 && dock rm $old >>"$work/out" 2>&1 && start && healthy "$id"
+    dock stop $old >"$work/out" 2>&1 && dock rm $old >>"$work/out" 2>&1 && start_others && healthy "$id"
+}
+
+# The new container is not started anew: that would be the gap.
+start_others() {
+    # shellcheck disable=SC2086 # a list of names
+    [ -z "$others" ] || long no compose up -d --no-deps ${recreate:+"$recreate"} $others || return
+    long no compose up -d
 }
 
 # Back to the old ones, which never stopped.
@@ -180,12 +193,13 @@ go_back() {
     # Nothing may end it any more: not even that nobody listens.
     lost=no
     trap '' TERM HUP INT
-    [ -z "$ignored" ] || remove_new
+    # Files are back where the old containers, which never stopped, have them mounted.
+    [ -z "$ignored" ] || { remove_new && recreate=''; }
     restore
     clean_image
     log_attempt "failed $reason"
     [ -z "$bad" ] || end broken "$reason|$bad"
-    if [ -f docker-compose.yml ]; then end rolled-back "$reason|$(cat releases/.current 2>/dev/null)"; fi
+    if [ -f docker-compose.yml ]; then end rolled-back "$reason|$(current_release)"; fi
     end taken-down "$reason"
 }
 
@@ -204,7 +218,7 @@ recover() {
         [ -d "/proc/${left##*/.incoming.}" ] || rm -rf "$left"
     done
     [ -d "$former" ] || return 0
-    say "recovered $(cat "$former/current" 2>/dev/null)"
+    say recovered
     step recover
     keep_services=$services recreate=''
     restore
@@ -215,24 +229,40 @@ recover() {
 
 keep_release() {
     step keep
+    # All that needs room on the disk first.
+    note_current 2>"$work/out" || go_back "keep $(last_line "$work/out")"
     if [ "$action" = deploy ]; then
         if [ -d "releases/$version" ]; then mv "releases/$version" "$private/old"; fi
         mv "$stage" "releases/$version"
         touch "releases/$version"
         rm -rf "$private/old"
     fi
-    (umask 022 && echo "$version" >releases/.current.new) && mv -f releases/.current.new releases/.current
+    mv -f releases/.current.new releases/.current
     close_journal
     log_attempt ok
     number=0
-    for release in $(list_releases); do
+    for release in "$version" $(former_releases) $(list_releases | grep -Fvxf releases/.current); do
         number=$((number + 1))
-        if [ "$number" -gt "$keep" ] && [ "$release" != "$version" ]; then
+        if [ "$number" -gt "$keep" ]; then
             name=$(sed -n 's/.*"image": "\([^"]*\)".*/\1/p' "releases/$release/release.json")
             rm -rf "releases/$release"
             [ -z "$name" ] || dock rmi "$name:$release" >/dev/null 2>&1
         fi
     done
+}
+
+note_current() {
+    # shellcheck disable=SC2016 # awk's variables
+    those='$0 "" != version'
+    if [ "$action" = rollback ] && grep -Fqx "$version" releases/.current; then
+        # shellcheck disable=SC2016 # awk's variables
+        those='below; $0 "" == version { below = 1 }'
+    fi
+    (umask 022 && { echo "$version" && ran_before; } >releases/.current.new) && sync releases/.current.new
+}
+
+ran_before() {
+    { current_release; former_releases; } | awk -v version="$version" "$those"
 }
 
 deploy() {

@@ -10,6 +10,10 @@ containers() {
     dock inspect -f '{{index .Config.Labels "com.docker.compose.service"}}|{{.Name}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{.State.Pid}}|{{.State.StartedAt}}|{{.Image}}|{{if ne .HostConfig.NetworkMode "host"}}{{range $port, $_ := .HostConfig.PortBindings}}{{$port}} {{end}}{{end}}' $ids
 }
 
+images_in_use() {
+    dock ps -a --filter "label=com.docker.compose.project=$code" --format '{{.Image}}'
+}
+
 # Seconds since 1970 of a time as Docker writes it, such as 2026-11-24T09:30:15.123456789Z. No `date -d` in POSIX.
 epoch() {
     rest=${1%%.*}

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What runs, what was deployed, and where the two differ; and which releases are kept. Changes nothing. Expects common.sh and
-# health.sh; action is status or history.
+# What runs, what was deployed, and where the two differ; which releases are kept; or all that is in use. Changes nothing. Expects
+# common.sh and health.sh; action is status, history or in-use.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 # One line of release.json, a blank before it.
@@ -12,19 +12,20 @@ report() {
     say hello
     make_work
     enter_folder
-    current=$(cat releases/.current 2>/dev/null)
+    current=$(current_release)
     say "fact version $current"
     if [ "$action" = history ]; then
         [ ! -d releases ] || [ -r releases ] || refuse unreadable "$folder/releases"
         # shellcheck disable=SC2045 # names are versions: no blanks, no newlines
         for release in $(ls -1t releases 2>/dev/null); do
             [ -x "releases/$release" ] || refuse unreadable "$folder/releases/$release"
-            [ ! -f "releases/$release/release.json" ] || say "kept $(record "$release")"
+            [ ! -f "releases/$release/release.json" ] || say "kept $release $(record "$release")"
         done
         tail -n 50 releases/.log 2>/dev/null | sed 's/^/::attempt /'
         end ok
     fi
     find_docker
+    [ "$action" = status ] || { show_use && end ok; }
     [ -f docker-compose.yml ] || refuse nothing
     [ -n "$current" ] && [ -f "releases/$current/release.json" ] && say "release $(record "$current")"
     [ ! -f .lock ] || flock -sn .lock true 2>/dev/null || say "fact lock $(cat .lock)"
@@ -32,6 +33,16 @@ report() {
     compare
     show_containers
     end ok
+}
+
+# Versions that are kept, that the next `up -d` by hand would start, and whose containers are there.
+show_use() {
+    images=$(images_in_use 2>"$work/out") || refuse docker "$(last_line "$work/out")"
+    {
+        ls -1 releases 2>/dev/null
+        sed -n 's/^VERSION=//p' .env 2>/dev/null | tr -d "\"'\r"
+        printf '%s\n' "$images" | sed 's/@.*//; s/.*://'
+    } | sed 's/^/::use /'
 }
 
 # Files that were edited by hand since.

@@ -70,6 +70,10 @@ containers() {
     done
 }
 
+images_in_use() {
+    dock service ls --filter "label=com.docker.stack.namespace=$code" --format '{{.Image}}'
+}
+
 # healthy [IMAGE]: all services have as many tasks running as they should, and no update goes on, for `settle` seconds on end. A task
 # with a HEALTHCHECK runs, for Swarm, only when it is healthy. False: $bad says what is not, $failed is that service.
 healthy() {

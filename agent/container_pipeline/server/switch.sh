@@ -26,6 +26,8 @@ switch() {
     recreate=''
     if [ -f docker-compose.yml ] && units_differ; then recreate=--force-recreate; fi
     if ! { mv "$private/former" "$former" && put_files && { tagged || dock tag "$id" "$image:$version"; }; } 2>"$work/out"; then
+        # Nothing has been started yet that has the new files.
+        recreate=''
         go_back "switch $(last_line "$work/out")"
     fi
 }
@@ -44,7 +46,10 @@ note_former() {
     done
     while IFS= read -r name; do
         [ -e "$name" ] || echo "$name"
-    done <"$private/former/names" >"$private/former/absent"
+    done <"$private/former/names" >"$private/former/absent" || return 1
+    # On the disk, not in memory alone: where power is lost, what the renames are about must be there. (A sync that knows no files
+    # takes all.)
+    find "$private" -path "$private/former/tree" -prune -o -type f -exec sync {} +
 }
 
 put_files() {
@@ -77,7 +82,11 @@ restore_files() {
         fi
     done <"$former/names"
     if [ -s "$former/image" ]; then dock tag "$(cat "$former/image")" "$(cat "$former/tag")"; fi
-    if [ -s "$former/current" ]; then cp "$former/current" releases/.current; else rm -f releases/.current; fi
+    if [ ! -s "$former/current" ]; then
+        rm -f releases/.current
+    elif ! cmp -s "$former/current" releases/.current; then
+        cp "$former/current" releases/.current
+    fi
 }
 
 close_journal() {
