@@ -106,7 +106,7 @@ def test_a_login_page_instead_of_json_is_recognised(someone, waits):
     one, proxy = someone(Fault("GET", "pluginManager", status=200, body=b"<html>Sign in</html>"))
     one.write(THREE)
     answer = one.seed()
-    assert (answer.code, proxy.count("POST")) == (1, 0)
+    assert (answer.code, proxy.count("POST", "createItem")) == (1, 0)
     assert "did not answer with JSON" in answer.err
 
 

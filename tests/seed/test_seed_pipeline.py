@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 
 import pytest
 
 from container_pipeline.clients.jenkins import Controller
+from container_pipeline.commands import seed_file
 from container_pipeline.plan.seed import configxml
 from seed.standin import PLUGINS, Entry
 
@@ -51,7 +53,34 @@ def test_a_second_run_asks_the_same_few_questions_however_many_jobs_there_are(ad
     someone.seed()
     jenkins.state.asked.clear()
     someone.seed()
-    assert jenkins.state.asked == ["GET /pluginManager/api/json", "GET /crumbIssuer/api/json", "POST /scriptText"]
+    few = ["GET /crumbIssuer/api/json", "GET /pluginManager/api/json", "POST /scriptText"]
+    assert sorted(jenkins.state.asked) == few
+
+
+def test_plugins_and_jobs_are_asked_for_at_once_while_the_files_are_read(administrator, jenkins, monkeypatch):
+    together = threading.Barrier(3, timeout=10)
+
+    def meeting(real):
+        def call(*arguments):
+            together.wait()
+            return real(*arguments)
+
+        return call
+
+    for place, name in ((Controller, "plugins"), (Controller, "items"), (seed_file, "load")):
+        monkeypatch.setattr(place, name, meeting(getattr(place, name)))
+    someone = administrator(jenkins.url)
+    someone.write(TEAM)
+    assert someone.seed("--dry-run").code == 0
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9"], ids=["none named", "none there"])
+def test_a_mistake_in_a_file_is_told_whatever_jenkins_there_is(administrator, url):
+    someone = administrator(url)
+    someone.write("projects: [{cod: CODE-a}]\n")
+    answer = someone.seed()
+    assert answer.code == 1
+    assert "jobs.yml:2: unknown key 'cod'" in answer.err
 
 
 def test_without_the_right_to_run_scripts_the_result_is_the_same(administrator, standin):

@@ -54,8 +54,10 @@ def run(
 
 
 def _ask(controller: Controller) -> tuple[Controller, Collection[str] | None, list[Found]]:
-    """Ask what can be asked without knowing the files."""
-    return controller, controller.plugins(), controller.items(MARK)
+    """Ask at once what can be asked without knowing the files."""
+    plugins = in_background(controller.plugins)
+    items = controller.items(MARK)
+    return controller, plugins(), items
 
 
 def _gather(
