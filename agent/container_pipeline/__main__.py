@@ -97,7 +97,7 @@ def _tell(error: PipelineError, console: Console) -> None:
 def _print_json(result: Result, console: Console) -> None:
     import json
 
-    print(console.redact(json.dumps(result.as_dict(), ensure_ascii=False)), flush=True)
+    print(json.dumps(console.redact.within(result.as_dict()), ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,17 @@ class Redactor:
             text = text.replace(form, "***")
         return text
 
+    def within(self, data: Any) -> Any:
+        """Return JSON's data with the secrets of its texts replaced: once it is written, quotes and backslashes hide them.
+
+        Names stay: they are this product's own, even where a password is such a word.
+        """
+        if isinstance(data, dict):
+            return {name: self.within(value) for name, value in data.items()}
+        if isinstance(data, (list, tuple)):
+            return [self.within(value) for value in data]
+        return self(data) if isinstance(data, str) else data
+
 
 class Console:
     """Writes for people. ``verbosity``: -1 quiet (errors and results only), 0 normal, 1 verbose."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -82,3 +83,34 @@ def test_usage_errors_are_chinese_where_the_user_is(arguments):
     )
     assert done.returncode == 2
     assert re.search("[\u4e00-\u9fff]", done.stderr.splitlines()[-1].partition(" — ")[0])
+
+
+def test_json_hides_secrets_in_what_it_says_and_keeps_its_own_names(monkeypatch, capsys, tmp_path):
+    from container_pipeline.commands import images
+    from container_pipeline.errors import RegistryError
+
+    passwords = {"DOCKER_REGISTRY": 'p"ss\\w', "DOCKER_REGISTRY_PROD": "version"}
+    for prefix, password in passwords.items():
+        monkeypatch.setenv(prefix, "r.example")
+        monkeypatch.setenv(f"{prefix}_USER", "me")
+        monkeypatch.setenv(f"{prefix}_PASS", password)
+    monkeypatch.setenv("JENKINS_URL", "https://ci.example")
+    monkeypatch.setenv("JENKINS_USER", "ci")
+    monkeypatch.setenv("JENKINS_TOKEN", "11abc")
+    logins = ['me:p"ss\\w', "me:version", "ci:11abc"]
+    tokens = [base64.b64encode(login.encode()).decode() for login in logins]
+
+    def fails(run, **_given):
+        run.result.extra["rows"] = [{"size": 1, "said": passwords["DOCKER_REGISTRY"]}]
+        raise RegistryError("refused", details=[f"<{text}>" for text in (*passwords.values(), *tokens)])
+
+    monkeypatch.setattr(images, "run", fails)
+    assert main(["images", "--json", "--project", str(tmp_path)]) == 1
+    shown, said = capsys.readouterr()
+    answer = json.loads(shown)
+    assert answer["rows"] == [{"size": 1, "said": "***"}]
+    assert "version" in answer
+    hidden = answer["error"]["details"]
+    assert said.splitlines()[: len(hidden)] == hidden
+    for text in (*passwords.values(), *(token.rstrip("=") for token in tokens)):
+        assert text not in "".join(hidden)

@@ -128,6 +128,15 @@ def test_a_refused_message_is_an_error_that_does_not_show_the_address(answer):
     assert len(responses.calls) == 1
 
 
+def test_a_secret_that_a_page_writes_otherwise_is_hidden_too(tmp_path: Path):
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"results": [{**BAD, "error": {**BAD["error"], "details": ['it was p"w<s>']}}]}))
+    run = Run(load(tmp_path, {"code": "a-b"}, "", {}), Console(), Result("report"))
+    run.console.redact.add([Secret('p"w<s>')])
+    report(run, results, Secret(""), "")
+    assert "it was ***" in (tmp_path / "container-pipeline-a-b.html").read_text()
+
+
 @responses.activate
 def test_a_notification_that_fails_is_only_a_warning(tmp_path: Path, capsys):
     results = tmp_path / "results.json"

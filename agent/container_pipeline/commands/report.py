@@ -17,15 +17,15 @@ from container_pipeline.report import html, title
 
 def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
     """Write ``container-pipeline-CODE.html`` beside ``results``; a webhook that fails is only a warning."""
-    data = _read(results)
+    told = run.console.redact.within(_read(results))
     build_url = run.settings.build_url
     page = results.parent / f"container-pipeline-{run.settings.code}.html"
-    page.write_text(run.console.redact(html(data["results"], build_url)), encoding="utf-8")
+    page.write_text(html(told, build_url), encoding="utf-8")
     run.result.extra["files"] = [page.name]
     if webhook:
         run.console.redact.add([webhook])
         try:
-            notify.send(webhook, message(data["results"], build_url), kind)
+            notify.send(webhook, message(told, build_url), kind)
         except PipelineError as problem:
             run.console.line(_("warning: nobody was notified: {problem}", problem=problem.message))
 
@@ -47,11 +47,11 @@ def message(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
     return "\n".join(filter(None, (head, build_url)))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> list[Mapping[str, Any]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(_("{path} holds no results", path=path)) from error
     if not isinstance(data, dict) or not isinstance(data.get("results"), list):
         raise UsageError(_("{path} holds no results", path=path))
-    return data
+    return list(data["results"])
