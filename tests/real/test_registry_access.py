@@ -111,8 +111,9 @@ def test_a_token_server_that_is_busy_is_asked_again(agent, development, guarded,
     assert agent("promote", "--version", VERSION).code == 0
 
 
-def test_no_password_goes_to_a_token_server_by_plain_http(agent, development, fault_proxy, code):
-    challenge = {"WWW-Authenticate": 'Bearer realm="http://tokens.example/token",service="x"'}
+@pytest.mark.parametrize("place", ["tokens.example", "127.evil.example", "localhost:x@evil.example", "[::1"])
+def test_no_password_goes_to_a_token_server_by_plain_http(agent, development, fault_proxy, code, place):
+    challenge = {"WWW-Authenticate": f'Bearer realm="http://{place}/token",service="x"'}
     proxy = fault_proxy(development.address, Fault("", "", status=401, headers=challenge))
     agent.use("DOCKER_REGISTRY", development, proxy.address)
     outcome = agent("images")

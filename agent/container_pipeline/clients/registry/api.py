@@ -87,7 +87,7 @@ class Api:
         with self._lock:
             if not self._address:
                 host = _ALIASES.get(self.access.registry.host, self.access.registry.host)
-                plain = self.access.insecure or is_loopback(host)
+                plain = self.access.insecure or is_loopback(origin(f"http://{host}").host)
                 self._address = self.transport.persist(lambda: self._find(host, ("http", "https")[not plain :]))
         return self._address
 

@@ -8,10 +8,10 @@ import re
 import threading
 import time
 from collections.abc import Sequence
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from container_pipeline.clients.registry import sentences
-from container_pipeline.clients.registry.connection import is_loopback
+from container_pipeline.clients.registry.connection import is_loopback, origin
 from container_pipeline.clients.registry.transport import PASSING, Passing, Transport
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
@@ -89,8 +89,7 @@ class Authenticator:
     def _fetch(self, scopes: Sequence[str]) -> tuple[Secret, float]:
         """Ask the token server; return the token and the moment of ``time.monotonic`` until which it serves."""
         realm, host = self._bearer["realm"], self._access.registry.host
-        secure = urlsplit(realm).scheme == "https" or is_loopback(urlsplit(realm).netloc) or self._access.insecure
-        if not secure or urlsplit(realm).scheme not in ("http", "https"):
+        if not self._may_know(realm):
             raise sentences.redirected(host, realm)
         query = [("service", self._bearer["service"])] if "service" in self._bearer else []
         query += [("scope", scope) for scope in scopes]
@@ -107,6 +106,14 @@ class Authenticator:
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise self._failed(realm, answer.status) from error
         return Secret(str(token)), start + max(lifetime - _MARGIN, lifetime / 2)
+
+    def _may_know(self, realm: str) -> bool:
+        """Return whether a login may go there: by https, or by plain http to loopback or for an insecure registry."""
+        try:
+            home = origin(realm)
+        except ValueError:
+            return False
+        return home.scheme == "https" or (home.scheme == "http" and (is_loopback(home.host) or self._access.insecure))
 
     def _failed(self, realm: str, status: int) -> RegistryError:
         return RegistryError(

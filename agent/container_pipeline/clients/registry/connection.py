@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import os
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Union
 from urllib.parse import unquote, urlsplit
@@ -39,7 +40,11 @@ def origin(url: str) -> Origin:
 
 
 def is_loopback(host: str) -> bool:
-    return host.partition(":")[0] == "localhost" or host.startswith(("127.", "[::1]")) or host == "::1"
+    """Return whether a host, without a port, is this machine for certain: a name that only begins like it is not."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Exchange:
