@@ -111,7 +111,8 @@ def test_the_client_gets_build_arguments_and_none_of_our_secrets_and_no_argument
     program.write_text(f'#!/bin/sh\n/usr/bin/env > {tmp_path}/seen\necho "$@" > {tmp_path}/arguments\n')
     program.chmod(0o755)
     monkeypatch.setenv("DOCKER_REGISTRY_PROD_PASS", "very secret")
-    monkeypatch.setenv("CONTAINER_PIPELINE_JENKINS_TOKEN", "very secret")
+    monkeypatch.setenv("JENKINS_TOKEN", "very secret")
+    monkeypatch.setenv("CONTAINER_PIPELINE_WEBHOOK", "very secret")
     monkeypatch.setenv("AWS_PROFILE", "a helper's")
     options = BuildOptions("Dockerfile", arguments={"INDEX": "https://user:token@pypi.example"})
     image = ImageRef(Registry("dev.example"), Repository("web"), "20261124093015")
@@ -120,3 +121,17 @@ def test_the_client_gets_build_arguments_and_none_of_our_secrets_and_no_argument
     assert "very secret" not in str(seen)
     assert {"INDEX=https://user:token@pypi.example", "AWS_PROFILE=a helper's", "DOCKER_BUILDKIT=1"} <= set(seen)
     assert "token" not in (tmp_path / "arguments").read_text()
+
+
+def test_the_client_reads_a_login_that_lies_in_no_file(tmp_path, monkeypatch):
+    program = tmp_path / "docker"
+    program.write_text(
+        f'#!/bin/sh\ncat "$DOCKER_CONFIG/config.json" > {tmp_path}/read\nfind "$DOCKER_CONFIG" -type f > {tmp_path}/files\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    access = RegistryAccess("development", Registry("dev.example"), "me", Secret("pw"))
+    image = ImageRef(Registry("dev.example"), Repository("web"), "20261124093015")
+    BuildKit(str(program), console()).build(tmp_path, image, BuildOptions("Dockerfile", logins=(access,)), {})
+    assert json.loads((tmp_path / "read").read_text())["auths"] == {"dev.example": {"auth": "bWU6cHc="}}
+    assert (tmp_path / "files").read_text() == ""

@@ -9,11 +9,13 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from container_pipeline.clients import environment
 from container_pipeline.clients.engine import LAST_LINES, BuildOptions, build_error
 from container_pipeline.console import Console
 from container_pipeline.errors import BuildError
@@ -22,7 +24,6 @@ from container_pipeline.model import ImageRef, RegistryAccess
 
 #: Seconds that an interrupted client has to end by itself; Jenkins gives the agent five in all.
 GRACE = 3
-_OURS = re.compile(r"DOCKER_.*_PASS|CONTAINER_PIPELINE_.*")
 #: Build arguments with these names would change the client itself, so that they cannot travel in its environment.
 _CLIENTS_OWN = re.compile(r"PATH|HOME|(?:DOCKER|BUILDKIT|BUILDX)_.*")
 
@@ -110,10 +111,8 @@ class BuildKit:
             raise log.error(child.returncode)
 
     def _environ(self) -> dict[str, str]:
-        """Return the client's environment: the agent's, which a credential helper may need, without our own secrets."""
-        environ = {name: value for name, value in os.environ.items() if not _OURS.fullmatch(name)}
         # Named even where it is the default: else a context of the user's could lead to another engine than the API's.
-        return {"DOCKER_HOST": "unix:///var/run/docker.sock", **environ, "DOCKER_BUILDKIT": "1"}
+        return {"DOCKER_HOST": "unix:///var/run/docker.sock", **environment.for_child(), "DOCKER_BUILDKIT": "1"}
 
     @contextlib.contextmanager
     def _config(self, logins: Sequence[RegistryAccess]) -> Iterator[dict[str, str]]:
@@ -126,10 +125,27 @@ class BuildKit:
             for entry in own.iterdir() if own.is_dir() else ():
                 if entry.name != "config.json":
                     (Path(folder) / entry.name).symlink_to(entry.resolve())
-            config = Path(folder) / "config.json"
-            config.touch(mode=0o600)
-            config.write_text(json.dumps(_with_logins(own / "config.json", logins)), encoding="utf-8")
-            yield {"DOCKER_CONFIG": folder}
+            with _held(json.dumps(_with_logins(own / "config.json", logins))) as place:
+                (Path(folder) / "config.json").symlink_to(place)
+                yield {"DOCKER_CONFIG": folder}
+
+
+@contextlib.contextmanager
+def _held(text: str) -> Iterator[str]:
+    """Yield a path that reads as ``text`` for as long as this process lives, however that ends: it is in no folder.
+
+    memfd_create(2), and proc(5) for the path. Elsewhere than on Linux it is a file that only its user can read.
+    """
+    if sys.platform != "linux":
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            yield file.name
+        return
+    with open(os.memfd_create("config.json"), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 def _end(child: subprocess.Popen[str]) -> None:

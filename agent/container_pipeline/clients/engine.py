@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from container_pipeline.clients import context
+from container_pipeline.clients import context, environment
 from container_pipeline.console import Console, Task
 from container_pipeline.errors import BuildError, EngineError, PipelineError, RegistryError
 from container_pipeline.i18n import _
@@ -57,7 +57,11 @@ class Engine:
         self._console = console
         with engine_errors(_("the Docker engine cannot be reached"), _START):
             self.client: docker.APIClient = docker.APIClient(
-                version="auto", timeout=SILENCE, use_ssh_client=True, **docker.utils.kwargs_from_env()
+                version="auto",
+                timeout=SILENCE,
+                use_ssh_client=True,
+                credstore_env=environment.emptied(),
+                **docker.utils.kwargs_from_env(),
             )
 
     def image(self, name: ImageRef | str) -> Image | None:

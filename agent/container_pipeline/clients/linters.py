@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from container_pipeline.clients import environment
 from container_pipeline.model import Finding
 
 #: Seconds; all three answer in a tenth of one.
@@ -24,7 +25,14 @@ def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[st
     """Run a program; None where it is not there or hangs."""
     try:
         return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT, stdin=subprocess.DEVNULL, check=False
+            command,
+            cwd=folder,
+            env=environment.for_child(),
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -191,16 +193,22 @@ def test_a_dry_run_shows_the_plan_and_leaves_all_as_it_was(agent, engine, develo
     assert ask.tags(development, agent.code) == []
 
 
+def guarded_base(agent: Agent, engine: docker.APIClient, registry: Registry) -> str:
+    """Put an image into a registry that wants a login; return its name, which has the tag 1."""
+    base = f"{registry.address}/{agent.code}-base"
+    engine.tag("busybox:latest", base, "1")
+    login = {"username": registry.user, "password": registry.password}
+    assert "errorDetail" not in engine.push(base, "1", auth_config=login)
+    engine.remove_image(f"{base}:1")
+    return base
+
+
 def test_a_base_image_that_needs_a_login_is_pulled_and_the_login_is_not_kept(
     agent, engine, builder, development: Registry, tmp_path, monkeypatch
 ):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    base = f"{development.address}/{agent.code}-base"
-    engine.tag("busybox:latest", base, "1")
-    login = {"username": development.user, "password": development.password}
-    assert "errorDetail" not in engine.push(base, "1", auth_config=login)
-    engine.remove_image(f"{base}:1")
+    base = guarded_base(agent, engine, development)
     write(agent, Dockerfile=f"FROM {base}:1\nRUN true\n")
     outcome = agent("build")
     assert outcome.code == 0, outcome.err
@@ -211,8 +219,8 @@ def test_a_base_image_that_needs_a_login_is_pulled_and_the_login_is_not_kept(
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def interrupted(agent: Agent) -> tuple[int, str]:
-    """Build in another process, terminate that in its long step; return its exit code and what it said then."""
+def interrupted(agent: Agent, sent: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+    """Build in another process, end that in its long step; return its exit code and what it said then."""
     child = subprocess.Popen(
         [sys.executable, "-m", "container_pipeline", "build", "--project", str(agent.folder)],
         env={**os.environ, "CONTAINER_PIPELINE_CODE": agent.code, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -224,7 +232,7 @@ def interrupted(agent: Agent) -> tuple[int, str]:
     watchdog.start()
     for line in child.stderr:
         if "sleep 60" in line:
-            child.terminate()
+            child.send_signal(sent)
             break
     said = child.stderr.read()
     code = child.wait()
@@ -262,3 +270,29 @@ def test_one_other_platform_needs_no_buildx(agent, engine):
     outcome = agent("build")
     assert outcome.code == 0, outcome.err
     assert engine.inspect_image(built(agent))["Architecture"] == "arm64"
+
+
+def test_a_killed_build_leaves_its_login_nowhere(agent, engine, development: Registry, tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", "buildkit")
+    write(agent, Dockerfile=f"FROM {guarded_base(agent, engine, development)}:1\nRUN sleep 5; : sleep 60\n")
+    assert interrupted(agent, signal.SIGKILL)[0] == -signal.SIGKILL
+    login = base64.b64encode(f"{development.user}:{development.password}".encode())
+    left = [path for folder in (tmp_path, Path("/dev/shm")) for path in folder.rglob("*") if path.is_file()]
+    assert [path for path in left if login in path.read_bytes()] == []
+
+
+def test_a_credential_helper_of_the_users_gets_none_of_our_passwords(agent, engine, tmp_path, monkeypatch):
+    monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", "engine")
+    monkeypatch.setenv("AWS_PROFILE", "the helper's own")
+    helper = tmp_path / "docker-credential-test"
+    helper.write_text(f"#!/bin/sh\n/usr/bin/env > {tmp_path}/seen\necho '{{}}'\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "home/.docker").mkdir()
+    (tmp_path / "home/.docker/config.json").write_text('{"credsStore": "test"}')
+    assert agent("build").code == 0
+    seen = (tmp_path / "seen").read_text()
+    assert "AWS_PROFILE=the helper's own" in seen
+    assert not any(os.environ[name] in seen for name in ("DOCKER_REGISTRY_PASS", "DOCKER_REGISTRY_PROD_PASS"))
