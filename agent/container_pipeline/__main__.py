@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from container_pipeline.console import Console
+from container_pipeline.console import Console, unexpected
 from container_pipeline.errors import PipelineError, Stopped, UsageError
 from container_pipeline.i18n import _
 from container_pipeline.result import Result
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        result.error = _unexpected(error, console)
+        result.error = unexpected(error, console)
     if result.error:
         _tell(result.error, console)
     if as_json:
@@ -74,18 +74,6 @@ def _on_sigterm() -> None:
         raise Stopped(_("terminated"), 143)
 
     signal.signal(signal.SIGTERM, stop)
-
-
-def _unexpected(error: Exception, console: Console) -> PipelineError:
-    """Return what nobody foresaw as one sentence; the trace is shown with -v."""
-    import traceback
-
-    for line in traceback.format_exc().splitlines():
-        console.detail(line)
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
-    return PipelineError(
-        _("unexpected {text}", text=text), _("run it again with -v for the trace, and report it with that")
-    )
 
 
 def _tell(error: PipelineError, console: Console) -> None:

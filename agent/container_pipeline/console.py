@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
+from container_pipeline.errors import PipelineError
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 
@@ -230,3 +231,15 @@ def _width(text: str) -> int:
     import unicodedata
 
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def unexpected(error: Exception, console: Console) -> PipelineError:
+    """Return what nobody foresaw as one sentence; the trace is shown with -v."""
+    import traceback
+
+    for line in "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines():
+        console.detail(line)
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    return PipelineError(
+        _("unexpected {text}", text=text), _("run it again with -v for the trace, and report it with that")
+    )

@@ -29,6 +29,7 @@ def swarm(site: Site, server_factory) -> Site:
 
 def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     manager = swarm.servers[0]
+    assert "✓ it is a manager of a Docker Swarm" in swarm("doctor").out
     first = swarm.deployed("healthy", "--timeout", "60")
     tasks = manager.docker(
         "service",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from container_pipeline.__main__ import main
 from container_pipeline.model import Target
 from container_pipeline.plan.doctor import Check, server
 
@@ -19,9 +20,9 @@ GOOD = {
 TARGET = Target("web-1.example", user="deploy", port=2222)
 
 
-def judge(sudo: bool = False, **changed: str | None) -> list[Check]:
+def judge(mode: str = "compose", **changed: str | None) -> list[Check]:
     facts = {name: value for name, value in {**GOOD, **changed}.items() if value is not None}
-    return server(TARGET, "/docker/compose", facts, 1001.0, sudo)
+    return server(TARGET, facts, 1001.0, {"remote_root": "/docker/compose", "sudo": False, "mode": mode})
 
 
 def test_a_good_server_has_no_fault_and_no_repair():
@@ -59,6 +60,28 @@ def test_a_good_server_has_no_fault_and_no_repair():
 def test_a_fault_is_told_with_its_repair(changed, text, repair):
     faults = [check for check in judge(**changed) if not check.ok]
     assert [(check.text, check.repair) for check in faults] == [(text, f"ssh -p 2222 deploy@web-1.example {repair}")]
+
+
+def test_a_swarm_needs_a_manager_and_no_compose():
+    good = judge("swarm", compose=None, manager="yes")
+    assert "it is a manager of a Docker Swarm" in [check.text for check in good]
+    assert all(check.ok for check in good)
+    (fault,) = [check for check in judge("swarm") if not check.ok]
+    assert fault.text == "it is not a manager of a Docker Swarm"
+    assert fault.repair.startswith("name a manager, or run `docker swarm init` there")
+
+
+def test_what_nobody_foresaw_is_told_as_what_it_is(monkeypatch, tmp_path, capsys):
+    def fall_over(*_arguments):
+        raise ValueError("a fault of doctor's own")
+
+    monkeypatch.setattr("container_pipeline.commands.doctor._engine", fall_over)
+    monkeypatch.setenv("LC_ALL", "C")
+    assert main(["doctor", "--project", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert "✗ unexpected ValueError: a fault of doctor's own" in shown.out
+    assert "no answer within" not in shown.out
+    assert "Traceback" not in shown.err
 
 
 def test_a_held_lock_is_told_with_its_holder():

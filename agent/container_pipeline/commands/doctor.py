@@ -8,11 +8,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
-from container_pipeline.clients import remote
-from container_pipeline.clients.ssh import Access, Session
-from container_pipeline.commands import reasons
+from container_pipeline.commands.servers import Fleet, Task
+from container_pipeline.console import Console, unexpected
 from container_pipeline.errors import ChecksFailed, PipelineError, SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
@@ -28,7 +28,7 @@ CONNECT = 4
 
 def run(run: Run) -> None:
     """Show all checks; raises ChecksFailed where one of them did not pass."""
-    checks = _together(_groups(run))
+    checks = _together(_groups(run), run.console)
     group = ""
     for check in checks:
         if check.group != group:
@@ -59,13 +59,13 @@ def _groups(run: Run) -> dict[str, Examine]:
         title += f" {access.registry}" if access else ""
         groups[title] = partial(_registry, run, title, role, access)
     for target in settings.servers:
-        groups[target.name] = partial(_server, settings, target)
+        groups[target.name] = partial(_server, run, target)
     if settings.jenkins:
         groups["Jenkins"] = partial(_jenkins, settings)
     return groups
 
 
-def _together(groups: dict[str, Examine]) -> list[Check]:
+def _together(groups: dict[str, Examine], console: Console) -> list[Check]:
     """Examine all groups at once; what has not answered in time is said to hang. Threads that still wait are left behind."""
     found: dict[str, list[Check]] = {}
 
@@ -74,6 +74,9 @@ def _together(groups: dict[str, Examine]) -> list[Check]:
             found[title] = list(examine())
         except PipelineError as error:
             found[title] = [Check(title, False, error.message, error.hint)]
+        except Exception as error:
+            told = unexpected(error, console)
+            found[title] = [Check(title, False, told.message, told.hint)]
 
     threads = [threading.Thread(target=work, args=group, daemon=True) for group in groups.items()]
     for thread in threads:
@@ -153,35 +156,13 @@ def _registry(run: Run, title: str, role: str, access: RegistryAccess | None) ->
     yield Check(title, True, _("it takes a push to {repository}", repository=registry.path(repository)))
 
 
-def _server(settings: Settings, target: Target) -> Iterable[Check]:
-    code = settings.values["code"] or "doctor"
-    access = Access(settings.ssh_key, settings.ssh_config, settings.known_hosts, connect_timeout=CONNECT)
-    root = target.remote_root or settings.values["remote_root"]
-    values = {
-        "code": code,
-        "folder": f"{root.rstrip('/')}/{code}",
-        "sudo": settings.values["sudo"],
-        "login": "",
-        "version": "",
-        "wait": 0,
-        "who": "",
-    }
-    facts: dict[str, str] = {}
-    times: list[float] = []
-
-    def hear(line: str) -> None:
-        times.append(time.time())
-        kind, _blank, rest = line.partition(" ")
-        if kind == "::fact":
-            name, _blank, value = rest.partition(" ")
-            facts[name] = value
-
-    ending = Session(target, access).run(remote.program(("common", "doctor"), values), b"", hear)
-    if not ending.connected or not ending.said:
-        status = "lost" if ending.connected else "unreachable"
-        error = reasons.explain(target, status, "", facts, list(ending.errors), [])
-        return [Check(target.name, False, error.message, error.hint)] if error else []
-    return plan.server(target, root, facts, times[0], settings.values["sudo"])
+def _server(run: Run, target: Target) -> Iterable[Check]:
+    values = {**run.settings.values, "code": run.settings.values["code"] or "doctor"}
+    fleet = Fleet(replace(run, settings=replace(run.settings, values=values)), connect_timeout=CONNECT)
+    answer = fleet.one(target, Task(("doctor",), {"mode": values["mode"]}))
+    if answer.error:
+        return [Check(target.name, False, answer.error.message, answer.error.hint)]
+    return plan.server(target, answer.facts, time.time(), values)
 
 
 def _jenkins(settings: Settings) -> Iterable[Check]:

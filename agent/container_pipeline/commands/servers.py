@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from container_pipeline.clients import remote
-from container_pipeline.clients.ssh import Access, Ending, Session
+from container_pipeline.clients.ssh import CONNECT_TIMEOUT, Access, Ending, Session
 from container_pipeline.commands import reasons
 from container_pipeline.commands.release import who
 from container_pipeline.errors import (
@@ -63,12 +63,12 @@ def parts(run: Run, *names: str) -> tuple[str, ...]:
 
 
 class Fleet:
-    """The servers of one run."""
+    """The servers of one run; ``connect_timeout`` in seconds."""
 
-    def __init__(self, run: Run, *, accept_new: bool = False) -> None:
+    def __init__(self, run: Run, *, accept_new: bool = False, connect_timeout: int = CONNECT_TIMEOUT) -> None:
         settings = run.settings
         self.run = run
-        self.access = Access(settings.ssh_key, settings.ssh_config, settings.known_hosts, accept_new)
+        self.access = Access(settings.ssh_key, settings.ssh_config, settings.known_hosts, accept_new, connect_timeout)
         self.several = len(settings.servers) > 1
         self._sessions: list[Session] = []
         self._stopping = threading.Event()
@@ -78,7 +78,7 @@ class Fleet:
         size = min(len(targets), at_once or self.run.settings.values["at_once"])
         pool = ThreadPoolExecutor(size)
         try:
-            futures = [pool.submit(self._one, target, task) for target in targets]
+            futures = [pool.submit(self.one, target, task) for target in targets]
             left = set(futures)
             while left:
                 # In slices, so that a signal's exception comes through at once.
@@ -98,7 +98,8 @@ class Fleet:
         if any(answer.status == "lost" for answer in answers):
             time.sleep(_ABORT_GRACE)
 
-    def _one(self, target: Target, task: Task) -> Answer:
+    def one(self, target: Target, task: Task) -> Answer:
+        """Run ``task`` on one target, in this thread. Never raises for what the server did."""
         answer = Answer(target)
         session = Session(target, self.access)
         self._sessions.append(session)

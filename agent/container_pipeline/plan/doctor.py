@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
@@ -26,14 +27,15 @@ class Check:
         return f"  {'✓' if self.ok else '✗'} {self.text}" + (f"\n      → {self.repair}" if self.repair else "")
 
 
-def server(target: Target, root: str, facts: Mapping[str, str], now: float, sudo: bool) -> list[Check]:
-    """Judge what a server answered; ``root`` holds the projects' folders there, ``now`` is this machine's clock, in seconds, at the moment of its answer."""
+def server(target: Target, facts: Mapping[str, str], now: float, values: Mapping[str, Any]) -> list[Check]:
+    """Judge what a server answered; ``now`` is this machine's clock at that moment, in seconds, ``values`` are the settings'."""
+    root = target.remote_root or values["remote_root"]
     who = (f"{target.user}@" if target.user else "") + target.host
     ssh = f"ssh {f'-p {target.port} ' if target.port else ''}{who}"
     checks = [
         (True, _("reached by ssh; its host key is known"), ""),
-        _docker(facts, ssh, sudo),
-        _compose(facts, ssh),
+        _docker(facts, ssh, values["sudo"]),
+        _manager(facts) if values["mode"] == "swarm" else _compose(facts, ssh),
         (
             "flock" in facts,
             _("flock is there") if "flock" in facts else _("flock is missing"),
@@ -64,6 +66,13 @@ def _compose(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
     if found:
         return True, _("Compose {version}", version=found), ""
     return False, _("Compose is missing"), f"{ssh} sudo apt-get install docker-compose-plugin"
+
+
+def _manager(facts: Mapping[str, str]) -> tuple[bool, str, str]:
+    if "manager" in facts:
+        return True, _("it is a manager of a Docker Swarm"), ""
+    repair = _("name a manager, or run `docker swarm init` there; without a swarm leave out `mode: swarm`")
+    return False, _("it is not a manager of a Docker Swarm"), repair
 
 
 def _folder(facts: Mapping[str, str], ssh: str, root: str) -> tuple[bool, str, str]:

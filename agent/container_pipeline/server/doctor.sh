@@ -4,7 +4,6 @@
 
 examine() {
     say hello
-    say "fact clock $(date +%s)"
     command -v flock >/dev/null 2>&1 && say "fact flock yes"
     ask_docker
     [ ! -f "$folder/.lock" ] || flock -sn "$folder/.lock" true 2>/dev/null || say "fact lock $(cat "$folder/.lock")"
@@ -12,6 +11,7 @@ examine() {
     while [ -n "$place" ] && [ ! -e "$place" ]; do place=${place%/*}; done
     [ ! -w "${place:-/}" ] || say "fact writable yes"
     say "fact space $(df -Pk "${place:-/}" 2>/dev/null | sed -n 2p | tr -s ' ' | cut -d ' ' -f 4)"
+    say "fact clock $(date +%s)"
     end ok
 }
 
@@ -22,6 +22,10 @@ ask_docker() {
         say "fact docker $answer"
     else
         say "fact refused $(printf '%s' "$answer" | tail -n 1)"
+    fi
+    if [ "$mode" = swarm ]; then
+        [ "$(dock info -f '{{.Swarm.ControlAvailable}}' 2>/dev/null)" != true ] || say "fact manager yes"
+        return 0
     fi
     answer=$(dock compose version --short 2>/dev/null) || answer=$(docker-compose version --short 2>/dev/null) || return 0
     say "fact compose $answer"
