@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -34,6 +35,12 @@ GOOD = Facts(
 
 def bad(facts: Facts) -> dict[str, tuple[bool | None, str]]:
     return {check.name: (check.ok, check.message) for check in judge([JOB], facts) if check.ok is not True}
+
+
+def test_what_was_looked_at_is_named_in_chinese_where_the_user_is(monkeypatch):
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    checks = judge([JOB], replace(GOOD, labels=()))
+    assert all(re.search("[\u4e00-\u9fff]", check.name) for check in checks), [check.name for check in checks]
 
 
 def test_a_jenkins_that_has_all_gets_no_complaint():

@@ -58,6 +58,12 @@ def test_a_file_that_is_there_is_kept_and_the_difference_shown(tmp_path, capsys)
     assert (folder / "Jenkinsfile").exists()
 
 
+def test_what_was_found_is_told_in_chinese_where_the_user_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert main(["init", "--dry-run", "--project", str(shutil.copytree(SHAPES / "fastapi", tmp_path / "shop"))]) == 0
+    assert "端口 8080" in capsys.readouterr().err
+
+
 def test_a_second_init_changes_nothing(tmp_path, capsys):
     folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
     main(["init", "--project", str(folder)])

@@ -72,7 +72,15 @@ def environ(**extra):
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **extra}
 
 
-@pytest.mark.parametrize("arguments", [["build", "--nope"], ["build", "a", "b"], ["logs", "--tail", "many"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build", "--nope"],
+        ["build", "a", "b"],
+        ["logs", "--tail", "many"],
+        ["seed", "--from-scm-list", "/nowhere"],
+    ],
+)
 def test_usage_errors_are_chinese_where_the_user_is(arguments):
     done = subprocess.run(
         [sys.executable, "-m", "container_pipeline", *arguments],
@@ -83,6 +91,7 @@ def test_usage_errors_are_chinese_where_the_user_is(arguments):
     )
     assert done.returncode == 2
     assert re.search("[\u4e00-\u9fff]", done.stderr.splitlines()[-1].partition(" — ")[0])
+    assert not re.search("Usage|exist", done.stderr)
 
 
 def test_json_hides_secrets_in_what_it_says_and_keeps_its_own_names(monkeypatch, capsys, tmp_path):

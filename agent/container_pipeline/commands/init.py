@@ -74,7 +74,8 @@ def _below(project: Path) -> Iterator[str]:
 
 
 def _told(shape: Shape) -> str:
-    parts = [f"Python {shape.python}", shape.framework, *shape.listed, f"port {shape.port}" if shape.port else ""]
+    port = _("port {number}", number=shape.port) if shape.port else ""
+    parts = [f"Python {shape.python}", shape.framework, *shape.listed, port]
     return ", ".join(part for part in parts if part)
 
 

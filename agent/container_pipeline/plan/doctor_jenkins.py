@@ -48,18 +48,18 @@ def judge(jobs: Sequence[Job], facts: Facts) -> list[Check]:
 
 def _plugins(jobs: Sequence[Job], facts: Facts) -> Check:
     if facts.plugins is None:
-        return Check("plugins", None, _("this account may not list plugins"), _("give it Overall/SystemRead"))
+        return Check(_("plugins"), None, _("this account may not list plugins"), _("give it Overall/SystemRead"))
     missing = missing_plugins(jobs, facts.plugins)
     if missing:
         names = ", ".join(f"{plugin} ({job})" for plugin, job in sorted(missing.items()))
-        return Check("plugins", False, _("missing: {names}", names=names), _("Manage Jenkins → Plugins"))
-    return Check("plugins", True, _("all that the jobs need are there"))
+        return Check(_("plugins"), False, _("missing: {names}", names=names), _("Manage Jenkins → Plugins"))
+    return Check(_("plugins"), True, _("all that the jobs need are there"))
 
 
 def _libraries(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
     wanted = {job.library.partition("@")[0] for job in jobs if job.pipeline is not None and job.kind == "pipeline"}
     for name in sorted(wanted - {""}):
-        title = f"library {name}"
+        title = _("library {name}", name=name)
         if facts.libraries is None:
             yield Check(title, None, _("this account may not see the libraries"))
         elif name in facts.libraries:
@@ -82,7 +82,7 @@ def _credentials(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
             if not any(name in (store or ()) for store in stores):
                 (unknown if None in stores else lacking).setdefault(name, job)
     for name in sorted(needed):
-        title = f"credentials {name}"
+        title = _("credentials {name}", name=name)
         if name in lacking:
             where = lacking[name].full_name
             yield Check(title, False, _("{job} does not see this id", job=where), _("Manage Jenkins → Credentials"))
@@ -106,19 +106,21 @@ def credential_ids(job: Job) -> set[str]:
 
 def _labels(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
     for label in sorted({str(job.pipeline["node"]) for job in jobs if job.pipeline and job.pipeline.get("node")}):
+        title = _("label {name}", name=label)
         if label in facts.labels:
-            yield Check(f"label {label}", True, _("a node has it"))
+            yield Check(title, True, _("a node has it"))
         else:
-            yield Check(f"label {label}", False, _("no node has it"), _("Manage Jenkins → Nodes"))
+            yield Check(title, False, _("no node has it"), _("Manage Jenkins → Nodes"))
 
 
 def _tools(facts: Facts) -> Iterator[Check]:
     for node, tools in sorted(facts.tools.items()):
+        title = _("node {name}", name=node)
         if tools is None:
-            yield Check(f"node {node}", None, _("it is offline, or this account may not look at it"))
+            yield Check(title, None, _("it is offline, or this account may not look at it"))
             continue
         missing = [tool for tool in TOOLS if tool not in tools]
         if missing:
-            yield Check(f"node {node}", False, _("missing: {names}", names=", ".join(missing)), _("install them there"))
+            yield Check(title, False, _("missing: {names}", names=", ".join(missing)), _("install them there"))
         else:
-            yield Check(f"node {node}", True, _("it has {names}", names=", ".join(TOOLS)))
+            yield Check(title, True, _("it has {names}", names=", ".join(TOOLS)))
