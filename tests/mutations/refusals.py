@@ -125,8 +125,8 @@ MANY = [
         "commands/servers.py",
         (
             (
-                "            futures = [pool.submit(self._one, target, task) for target in targets]\n",
-                "            futures = [pool.submit(self._one, targets[1], task) for target in targets]\n",
+                "            futures = [pool.submit(self.one, target, task) for target in targets]\n",
+                "            futures = [pool.submit(self.one, targets[1], task) for target in targets]\n",
             ),
         ),
         ("real/test_ssh.py::test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time",),

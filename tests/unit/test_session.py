@@ -64,5 +64,5 @@ def test_a_server_whose_turn_comes_while_a_signal_arrives_is_not_begun(monkeypat
 
     monkeypatch.setattr(servers, "Session", Late)
     fleet = servers.Fleet(Run(load(tmp_path, {"code": "a-b"}, "", {}), Console(), Result("deploy")))
-    fleet._one(TARGET, servers.Task((), {}))
+    fleet.one(TARGET, servers.Task((), {}))
     assert begun == []
