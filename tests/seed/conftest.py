@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 from container_pipeline.__main__ import main
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.model import JenkinsAccess
+from lab import place
 from lab.hudson import Hudson
 from lab.place import LabError, free_port
 from seed.standin import Standin
@@ -75,6 +79,28 @@ def hudson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hudson]:
         pytest.skip(f"no Hudson: {error}")
     yield one
     one.stop()
+
+
+def missing(message: str) -> None:
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+
+
+@pytest.fixture(scope="session")
+def classpath() -> str:
+    """Jenkins' Groovy and Job DSL's own jar, and what they need from Maven Central, fetched once."""
+    parts = os.environ.get("JENKINS_PARTS")
+    if not parts or not (Path(parts) / "job-dsl-core.jar").exists():
+        missing("JENKINS_PARTS must name the folder with job-dsl-core.jar, built from jenkinsci/job-dsl-plugin")
+    if not (shutil.which("java") and shutil.which("mvn")):
+        missing("java and mvn are missing: apt-get install default-jdk-headless maven")
+    pom = Path(__file__).with_name("job_dsl.xml")
+    folder = place.cache() / f"job-dsl-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+    if not folder.is_dir():
+        fresh = folder.with_suffix(f".{os.getpid()}")
+        maven = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
+        subprocess.run(maven, check=True, stdout=subprocess.DEVNULL)
+        fresh.rename(folder)
+    return f"{folder}/*:{parts}/job-dsl-core.jar"
 
 
 @pytest.fixture

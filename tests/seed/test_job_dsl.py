@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,7 +11,6 @@ import pytest
 from container_pipeline.clients import jobs_file
 from container_pipeline.commands import seed_file
 from container_pipeline.plan.seed import configxml, jobxml
-from lab import place
 
 HERE = Path(__file__).parent
 SCRIPT = HERE.parents[1] / "resources" / "container-pipeline" / "seed.groovy"
@@ -60,28 +56,6 @@ projects:
 - {code: old-re, kind: freestyle, description: old, keep_builds: 2, pipeline: {node: docker, build_args: {Q: "it's"}}, triggers: {cron: '@daily'}}
 - {code: older-re, kind: freestyle, credentials: git-reader, triggers: {poll: '@hourly', webhook: hook}, disabled: true, parameters: [{name: A}]}
 """
-
-
-def missing(message: str) -> None:
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
-
-
-@pytest.fixture(scope="session")
-def classpath() -> str:
-    """Job DSL's own jar, and what it needs from Maven Central, fetched once."""
-    parts = os.environ.get("JENKINS_PARTS")
-    if not parts or not (Path(parts) / "job-dsl-core.jar").exists():
-        missing("JENKINS_PARTS must name the folder with job-dsl-core.jar, built from jenkinsci/job-dsl-plugin")
-    if not (shutil.which("java") and shutil.which("mvn")):
-        missing("java and mvn are missing: apt-get install default-jdk-headless maven")
-    pom = HERE / "job_dsl.xml"
-    folder = place.cache() / f"job-dsl-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
-    if not folder.is_dir():
-        fresh = folder.with_suffix(f".{os.getpid()}")
-        maven = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
-        subprocess.run(maven, check=True, stdout=subprocess.DEVNULL)
-        fresh.rename(folder)
-    return f"{folder}/*:{parts}/job-dsl-core.jar"
 
 
 class Dsl:
