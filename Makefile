@@ -66,7 +66,6 @@ mutations:           ## take away one guard after the other: the tests that name
 	@$(LAB) run $(MAKE) --no-print-directory mutations-here
 mutations-here: venv
 	@$(LAB) install --tests
-	@$(LAB) up
 	PYTHONPATH=tests $(BIN)/python -m mutations -n $(WORKERS) $(ONLY)
 
 agent: venv          ## the one file that the library carries

@@ -3,12 +3,13 @@
     make mutations [ONLY='lock env'] [WORKERS=3]
 
 First all these tests run in a copy that is as it is: there they must pass. ONLY takes the mutations whose promise has one of the
-words. The lab is the one that runs; the work tree is read, never written.
+words. The work tree is read, never written; the lab is one of its own, since programs without a guard leave things behind.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,6 +29,18 @@ from mutations.table import MUTATIONS
 #: Seconds after which tests that were to fail are said to hang.
 PATIENCE = 600
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "bench", "groovy", "seed")
+
+
+@contextlib.contextmanager
+def own_lab(folder: Path) -> Iterator[None]:
+    """Bring up a lab in a folder, for this process and those that it starts; end it."""
+    os.environ["LAB_DIR"] = str(folder)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")}
+    try:
+        subprocess.run([sys.executable, "-m", "lab", "up"], check=True, env=environment, stdout=subprocess.DEVNULL)
+        yield
+    finally:
+        subprocess.run([sys.executable, "-m", "lab", "down"], check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 def copy(folder: Path) -> Path:
@@ -46,7 +59,6 @@ def run(tree: Path, tests: Sequence[str], *options: str) -> tuple[dict[str, str]
     environment = {
         **os.environ,
         "CI": "true",
-        "LAB_DIR": os.environ.get("LAB_DIR") or str(REPOSITORY / ".lab"),
         # Before the installed package, which is the work tree's; in processes that tests start, too.
         "PYTHONPATH": f"{tree}/agent:{tree}/tests",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -116,17 +128,22 @@ def main() -> int:
         one for one in MUTATIONS if not given.words or any(word.lower() in one.promise.lower() for word in given.words)
     ]
 
-    with tempfile.TemporaryDirectory(prefix="mutations-") as folder, ThreadPoolExecutor(given.n) as pool:
-        trees: SimpleQueue[Path] = SimpleQueue()
-        copies = [copy(Path(folder) / str(number)) for number in range(given.n)]
-        tests = sorted({test for one in chosen for test in one.tests})
-        ended, output = run(copies[0], tests, "-n", str(given.n), "--dist", "loadscope")
-        if len(ended) != len(tests) or set(ended.values()) != {"passed"}:
-            print(f"{output}\nwithout any mutation these tests must pass")
-            return 1
-        print(f"{len(tests)} tests pass without any mutation", flush=True)
-        for one in copies:
-            trees.put(one)
+    with tempfile.TemporaryDirectory(prefix="mutations-") as folder, own_lab(Path(folder) / "lab"):
+        return carry_out(chosen, [copy(Path(folder) / str(number)) for number in range(given.n)])
+
+
+def carry_out(chosen: Sequence[Mutation], copies: Sequence[Path]) -> int:
+    """Run the tests without any mutation, then with each: as many at once as there are copies. Return the exit code."""
+    tests = sorted({test for one in chosen for test in one.tests})
+    ended, output = run(copies[0], tests, "-n", str(len(copies)), "--dist", "loadscope")
+    if len(ended) != len(tests) or set(ended.values()) != {"passed"}:
+        print(f"{output}\nwithout any mutation these tests must pass")
+        return 1
+    print(f"{len(tests)} tests pass without any mutation", flush=True)
+    trees: SimpleQueue[Path] = SimpleQueue()
+    for one in copies:
+        trees.put(one)
+    with ThreadPoolExecutor(len(copies)) as pool:
         good = list(pool.map(lambda one: told(one, trees), chosen))
     print(f"{sum(good)} of {len(good)} mutations make their tests fail")
     return 0 if all(good) else 1
