@@ -23,11 +23,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from xml.etree import ElementTree
 
-from mutations.entry import REPOSITORY, Mutation
+from mutations.entry import PACKAGE, REPOSITORY, Mutation
 from mutations.table import MUTATIONS
 
 #: Seconds after which tests that were to fail are said to hang.
 PATIENCE = 600
+#: Tests that run, by process id: each is the leader of a group.
+RUNNING: set[int] = set()
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "bench", "groovy", "seed")
 
 
@@ -67,11 +69,17 @@ def run(tree: Path, tests: Sequence[str], *options: str) -> tuple[dict[str, str]
         [*command, *(f"tests/{test}" for test in tests)],
         cwd=tree, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     ) as process:  # fmt: skip
+        RUNNING.add(process.pid)
         try:
             output, _nothing = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGINT)
             output = "they hang\n" + process.communicate()[0]
+        except SystemExit:
+            os.killpg(process.pid, signal.SIGINT)
+            raise
+        finally:
+            RUNNING.discard(process.pid)
     return (endings(report) if report.exists() else {}), output
 
 
@@ -94,12 +102,13 @@ def endings(report: Path) -> dict[str, str]:
 
 def attempt(mutation: Mutation, tree: Path) -> tuple[bool, dict[str, str], str]:
     """Mutate a copy, run the mutation's tests, and put the file back; whether all failed, how each ended, the output."""
-    original = REPOSITORY / "agent/container_pipeline" / mutation.file
+    path = tree / PACKAGE / mutation.file
+    original = path.read_bytes()
     mutation.apply(tree)
     try:
         ended, output = run(tree, mutation.tests)
     finally:
-        shutil.copy2(original, tree / "agent/container_pipeline" / mutation.file)
+        path.write_bytes(original)
     return len(ended) == len(mutation.tests) and all(how.startswith("failed") for how in ended.values()), ended, output
 
 
@@ -124,6 +133,8 @@ def main() -> int:
     parser.add_argument("-n", type=int, default=2, help="so many at once")
     parser.add_argument("words", nargs="*", help="only mutations whose promise has one of these words")
     given = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(1))
     chosen = [
         one for one in MUTATIONS if not given.words or any(word.lower() in one.promise.lower() for word in given.words)
     ]
@@ -144,7 +155,14 @@ def carry_out(chosen: Sequence[Mutation], copies: Sequence[Path]) -> int:
     for one in copies:
         trees.put(one)
     with ThreadPoolExecutor(len(copies)) as pool:
-        good = list(pool.map(lambda one: told(one, trees), chosen))
+        try:
+            good = list(pool.map(lambda one: told(one, trees), chosen))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            # They clean up after themselves.
+            for process in list(RUNNING):
+                os.killpg(process, signal.SIGINT)
+            raise
     print(f"{sum(good)} of {len(good)} mutations make their tests fail")
     return 0 if all(good) else 1
 
