@@ -41,6 +41,11 @@ def test_code_and_repository_are_enough(tmp_path):
     )
 
 
+def test_a_job_knows_its_folder_and_all_above_it(tmp_path):
+    jobs = load(tmp_path, "defaults: {repository: r}\nprojects: [{code: a, folder: team/web/eu}, b]\n")
+    assert [job.folders for job in jobs] == [["team", "team/web", "team/web/eu"], []]
+
+
 def test_a_code_alone_is_enough_where_defaults_say_where_repositories_are(tmp_path):
     jobs = load(tmp_path, "defaults: {repository: 'git@x:{code}.git', folder: team}\nprojects: [a-re, b-re]\n")
     assert [(job.full_name, job.repository) for job in jobs] == [

@@ -33,10 +33,7 @@ def checks(settings: Settings, files: Sequence[str] = ()) -> list[Check]:
 
 
 def _gather(controller: Controller, jobs: Sequence[Job], version: str) -> Facts:
-    folders = {""}
-    for job in jobs:
-        parts = job.folder.split("/") if job.folder else []
-        folders.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    folders = {"", *(folder for job in jobs for folder in job.folders)}
     nodes = jenkins_facts.nodes(controller, TOOLS)
     return Facts(
         version=version,

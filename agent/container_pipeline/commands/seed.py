@@ -71,15 +71,10 @@ def _gather(
     if adopt:
         found = controller.with_configs(found, {job.full_name for job in jobs})
     items = {one.name: Item(one.name, one.config, one.folder) for one in found}
-    folders = {name for job in jobs for name in _above(job.folder)} | {one.name for one in found if one.folder}
+    folders = {name for job in jobs for name in job.folders} | {one.name for one in found if one.folder}
     present = sorted(name for name in folders if name in items)
     views = dict(zip(present, in_parallel(controller.view, present, AT_ONCE)))
     return State(items, {name: config for name, config in views.items() if config is not None}, plugins)
-
-
-def _above(folder: str) -> list[str]:
-    parts = folder.split("/") if folder else []
-    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
 def _execute(run: Run, controller: Controller, made: Plan) -> dict[str, PipelineError]:

@@ -75,8 +75,7 @@ def _credentials(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
     lacking: dict[str, Job] = {}
     unknown: dict[str, Job] = {}
     for job in jobs:
-        parts = job.folder.split("/") if job.folder else []
-        stores = [facts.credentials.get("/".join(parts[:depth])) for depth in range(len(parts) + 1)]
+        stores = [facts.credentials.get(folder) for folder in ("", *job.folders)]
         for name in credential_ids(job):
             needed.add(name)
             if not any(name in (store or ()) for store in stores):

@@ -30,8 +30,9 @@ __all__ = [
 
 def check(facts: Facts) -> list[Finding]:
     """Return all findings by file and line, without those that a comment turns off."""
-    found = [finding for kind, source, parsed in _parsed(facts) for finding in _of(kind, source, parsed, facts)]
-    sources = {source.name: source for _kind, source, _parsed in _parsed(facts)}
+    files = list(_parsed(facts))
+    found = [finding for kind, source, parsed in files for finding in _of(kind, source, parsed, facts)]
+    sources = {source.name: source for _kind, source, _parsed in files}
     found += facts.outside
     found = [one for one in found if one.rule not in silenced(sources.get(one.file, Source("", "")), one.line)]
     return sorted(found, key=lambda one: (one.file, one.line, one.rule))

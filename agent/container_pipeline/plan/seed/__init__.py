@@ -247,9 +247,8 @@ class _Planner:
         """Return every folder that is needed, the outer before the inner, each with a job that needs it."""
         found: dict[str, Job] = {}
         for job in self.wanted.values():
-            parts = job.folder.split("/") if job.folder else []
-            for depth in range(1, len(parts) + 1):
-                found.setdefault("/".join(parts[:depth]), job)
+            for folder in job.folders:
+                found.setdefault(folder, job)
         return dict(sorted(found.items(), key=lambda pair: (pair[0].count("/"), pair[0])))
 
     def _change(self, action: str, item: str, config: str = "", diff: tuple[str, ...] = ()) -> None:

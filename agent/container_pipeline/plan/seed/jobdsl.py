@@ -25,9 +25,8 @@ def script(jobs: Sequence[Job], body: str) -> str:
 def _folders(jobs: Sequence[Job]) -> list[dict[str, str]]:
     found: dict[str, str] = {}
     for job in jobs:
-        parts = job.folder.split("/") if job.folder else []
-        for depth in range(1, len(parts) + 1):
-            found.setdefault("/".join(parts[:depth]), job.set_name)
+        for folder in job.folders:
+            found.setdefault(folder, job.set_name)
     order = sorted(found, key=lambda name: (name.count("/"), name))
     return [{"name": name, "description": str(Marker(found[name])), "regex": view_regex(name)} for name in order]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from container_pipeline.errors import SettingsError
@@ -44,6 +45,11 @@ class Job:
     @property
     def full_name(self) -> str:
         return f"{self.folder}/{self.name}" if self.folder else self.name
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that it is in, the outer before the inner."""
+        return list(accumulate(self.folder.split("/"), "{}/{}".format)) if self.folder else []
 
     @property
     def uses_git_plugin(self) -> bool:
