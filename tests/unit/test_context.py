@@ -6,11 +6,13 @@ import io
 import os
 import socket
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from container_pipeline.clients import context
+from container_pipeline.clients import context, git
 from container_pipeline.clients.context import Ignored, parse
 from container_pipeline.errors import BuildError
 
@@ -137,3 +139,57 @@ def test_a_dockerfile_from_elsewhere_is_brought_in_and_hidden_from_the_image(tmp
 
 def test_a_dockerfile_of_the_context_is_sent_from_its_place(tmp_path):
     assert context.place_dockerfile(tmp_path, tmp_path / "docker" / "Dockerfile") == ("docker/Dockerfile", {})
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder with all that a user without rights may not read below ``closed/``; the test runs as that user."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        write(root, "Dockerfile", "closed/inside/file", "listed/file")
+        root.chmod(0o755)
+        (root / "closed").chmod(0)
+        (root / "listed").chmod(0o444)
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(65534)
+        try:
+            yield root
+        finally:
+            os.seteuid(before)
+            (root / "closed").chmod(0o700)
+            (root / "listed").chmod(0o700)
+
+
+def test_a_folder_that_may_not_be_read_is_named_with_the_file_that_leaves_it_out(nobody):
+    for ignore, name in (("listed", "closed"), ("closed", "listed/file")):
+        with pytest.raises(BuildError) as refused:
+            for _piece in context.stream(nobody, Ignored(parse(ignore)), {}):
+                pass
+        assert refused.value.message == f"{nobody}/{name} cannot be read: Permission denied"
+        assert ".dockerignore" in refused.value.hint
+    assert {name for name, _path in context.files(nobody, Ignored(parse("closed\nlisted")))} == {"Dockerfile"}
+
+
+def test_sources_without_git_name_a_folder_that_may_not_be_read_too(nobody):
+    with pytest.raises(BuildError, match="closed cannot be read"):
+        git.sources(nobody, nobody / "Dockerfile")
+
+
+def test_an_ignore_file_may_be_in_any_encoding(tmp_path):
+    write(tmp_path, "a", "b")
+    (tmp_path / "文件".encode("gbk").decode("utf-8", "surrogateescape")).write_text("x")
+    (tmp_path / ".dockerignore").write_bytes("# 注释\na\n文件\n".encode("gbk"))
+    assert set(sent(tmp_path)) == {"b", ".dockerignore"}
+
+
+def test_an_ignore_file_ends_its_lines_only_where_docker_does():
+    assert [pattern.text for pattern in parse("a\x0cb\u2028c\r\nd\n")] == ["a\x0cb\u2028c", "d"]
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "a[", "[]"])
+def test_what_docker_refuses_as_a_pattern_is_refused_by_name(pattern):
+    with pytest.raises(BuildError) as refused:
+        Ignored(parse(f"ok\n{pattern}\n"))
+    assert pattern in refused.value.message
+    assert ".dockerignore" in refused.value.message

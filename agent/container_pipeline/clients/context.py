@@ -11,6 +11,7 @@ import secrets
 import stat
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -32,7 +33,14 @@ class Pattern:
 
     @property
     def expression(self) -> re.Pattern[str]:
-        return re.compile(_translate(self.text))
+        """The pattern as a regular expression; raises BuildError where it is none, as Docker refuses it."""
+        try:
+            return re.compile(_translate(self.text))
+        except (re.error, ValueError) as error:
+            raise BuildError(
+                _("{file}: {pattern} is not a pattern", file=IGNORE_FILE, pattern=self.text),
+                _("put a backslash before a [ that means itself"),
+            ) from error
 
 
 class Ignored:
@@ -44,8 +52,12 @@ class Ignored:
     @classmethod
     def read(cls, root: Path, always: tuple[str, ...] = ()) -> Ignored:
         """Read the context's own file; ``always`` names files that are sent whatever it says."""
-        patterns = parse((root / IGNORE_FILE).read_text("utf-8-sig")) if (root / IGNORE_FILE).is_file() else []
-        return cls([*patterns, *(Pattern(name, True) for name in always)])
+        path, text = root / IGNORE_FILE, ""
+        if path.is_file():
+            with _reading(path):
+                # As names of files are read: whatever its encoding, it names the same bytes.
+                text = path.read_text("utf-8-sig", "surrogateescape")
+        return cls([*parse(text), *(Pattern(name, True) for name in always)])
 
     def __call__(self, path: str) -> bool:
         """Return whether ``path``, relative to the root and with slashes, stays out."""
@@ -66,7 +78,7 @@ class Ignored:
 def parse(text: str) -> list[Pattern]:
     """Read the lines of a ``.dockerignore``; empty lines and comments say nothing."""
     patterns = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.startswith("#") or not line.strip():
             continue
         line = line.strip()
@@ -78,7 +90,10 @@ def parse(text: str) -> list[Pattern]:
 
 
 def _translate(pattern: str) -> str:
-    """Return a pattern as a regular expression: ``**`` crosses folders, ``*`` and ``?`` do not."""
+    """Return a pattern as a regular expression: ``**`` crosses folders, ``*`` and ``?`` do not.
+
+    Raises ValueError for a bracket that nothing closes.
+    """
     out, rest = "", pattern
     while rest:
         if rest.startswith("**"):
@@ -94,7 +109,7 @@ def _translate(pattern: str) -> str:
             out += "[^/]*"
         elif char == "?":
             out += "[^/]"
-        elif char == "[" and "]" in rest[1:]:
+        elif char == "[":
             end = rest.index("]", 1)
             out += "[" + rest[:end].replace("\\", "\\\\") + "]"
             rest = rest[end + 1 :]
@@ -111,7 +126,7 @@ def files(root: Path, ignored: Ignored) -> Iterator[tuple[str, Path]]:
 
 
 def _below(folder: Path, prefix: str, ignored: Ignored) -> Iterator[tuple[str, Path]]:
-    with os.scandir(folder) as scan:
+    with _reading(folder), os.scandir(folder) as scan:
         entries = sorted(scan, key=lambda entry: entry.name)
     for entry in entries:
         name = prefix + entry.name
@@ -156,7 +171,8 @@ def _pieces(root: Path, ignored: Ignored, extra: dict[str, bytes]) -> Iterator[b
 
 def _info(name: str, path: Path, linked: dict[tuple[int, int], str]) -> tarfile.TarInfo | None:
     """Return the tar entry of one path; None for a socket, which no tar can hold."""
-    found = path.lstat()
+    with _reading(path):
+        found = path.lstat()
     info = tarfile.TarInfo(name)
     info.mode, info.mtime = stat.S_IMODE(found.st_mode), int(found.st_mtime)
     if stat.S_ISREG(found.st_mode):
@@ -187,22 +203,26 @@ def _padding(size: int) -> bytes:
 
 def _content(path: Path, size: int) -> Iterator[bytes]:
     left = size
+    with _reading(path), path.open("rb", buffering=0) as file:
+        while left:
+            piece = file.read(min(CHUNK, left))
+            if not piece:
+                raise BuildError(_("{path} became shorter while it was read", path=path), _("build from files at rest"))
+            left -= len(piece)
+            yield piece
+    yield _padding(size)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn an OSError into a BuildError that names ``path``."""
     try:
-        with path.open("rb", buffering=0) as file:
-            while left:
-                piece = file.read(min(CHUNK, left))
-                if not piece:
-                    raise BuildError(
-                        _("{path} became shorter while it was read", path=path), _("build from files at rest")
-                    )
-                left -= len(piece)
-                yield piece
+        yield
     except OSError as error:
         raise BuildError(
             _("{path} cannot be read: {problem}", path=path, problem=error.strerror),
             _("name it in {file} if the image does not need it", file=IGNORE_FILE),
         ) from error
-    yield _padding(size)
 
 
 def place_dockerfile(root: Path, dockerfile: Path) -> tuple[str, dict[str, bytes]]:

@@ -36,7 +36,7 @@ def sources(folder: Path, dockerfile: Path) -> Sources:
 
 def _walk(folder: Path) -> list[str]:
     found = context.files(folder, context.Ignored.read(folder))
-    return [name for name, path in found if not _state(name) and not path.is_dir()]
+    return [name for name, path in found if not _state(name) and not os.path.isdir(path)]
 
 
 def _state(name: str) -> bool:
