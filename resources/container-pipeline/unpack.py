@@ -53,12 +53,16 @@ def unpack(bundle, cache, folder):
 
 
 def clean(cache, digest):
-    """Delete what no build has used for long; a build that is under way used its agent just now."""
+    """Delete agents that no build has used for long; a build that is under way used its own just now.
+
+    An agent's folder has its digest's name, or begins with new-. What else is there is the agents' own.
+    """
     oldest = time.time() - KEPT_DAYS * 86400
     for name in os.listdir(cache):
         path = os.path.join(cache, name)
         try:
-            if name != digest and os.stat(path).st_mtime < oldest:
+            agents = len(name) == len(digest) or name.startswith("new-")
+            if agents and name != digest and os.stat(path).st_mtime < oldest:
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -117,11 +118,11 @@ def test_two_at_once_both_end_well(bundle, tmp_path):
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [digest]
 
 
-def test_old_versions_are_cleaned_and_one_in_use_is_not(unpack, tmp_path):
-    for name, age in (("old", 31), ("used", 1)):
+def test_agents_that_no_build_used_for_long_go_and_what_else_is_there_stays(unpack, tmp_path):
+    unused, used = "0" * 64, "1" * 64
+    for name, age in ((unused, 31), ("new-abc", 31), ("versions", 31), (used, 1)):
         (tmp_path / "cache" / name).mkdir(parents=True)
-        then = (tmp_path / "cache" / name).stat().st_mtime - age * 86400
+        then = time.time() - age * 86400
         os.utime(tmp_path / "cache" / name, (then, then))
-    unpack(tmp_path / "cache")
-    assert not (tmp_path / "cache" / "old").exists()
-    assert (tmp_path / "cache" / "used").exists()
+    fresh = Path(unpack(tmp_path / "cache").stdout.strip())
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"versions", used, fresh.name}

@@ -157,3 +157,25 @@ def test_before_a_build_there_is_nothing_to_run(agent):
     outcome = agent("run")
     assert outcome.code == 1
     assert "nothing has been built here yet" in outcome.err
+
+
+def test_a_run_that_is_interrupted_before_the_start_leaves_no_container(agent, engine, monkeypatch):
+    def interrupted(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(docker.APIClient, "attach", interrupted)
+    assert agent("run").code == 130
+    assert containers(engine, agent) == []
+
+
+def test_a_reader_that_goes_away_stops_the_container_without_a_word(agent, engine):
+    child = subprocess.run(
+        f'{sys.executable} -m container_pipeline run -e WAIT=1 -e SAY="$(seq 9999)" --project {agent.folder} | true',
+        shell=True,
+        env={**os.environ, "CONTAINER_PIPELINE_CODE": agent.code, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert "DOCKER_HOST" not in child.stderr
+    assert [one for one in containers(engine, agent) if one["State"] == "running"] == []

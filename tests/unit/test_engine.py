@@ -29,6 +29,11 @@ def test_an_engine_that_cannot_be_reached_is_told_with_what_to_do(error, hint):
     assert caught.value.hint.startswith(hint)
 
 
+def test_our_own_reader_that_went_away_is_no_fault_of_the_engine():
+    with pytest.raises(BrokenPipeError), engine_errors("it failed"):
+        raise BrokenPipeError(32, "Broken pipe")
+
+
 def test_the_innermost_cause_is_told():
     error = requests.ConnectionError("wrapped\ntwice")
     error.__cause__ = OSError("the socket is gone")

@@ -90,6 +90,12 @@ def test_a_commit_that_changes_nothing_below_the_context_keeps_the_fingerprint(r
     assert fingerprint(repository / "sub") == before
 
 
+@pytest.mark.parametrize("login", ["user:token@", "user:p@ss@", "user:p:a@s@", ""])
+def test_the_address_of_the_sources_is_without_its_login(repository, login):
+    git(repository, "remote", "set-url", "origin", f"https://{login}git.example/team/web@1.git")
+    assert sources(repository, repository / "Dockerfile").url == "https://git.example/team/web@1.git"
+
+
 def test_contents_are_not_read(folder, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
     os.mkfifo(folder / "pipe")

@@ -53,6 +53,10 @@ def test_an_env_file_is_taken_as_it_stands():
     }
 
 
+def test_a_line_of_an_env_file_ends_where_docker_ends_it():
+    assert parse_env_file("A=1\x0c2\u20283\r\nB=\x1d\n", ".env", {}) == {"A": "1\x0c2\u20283", "B": "\x1d"}
+
+
 def test_a_malformed_line_is_named_but_not_shown():
     with pytest.raises(SettingsError) as caught:
         parse_env_file("A=1\nTHE SECRET=x\n", ".env", {})

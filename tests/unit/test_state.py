@@ -92,3 +92,14 @@ def test_a_folder_that_cannot_be_written_to_says_why(tmp_path):
     assert state.cannot_write(tmp_path) == ""
     assert state.cannot_write(tmp_path / "missing") == "No such file or directory"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("digest", ["sha256:12", "latest", 5, ["x"]])
+def test_a_record_whose_digest_is_none_is_refused_with_the_way_out(tmp_path, digest):
+    state.write(tmp_path, BUILT)
+    record = json.loads((tmp_path / ".docker_build.json").read_text())
+    (tmp_path / ".docker_build.json").write_text(json.dumps({**record, "digest": digest}))
+    with pytest.raises(StateError) as caught:
+        state.read(tmp_path)
+    assert ".docker_build.json" in caught.value.message
+    assert "container-pipeline build" in caught.value.hint

@@ -38,6 +38,9 @@ def run(engine: Engine, image: ImageRef, options: RunOptions, out: IO[str], err:
         except BaseException:
             with contextlib.suppress(Exception):
                 client.stop(container, timeout=GRACE)
+            # One that was not started yet is removed by nobody else.
+            with contextlib.suppress(Exception):
+                client.remove_container(container, force=True, v=True)
             raise
 
 

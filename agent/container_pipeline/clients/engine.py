@@ -160,7 +160,8 @@ def engine_errors(failed: str, hint: str = "") -> Iterator[None]:
 
     try:
         yield
-    except PipelineError:
+    except (PipelineError, BrokenPipeError):
+        # A broken pipe is our own reader's, such as head; the engine's comes as an error of requests.
         raise
     except docker.errors.APIError as error:
         raise EngineError(f"{failed}: {error.explanation or error}", hint) from error

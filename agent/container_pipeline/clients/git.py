@@ -30,7 +30,7 @@ def sources(folder: Path, dockerfile: Path) -> Sources:
     top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
     names = [entry[3:] for entry in changed.split("\0") if entry and not _state(entry[3:])]
     # The remote's address may carry a login.
-    url = re.sub(r"://[^/@]*@", "://", _git(folder, "config", "--get", "remote.origin.url").strip())
+    url = re.sub(r"://[^/]*@", "://", _git(folder, "config", "--get", "remote.origin.url").strip())
     return Sources(revision, url, _hash([tree, *_stats(top, [str(dockerfile), *names])]))
 
 

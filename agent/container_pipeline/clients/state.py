@@ -10,6 +10,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Callable
 
 from container_pipeline.errors import SettingsError, StateError
 from container_pipeline.i18n import _
@@ -38,14 +39,12 @@ def read(project: Path) -> Built | None:
     if not (project / VERSION_FILE).exists():
         return None
     image, version = _line(project / IMAGE_FILE), _line(project / VERSION_FILE)
-    try:
-        Repository(image), Version(version)
-    except SettingsError as error:
-        raise _broken(VERSION_FILE, error.message) from error
+    _check(VERSION_FILE, Repository, image)
+    _check(VERSION_FILE, Version, version)
     record = _record(project / RECORD_FILE)
     if record.get("image") == image and record.get("version") == version:
         if record.get("digest"):
-            Digest(record["digest"])
+            _check(RECORD_FILE, Digest, str(record["digest"]))
         return Built(**{name: str(record.get(name, "")) for name in Built.__dataclass_fields__})
     return Built(image, version)
 
@@ -123,6 +122,13 @@ def _line(path: Path) -> str:
     return lines[0]
 
 
+def _check(name: str, kind: Callable[[str], object], value: str) -> None:
+    try:
+        kind(value)
+    except SettingsError as error:
+        raise _broken(name, error.message) from error
+
+
 def _broken(name: str, problem: str) -> StateError:
     return StateError(
         _("{file} cannot be used: {problem}", file=name, problem=problem),
@@ -130,7 +136,7 @@ def _broken(name: str, problem: str) -> StateError:
     )
 
 
-def _record(path: Path) -> dict[str, str]:
+def _record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

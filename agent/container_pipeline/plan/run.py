@@ -67,8 +67,8 @@ def parse_env_file(text: str, name: str, environ: Mapping[str, str]) -> dict[str
     A malformed line is named by its number; what it holds is not shown.
     """
     found: dict[str, str] = {}
-    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1):
-        entry = line.lstrip()
+    for number, line in enumerate(text.lstrip("\ufeff").split("\n"), 1):
+        entry = (line[:-1] if line.endswith("\r") else line).lstrip()
         if not entry or entry.startswith("#"):
             continue
         variable, equals, value = entry.partition("=")
