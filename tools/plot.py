@@ -12,7 +12,16 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "tests" / "bench" / "results.json"
 TARGET = ROOT / "docs" / "pictures" / "bench.svg"
 
-_OURS = ("ours", "container-pipeline")
+_NAMES = {
+    "ours": "container-pipeline",
+    "by_hand": "by hand: ssh and scp, 4 calls",
+    "docker_host": "Compose by ssh://",
+    "floor": "floor: bare SSH",
+    "ansible": "Ansible",
+    "kamal": "Kamal",
+    "crane_latest": "crane, latest moved too",
+    "python": "the start of Python alone",
+}
 _LEFT, _RIGHT, _WIDTH = 230, 760, 860
 _TITLE, _BAR, _GAP = 26, 20, 16
 _STYLE = (
@@ -23,17 +32,17 @@ _STYLE = (
 
 
 def picture(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return all benchmarks that have peers, each with bars of its own scale: medians, and lines from best to worst."""
+    """Return all benchmarks of ours beside peers, each with bars of its own scale: medians, and lines from best to worst."""
     parts: list[str] = []
     y = 20
     for title, result in results.items():
         rows = {name: row for name, row in result.get("rows", {}).items() if "median" in row}
-        if len(rows) < 2:
+        if "ours" not in rows or len(rows) < 2:
             continue
         parts.append(_text(20, y + 14, title, "title"))
         y += _TITLE
         scale = (_RIGHT - _LEFT) / max(row["max"] for row in rows.values())
-        for name, row in sorted(rows.items(), key=lambda one: one[0] not in _OURS):
+        for name, row in sorted(rows.items(), key=lambda one: one[0] != "ours"):
             parts.extend(_bar(name, row, y, scale))
             y += _BAR
         y += _GAP
@@ -49,8 +58,8 @@ def picture(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _bar(name: str, row: Mapping[str, float], y: int, scale: float) -> Iterator[str]:
-    ours = name in _OURS
-    yield _text(_LEFT - 10, y + 13, "container-pipeline" if ours else name.replace("_", " "), "", "end")
+    ours = name == "ours"
+    yield _text(_LEFT - 10, y + 13, _NAMES.get(name, name), "", "end")
     width = max(1.5, row["median"] * scale)
     yield f'<rect x="{_LEFT}" y="{y + 2}" width="{width:.1f}" height="14" rx="2" class="{"ours" if ours else "other"}"/>'
     low, high = _LEFT + row["min"] * scale, _LEFT + row["max"] * scale
