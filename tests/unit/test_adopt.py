@@ -102,6 +102,18 @@ def test_a_command_with_a_secret_is_named_without_it_and_not_taken_over(line):
         assert found.before == []
 
 
+def test_where_a_secret_belongs_is_told():
+    (note,) = [
+        note
+        for note in adopt(build("curl -u admin:s3cr3t https://x", "docker build --no-cache ."), "folder").notes
+        if not note.taken
+    ]
+    assert (
+        note.text
+        == "curl -u admin:*** https://x — it holds a secret: keep that in Jenkins' credentials, and call it from the Jenkinsfile"
+    )
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -152,14 +152,16 @@ class _Reader:
     def _beside(self, line: Line, text: str, built: bool) -> None:
         """Take what runs before the build, where it needs nothing of the script's own and holds no secret."""
         needs = any(name in self.own or name.startswith("BUILD_") for name in re.findall(r"\$\{?(\w+)", text))
-        if built or needs or assigned(line) or masked(text) != text:
-            self.adopted.left(
-                line, line.text, _("it has no counterpart; call it from the Jenkinsfile where it is needed")
-            )
-            return
-        command = text.split("||")[0].strip()
-        self.adopted.before.append(command)
-        self.adopted.took(line, _("{command} (before the build, in the Jenkinsfile)", command=command))
+        if masked(text) != text:
+            hint = _("it holds a secret: keep that in Jenkins' credentials, and call it from the Jenkinsfile")
+            self.adopted.left(line, line.text, hint)
+        elif built or needs or assigned(line):
+            hint = _("it has no counterpart; call it from the Jenkinsfile where it is needed")
+            self.adopted.left(line, line.text, hint)
+        else:
+            command = text.split("||")[0].strip()
+            self.adopted.before.append(command)
+            self.adopted.took(line, _("{command} (before the build, in the Jenkinsfile)", command=command))
 
     def _run(self, body: list[Line]) -> None:
         for line in body:
