@@ -102,6 +102,49 @@ def test_a_command_with_a_secret_is_named_without_it_and_not_taken_over(line):
         assert found.before == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "echo preparing && ./prepare.sh",
+        'echo "preparing"; ./prepare.sh',
+        "echo yes | ./prepare.sh",
+        "then ./prepare.sh",
+        "else ./prepare.sh",
+        "local REV=$(git rev-parse HEAD)",
+    ],
+)
+def test_what_stands_behind_a_usual_word_is_not_passed_over(line):
+    notes = adopt(build("docker build --no-cache .", line), "folder").notes
+    assert any(line in note.text for note in notes)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["if [ -f setup.cfg ]; then", "./prepare.sh", "else", "./other.sh", "fi"],
+        ["if [ -f setup.cfg ]", "then ./prepare.sh", "fi"],
+        ["for one in a b; do", "./prepare.sh $one", "done"],
+        ["while read one; do", "./prepare.sh", "done < list"],
+    ],
+)
+def test_what_runs_only_sometimes_is_named_and_not_taken_over(lines):
+    found = adopt(build(*lines, "./always.sh", "docker build --no-cache ."), "folder")
+    assert found.before == ["./always.sh"]
+    assert "./prepare.sh" in str([note.text for note in found.notes if not note.taken])
+
+
+@pytest.mark.parametrize(
+    ("line", "taken"),
+    [
+        ("./prepare.sh || exit 1", "./prepare.sh"),
+        ("./prepare.sh || true", "./prepare.sh || true"),
+        ("if [ -f a ]; then ./prepare.sh; fi", "if [ -f a ]; then ./prepare.sh; fi"),
+    ],
+)
+def test_a_command_before_the_build_fails_as_it_did(line, taken):
+    assert adopt(build(line, "docker build --no-cache ."), "folder").before == [taken]
+
+
 def test_where_a_secret_belongs_is_told():
     (note,) = [
         note

@@ -27,7 +27,8 @@ _VARIABLES = {
 _IMAGE = r"\$\{?BUILD_REGISTRY(?:_PROD)?\}?/\$\{?BUILD_IMAGE\}?:(?:\$\{?BUILD_VERSION\}?|latest)"
 #: Statements of the convention's functions that need no counterpart: checks, messages, the commands themselves.
 _USUAL = re.compile(
-    rf"""(?:echo|exit|return|local|then|else|fi|\}}|RC=|shift)(?:\b.*|$)
+    rf"""(?:echo|exit|return|local|RC=)(?:"[^"`(]*"|'[^']*'|[^"'`(|&;])*
+    |(?:then|else|fi|\}}|shift);?
     |if\s+\[+\s.*(?:\$\{{?(?:BUILD_\w+|FILE|2)\b|\$\?|get_version).*
     |(?:{"|".join(sorted(_CHECKS))})
     |BUILD_VERSION=\$\((?:gen|get)_version\)|BUILD_VERSION=`(?:gen|get)_version`
@@ -35,6 +36,9 @@ _USUAL = re.compile(
     |docker\ push\ "?{_IMAGE}"?|docker\ tag\ "?{_IMAGE}"?\ "?{_IMAGE}"?""",
     re.X,
 )
+#: A compound statement of the shell begins; the last one that began ends.
+_OPENS = re.compile(r"(?:if|for|while|until|case)\b")
+_CLOSES = re.compile(r"(?:^|[;\s])(?:fi|done|esac)\s*;?\s*(?:[<>|].*)?$")
 _STATE = re.compile(r"echo\s+\S+\s*>\s*\S*\.docker_build_(?:image|version)\S*")
 _FORMAT = "%Y%m%d%H%M%S"
 
@@ -139,27 +143,30 @@ class _Reader:
                 self.adopted.left(line, line.text, _("it has no counterpart"))
 
     def _build(self, body: list[Line]) -> None:
-        built = False
+        built, depth = False, 0
         for line in body:
             text = expand(line.text, self.known)
+            opens, closes = bool(_OPENS.match(text)), bool(_CLOSES.search(text))
+            sometimes = depth > 0 or (opens and not closes)
+            depth += opens - closes
             words = options.docker(text, "build")
             if words is not None:
                 built = True
                 options.build(self.adopted, line, words)
             elif not self._usual(line):
-                self._beside(line, text, built)
+                self._beside(line, text, built or sometimes)
 
-    def _beside(self, line: Line, text: str, built: bool) -> None:
-        """Take what runs before the build, where it needs nothing of the script's own and holds no secret."""
+    def _beside(self, line: Line, text: str, elsewhere: bool) -> None:
+        """Take what always runs before the build (not ``elsewhere``), needs nothing of the script's own and holds no secret."""
         needs = any(name in self.own or name.startswith("BUILD_") for name in re.findall(r"\$\{?(\w+)", text))
         if masked(text) != text:
             hint = _("it holds a secret: keep that in Jenkins' credentials, and call it from the Jenkinsfile")
             self.adopted.left(line, line.text, hint)
-        elif built or needs or assigned(line):
+        elif elsewhere or needs or assigned(line):
             hint = _("it has no counterpart; call it from the Jenkinsfile where it is needed")
             self.adopted.left(line, line.text, hint)
         else:
-            command = text.split("||")[0].strip()
+            command = re.sub(r"\s*\|\|\s*(?:exit|return)\b[^|&;]*$", "", text)
             self.adopted.before.append(command)
             self.adopted.took(line, _("{command} (before the build, in the Jenkinsfile)", command=command))
 
