@@ -91,7 +91,18 @@ def test_usage_errors_are_chinese_where_the_user_is(arguments):
     )
     assert done.returncode == 2
     assert re.search("[\u4e00-\u9fff]", done.stderr.splitlines()[-1].partition(" — ")[0])
-    assert not re.search("Usage|exist", done.stderr)
+    assert not re.search("Usage|exist|integer", done.stderr)
+
+
+def test_the_help_has_no_english_line_where_the_user_reads_chinese():
+    done = subprocess.run(
+        [sys.executable, "-m", "container_pipeline", "--help"],
+        capture_output=True,
+        text=True,
+        env=environ(LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1"),
+        check=True,
+    )
+    assert [line for line in done.stdout.splitlines() if line and not re.search("[\u4e00-\u9fff]", line)] == []
 
 
 def test_json_hides_secrets_in_what_it_says_and_keeps_its_own_names(monkeypatch, capsys, tmp_path):

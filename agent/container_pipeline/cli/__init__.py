@@ -64,6 +64,16 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 
+#: What the help calls the groups.
+TITLES = {
+    "image": _("image"),
+    "registry": _("registry"),
+    "server": _("server"),
+    "flow": _("flow"),
+    "jenkins": _("Jenkins"),
+    "start": _("start"),
+}
+
 #: Commands for programs, not for people: the Jenkins library's own. The help does not list them.
 HIDDEN: dict[str, dict[str, str]] = {
     "library": {
@@ -98,14 +108,18 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for group, commands in GROUPS.items():
-            with formatter.section(group):
+            with formatter.section(TITLES[group]):
                 formatter.write_dl(list(commands.items()))
 
 
-@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    help=_("Build, promote and deploy container images by one convention."),
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="container-pipeline")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Build, promote and deploy container images by one convention."""
     if ctx.invoked_subcommand is None:
         raise click.UsageError(_("name a command"), ctx)
