@@ -38,7 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "registry": {
         "promote": _("copy the version to the production registry, without Docker"),
         "images": _("list versions: digest, size, date, which is latest"),
-        "prune": _("remove old versions, never one in use or kept"),
+        "prune": _("remove old versions, never one in use or kept; on servers each deploy does so"),
     },
     "server": {
         "deploy": _("bring the version to the servers; the former one runs again if it fails"),

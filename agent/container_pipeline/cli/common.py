@@ -29,7 +29,7 @@ _EVERYWHERE: tuple[Decorator, ...] = (
     click.option("-v", "--verbose", is_flag=True, help=_("say more")),
 )
 #: For commands whose -v means something else, as in Docker.
-_LONG_VERBOSE = click.option("--verbose", is_flag=True, help=_("say more"))
+_LONG_VERBOSE = click.option("--verbose", is_flag=True, help=_("say more; -v means a volume here, as in Docker"))
 _DRY_RUN = click.option("--dry-run", is_flag=True, help=_("show the plan, change nothing"))
 _SERVERS: tuple[Decorator, ...] = (
     click.option(
