@@ -172,6 +172,10 @@ class Registry(Name):
         return self.partition("/")[2]
 
 
+#: A registry's role and the convention's variable for it; those of its user and password end in _USER and _PASS.
+REGISTRY_VARIABLES = {"development": "DOCKER_REGISTRY", "production": "DOCKER_REGISTRY_PROD"}
+
+
 @dataclass(frozen=True)
 class RegistryAccess:
     """A registry and how to log in to it; ``role`` is "development" or "production"."""
@@ -181,6 +185,11 @@ class RegistryAccess:
     user: str = ""
     password: Secret = field(default=Secret(""))
     insecure: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The first part of the variables that it comes from."""
+        return REGISTRY_VARIABLES[self.role]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,17 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.model import Code, ImageRef, JenkinsAccess, Registry, RegistryAccess, Repository, Secret, Target
+from container_pipeline.model import (
+    REGISTRY_VARIABLES,
+    Code,
+    ImageRef,
+    JenkinsAccess,
+    Registry,
+    RegistryAccess,
+    Repository,
+    Secret,
+    Target,
+)
 
 PROJECT_FILE = "container-pipeline.yml"
 PREFIX = "CONTAINER_PIPELINE_"
@@ -143,7 +153,7 @@ class Settings:
 
         With ``login``, user and password must be there too.
         """
-        prefix = "DOCKER_REGISTRY_PROD" if role == "production" else "DOCKER_REGISTRY"
+        prefix = REGISTRY_VARIABLES[role]
         where = _("set it in /etc/profile, or bind it from Jenkins credentials")
         access = self.production if role == "production" else self.development
         if access is None:
@@ -244,8 +254,8 @@ def load(
         project=project,
         values=values,
         environment=environment,
-        development=_access("development", "DOCKER_REGISTRY", environ, insecure),
-        production=_access("production", "DOCKER_REGISTRY_PROD", environ, insecure),
+        development=_access("development", environ, insecure),
+        production=_access("production", environ, insecure),
         jenkins=_jenkins(environ),
         ssh_key=_optional_path(environ, "SSH_KEY"),
         ssh_config=_optional_path(environ, "SSH_CONFIG"),
@@ -431,7 +441,8 @@ _CONVERTERS = {
 }
 
 
-def _access(role: str, prefix: str, environ: Mapping[str, str], insecure: Sequence[str]) -> RegistryAccess | None:
+def _access(role: str, environ: Mapping[str, str], insecure: Sequence[str]) -> RegistryAccess | None:
+    prefix = REGISTRY_VARIABLES[role]
     value = environ.get(prefix, "")
     if not value:
         return None

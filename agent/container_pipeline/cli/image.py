@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from container_pipeline.cli import GROUPS
 from container_pipeline.cli.common import command
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
@@ -63,19 +64,4 @@ def run(run: Run, variables: tuple[str, ...], env_files: tuple[str, ...], **give
     command_run.run(run, environment=variables, env_file=env_files, **given)
 
 
-_WORDS = (
-    "build",
-    "tag-latest",
-    "push-latest",
-    "tag-prod",
-    "push-prod",
-    "tag-prod-latest",
-    "push-prod-latest",
-    "pipeline",
-    "pipeline-prod",
-    "pipeline-all",
-    "pipeline-rebuild",
-    "pipeline-prod-rebuild",
-    "pipeline-all-rebuild",
-)
-COMMANDS = {**{name: _word(name) for name in _WORDS}, "push": push, "run": run}
+COMMANDS = {**{name: _word(name) for name in GROUPS["image"]}, "push": push, "run": run}

@@ -189,8 +189,8 @@ def _login(access: RegistryAccess) -> dict[str, str]:
 def _refused(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> RegistryError:
     text = str(event["error"]).strip()
     denied = any(word in text for word in ("unauthorized", "denied", "no basic auth", "authentication required"))
-    prefix = "DOCKER_REGISTRY_PROD" if access.role == "production" else "DOCKER_REGISTRY"
-    hint = _("check {user} and {password}", user=f"{prefix}_USER", password=f"{prefix}_PASS") if denied else ""
+    user, password = f"{access.variable}_USER", f"{access.variable}_PASS"
+    hint = _("check {user} and {password}", user=user, password=password) if denied else ""
     return RegistryError(f"{failed}: {text}", hint)
 
 

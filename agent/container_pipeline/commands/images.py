@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from container_pipeline.clients.parallel import in_parallel
+from container_pipeline.clients.registry.client import CONNECTIONS
 from container_pipeline.commands.actions import Actions
 from container_pipeline.console import human_size
 from container_pipeline.errors import EngineError
@@ -16,8 +17,6 @@ from container_pipeline.model import Digest, RegistryAccess
 
 if TYPE_CHECKING:
     from container_pipeline.clients.registry import Manifest, Registry
-
-_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def _tags(actions: Actions, access: RegistryAccess) -> dict[str, Digest]:
     """Return each tag's digest; a tag that was deleted in this moment is none."""
     registry, repository = actions.registry(access), actions.run.settings.repository
     tags = registry.tags(repository)
-    digests = in_parallel(lambda tag: registry.resolve(repository, tag), tags, _AT_ONCE)
+    digests = in_parallel(lambda tag: registry.resolve(repository, tag), tags, CONNECTIONS)
     return {tag: digest for tag, digest in zip(tags, digests) if digest}
 
 
@@ -72,7 +71,7 @@ def _images(
     actions: Actions, accesses: list[RegistryAccess], held: dict[str, dict[str, Digest]]
 ) -> dict[Digest, Image]:
     where = {digest: access for access in reversed(accesses) for digest in held[access.role].values()}
-    found = in_parallel(lambda item: _image(actions, *item), where.items(), _AT_ONCE)
+    found = in_parallel(lambda item: _image(actions, *item), where.items(), CONNECTIONS)
     return dict(zip(where, found))
 
 

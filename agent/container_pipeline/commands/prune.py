@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from container_pipeline.clients.parallel import in_parallel
+from container_pipeline.clients.registry.client import CONNECTIONS
 from container_pipeline.commands.actions import Actions
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess
 from container_pipeline.plan.prune import Delete, Held, plan
 from container_pipeline.plan.steps import Step
-
-#: Manifests asked for at a time.
-_AT_ONCE = 16
 
 
 def run(run: Run, *, production: bool = False) -> None:
@@ -38,7 +36,7 @@ def _delete(actions: Actions, step: Step) -> None:
 def _held(actions: Actions, access: RegistryAccess) -> Held:
     repository, registry = actions.run.settings.repository, actions.registry(access)
     tags = registry.tags(repository)
-    manifests = in_parallel(lambda tag: registry.manifest(repository, tag), tags, _AT_ONCE)
+    manifests = in_parallel(lambda tag: registry.manifest(repository, tag), tags, CONNECTIONS)
     parts: dict[Digest, list[Digest]] = {
         manifest.digest: [child.digest for child in manifest.children] for manifest in manifests if manifest.children
     }

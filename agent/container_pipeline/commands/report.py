@@ -12,7 +12,7 @@ from container_pipeline.errors import PipelineError, UsageError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
-from container_pipeline.report import html, title
+from container_pipeline.plan.report import html, title
 
 
 def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:

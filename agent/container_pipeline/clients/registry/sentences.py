@@ -11,11 +11,6 @@ from container_pipeline.i18n import _
 from container_pipeline.model import RegistryAccess
 
 
-def variable(access: RegistryAccess) -> str:
-    """Return the first part of the variables that this registry's settings come from."""
-    return "DOCKER_REGISTRY_PROD" if access.role == "production" else "DOCKER_REGISTRY"
-
-
 def is_final(error: Exception) -> bool:
     """Whether a line that failed so would fail again: a wrong certificate, an address that is none, a dead host."""
     return isinstance(error, (ssl.SSLError, TimeoutError, http.client.InvalidURL)) and not isinstance(
@@ -29,7 +24,7 @@ def unreachable(access: RegistryAccess, host: str, error: Exception) -> Registry
     cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return RegistryError(
         _("registry {host} cannot be reached: {cause}", host=host, cause=cause),
-        _("check {variable}, the network and the proxy's settings", variable=variable(access)),
+        _("check {variable}, the network and the proxy's settings", variable=access.variable),
     )
 
 
@@ -63,13 +58,13 @@ def redirected(host: str, target: str) -> RegistryError:
 def no_registry(access: RegistryAccess, host: str, status: int) -> RegistryError:
     return RegistryError(
         _("{host} answers {status}, but not as a registry does", host=host, status=status),
-        _("check {variable}: host[:port] of the registry, not of a web page beside it", variable=variable(access)),
+        _("check {variable}: host[:port] of the registry, not of a web page beside it", variable=access.variable),
     )
 
 
 def denied(access: RegistryAccess, what: str) -> RegistryError:
     """401: nobody, or the wrong user, asked."""
-    name = variable(access)
+    name = access.variable
     if not access.user:
         return RegistryError(
             _("registry {host} wants a login for {what}", host=access.registry.host, what=what),
@@ -94,7 +89,7 @@ def answered(access: RegistryAccess, method: str, what: str, status: int, body: 
                 what=what,
                 said=said,
             ),
-            _("give that user the right to it there, or check {variable}_USER", variable=variable(access)),
+            _("give that user the right to it there, or check {variable}_USER", variable=access.variable),
         )
     if status == 404:
         return RegistryError(
