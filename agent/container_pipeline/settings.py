@@ -1,6 +1,7 @@
 """Settings: option, else environment, else project file, else default; validated and frozen.
 
-The only reader of the environment and of ``container-pipeline.yml``. ``KEYS`` is the one list of keys: the project
+The only reader of ``container-pipeline.yml`` and of the variables that are this product's own; what belongs to the
+machine (language, terminal, HOME, proxies, CAs, what a child gets) is read where it is used. ``KEYS`` is the one list of keys: the project
 file, the ``CONTAINER_PIPELINE_…`` variables, the Groovy map of the Jenkins steps and the documentation follow it.
 """
 

@@ -169,12 +169,13 @@ def test_what_each_of_two_folders_of_one_server_keeps_stays_whichever_environmen
         server.run(f"rm -rf {roots['prod']}")
 
 
-@pytest.mark.parametrize("closed", ["releases", "."])
+@pytest.mark.parametrize("closed", ["releases", ".env", "."])
 def test_a_server_whose_releases_this_user_may_not_read_keeps_everything(site, registry_factory, closed):
     site.use(registry_factory())
     versions = [site.deployed("plain"), site.publish("plain")]
     site.sh(f"chmod 0700 {closed}")
     site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{site.servers[0].name}")
+    site.set("CONTAINER_PIPELINE_SUDO", "true")
 
     outcome = site("prune", "--keep", "1")
 

@@ -15,7 +15,7 @@ report() {
     current=$(current_release)
     say "fact version $current"
     if [ "$action" = history ]; then
-        [ ! -d releases ] || [ -r releases ] || refuse unreadable "$folder/releases"
+        check_readable
         # shellcheck disable=SC2045 # names are versions: no blanks, no newlines
         for release in $(ls -1t releases 2>/dev/null); do
             [ -x "releases/$release" ] || refuse unreadable "$folder/releases/$release"
@@ -35,9 +35,17 @@ report() {
     end ok
 }
 
+# What this user may not read may well be in use.
+check_readable() {
+    for name in releases .env; do
+        [ ! -e "$name" ] || [ -r "$name" ] || refuse unreadable "$folder/$name"
+    done
+}
+
 # Versions that are kept, that the next `up -d` by hand would start, and whose containers are there.
 show_use() {
     images=$(images_in_use 2>"$work/out") || refuse docker "$(last_line "$work/out")"
+    check_readable
     {
         ls -1 releases 2>/dev/null
         sed -n 's/^VERSION=//p' .env 2>/dev/null | tr -d "\"'\r"
