@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 
 import pytest
 
@@ -27,6 +29,20 @@ def swarm(site: Site, server_factory) -> Site:
     return site
 
 
+def followed_until_ctrl_c(swarm: Site, words: str) -> None:
+    """Follow the logs until the words come, and end that; nothing of it goes on on the server."""
+    run = swarm.start("logs", "-f")
+    assert run.stdout
+    assert any(words in line for line in run.stdout)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(10) == 130
+    run.communicate()
+    end = time.monotonic() + 10
+    while swarm.servers[0].run(f"pgrep -af '[s]ervice logs.*{swarm.code}'", check=False):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     manager = swarm.servers[0]
     assert "✓ it is a manager of a Docker Swarm" in swarm("doctor").out
@@ -49,21 +65,36 @@ def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     state = swarm("status", "--json").result["servers"][0]
     assert (state["version"], state["differs"], state["containers"][0]["state"]) == (first, [], "2/2")
     assert f"serving {first}" in swarm("logs").out
+    followed_until_ctrl_c(swarm, f"serving {first}")
 
-    swarm.write(".env", 'ENV=second\nAWKWARD=it\'s "${HOME}" # all\n')
+    # Names that mean something to a shell or to our own program mean nothing but themselves.
+    names = {"code": "XX", "sudo": "yes", "login": "/evil", "line": "z", "IFS": "e", "UID": "7", "stage": ""}
+    shown = "".join(f"      SHOWN_{name}: ${{{name}}}\n" for name in names)
+    text = (swarm.folder / "docker-compose.yml").read_text()
+    swarm.write(
+        "docker-compose.yml", text.replace("environment: [TZ=Asia/Shanghai]", f"environment:\n{shown}".rstrip())
+    )
+    mean = "".join(f"{name}={value}\n" for name, value in names.items())
+    swarm.write(".env", f'ENV=second\nAWKWARD=it\'s "${{HOME}}" # all\n{mean}')
     second = swarm.deployed("healthy", "--timeout", "60")
     environment = json.loads(
         manager.docker(
             "service", "inspect", "-f", "{{json .Spec.TaskTemplate.ContainerSpec.Env}}", f"{swarm.code}_{swarm.code}"
         )
     )
-    assert 'AWKWARD=it\'s "${HOME}" # all' in environment
+    assert {'AWKWARD=it\'s "${HOME}" # all', *mean.split()} <= set(environment)
+    assert {f"SHOWN_{name}={value}" for name, value in names.items()} <= set(environment)
 
     failed = swarm("deploy", "--version", swarm.publish("exits"), "--timeout", "60")
     assert failed.code == 3, failed.err
     assert swarm.sh("head -n 1 releases/.current").strip() == second
 
-    assert swarm("rollback", "--timeout", "60").code == 0
+    # By another user, through sudo.
+    swarm.sh("chown -R deploy .")
+    swarm.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{manager.name}")
+    swarm.set("CONTAINER_PIPELINE_SUDO", "true")
+    rolled_back = swarm("rollback", "--timeout", "60")
+    assert rolled_back.code == 0, rolled_back.err
     assert first in manager.docker(
         "service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", f"{swarm.code}_{swarm.code}"
     )

@@ -25,21 +25,28 @@ compose() {
     esac
 }
 
-deploy_stack() (
-    # Of the file's variables, docker stack takes only what stands in the environment.
-    while IFS= read -r line || [ -n "$line" ]; do
-        case ${line%%=*} in
-        '' | [0-9]* | *[!A-Za-z0-9_]* | PATH | HOME | DOCKER_[CHT]*) ;;
-        *) export "${line?}" ;;
-        esac
-    done <.env
+# Of the variables of .env, docker stack takes only what stands in the environment. They are put there by a shell of its own, which
+# has no other variables, reads each as what stands in quotes, and then is docker: none becomes a variable of this program, and none
+# an argument. (`command`: a name that may not be set, such as UID in some shells, is passed over.)
+# shellcheck disable=SC2016 # for that shell
+with_env='eval "$(sed -n "
+    /^PATH=/d; /^HOME=/d; /^DOCKER_[CHT]/d
+    s/$1/$1\\\\$1$1/g
+    s/^\([A-Za-z_][A-Za-z0-9_]*\)=\(.*\)/command export \1=$1\2$1/p" .env)" 2>/dev/null
+export VERSION="$2"
+shift 2
+exec "$@"'
+
+deploy_stack() {
     # Pinned by the digest, wherever the tag goes meanwhile.
-    record=releases/$VERSION/release.json
-    if [ -n "$stage" ] && grep -q "\"version\": \"$VERSION\"" "$stage/release.json" 2>/dev/null; then record=$stage/release.json; fi
+    tag=$(sed -n 's/^VERSION=//p' .env)
+    record=releases/$tag/release.json
+    if [ -n "$stage" ] && grep -q "\"version\": \"$tag\"" "$stage/release.json" 2>/dev/null; then record=$stage/release.json; fi
     pinned=$(sed -n 's/.*"digest": "\([^"]*\)".*/\1/p' "$record" 2>/dev/null)
-    export VERSION="$VERSION${pinned:+@$pinned}"
-    dock ${login:+--config "$login"} stack deploy --with-registry-auth --prune -c docker-compose.yml "$code"
-)
+    set -- docker ${login:+--config "$login"} stack deploy --with-registry-auth --prune -c docker-compose.yml "$code"
+    [ "$sudo" = no ] || set -- sudo -n -E "$@"
+    $in_background sh -c "$with_env" sh "'" "$tag${pinned:+@$pinned}" "$@"
+}
 
 remove_stack() {
     dock stack rm "$code" || return
@@ -51,14 +58,25 @@ remove_stack() {
     return 1
 }
 
+# One process for each service, all of one group: that of a shell of their own, which ends with them. (sed would keep lines back
+# until there are many.)
+# shellcheck disable=SC2016 # for that shell
+each_log='code=$1 flags=$2 names=$3
+shift 3
+for name in $names; do
+    "$@" service logs --raw $flags "$name" | while IFS= read -r line; do
+        printf "%s\n" "${name#"${code}"_} | $line"
+    done &
+done
+wait'
+
 stack_logs() {
     shift
     flags=$(echo "$*" | sed 's/--no-color//')
-    for name in $(dock stack services --format '{{.Name}}' "$code"); do
-        # shellcheck disable=SC2086 # a list of flags
-        (unset in_background && dock service logs --raw $flags "$name" | sed "s/^/${name#"${code}"_} | /") &
-    done
-    wait
+    names=$(dock stack services --format '{{.Name}}' "$code")
+    set -- docker
+    [ "$sudo" = no ] || set -- sudo -n "$@"
+    $in_background sh -c "$each_log" sh "$code" "$flags" "$names" "$@"
 }
 
 # One line per service, in the form that status.sh reads.
@@ -114,9 +132,13 @@ judge_service() {
 
 show_log() {
     [ -n "$failed" ] || return 0
-    {
-        timeout 5 docker service logs --raw --tail 20 "$failed"
-        dock service ps --no-trunc --format '{{.Error}}' "$failed" | grep -v '^$' | head -n 3
-    } >"$work/log" 2>&1
+    dock service logs --raw --tail 20 "$failed" >"$work/log" 2>&1 &
+    # A node that does not answer would let it wait for ever.
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        kill -0 $! 2>/dev/null || break
+        sleep 0.5 2>/dev/null || sleep 1
+    done
+    kill $! 2>/dev/null
+    dock service ps --no-trunc --format '{{.Error}}' "$failed" 2>&1 | grep -v '^$' | head -n 3 >>"$work/log"
     sed 's/^/::log /' "$work/log" 2>/dev/null
 }
