@@ -26,8 +26,8 @@ from xml.etree import ElementTree
 from mutations.entry import PACKAGE, REPOSITORY, Mutation
 from mutations.table import MUTATIONS
 
-#: Seconds after which tests that were to fail are said to hang.
-PATIENCE = 600
+#: Seconds for each test, after which they are said to hang.
+PATIENCE = 300
 #: Tests that run, by process id: each is the leader of a group.
 RUNNING: set[int] = set()
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "bench", "groovy", "seed")
@@ -71,7 +71,7 @@ def run(tree: Path, tests: Sequence[str], *options: str) -> tuple[dict[str, str]
     ) as process:  # fmt: skip
         RUNNING.add(process.pid)
         try:
-            output, _nothing = process.communicate(timeout=PATIENCE)
+            output, _nothing = process.communicate(timeout=PATIENCE * len(tests))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGINT)
             output = "they hang\n" + process.communicate()[0]
