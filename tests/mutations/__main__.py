@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -84,13 +85,15 @@ def run(tree: Path, tests: Sequence[str], *options: str) -> tuple[dict[str, str]
 
 
 def endings(report: Path) -> dict[str, str]:
-    """Return how each test of a JUnit report ended."""
+    """Return how each test of a JUnit report ended. What a fixture asserts at the end of its test belongs to the test."""
     found: dict[str, str] = {}
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
         failure, error = case.find("failure"), case.find("error")
-        if failure is None and error is not None and "teardown" in error.get("message", ""):
+        if error is not None and re.search('on teardown with "assert', error.get("message", ""), re.IGNORECASE):
             failure = error
+        if found.get(name, "").startswith("failed"):
+            continue
         if failure is not None:
             found[name] = f"failed: {(failure.get('message') or '?').splitlines()[0][:120]}"
         elif error is not None or case.find("skipped") is not None:
