@@ -55,7 +55,7 @@ def copy(folder: Path) -> Path:
 
 
 def run(tree: Path, tests: Sequence[str], *options: str) -> tuple[dict[str, str], str]:
-    """Run tests of a copy; return how each ended ("passed", "failed: why", "not begun" where its setup failed), and the output."""
+    """Run tests of a copy; return how each ended ("passed", "failed: why", "broken" where something around it failed), and the output."""
     report = tree / "report.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *options]
@@ -97,7 +97,7 @@ def endings(report: Path) -> dict[str, str]:
         if failure is not None:
             found[name] = f"failed: {(failure.get('message') or '?').splitlines()[0][:120]}"
         elif error is not None or case.find("skipped") is not None:
-            found[name] = "not begun"
+            found[name] = "broken"
         else:
             found.setdefault(name, "passed")
     return found
