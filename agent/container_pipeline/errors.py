@@ -13,7 +13,7 @@ PipelineError
  ├─ LockedError           5  another run holds the lock
  ├─ JenkinsError          1  a Jenkins controller refused or failed
  ├─ ChecksFailed          1  lint or doctor found something
- └─ Stopped               130 / 143  interrupted, terminated
+ └─ Stopped               130 / 143  interrupted, terminated; 1  not confirmed
 
 The message is one sentence that says what failed and where; the hint says what to do about it.
 """
@@ -93,7 +93,7 @@ class ChecksFailed(PipelineError):  # noqa: N818 - a finding, not a fault of the
 
 
 class Stopped(PipelineError):  # noqa: N818 - a signal, not a fault
-    """The run was interrupted (Ctrl-C, 130) or terminated (SIGTERM, 143)."""
+    """The run was interrupted (Ctrl-C, 130), terminated (SIGTERM, 143), or not confirmed by whom it asked (1)."""
 
     category = "stopped"
 

@@ -1,4 +1,4 @@
-"""On a terminal, init asks; elsewhere it takes defaults and overwrites nothing."""
+"""On a terminal, init asks; elsewhere it takes defaults and overwrites nothing. And down asks."""
 
 from __future__ import annotations
 
@@ -78,3 +78,11 @@ def test_a_wrong_answer_is_refused_before_anything_is_written(folder: Path):
     assert code == 1
     assert "'My.Shop' is not a project code" in shown
     assert not (folder / "Dockerfile").exists()
+
+
+def test_down_that_is_answered_no_does_nothing_and_says_so(folder: Path):
+    words = ["down", "--code", "shop-web-re", "--server", "nowhere.invalid"]
+    code, shown = talk(folder, words, [("Stop shop-web-re on nowhere.invalid?", "n")])
+    assert (code, "nothing was done" in shown) == (1, True), shown
+    code, shown = talk(folder, words, [("Stop shop-web-re on nowhere.invalid?", "\x03")])
+    assert (code, "interrupted" in shown) == (130, True), shown

@@ -7,6 +7,7 @@ import sys
 import click
 
 from container_pipeline.cli.common import VERSION, command
+from container_pipeline.errors import Stopped
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 
@@ -106,7 +107,8 @@ def _ask(run: Run) -> None:
     names = ", ".join(target.name for target in run.settings.targets())
     if not sys.stdin.isatty():
         raise click.UsageError(_("down stops the service on {names}: say --yes", names=names))
-    click.confirm(_("Stop {code} on {names}?", code=run.settings.code, names=names), abort=True, err=True)
+    if not click.confirm(_("Stop {code} on {names}?", code=run.settings.code, names=names), err=True):
+        raise Stopped(_("nothing was done"), 1)
 
 
 @command("pull", _WAIT, _ACCEPT_NEW, changes=True, servers=True, examples=("pull",))
