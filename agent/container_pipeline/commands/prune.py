@@ -1,4 +1,4 @@
-"""Remove old versions from a registry: never latest, one that is kept, or one that a server's history names."""
+"""Remove old versions from a registry: never latest, one that is kept, or one that a server keeps or runs."""
 
 from __future__ import annotations
 
