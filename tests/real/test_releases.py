@@ -215,8 +215,13 @@ def test_logs_of_many_servers_name_the_server_on_each_line(site: Site):
     assert sum(f"serving {version}" in line for line in lines) == 2
 
 
-def test_logs_are_followed_until_ctrl_c_and_nothing_goes_on_on_the_server(either: Site):
+@pytest.mark.parametrize("user", ["root", "deploy"])
+def test_logs_are_followed_until_ctrl_c_and_nothing_goes_on_on_the_server(either: Site, user: str):
     version = either.deployed()
+    # The one who may use Docker by sudo alone.
+    either.sh(f"chown -R {user} .")
+    either.set("CONTAINER_PIPELINE_SERVERS", f"{user}@{either.servers[0].name}")
+    either.set("CONTAINER_PIPELINE_SUDO", str(user == "deploy").lower())
     run = either.start("logs", "-f")
     assert run.stdout
     assert any(f"serving {version}" in line for line in run.stdout)

@@ -127,6 +127,12 @@ background() {
     "$@"
 }
 
+# Ends $child and all that it started. What sudo has started takes no signal from this user, and docker hands none on.
+end_group() {
+    [ "$sudo" = no ] || sudo -n kill -TERM -- "-$child" 2>/dev/null
+    kill -TERM "-$child" 2>/dev/null
+}
+
 # long CANCEL COMMAND…: runs it with its output in $work/out. CANCEL yes: it is ended where the connection is lost.
 long() {
     cancel=$1
@@ -137,7 +143,7 @@ long() {
         wait "$child"
         status=$?
         [ "$status" -gt 128 ] && [ "$lost" = yes ] && kill -0 "$child" 2>/dev/null || return "$status"
-        [ "$cancel" = no ] || kill -TERM "-$child" 2>/dev/null
+        [ "$cancel" = no ] || end_group
     done
 }
 

@@ -17,7 +17,7 @@ logs() {
     child=$!
     {
         cat >/dev/null
-        kill -TERM "-$child"
+        end_group
     } <&3 >/dev/null 2>&1 &
     watchers="$watchers $!"
     exec 3<&-
