@@ -126,7 +126,7 @@ def _options(command: click.Command) -> dict[str, str]:
 
 
 def _settings() -> Iterator[str]:
-    from container_pipeline.settings import KEYS
+    from container_pipeline.keys import KEYS
 
     rows = [
         (f"`{key.name}`", _default(key.default), "✓" if key.per_environment else "", f"`{key.variable}`", _meaning(key))

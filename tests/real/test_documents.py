@@ -19,7 +19,8 @@ import pytest
 import yaml
 
 from container_pipeline.cli import GROUPS
-from container_pipeline.settings import BY_NAME, load
+from container_pipeline.keys import BY_NAME
+from container_pipeline.settings import load
 from lab.handle import Lab
 
 pytestmark = pytest.mark.slow

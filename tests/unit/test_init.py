@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from container_pipeline.__main__ import main
+from container_pipeline.keys import KEYS
 from container_pipeline.plan import lint
 from container_pipeline.plan.init import project_file
-from container_pipeline.settings import KEYS, load
+from container_pipeline.settings import load
 
 SHAPES = Path(__file__).parents[1] / "real/shapes"
 WRITTEN = {"Dockerfile", ".dockerignore", ".env", "docker-compose.yml", "Jenkinsfile", "container-pipeline.yml"}

@@ -6,9 +6,10 @@ import pytest
 from tools import keys
 
 from container_pipeline.errors import SettingsError
+from container_pipeline.keys import KEYS
 from container_pipeline.plan.flow import Wishes, stages
 from container_pipeline.plan.jenkinsfile import library_keys, wishes_of
-from container_pipeline.settings import KEYS, load
+from container_pipeline.settings import load
 
 DEV = {"DOCKER_REGISTRY": "dev.example"}
 BOTH = {**DEV, "DOCKER_REGISTRY_PROD": "prod.example"}

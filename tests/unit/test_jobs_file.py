@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from container_pipeline.clients import jobs_file
 from container_pipeline.commands import seed_file
 from container_pipeline.errors import SettingsError
+from container_pipeline.keys import KEYS
 from container_pipeline.plan.seed import jobs as plan_jobs
 from container_pipeline.plan.seed import schema
-from container_pipeline.settings import KEYS
 
 USUAL = "projects:\n- code: aglaia-web-re\n  repository: git@git.example:team/aglaia-web-re.git\n"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from container_pipeline.errors import SettingsError
+from container_pipeline.keys import KEYS
 from container_pipeline.model import Target
-from container_pipeline.settings import KEYS, load
+from container_pipeline.settings import load
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ class LazyGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         hidden = [name for commands in HIDDEN.values() for name in commands]
         if args and not args[0].startswith("-") and args[0] not in [*self.list_commands(ctx), *hidden]:
-            from container_pipeline.settings import nearest
+            from container_pipeline.keys import nearest
 
             message = _("unknown command {name!r}", name=args[0])
             raise click.UsageError(f"{message}: {nearest(args[0], self.list_commands(ctx))}", ctx)

@@ -13,8 +13,9 @@ from container_pipeline.cli import GROUPS, HIDDEN
 from container_pipeline.console import Console
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
+from container_pipeline.keys import BY_NAME
 from container_pipeline.model import Secret
-from container_pipeline.settings import BY_NAME, load
+from container_pipeline.settings import load
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -9,8 +9,9 @@ import click
 from container_pipeline.cli.common import command
 from container_pipeline.clients.notify import FORMATS
 from container_pipeline.execute import Run
+from container_pipeline.keys import PREFIX
 from container_pipeline.model import Secret
-from container_pipeline.settings import PREFIX, Settings, load
+from container_pipeline.settings import Settings, load
 
 
 @command("stages", click.option("--wishes", default="{}"))

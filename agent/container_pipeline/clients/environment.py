@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from container_pipeline.settings import PREFIX
+from container_pipeline.keys import PREFIX
 
 #: Passwords and tokens, and this product's own settings: build arguments are among them, and files with secrets.
 _OURS = re.compile(rf"DOCKER_.*_PASS|JENKINS_TOKEN|{PREFIX}.*")

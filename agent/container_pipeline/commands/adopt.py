@@ -8,11 +8,11 @@ from container_pipeline.commands.writing import Questions, performer, write
 from container_pipeline.errors import ChecksFailed, SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
+from container_pipeline.keys import PROJECT_FILE
 from container_pipeline.model import Code
 from container_pipeline.plan.adopt import Adopted, adopt, jenkinsfile, rewrite
 from container_pipeline.plan.files import RemoveFile
 from container_pipeline.plan.init import project_file
-from container_pipeline.settings import PROJECT_FILE
 
 SCRIPT = "docker.sh"
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from container_pipeline.keys import KEYS, PROJECT_FILE
 from container_pipeline.plan.detect import Shape
-from container_pipeline.settings import KEYS, PROJECT_FILE
 
 #: Tools that turn a lock into a list of requirements; versions that every supported Python can install.
 _EXPORTERS = {

@@ -7,9 +7,9 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
+from container_pipeline.keys import KEYS, Key
 from container_pipeline.model import Code
 from container_pipeline.plan.flow import Wishes
-from container_pipeline.settings import KEYS, Key
 
 #: Keys of the steps that are no settings of the agent. ``kind`` as in settings, and "text or boolean", "text or map".
 JENKINS_KEYS: tuple[Key, ...] = (

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
+from container_pipeline.keys import nearest
 from container_pipeline.model import ImageRef, RunOptions
 from container_pipeline.plan.steps import Step
-from container_pipeline.settings import nearest
 
 KEYS = ("ports", "volumes", "environment", "env_file", "name", "detach")
 _PORT = r"(?:(?:\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?:[0-9]+(?:-[0-9]+)?)?:?[0-9]+(?:-[0-9]+)?(?:/(?:tcp|udp|sctp))?"

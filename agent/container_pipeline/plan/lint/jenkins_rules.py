@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from container_pipeline.i18n import _
+from container_pipeline.keys import nearest
 from container_pipeline.plan.jenkinsfile import library_keys
 from container_pipeline.plan.lint.model import Facts, Hit, Source, rule
-from container_pipeline.settings import nearest
 
 _KIND = "Jenkinsfile"
 _CALL = re.compile(r"\b(container(?:Pipeline|Build|Push|Promote|Deploy|Rollback|Status|Seed))\b[ \t]*\(?")

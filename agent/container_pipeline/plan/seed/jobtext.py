@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from container_pipeline.keys import BY_NAME
 from container_pipeline.plan.seed.jobs import Job
-from container_pipeline.settings import BY_NAME
 
 #: What every marker begins with: by this Jenkins is searched for what seed made.
 MARK = "Seeded by container-pipeline"

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from container_pipeline.i18n import _
-from container_pipeline.settings import nearest
+from container_pipeline.keys import nearest
 
 Path = tuple[Any, ...]
 Schema = Mapping[str, Any]
