@@ -47,8 +47,10 @@ def picture(results: Mapping[str, Mapping[str, Any]]) -> str:
             y += _BAR
         y += _GAP
     machines = sorted({f"{result['machine']}, {result['day']}" for result in results.values() if "machine" in result})
-    parts.append(_text(20, y + 10, "Seconds; medians, lines from best to worst. " + "; ".join(machines), "small"))
-    height = y + 26
+    for line in ("Seconds; medians, lines from best to worst.", *machines):
+        parts.append(_text(20, y + 10, line, "small"))
+        y += 17
+    height = y + 9
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Benchmarks">\n'
         f'<style>{_STYLE}</style>\n<rect width="{_WIDTH}" height="{height}" rx="8" fill="#f5f7fa"/>\n'
