@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from container_pipeline.errors import LockedError, NotRolledBackError, PipelineError, RolledBackError, ServerError
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
+from container_pipeline.plan.deploy import holder
 
 
 def step(name: str) -> str:
@@ -28,7 +29,7 @@ def waiting(text: str) -> str:
     """Return what a server waits for."""
     kind, _blank, rest = text.partition(" ")
     if kind == "lock":
-        return _("waiting for the lock: {holder}", holder=_holder(rest))
+        return _("waiting for the lock: {holder}", holder=holder(rest))
     return _("waiting: {what}", what=health(rest))
 
 
@@ -68,17 +69,6 @@ def failure(text: str) -> str:
     return known.get(word) or health(text)
 
 
-def _holder(text: str) -> str:
-    by, _bar, rest = text.partition("|")
-    since, _bar, version = rest.partition("|")
-    return _(
-        "{who} holds it since {since}, with version {version}",
-        who=by or "?",
-        since=since or "?",
-        version=version or "-",
-    )
-
-
 def explain(
     target: Target,
     status: str,
@@ -102,7 +92,7 @@ def explain(
     reason, _blank, text = rest.partition(" ")
     if status == "locked":
         return LockedError(
-            _("{server}: another run holds the lock: {holder}", server=name, holder=_holder(text)),
+            _("{server}: another run holds the lock: {holder}", server=name, holder=holder(text)),
             _("try again when it has ended, or wait for it with --wait SECONDS"),
         )
     if status in ("rolled-back", "broken", "taken-down"):

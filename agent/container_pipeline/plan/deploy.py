@@ -119,3 +119,14 @@ class Compose(OnServers):
             code=self.code,
             servers=", ".join(server.name for server in self.servers),
         )
+
+
+def holder(lock: str) -> str:
+    """Return who holds a server's lock, of what stands in it: by whom, since when, with which version."""
+    by, since, version = [*lock.split("|"), "", ""][:3]
+    return _(
+        "{who} holds it since {since}, with version {version}",
+        who=by or "?",
+        since=since or "?",
+        version=version or "-",
+    )

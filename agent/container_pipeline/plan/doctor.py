@@ -8,6 +8,7 @@ from typing import Any
 
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
+from container_pipeline.plan.deploy import holder
 
 #: Seconds that clocks may differ, and kilobytes that a server should have left: an image and its former one.
 SKEW = 5
@@ -99,6 +100,4 @@ def _clock(facts: Mapping[str, str], ssh: str, now: float) -> tuple[bool, str, s
 def _lock(facts: Mapping[str, str]) -> tuple[bool, str, str]:
     if "lock" not in facts:
         return True, _("nobody holds the lock"), ""
-    who, since, version = [*facts["lock"].split("|"), "", ""][:3]
-    text = _("{who} holds it since {since}, with version {version}", who=who, since=since, version=version)
-    return False, text, _("wait until it has ended; the lock goes with the run that holds it")
+    return False, holder(facts["lock"]), _("wait until it has ended; the lock goes with the run that holds it")
