@@ -139,7 +139,7 @@ MANY = [
     ),
     Mutation(
         "A rolling deploy stops at the first failure",
-        "commands/deploy.py",
+        "commands/rollout.py",
         (("        if any(answer.error for answer in answers):\n", "        if not step.servers:\n"),),
         ("real/test_releases.py::test_rolling_stops_at_the_first_failure_and_leaves_the_rest_alone",),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from container_pipeline.commands import deploy
+from container_pipeline.commands import rollout
 from container_pipeline.commands.servers import Task, parts
 from container_pipeline.execute import Run
 from container_pipeline.plan.deploy import Compose
@@ -11,6 +11,6 @@ from container_pipeline.plan.deploy import Compose
 def run(run: Run, action: str, *, wait: int = 0, accept_new: bool = False) -> None:
     """Do ``action`` on all servers; raises the error of the worst one."""
     step = Compose(run.settings.targets(), run.settings.code, action)
-    task = Task(parts(run, "control"), deploy.common(run, action, wait, login=action != "down"))
-    answers = deploy.on_servers(run, [step], task, accept_new=accept_new)
-    deploy.report(run, answers, running=action == "up")
+    task = Task(parts(run, "control"), rollout.common(run, action, wait, login=action != "down"))
+    answers = rollout.on_servers(run, [step], task, accept_new=accept_new)
+    rollout.report(run, answers, running=action == "up")

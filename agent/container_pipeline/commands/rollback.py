@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from container_pipeline.commands import deploy
+from container_pipeline.commands import rollout
 from container_pipeline.commands.servers import Task, parts
 from container_pipeline.execute import Run
 from container_pipeline.model import Version
@@ -17,12 +17,12 @@ def run(
     wait: int = 0,
     accept_new: bool = False,
 ) -> None:
-    """Bring ``version`` back, by default the release before the current one. Raises the error of the worst server."""
+    """Bring ``version`` back, by default the release that ran before the current one. Raises the error of the worst server."""
     chosen = str(Version(version)) if version else ""
     task = Task(
         parts(run, "switch", "deploy"),
-        {**deploy.common(run, "rollback", wait), "version": chosen, "size": 0},
+        {**rollout.common(run, "rollback", wait), "version": chosen, "size": 0},
     )
     groups = plan.groups(run.settings.targets(), rolling)
     steps = [plan.Rollback(group, run.settings.code, chosen) for group in groups]
-    deploy.report(run, deploy.on_servers(run, steps, task, accept_new=accept_new), chosen)
+    rollout.report(run, rollout.on_servers(run, steps, task, accept_new=accept_new), chosen)
