@@ -83,7 +83,7 @@ KILLED = [
         _DEPLOY,
         (('    [ -d "$former" ] || return 0\n', "    return 0\n"),),
         (
-            "real/test_kill_sweep.py::test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_before_both",
+            "real/test_kill_then_fail.py::test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_before_both",
         ),
     ),
     Mutation(
@@ -96,7 +96,7 @@ KILLED = [
             ),
         ),
         (
-            "real/test_kill_sweep.py::test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_before_both",
+            "real/test_kill_then_fail.py::test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_before_both",
         ),
     ),
     Mutation(
