@@ -152,6 +152,9 @@ class Registry(Name):
         )
         _checked(value, rf"{_HOST}(?::[0-9]{{1,5}})?(?:/{_COMPONENT})*", message)
         host = value.partition("/")[0]
+        port = host.rpartition(":")[2]
+        if port.isdigit() and int(port) > 65535:
+            raise SettingsError(message)
         if host == host.lower() and host != "localhost" and not set(host) & set(".:"):
             # Docker takes such a first word for a folder of its own registry (``splitDockerDomain``).
             raise SettingsError(

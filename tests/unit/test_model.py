@@ -42,6 +42,7 @@ def test_what_is_not_a_version_is_refused(text):
         "registry.example/",
         "host:port",
         "host:123456",
+        "host:65536",
         "h.example/UP",
         "host",
         "host/team",
