@@ -149,4 +149,13 @@ ABORTED = [
         (('raise Stopped(_("terminated"), 143)', 'raise Stopped(_("terminated"), 1)'),),
         ("real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",),
     ),
+    Mutation(
+        "What renames are about is on the disk before them",
+        _SWITCH,
+        (('    find "$private" -path "$private/former/tree" -prune -o -type f -exec sync {} +\n', ""),),
+        (
+            "real/test_interruption.py::"
+            "test_what_renames_are_about_is_on_the_disk_before_them_so_that_a_loss_of_power_finds_it",
+        ),
+    ),
 ]
