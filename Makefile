@@ -7,6 +7,8 @@ WORKERS ?= 3
 BIN := $(VENV)/bin
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 PYTEST := $(BIN)/pytest --ignore=tests/bench
+# Empty, it is not set: hundreds of agents start in a run, and each would be compiled anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help venv lab lab-status lab-down test test-here check demo demo-here demo-down bench bench-here mutations mutations-here agent docs pictures lock
 

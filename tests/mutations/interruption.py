@@ -16,7 +16,7 @@ LOCK = [
         (("until flock -n 9; do", "until true; do"),),
         (
             "real/test_lock.py::test_of_two_deploys_at_once_both_end_well_one_after_the_other",
-            "real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom[compose-v2]",
+            "real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom",
             "real/test_lock.py::test_a_run_waits_for_the_lock_as_long_as_it_is_told",
         ),
     ),
@@ -24,13 +24,13 @@ LOCK = [
         "It says who holds the lock, since when, with what version",
         _COMMON,
         (('end locked lock "$(cat .lock 2>/dev/null)"', "end locked lock"),),
-        ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom[compose-v2]",),
+        ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom",),
     ),
     Mutation(
         "The wait for the lock is bounded",
         _COMMON,
         (("turns=$((wait * 5 + 2))", "turns=99999"),),
-        ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom[compose-v2]",),
+        ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom",),
     ),
     Mutation(
         "No crash leaves the lock: it is a process', not a folder that somebody must remove",

@@ -12,7 +12,7 @@ PRUNED = [
         "Old releases go, with their images",
         _DEPLOY,
         (('        if [ "$number" -gt "$keep" ]', '        if [ "$number" -gt 99 ]'),),
-        ("real/test_releases.py::test_releases_beyond_keep_go_with_their_images_and_no_other[compose-v2]",),
+        ("real/test_releases.py::test_releases_beyond_keep_go_with_their_images_and_no_other",),
     ),
     Mutation(
         "The release that runs is never pruned, however old",
@@ -25,8 +25,7 @@ PRUNED = [
         _DEPLOY,
         (("""those='below; $0 "" == version { below = 1 }'""", """those='$0 "" != version'"""),),
         (
-            "real/test_releases.py::test_rollback_goes_to_the_release_that_ran_before_never_to_one_that_was_gone_back_from"
-            "[compose-v2]",
+            "real/test_releases.py::test_rollback_goes_to_the_release_that_ran_before_never_to_one_that_was_gone_back_from",
         ),
     ),
     Mutation(

@@ -29,7 +29,13 @@ def read_until(run: subprocess.Popen[str], words: str) -> str:
     return ""
 
 
-@pytest.mark.parametrize("step", STEPS)
+#: At each step with v2, and with v1 where it is Compose's own turn.
+_KILLED = [*((0, step) for step in STEPS), (1, "starting"), (1, "waiting for health")]
+
+
+@pytest.mark.parametrize(
+    ("either", "step"), _KILLED, indirect=["either"], ids=[f"compose-v{2 - v1}-{step}" for v1, step in _KILLED]
+)
 def test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_itself(either: Site, step: str):
     former = either.deployed()
     old = either.files()

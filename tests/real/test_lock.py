@@ -18,10 +18,10 @@ def hold(site: Site, seconds: float) -> threading.Thread:
     return thread
 
 
-def test_a_lock_that_is_held_fails_with_5_and_says_by_whom(either: Site):
-    version = either.deployed()
-    other = hold(either, 8)
-    done = either("deploy", "--version", version)
+def test_a_lock_that_is_held_fails_with_5_and_says_by_whom(site: Site):
+    version = site.deployed()
+    other = hold(site, 8)
+    done = site("deploy", "--version", version)
     assert done.code == 5
     assert "ann@ci holds it since 2026-11-24T09:30:15Z, with version 20261124093015" in done.err
     other.join()

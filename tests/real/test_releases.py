@@ -16,14 +16,14 @@ def images(site: Site) -> set[str]:
     return set(server.docker("images", f"{site.registry.address}/{site.code}", "--format", "{{.Tag}}").split())
 
 
-def test_releases_beyond_keep_go_with_their_images_and_no_other(either: Site):
-    either.set("CONTAINER_PIPELINE_KEEP", "2")
-    versions = [either.deployed() for _turn in range(4)]
-    assert set(either.sh("ls releases").split()) == set(versions[2:]) == images(either)
+def test_releases_beyond_keep_go_with_their_images_and_no_other(site: Site):
+    site.set("CONTAINER_PIPELINE_KEEP", "2")
+    versions = [site.deployed() for _turn in range(4)]
+    assert set(site.sh("ls releases").split()) == set(versions[2:]) == images(site)
     # The one that was gone back from goes before the one that ran.
-    assert either("rollback").code == 0
-    newest = either.deployed()
-    assert set(either.sh("ls releases").split()) == images(either) == {versions[2], newest}
+    assert site("rollback").code == 0
+    newest = site.deployed()
+    assert set(site.sh("ls releases").split()) == images(site) == {versions[2], newest}
 
 
 def test_a_release_that_came_back_is_kept_however_old(site: Site):
@@ -84,22 +84,22 @@ def test_rollback_to_a_named_release_and_to_one_that_is_not_kept(site: Site):
     assert site.running() == versions[0]
 
 
-def test_rollback_goes_to_the_release_that_ran_before_never_to_one_that_was_gone_back_from(either: Site):
-    good = either.deployed()
-    bad = either.deployed()
-    assert either("rollback").code == 0
-    assert either.running() == good
-    worse = either.deployed()
-    assert either("rollback").code == 0
-    assert either.running() == good
-    done = either("rollback")
+def test_rollback_goes_to_the_release_that_ran_before_never_to_one_that_was_gone_back_from(site: Site):
+    good = site.deployed()
+    bad = site.deployed()
+    assert site("rollback").code == 0
+    assert site.running() == good
+    worse = site.deployed()
+    assert site("rollback").code == 0
+    assert site.running() == good
+    done = site("rollback")
     assert done.code == 1
     assert f"there is no release before the current one; kept are: {worse} {bad} {good}" in done.err
     # Deployed again it is one that ran, wherever it stood before.
-    assert either("deploy", "--version", bad).code == 0
-    assert either("rollback", "--version", worse).code == 0
-    assert either("rollback").code == 0
-    assert either.running() == bad
+    assert site("deploy", "--version", bad).code == 0
+    assert site("rollback", "--version", worse).code == 0
+    assert site("rollback").code == 0
+    assert site.running() == bad
 
 
 def test_rollback_needs_no_registry(site: Site, registry_factory):
@@ -130,16 +130,16 @@ def test_status_says_where_the_server_differs(site: Site, script: str, differenc
         assert state["containers"][0]["state"] == "exited"
 
 
-@pytest.mark.parametrize("text", ["", "cut sho", "[1]"])
-def test_a_record_that_cannot_be_read_is_said_so_and_hides_nothing_else(site: Site, text: str):
+def test_a_record_that_cannot_be_read_is_said_so_and_hides_nothing_else(site: Site):
     site.on(*site.lab.servers)
     first = site.deployed()
     second = site.deployed()
-    for version in (first, second):
-        site.sh(f"printf '%s' '{text}' > releases/{version}/release.json")
-    broken, whole = site("status", "--json").result["servers"]
-    assert (broken["version"], broken["differs"]) == (second, ["record"])
-    assert (whole["version"], whole["differs"]) == (second, [])
+    for text in ("", "cut sho", "[1]"):
+        for version in (first, second):
+            site.sh(f"printf '%s' '{text}' > releases/{version}/release.json")
+        broken, whole = site("status", "--json").result["servers"]
+        assert (broken["version"], broken["differs"]) == (second, ["record"])
+        assert (whole["version"], whole["differs"]) == (second, [])
     assert "the release's record cannot be read" in site("status").out
     lists = [
         [record["version"] for record in server["releases"]] for server in site("history", "--json").result["servers"]
@@ -171,27 +171,27 @@ def test_a_release_that_cannot_be_written_down_is_gone_back_from(site: Site, ser
     assert site.running() == former
 
 
-def test_files_that_the_compose_file_mounts_come_with_the_release(either: Site):
-    text = (either.folder / "docker-compose.yml").read_text()
-    either.write(
+def test_files_that_the_compose_file_mounts_come_with_the_release(site: Site):
+    text = (site.folder / "docker-compose.yml").read_text()
+    site.write(
         "docker-compose.yml", text.replace("ports:", "volumes: ['./conf/app.ini:/app.ini', './web:/web']\n    ports:")
     )
-    either.set("CONTAINER_PIPELINE_FILES", "conf/app.ini,web")
-    either.write("conf/app.ini", "one\n")
-    either.write("web/a/index.html", "page one\n")
-    version = either.deployed()
-    read = ("exec", either.code, "cat", "/app.ini", "/web/a/index.html")
-    assert either.servers[0].docker(*read) == "one\npage one\n"
-    either.write("conf/app.ini", "two\n")
-    either.write("web/a/index.html", "page two\n")
+    site.set("CONTAINER_PIPELINE_FILES", "conf/app.ini,web")
+    site.write("conf/app.ini", "one\n")
+    site.write("web/a/index.html", "page one\n")
+    version = site.deployed()
+    read = ("exec", site.code, "cat", "/app.ini", "/web/a/index.html")
+    assert site.servers[0].docker(*read) == "one\npage one\n"
+    site.write("conf/app.ini", "two\n")
+    site.write("web/a/index.html", "page two\n")
     # The same version with other files: Compose itself would see no difference.
-    assert either("deploy", "--version", version).code == 0
-    assert either.servers[0].docker(*read) == "two\npage two\n"
-    either.write("conf/app.ini", "three\n")
-    assert either("deploy", "--version", either.publish("exits")).code == 3
-    assert either.servers[0].docker(*read) == "two\npage two\n"
-    either.sh("cat conf/app.ini web/a/index.html")
-    assert either("status", "--json").result["servers"][0]["differs"] == []
+    assert site("deploy", "--version", version).code == 0
+    assert site.servers[0].docker(*read) == "two\npage two\n"
+    site.write("conf/app.ini", "three\n")
+    assert site("deploy", "--version", site.publish("exits")).code == 3
+    assert site.servers[0].docker(*read) == "two\npage two\n"
+    site.sh("cat conf/app.ini web/a/index.html")
+    assert site("status", "--json").result["servers"][0]["differs"] == []
 
 
 def test_up_down_and_pull_are_composes_own(either: Site):
