@@ -49,11 +49,17 @@ private Map summary(List results) {
 }
 
 private void describe(List results) {
-    int servers = results.collectMany { it.servers }.size()
-    boolean ok = results.every { it.ok }
-    String several = servers == 1 ? containerAgent.say(' → 1 server') : containerAgent.say(' → {number} servers', [number: servers])
-    String target = servers ? several : ''
-    String failed = containerAgent.say(': {command} failed', [command: results[-1].command])
-    String text = [results[0].code, results[0].version].findAll { it }.join(' ') + (ok ? target : failed)
+    String text = [results[0].code, results[0].version].findAll { it }.join(' ') + outcome(results)
     currentBuild.description = currentBuild.description ? "${currentBuild.description}; ${text}" : text
+}
+
+private String outcome(List results) {
+    if (!results.every { it.ok }) {
+        return containerAgent.say(': {command} failed', [command: results[-1].command])
+    }
+    int servers = results.collectMany { it.servers }.size()
+    if (servers == 1) {
+        return containerAgent.say(' → 1 server')
+    }
+    return servers ? containerAgent.say(' → {number} servers', [number: servers]) : ''
 }

@@ -14,7 +14,6 @@ AGENT = Path(__file__).parents[2] / "agent"
 
 def test_help_beside_an_interpreter_that_does_nothing():
     environ = {**os.environ, "PYTHONPATH": str(AGENT)}
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def run(*arguments: str) -> None:
         subprocess.run([sys.executable, *arguments], env=environ, stdout=subprocess.DEVNULL, check=True)

@@ -43,13 +43,8 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
 
 
 def test_help_speaks_chinese_where_the_user_does():
-    done = subprocess.run(
-        [sys.executable, "-m", "container_pipeline", "--help"],
-        capture_output=True,
-        text=True,
-        env=environ(LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1"),
-        check=True,
-    )
+    done = in_chinese("--help")
+    assert done.returncode == 0
     assert "构建镜像" in done.stdout
 
 
@@ -72,6 +67,13 @@ def environ(**extra):
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **extra}
 
 
+def in_chinese(*arguments):
+    """Run a command line as a user does whose terminal speaks Chinese."""
+    command = [sys.executable, "-m", "container_pipeline", *arguments]
+    environment = environ(LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1")
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -82,26 +84,15 @@ def environ(**extra):
     ],
 )
 def test_usage_errors_are_chinese_where_the_user_is(arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "container_pipeline", *arguments],
-        capture_output=True,
-        text=True,
-        env=environ(LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1"),
-        check=False,
-    )
+    done = in_chinese(*arguments)
     assert done.returncode == 2
     assert re.search("[\u4e00-\u9fff]", done.stderr.splitlines()[-1].partition(" — ")[0])
     assert not re.search("Usage|exist|integer", done.stderr)
 
 
 def test_the_help_has_no_english_line_where_the_user_reads_chinese():
-    done = subprocess.run(
-        [sys.executable, "-m", "container_pipeline", "--help"],
-        capture_output=True,
-        text=True,
-        env=environ(LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1"),
-        check=True,
-    )
+    done = in_chinese("--help")
+    assert done.returncode == 0
     assert [line for line in done.stdout.splitlines() if line and not re.search("[\u4e00-\u9fff]", line)] == []
 
 
