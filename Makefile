@@ -39,7 +39,8 @@ test-here: venv
 	@$(LAB) up
 	$(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder tests
 
-check: venv          ## ruff, mypy, import contract, the committed agent, shellcheck
+check: venv          ## ruff, mypy, import contract, the committed agent, shellcheck, no symbolic link
+	$(BIN)/python -m tools.links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

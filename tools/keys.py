@@ -1,4 +1,8 @@
-"""Writes ``resources/container-pipeline/keys.json``: what the library's steps check a Jenkinsfile's map against."""
+"""Writes what the library has of the agent's sources into ``resources/container-pipeline``.
+
+``keys.json`` is what the library's steps check a Jenkinsfile's map against; ``seed.groovy`` is the agent's Job DSL script,
+for a pipeline that reads it by ``libraryResource``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET = ROOT / "resources" / "container-pipeline" / "keys.json"
+RESOURCES = ROOT / "resources" / "container-pipeline"
+TARGET = RESOURCES / "keys.json"
+JOB_DSL = ROOT / "agent" / "container_pipeline" / "jobdsl" / "seed.groovy"
+CARRIED_JOB_DSL = RESOURCES / "seed.groovy"
 
 
 def text() -> str:
@@ -24,3 +31,4 @@ def text() -> str:
 
 if __name__ == "__main__":
     TARGET.write_text(text(), encoding="utf-8")
+    CARRIED_JOB_DSL.write_bytes(JOB_DSL.read_bytes())

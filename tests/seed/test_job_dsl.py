@@ -13,7 +13,6 @@ from container_pipeline.commands import seed_file
 from container_pipeline.plan.seed import configxml, jobxml
 
 HERE = Path(__file__).parent
-SCRIPT = HERE.parents[1] / "resources" / "container-pipeline" / "seed.groovy"
 
 #: Every key of the jobs file stands in here; a test holds that.
 EVERYTHING = """name: everything
@@ -133,10 +132,3 @@ def test_thousands_of_jobs_fit_into_one_script(someone, dsl):
     )
     items, _views, said = dsl.run(someone.seed("--job-dsl").out)
     assert len(items) == 1000, said[-500:]
-
-
-def test_the_agent_carries_the_script_that_the_library_has():
-    import container_pipeline
-
-    carried = Path(container_pipeline.__file__).parent / "jobdsl" / "seed.groovy"
-    assert carried.read_bytes() == SCRIPT.read_bytes()

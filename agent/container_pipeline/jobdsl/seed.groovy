@@ -1,1 +1,155 @@
-../../../resources/container-pipeline/seed.groovy
+// Job DSL script: makes the jobs of a jobs file, the same as `container-pipeline seed` makes.
+//
+// `container-pipeline seed --job-dsl` writes it out with its data in front. From a pipeline of one's own:
+//   jobDsl scriptText: libraryResource('container-pipeline/seed.groovy'),
+//          additionalParameters: [CONTAINER_PIPELINE_JOBS: data]
+// Triggers are written as XML: `triggers { }` is deprecated for pipelines and knows no webhook.
+
+def data = new groovy.json.JsonSlurper().parseText(CONTAINER_PIPELINE_JOBS)
+
+data.folders.each { wanted ->
+    folder(wanted.name) {
+        description(wanted.description)
+    }
+    listView(wanted.name) {
+        description(wanted.description)
+        recurse(true)
+        jobs { regex(wanted.regex) }
+        columns {
+            status()
+            weather()
+            name()
+            lastSuccess()
+            lastFailure()
+            lastDuration()
+            buildButton()
+        }
+    }
+}
+
+def addTriggers = { triggers, wanted ->
+    if (wanted.cron) {
+        triggers.appendNode('hudson.triggers.TimerTrigger').appendNode('spec', wanted.cron)
+    }
+    if (wanted.poll) {
+        triggers.appendNode('hudson.triggers.SCMTrigger').appendNode('spec', wanted.poll)
+    }
+    if (wanted.webhook) {
+        def trigger = triggers.appendNode('org.jenkinsci.plugins.gwt.GenericTrigger')
+        ['spec', 'genericVariables', 'genericRequestVariables', 'genericHeaderVariables'].each { trigger.appendNode(it) }
+        trigger.appendNode('tokenCredentialId', wanted.webhook)
+    }
+    if (wanted.scan) {
+        def trigger = triggers.appendNode('com.cloudbees.hudson.plugins.folder.computed.PeriodicFolderTrigger')
+        trigger.appendNode('spec', wanted.scan.spec)
+        trigger.appendNode('interval', wanted.scan.interval)
+    }
+}
+
+def common = { job, wanted ->
+    job.description(wanted.description)
+    job.disabled(wanted.disabled ?: false)
+}
+
+def builds = { job, wanted ->
+    if (wanted.keepBuilds || wanted.keepDays) {
+        job.logRotator {
+            numToKeep(wanted.keepBuilds ?: -1)
+            daysToKeep(wanted.keepDays ?: -1)
+        }
+    }
+    wanted.parameters?.each { one ->
+        def text = one.description ?: ''
+        job.parameters {
+            switch (one.type) {
+                case 'boolean': booleanParam(one.name, one.default ?: false, text); break
+                case 'choice': choiceParam(one.name, one.choices, text); break
+                case 'text': textParam(one.name, "${one.default ?: ''}", text); break
+                default: stringParam(one.name, one.default == null ? '' : "${one.default}", text)
+            }
+        }
+    }
+}
+
+def repository = { context, wanted ->
+    context.git {
+        remote {
+            url(wanted.repository)
+            if (wanted.credentials) { credentials(wanted.credentials) }
+        }
+        wanted.branches.each { branch("*/${it}") }
+    }
+}
+
+def makers = [
+    pipeline: { wanted ->
+        def job = pipelineJob(wanted.name) {
+            definition {
+                if (wanted.script) {
+                    cps {
+                        script(wanted.script)
+                        sandbox(true)
+                    }
+                } else {
+                    cpsScm {
+                        scm { repository(delegate, wanted) }
+                        scriptPath(wanted.jenkinsfile)
+                        lightweight(true)
+                    }
+                }
+            }
+            if (wanted.cron || wanted.poll || wanted.webhook) {
+                configure { root ->
+                    def property = 'org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty'
+                    addTriggers((root / 'properties').appendNode(property).appendNode('triggers'), wanted)
+                }
+            }
+        }
+        common(job, wanted)
+        builds(job, wanted)
+    },
+    multibranch: { wanted ->
+        def job = multibranchPipelineJob(wanted.name) {
+            branchSources {
+                git {
+                    id(wanted.id)
+                    remote(wanted.repository)
+                    if (wanted.credentials) { credentialsId(wanted.credentials) }
+                }
+            }
+            orphanedItemStrategy {
+                discardOldItems {
+                    numToKeep(wanted.keepBuilds ?: -1)
+                    daysToKeep(wanted.keepDays ?: -1)
+                }
+            }
+            configure { root ->
+                def source = root / 'sources' / 'data' / 'jenkins.branch.BranchSource' / 'source'
+                ['includes', 'excludes', 'ignoreOnPushNotifications'].each { old -> source.remove(source.get(old)) }
+                def traits = source.appendNode('traits')
+                traits.appendNode('jenkins.plugins.git.traits.BranchDiscoveryTrait')
+                def filter = traits.appendNode('jenkins.scm.impl.trait.WildcardSCMHeadFilterTrait')
+                filter.appendNode('includes', wanted.branches.join(' '))
+                filter.appendNode('excludes', '')
+                (root / 'factory').appendNode('scriptPath', wanted.jenkinsfile)
+                addTriggers(root / 'triggers', wanted)
+                root.appendNode('disabled', wanted.disabled ?: false)
+            }
+        }
+        job.description(wanted.description)
+    },
+    freestyle: { wanted ->
+        def job = freeStyleJob(wanted.name) {
+            if (wanted.label) { label(wanted.label) }
+            if (wanted.repository) {
+                scm { repository(delegate, wanted) }
+            }
+            steps { shell(wanted.command) }
+            configure { root -> addTriggers(root / 'triggers', wanted) }
+        }
+        common(job, wanted)
+        builds(job, wanted)
+    },
+]
+
+data.jobs.each { wanted -> makers[wanted.kind](wanted) }

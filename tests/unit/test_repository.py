@@ -1,0 +1,23 @@
+"""What Jenkins asks of the repository before it loads the library."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tools import keys, links
+
+
+def test_a_symbolic_link_is_named(tmp_path):
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link").symlink_to("../file")
+    assert links.links(tmp_path) == ["folder/link"]
+
+
+def test_the_repository_has_no_symbolic_link():
+    assert links.links() == []
+
+
+def test_the_library_has_the_job_dsl_script_of_the_agent():
+    assert keys.JOB_DSL.read_bytes() == keys.CARRIED_JOB_DSL.read_bytes(), "run: make agent"
