@@ -22,6 +22,25 @@ FAILED = [
         ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",),
     ),
     Mutation(
+        "Healthy between two crashes is not well: it must stay so for the settling time",
+        _HEALTH,
+        (('        ! restarted || stays_healthy || waiting="$service settling"\n', "        :\n"),),
+        (
+            "real/test_deploy_failures.py::test_a_service_that_is_healthy_between_crashes_is_not_well[compose-v2]",
+            "real/test_deploy_failures.py::test_a_service_that_is_healthy_between_crashes_is_not_well[compose-v1]",
+            "real/test_deploy_failures.py::test_a_service_that_restarts_once_is_well_when_it_stays_so",
+        ),
+    ),
+    Mutation(
+        "A service that listens on loopback alone, mapped into IPv6 too, fails the deploy",
+        _HEALTH,
+        (("((0000000000000000FFFF0000)?[0-9A-F]{6}7F|", "(0100007F|"),),
+        (
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[on mapped loopback]",
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[on another loopback]",
+        ),
+    ),
+    Mutation(
         "Restarts of long ago are no restart loop",
         _HEALTH,
         (("            before=$(restarts_before)\n", "            before=0\n"),),

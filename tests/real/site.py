@@ -23,6 +23,7 @@ from real.agent import Outcome
 _SERVE = "trap 'exit 0' TERM; mkdir -p /www; echo $VERSION > /www/index.html; echo serving $VERSION; httpd -f -p 8080 -h /www & wait"
 _SLEEP = "trap 'exit 0' TERM; echo here I am; sleep 1000 & wait"
 _CHECK = "HEALTHCHECK --interval=0.2s --timeout=5s --retries={retries} CMD {command}\n"
+_TURN = "echo >> /turns; [ $(wc -l < /turns) -gt 1 ] || exit 3; "
 _GOOD = _CHECK.format(retries=50, command="wget -q -O /dev/null http://127.0.0.1:8080/")
 
 #: Behaviour → script, and the rest of the Dockerfile.
@@ -34,7 +35,11 @@ BEHAVIOURS = {
     "unhealthy": (_SLEEP, _CHECK.format(retries=1, command="echo no database; exit 1")),
     "exits": ("echo cannot start: no database >&2; exit 3", ""),
     "exits later": ("echo working; sleep 5; echo gave up; exit 4", ""),
+    "exits once": (_TURN + _SERVE, _GOOD),
+    "healthy between crashes": (_TURN + _SERVE.replace("& wait", "& sleep 1.5; echo no factory; exit 3"), _GOOD),
     "deaf": (_SLEEP, ""),
+    "on mapped loopback": (_SERVE.replace("-p 8080", "-p '[::ffff:127.0.0.1]:8080'"), ""),
+    "on another loopback": (_SERVE.replace("-p 8080", "-p 127.8.9.7:8080"), ""),
     "waits for ever": (_SLEEP, _CHECK.format(retries=1000, command="exit 1")),
 }
 _COMPOSE = """\

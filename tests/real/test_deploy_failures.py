@@ -12,6 +12,8 @@ WHY = {
     "unhealthy": ("is unhealthy", "no database"),
     "exits": ("restarts again and again, with 3", "cannot start: no database"),
     "deaf": ("does not listen on port 8080 when the time was over", "here I am"),
+    "on mapped loopback": ("does not listen on port 8080 when the time was over", "serving"),
+    "on another loopback": ("does not listen on port 8080 when the time was over", "serving"),
     "waits for ever": ("is not healthy yet when the time was over", "here I am"),
 }
 
@@ -118,6 +120,20 @@ def test_one_shot_services_that_end_with_0_are_well_and_others_are_not(site: Sit
     assert done.code == 3
     assert "migrate exited with 9" in done.err
     assert "cannot migrate" in done.err
+
+
+def test_a_service_that_is_healthy_between_crashes_is_not_well(either: Site):
+    former = either.deployed()
+    done = either("deploy", "--version", either.publish("healthy between crashes"))
+    assert done.code == 3, done.err
+    assert "restarts again and again, with 3" in done.err
+    assert either.running() == former
+
+
+def test_a_service_that_restarts_once_is_well_when_it_stays_so(site: Site):
+    done = site("deploy", "--version", site.publish("exits once"))
+    assert done.code == 0, done.err
+    assert "is settling" in done.err
 
 
 def test_a_year_of_restarts_before_the_deploy_is_no_restart_loop(site: Site):

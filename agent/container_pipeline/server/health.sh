@@ -28,12 +28,13 @@ epoch() {
     echo $((days * 86400 + h * 3600 + i * 60 + s))
 }
 
-# listens PID PORT: a socket of the container's network listens there, not on loopback alone. True where it cannot be seen.
+# listens PID PORT: a socket of the container's network listens there, not on loopback alone. True where it cannot be seen. Loopback is
+# 127.0.0.0/8, the same mapped into IPv6, and ::1; the kernel writes each 32 bits in the machine's own order.
 listens() {
     [ -r "/proc/$1/net/tcp" ] || return 0
     port=$(printf '%04X' "$2")
     cat "/proc/$1/net/tcp" "/proc/$1/net/tcp6" 2>/dev/null | grep -E "^ *[0-9]+: [0-9A-F]+:$port [0-9A-F:]+ 0A " |
-        grep -Evq '^ *[0-9]+: (0100007F|00000000000000000000000001000000):'
+        grep -Evq '^ *[0-9]+: ((0000000000000000FFFF0000)?[0-9A-F]{6}7F|00000000000000000000000001000000):'
 }
 
 # How often the container had been started again when the wait began: a year's restarts are no loop.
@@ -44,10 +45,25 @@ restarts_before() {
     esac
 }
 
+# Whether the container was started again, by Docker, since this program began.
+restarted() {
+    [ "$restarts" -gt 0 ] && [ "$(epoch "$started")" -ge "$began" ]
+}
+
+# Whether this life of the container has been healthy for $settle seconds on end, as far as was seen.
+stays_healthy() {
+    case $seen_healthy in *"|$name $started "*) ;; *) seen_healthy="$seen_healthy|$name $started $(date +%s)" ;; esac
+    since=${seen_healthy##*"|$name $started "}
+    [ $(($(date +%s) - ${since%%|*})) -gt "$settle" ]
+}
+
 # Judges one container: adds to $waiting what must still come, to $bad what will not come any more.
 judge() {
     case $status/$health in
-    running/healthy) return ;;
+    running/healthy)
+        # A HEALTHCHECK that only opens a port passes between two crashes, too.
+        ! restarted || stays_healthy || waiting="$service settling"
+        ;;
     running/unhealthy) bad="$service unhealthy" ;;
     running/starting) waiting="$service starting" ;;
     running/-)
@@ -76,11 +92,12 @@ judge() {
 
 # Names of containers that do not count: old ones that are about to go.
 ignored=''
+began=$(date +%s)
 
 # healthy [IMAGE]: waits until all is well. False: $bad says what is not, $failed is that container. Every service that
 # $services lists must be there; IMAGE is the id of the image that the service named by the code must run.
 healthy() {
-    deadline=$(($(date +%s) + timeout)) told='' first=''
+    deadline=$(($(date +%s) + timeout)) told='' first='' seen_healthy=''
     while :; do
         waiting='' bad='' failed='' seen=' '
         list=$(containers 2>"$work/out") || { bad="docker" && return 1; }
