@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from container_pipeline.console import Console, unexpected
 from container_pipeline.errors import PipelineError, Stopped, UsageError
 from container_pipeline.i18n import _
+from container_pipeline.outside import UNSAFE
 from container_pipeline.result import Result
 
 
@@ -77,7 +79,7 @@ def _on_sigterm() -> None:
 
 
 def _tell(error: PipelineError, console: Console) -> None:
-    for line in error.details:
+    for line in console.redact.lines(error.details):
         console.error(line)
     console.error(f"container-pipeline: {error.message}" + (f" — {error.hint}" if error.hint else ""))
 
@@ -85,7 +87,9 @@ def _tell(error: PipelineError, console: Console) -> None:
 def _print_json(result: Result, console: Console) -> None:
     import json
 
-    print(json.dumps(console.redact.within(result.as_dict()), ensure_ascii=False), flush=True)
+    text = json.dumps(console.redact.within(result.as_dict()), ensure_ascii=False)
+    # Names are left: a control character in one is written as JSON's escape.
+    print(re.sub(f"[{UNSAFE}]", lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
+import re
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from container_pipeline.errors import PipelineError
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
+from container_pipeline.outside import coloured, printable, short
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -32,33 +35,109 @@ class Task(Protocol):
 
 
 class Redactor:
-    """Replaces every known secret, as it is, in Base64 and URL-encoded, by ``***``."""
+    """Makes text safe to show: no control characters, and ``***`` for every known secret, in whatever form it comes back."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
+        self._known: set[str] = set()
+        #: Longest first: each form, and the same without blanks.
+        self._forms: list[tuple[str, str]] = []
 
     def add(self, secrets: Iterable[Secret]) -> None:
         for secret in secrets:
             text = secret.reveal()
-            if len(text) >= 3:
-                encoded = base64.b64encode(text.encode()).decode().rstrip("=")
-                self._forms.update((text, encoded, quote(text, safe="")))
+            # One of several lines comes back line by line.
+            lines = [line.strip() for line in text.splitlines() if len(line.strip()) >= _CUT]
+            self._known.update(form for part in (text, *lines) if len(part) >= 3 for form in forms(part))
+        self._forms = [(form, "".join(form.split())) for form in sorted(self._known, key=len, reverse=True)]
 
     def __call__(self, text: str) -> str:
-        for form in sorted(self._forms, key=len, reverse=True):
-            text = text.replace(form, "***")
-        return text
+        return self._hide(printable(text))
+
+    def coloured(self, text: str) -> str:
+        """Return ``text`` with its colours, unless a secret stands in it: colours could hide that."""
+        plain = printable(text)
+        hidden = self._hide(plain)
+        return coloured(text) if hidden == plain else hidden
 
     def within(self, data: Any) -> Any:
-        """Return JSON's data with the secrets of its texts replaced: once it is written, quotes and backslashes hide them.
+        """Return JSON's data with its texts made safe: once it is written, quotes and backslashes hide a secret.
 
         Names stay: they are this product's own, even where a password is such a word.
         """
         if isinstance(data, dict):
             return {name: self.within(value) for name, value in data.items()}
         if isinstance(data, (list, tuple)):
+            if data and all(isinstance(value, str) for value in data):
+                return self.lines(data)
             return [self.within(value) for value in data]
         return self(data) if isinstance(data, str) else data
+
+    def lines(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts made safe, as well where a secret stands in several of them."""
+        apart, joined = [self(text) for text in texts], self("\n".join(texts))
+        return apart if joined == "\n".join(apart) else joined.split("\n")
+
+    def _hide(self, text: str) -> str:
+        squeezed = "".join(text.split())
+        for form, bare in self._forms:
+            if form in text:
+                text = text.replace(form, "***")
+            elif len(bare) >= _CUT and bare in squeezed:
+                # Wrapped, or broken where somebody had a newline.
+                text = re.sub(r"\s*".join(map(re.escape, bare)), "***", text)
+            else:
+                continue
+            squeezed = "".join(text.split())
+        return _PIECE.sub(lambda piece: self._hide_part(piece[0]), text) if self._forms else text
+
+    def _hide_part(self, piece: str) -> str:
+        """Hide what a line has of a secret that begins on the line before it or goes on in the next: half of it, or more."""
+        line = piece.strip()
+        for form, _bare in self._forms:
+            if not len(form) >= 2 * _CUT or len(line) < _CUT:
+                break
+            least = max(_CUT, len(form) // 2)
+            sizes = range(min(len(form), len(line)), least - 1, -1)
+            if len(line) >= 2 * _CUT and line in form:
+                return piece.replace(line, "***")
+            if line[-_CUT:] in form and (size := next((n for n in sizes if line.endswith(form[:n])), 0)):
+                return piece.replace(line, line[:-size] + "***")
+            if line[:_CUT] in form and (size := next((n for n in sizes if line.startswith(form[-n:])), 0)):
+                return piece.replace(line, "***" + line[size:])
+        return piece
+
+
+#: Characters from which on a part of a secret is looked for, and the pieces of a text in which one may be cut.
+_CUT = 6
+_PIECE = re.compile("[^\n…]+")
+
+
+def forms(text: str) -> list[str]:
+    """Return ``text`` as it stands and in each form in which programs give it back."""
+    import html
+    import shlex
+
+    data = text.encode("utf-8", "surrogateescape")
+    found = [text, data.hex(), data.hex().upper(), repr(text)[1:-1], shlex.quote(text)[1:-1], html.escape(text)]
+    for escaped in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        # Go writes three signs in another way (encoding/json, HTMLEscape), PHP and old Java a fourth.
+        marked = re.sub("[<>&]", lambda sign: f"\\u{ord(sign[0]):04x}", escaped)
+        found += [escaped, marked, escaped.replace("/", "\\/")]
+    for encoded in (
+        quote(data, safe=""),
+        quote(data),
+        quote_plus(data),
+        quote_plus(data, safe="/"),
+        quote(data, "/:@"),
+    ):
+        found += [encoded, re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), encoded)]
+    found += ["".join(f"%{byte:02X}" for byte in data), "".join(f"\\x{byte:02x}" for byte in data)]
+    found += [base64.b64encode(data).decode().rstrip("="), base64.urlsafe_b64encode(data).decode().rstrip("=")]
+    for before in range(3):
+        # Beside other text, as in "user:password": only the characters that the neighbours do not change.
+        inner = base64.b64encode(bytes(before) + data).decode()[(0, 2, 3)[before] : (before + len(data)) * 8 // 6]
+        found += [inner, inner.replace("+", "-").replace("/", "_")] if len(inner) >= 4 else []
+    return [printable(form) for form in found if len(form) >= 3]
 
 
 class Console:
@@ -99,8 +178,18 @@ class Console:
 
     def result(self, text: str) -> None:
         """Write what the command was called for to ``out``: stdout, or stderr where JSON takes that."""
+        self._put(self.redact(text))
+
+    def log(self, prefix: str, colour: int, text: str) -> None:
+        """Write a line of a service's log to ``out``; on a terminal ``prefix`` has a colour, and the line keeps its own."""
+        if self.colours and self.out.isatty():
+            self._put((f"\033[{colour}m{self.redact(prefix)}\033[0m" if prefix else "") + self.redact.coloured(text))
+        else:
+            self._put(self.redact(prefix + text))
+
+    def _put(self, text: str) -> None:
         with self._lock:
-            print(self.redact(text), file=self.out, flush=True)
+            print(text, file=self.out, flush=True)
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Write a table to ``out``: aligned columns, wide characters counted as a terminal shows them."""
@@ -124,6 +213,7 @@ class Console:
 
         ``unit`` is "B" for bytes (with rate and time left) or the name of what is counted.
         """
+        title = self.redact(title)
         if self.interactive and self.verbosity >= 0:
             with self._bar(title, total, unit) as task:
                 yield task
@@ -147,7 +237,7 @@ class Console:
             TransferSpeedColumn,
         )
 
-        columns: list[Any] = [TextColumn("{task.description}"), BarColumn()]
+        columns: list[Any] = [TextColumn("{task.description}", markup=False), BarColumn()]
         columns += [DownloadColumn(), TransferSpeedColumn()] if unit == "B" else [MofNCompleteColumn()]
         columns.append(TimeRemainingColumn())
         rich = RichConsole(file=self.stream, no_color=not self.colours)
@@ -239,7 +329,7 @@ def unexpected(error: Exception, console: Console) -> PipelineError:
 
     for line in "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines():
         console.detail(line)
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    text = short(f"{type(error).__name__}: {error}")
     return PipelineError(
         _("unexpected {text}", text=text), _("run it again with -v for the trace, and report it with that")
     )

@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from container_pipeline.outside import MESSAGE, printable, short
+
 
 class PipelineError(Exception):
     """Base of all errors that a user can meet.
@@ -34,10 +36,11 @@ class PipelineError(Exception):
     exit_code: int = 1
 
     def __init__(self, message: str, hint: str = "", *, details: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.details = tuple(details)
+        # What somebody else said may stand in any of them.
+        self.message = short(message, MESSAGE)
+        self.hint = short(hint, MESSAGE)
+        self.details = tuple(printable(line)[:MESSAGE] for line in details)
+        super().__init__(self.message)
 
 
 class UsageError(PipelineError):

@@ -10,11 +10,9 @@ from typing import Any, Callable
 import click
 
 from container_pipeline.cli import GROUPS, HIDDEN
-from container_pipeline.console import Console
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.keys import BY_NAME
-from container_pipeline.model import Secret
 from container_pipeline.settings import load
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -92,16 +90,8 @@ def _run(ctx: click.Context, name: str, given: dict[str, Any]) -> Run:
     keys["servers"] = keys.get("servers") or None
     image_name = given.pop("image", None) or ""
     settings = replace(load(given.pop("project"), keys, environment or ""), image_name=image_name)
-    for access in (settings.development, settings.production):
-        if access:
-            _hide(console, access.user, access.password)
-    if settings.jenkins:
-        _hide(console, settings.jenkins.user, settings.jenkins.token)
+    accesses = [access for access in (settings.development, settings.production) if access]
+    console.redact.add(access.password for access in accesses)
+    console.redact.add([settings.jenkins.token] if settings.jenkins else [])
     result.code = settings.values["code"]
     return Run(settings, console, result, given.pop("dry_run", False))
-
-
-def _hide(console: Console, user: str, password: Secret) -> None:
-    """Keep a password out of all that is shown, and the login that holds it as Basic (RFC 7617) and config.json write it."""
-    if password:
-        console.redact.add([password, Secret(f"{user}:{password.reveal()}")])
