@@ -1,7 +1,7 @@
 """A small Jenkins with state, for what Hudson lacks: pipelines, folders, views, plugins, crumbs, permissions.
 
 It answers as Jenkins does to what ``seed`` asks, and rewrites configurations as Jenkins does. ``test_standin.py`` holds
-it against Hudson for all that both know.
+it against Hudson for all that both know, and for the rest against ``SEEN``: what a real Jenkins answered.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
@@ -49,6 +49,53 @@ _FIELDS = {
     "org.jenkinsci.plugins.gwt.GenericTrigger": {"printPostContent": "false", "causeString": "", "token": ""},
 }
 
+#: The Jenkins whose answers ``SEEN`` holds.
+SEEN_ON = "Jenkins 2.579 with the plugins of August 2026 (cloudbees-folder, workflow-multibranch, git, matrix-auth)"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One answer of the real Jenkins: ``statuses`` are those it may have, ``location`` and ``text`` are patterns.
+
+    ``location`` is where the answer leads, as a path below Jenkins' root. ``crumb`` and ``token`` are what was sent.
+    """
+
+    what: str
+    path: str
+    data: dict[str, str] | str
+    statuses: tuple[int, ...]
+    location: str = ""
+    text: str = ""
+    method: str = "POST"
+    crumb: bool = True
+    token: str = "right"
+    changes: bool = False
+
+
+#: ``web`` and ``other`` are jobs, ``team`` is a folder with another ``web``, ``shut`` one where this account may not
+#: create; ``old`` and ``new`` are multibranch jobs without and with a list of properties in their strategy.
+SEEN = (
+    Seen("a move, the name is taken there", "job/web/move/move", {"destination": "/team"}, (302,), "job/web/move/"),
+    Seen("a move to no folder", "job/web/move/move", {"destination": "/nowhere"}, (302,), "job/web/move/"),
+    Seen("a move to a job", "job/web/move/move", {"destination": "/other"}, (302,), "job/web/move/"),
+    Seen("a move without the right there", "job/web/move/move", {"destination": "/shut"}, (302,), "job/web/move/"),
+    Seen("a move that is done", "job/other/move/move", {"destination": "/team"}, (302,), "job/team/job/other/", changes=True),
+    Seen("a creation from broken XML", "createItem?name=x", "<project><description>", (400, 404, 500)),
+    Seen("a creation of an unknown kind", "createItem?name=x", "<no.such.Kind/>", (400, 404, 500)),
+    Seen("a creation of a taken name", "createItem?name=web", "<project/>", (400,)),
+    Seen("a creation without the right there", "job/shut/createItem?name=x", "<project/>", (403,)),
+    Seen("a rename to a taken name", "job/web/confirmRename", {"newName": "other"}, (400,)),
+    Seen("a rename", "job/web/confirmRename", {"newName": "x"}, (302,), "job/x/", changes=True),
+    Seen("a disabling", "job/web/disable", {}, (302,), changes=True),
+    Seen("a deletion", "job/web/doDelete", {}, (302,), changes=True),
+    Seen("a write without a crumb", "job/web/disable", {}, (403,), crumb=False),
+    Seen("a write without a login", "job/web/disable", {}, (403,), token=""),
+    Seen("a write with a wrong token", "job/web/disable", {}, (401,), token="wrong"),
+    Seen("a scan, no properties in the strategy", "job/old/indexing/consoleText", "", (200,),
+         text=r"java\.lang\.NullPointerException[\s\S]*getPropertiesFor", method="GET"),
+    Seen("a scan", "job/new/indexing/consoleText", "", (200,), text="Finished: SUCCESS", method="GET"),
+)  # fmt: skip
+
 
 @dataclass
 class Entry:
@@ -66,8 +113,18 @@ class Refusal(Exception):  # noqa: N818
 
 
 @dataclass
+class Redirect:
+    """An answer that leads to ``path`` below Jenkins' root; "" is the page that was asked from."""
+
+    path: str = ""
+
+
+@dataclass
 class State:
-    """What the stand-in is. ``old`` makes it a Hudson: no plugins, no crumbs, renames of the old kind."""
+    """What the stand-in is. ``old`` makes it a Hudson: no plugins, no crumbs, renames of the old kind.
+
+    ``shut`` are folders where the account may not create.
+    """
 
     old: bool = False
     plugins: tuple[str, ...] | None = PLUGINS
@@ -75,6 +132,7 @@ class State:
     token: str = ""
     scripts: bool = True
     prefix: str = ""
+    shut: tuple[str, ...] = ()
     items: dict[str, Entry] = field(default_factory=dict)
     views: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -129,6 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         if "form" in self.headers.get("Content-Type", ""):
             query.update({key: values[0] for key, values in parse_qs(body.decode()).items()})
+        leads = self.path.rpartition("/")[0] + "/"
         with self.state.lock:
             self.state.asked.append(f"{method} {unquote(parts.path)}")
             try:
@@ -137,6 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
                     raise Refusal(404)
                 path = unquote(parts.path[len(self.state.prefix) + 1 :])
                 status, kind, text = respond(self.state, method, path, query, body.decode("utf-8", "replace"))
+                if status == 302 and text:
+                    leads, text = f"{self.state.prefix}/{text}", ""
             except Refusal as refusal:
                 status, kind, text = (
                     refusal.status,
@@ -148,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.state.old:
             self.send_header("X-Jenkins", "2.541.1")
         if status == 302:
-            self.send_header("Location", self.path.rpartition("/")[0] + "/")
+            self.send_header("Location", leads)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
@@ -174,6 +235,8 @@ def respond(state: State, method: str, path: str, query: dict[str, str], body: s
         if found and method == asked:
             groups = {key: _name(value or "") for key, value in found.groupdict().items()}
             answer = function(state, query, body, **groups)
+            if isinstance(answer, Redirect):
+                return 302, "text/html", answer.path
             if isinstance(answer, int):
                 return answer, "text/html", ""
             return 200, "application/json" if isinstance(answer, dict) else "application/xml", _text(answer)
@@ -237,9 +300,11 @@ def _script(state: State, query: dict[str, str], _body: str) -> str:
 
 def _create(state: State, query: dict[str, str], body: str, folder: str = "") -> int:
     name = f"{folder}/{query['name']}".lstrip("/")
-    if folder and folder not in state.items:
+    if folder and _named(state, folder) is None:
         raise Refusal(404)
-    if name in state.items:
+    if folder in state.shut:
+        raise Refusal(403, f"{state.user} is missing the Job/Create permission")
+    if _named(state, name) is not None:
         raise Refusal(400, f"A job already exists with the name {name}")
     state.items[name] = Entry(*_kept(state, body))
     return 200
@@ -274,10 +339,16 @@ def rewrite(root: ET.Element, old: bool = False) -> str:
     return f"<?xml version='{version}' encoding='UTF-8'?>\n" + ET.tostring(root, encoding="unicode")
 
 
+def _named(state: State, name: str) -> str | None:
+    """Return the full name of the item that Jenkins finds by ``name``: upper and lower case are the same to it."""
+    return next((one for one in state.items if one.casefold() == name.casefold()), None)
+
+
 def _item(state: State, name: str) -> Entry:
-    if name not in state.items:
+    found = _named(state, name)
+    if found is None:
         raise Refusal(404)
-    return state.items[name]
+    return state.items[found]
 
 
 def _read(state: State, _query: dict[str, str], _body: str, name: str) -> str:
@@ -293,57 +364,76 @@ def _write(state: State, _query: dict[str, str], body: str, name: str) -> int:
     return 200
 
 
-def _able(state: State, name: str, disabled: bool) -> int:
+def _able(state: State, name: str, disabled: bool) -> Redirect:
     entry = _item(state, name)
     root = ET.fromstring(_bare(entry.config))
     for old in root.findall("disabled"):
         root.remove(old)
     ET.SubElement(root, "disabled").text = str(disabled).lower()
     entry.config = rewrite(root, state.old)
-    return 302
+    return Redirect()
 
 
-def _disable(state: State, _query: dict[str, str], _body: str, name: str) -> int:
+def _disable(state: State, _query: dict[str, str], _body: str, name: str) -> Redirect:
     return _able(state, name, True)
 
 
-def _enable(state: State, _query: dict[str, str], _body: str, name: str) -> int:
+def _enable(state: State, _query: dict[str, str], _body: str, name: str) -> Redirect:
     return _able(state, name, False)
 
 
-def _delete(state: State, _query: dict[str, str], _body: str, name: str) -> int:
+def _delete(state: State, _query: dict[str, str], _body: str, name: str) -> Redirect:
     _item(state, name)
-    for one in [one for one in state.items if one == name or one.startswith(name + "/")]:
+    gone = (_named(state, name) or name).casefold()
+    for one in [one for one in state.items if f"{one}/".casefold().startswith(f"{gone}/")]:
         del state.items[one]
-    return 302
+    return Redirect(_address(name.rpartition("/")[0]))
 
 
-def _rename(state: State, query: dict[str, str], _body: str, name: str) -> int:
+def _rename(state: State, query: dict[str, str], _body: str, name: str) -> Redirect:
     _item(state, name)
     above, _slash, _old = name.rpartition("/")
-    return _relocate(state, name, f"{above}/{query['newName']}".lstrip("/"))
+    target = f"{above}/{query['newName']}".lstrip("/")
+    if _named(state, target) is not None:
+        raise Refusal(500 if state.old else 400, f"The name {target} is already in use")
+    return _relocate(state, name, target)
 
 
-def _confirm_rename(state: State, query: dict[str, str], body: str, name: str) -> int:
+def _confirm_rename(state: State, query: dict[str, str], body: str, name: str) -> Redirect:
     if state.old:
         raise Refusal(404)
     return _rename(state, query, body, name)
 
 
-def _move(state: State, query: dict[str, str], _body: str, name: str) -> int:
+def _move(state: State, query: dict[str, str], _body: str, name: str) -> Redirect:
+    """Move, or lead back to the page of the move where the folder is none of the destinations that it offers."""
     _item(state, name)
     folder = query["destination"].strip("/")
-    if folder and (folder not in state.items or state.items[folder].root != FOLDER):
-        raise Refusal(404)
-    return _relocate(state, name, f"{folder}/{name.rpartition('/')[2]}".lstrip("/"))
+    target = f"{folder}/{name.rpartition('/')[2]}".lstrip("/")
+    there = not folder or (folder in state.items and state.items[folder].root == FOLDER)
+    if not there or folder in state.shut or _named(state, target) is not None:
+        return Redirect(f"{_address(name)}move/")
+    return _relocate(state, name, target)
 
 
-def _relocate(state: State, name: str, target: str) -> int:
-    if target in state.items:
-        raise Refusal(500 if state.old else 400, f"The name {target} is already in use")
+def _relocate(state: State, name: str, target: str) -> Redirect:
     for one in [one for one in state.items if one == name or one.startswith(name + "/")]:
         state.items[target + one[len(name) :]] = state.items.pop(one)
-    return 302
+    return Redirect(_address(target))
+
+
+def _address(name: str) -> str:
+    """``team/a`` → ``job/team/job/a/``."""
+    return "".join(f"job/{quote(part)}/" for part in name.split("/") if part)
+
+
+def _scan(state: State, _query: dict[str, str], _body: str, name: str) -> str:
+    """Return the log of a scan for branches that begins and ends now."""
+    strategy = ET.fromstring(_bare(_item(state, name).config)).find(".//jenkins.branch.BranchSource/strategy")
+    if strategy is None or strategy.find("properties") is None:
+        where = "jenkins.branch.DefaultBranchPropertyStrategy.getPropertiesFor(DefaultBranchPropertyStrategy.java:65)"
+        return f"FATAL: Failed to recompute children of {name}\njava.lang.NullPointerException\n\tat {where}\n"
+    return "Checking branches...\nFinished: SUCCESS\n"
 
 
 def _view(state: State, _query: dict[str, str], _body: str, name: str) -> str:
@@ -368,13 +458,15 @@ def _create_view(state: State, query: dict[str, str], body: str, folder: str = "
     name = f"{folder}/{query['name']}".lstrip("/")
     if name in state.views:
         raise Refusal(400)
+    if folder in state.shut:
+        raise Refusal(403)
     return _keep_view(state, name, body)
 
 
-def _delete_view(state: State, _query: dict[str, str], _body: str, name: str) -> int:
+def _delete_view(state: State, _query: dict[str, str], _body: str, name: str) -> Redirect:
     _view(state, {}, "", name)
     del state.views[name]
-    return 302
+    return Redirect()
 
 
 _ITEM = r"(?P<name>job/[^/]+(?:/job/[^/]+)*)"
@@ -394,6 +486,7 @@ _ROUTES: tuple[tuple[str, str, Any], ...] = (
     (_ITEM + "/confirmRename", "POST", _confirm_rename),
     (_ITEM + "/doRename", "POST", _rename),
     (_ITEM + "/move/move", "POST", _move),
+    (_ITEM + "/indexing/consoleText", "GET", _scan),
     (_ABOVE + "createView", "POST", _create_view),
     (_VIEW + r"/config\.xml", "GET", _view),
     (_VIEW + r"/config\.xml", "POST", _write_view),

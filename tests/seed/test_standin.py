@@ -1,16 +1,21 @@
-"""The stand-in is held against Hudson: each question that both know is put to both, and the answers are compared."""
+"""The stand-in is held against Hudson and against the answers of a real Jenkins.
+
+Each question that Hudson knows is put to both; for the others there is a table of what Jenkins answered.
+"""
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 
+import pytest
 import requests
 
 from container_pipeline.plan.seed import configxml, jobxml
 from container_pipeline.plan.seed.jobs import Job
 from lab.hudson import Hudson
-from seed.standin import Standin
+from seed.standin import FOLDER, MULTIBRANCH, SEEN, SEEN_ON, Entry, Seen, Standin
 
 JOB = Job(
     "t", "web", "git@x:web.git", "web", kind="freestyle", branches=("main",), keep_builds=3, triggers={"cron": "@daily"}
@@ -25,7 +30,9 @@ QUESTIONS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("GET", "job/N/config.xml", ""),
     ("POST", "createItem?name=N", CONFIG),
     ("GET", "job/N/config.xml", ""),
+    ("GET", "job/UPPER/config.xml", ""),
     ("POST", "createItem?name=N", CONFIG),
+    ("POST", "createItem?name=UPPER", CONFIG),
     ("POST", "createItem?name=N-broken", BROKEN),
     ("POST", "createItem?name=N-pipeline", UNKNOWN),
     ("GET", "job/N-broken/config.xml", ""),
@@ -63,7 +70,7 @@ def answers(url: str) -> Iterator[tuple[str, int, list[str]]]:
         form = {key: value.replace("N", name) for key, value in data.items()} if isinstance(data, dict) else data
         sent = form.encode() if isinstance(form, str) else form
         headers = HEADERS if isinstance(data, str) else {}
-        place = path.replace("N", name)
+        place = path.replace("UPPER", name.upper()).replace("N", name)
         answer = requests.request(
             method, f"{url}/{place}", data=sent, headers=headers, allow_redirects=False, timeout=30
         )
@@ -90,3 +97,43 @@ def test_both_list_what_they_have_to_the_same_script(hudson: Hudson, standin, ad
         )
     assert found[0] == found[1]
     assert {one: bool(config) for one, _folder, config in found[0]} == {name: True, f"{name}-by-hand": False}
+
+
+def branches(strategy: str) -> Entry:
+    return Entry(
+        MULTIBRANCH,
+        f"<m><sources><data><jenkins.branch.BranchSource>{strategy}</jenkins.branch.BranchSource></data></sources></m>",
+    )
+
+
+@pytest.fixture
+def jenkins(standin) -> Standin:
+    """The Jenkins that the questions of SEEN were put to."""
+    job = "<project><description/></project>"
+    items = {
+        **{name: Entry("project", job) for name in ("web", "other", "team/web")},
+        **{name: Entry(FOLDER, "<folder/>") for name in ("team", "shut")},
+        "old": branches("<strategy class='jenkins.branch.DefaultBranchPropertyStrategy'/>"),
+        "new": branches("<strategy class='x'><properties class='empty-list'/></strategy>"),
+    }
+    return standin(items=items, shut=("shut",), user="admin", token="right")
+
+
+@pytest.mark.parametrize("seen", SEEN, ids=lambda seen: seen.what)
+def test_the_stand_in_answers_as_a_real_jenkins_did(jenkins, seen: Seen):
+    before = {name: entry.config for name, entry in jenkins.state.items.items()}
+    answer = requests.request(
+        seen.method,
+        f"{jenkins.url}/{seen.path}",
+        data=seen.data,
+        headers={"Jenkins-Crumb": jenkins.state.crumb} if seen.crumb else {},
+        auth=("admin", seen.token) if seen.token else None,
+        allow_redirects=False,
+        timeout=30,
+    )
+    assert answer.status_code in seen.statuses, SEEN_ON
+    if seen.location:
+        assert answer.headers["Location"] == f"/{seen.location}", SEEN_ON
+    assert re.search(seen.text, answer.text), SEEN_ON
+    after = {name: entry.config for name, entry in jenkins.state.items.items()}
+    assert (before != after) == seen.changes
