@@ -252,7 +252,7 @@ def _name(path: str) -> str:
     return re.sub(r"(^|/)(job|view)/", r"\1", path).strip("/")
 
 
-def _listing(state: State, query: dict[str, str], _body: str) -> dict[str, Any]:
+def _listing(state: State, query: dict[str, str], _body: str, name: str = "") -> dict[str, Any]:
     def below(folder: str) -> list[dict[str, Any]]:
         found = []
         for name, entry in sorted(state.items.items()):
@@ -269,7 +269,9 @@ def _listing(state: State, query: dict[str, str], _body: str) -> dict[str, Any]:
                 found.append(one)
         return found
 
-    return {"mode": "NORMAL", **({"jobs": below("")} if "jobs" in query.get("tree", "jobs") else {})}
+    if name:
+        _item(state, name)
+    return {"mode": "NORMAL", **({"jobs": below(name)} if "jobs" in query.get("tree", "jobs") else {})}
 
 
 def _crumb(state: State, _query: dict[str, str], _body: str) -> dict[str, Any]:
@@ -478,6 +480,7 @@ _ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("pluginManager/api/json", "GET", _plugins),
     ("scriptText", "POST", _script),
     (_ABOVE + "createItem", "POST", _create),
+    (_ITEM + "/api/json", "GET", _listing),
     (_ITEM + r"/config\.xml", "GET", _read),
     (_ITEM + r"/config\.xml", "POST", _write),
     (_ITEM + "/disable", "POST", _disable),

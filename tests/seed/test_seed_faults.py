@@ -11,6 +11,7 @@ import time
 import pytest
 
 from container_pipeline.clients.jenkins import Controller
+from container_pipeline.plan.seed import configxml
 from lab.faultproxy import Fault
 
 FREESTYLE = "defaults: {kind: freestyle, repository: 'r/{code}'}\n"
@@ -76,7 +77,7 @@ def test_an_answer_that_is_lost_after_the_job_was_made_does_no_harm(someone, wai
     assert one.seed().out == "1 unchanged\n"
 
 
-def test_a_job_that_appears_while_seed_runs_is_written_over(hudson, administrator, monkeypatch):
+def test_a_job_that_appears_while_seed_runs_is_left_alone(hudson, administrator, monkeypatch):
     """Hudson refuses the second creation without reading it, and must not take its text for the next request."""
     one = administrator(hudson.url)
     one.write(THREE)
@@ -89,9 +90,9 @@ def test_a_job_that_appears_while_seed_runs_is_written_over(hudson, administrato
         return found
 
     monkeypatch.setattr(Controller, "items", items)
-    assert one.seed().code == 0
-    monkeypatch.setattr(Controller, "items", read)
-    assert one.seed().out == "3 unchanged\n"
+    answer = one.seed()
+    assert (answer.code, answer.out.count("was left alone: somebody else made it meanwhile")) == (1, 3)
+    assert [configxml.canonical(one.has(f"CODE-{name}")) for name in "abc"] == [["description: meanwhile"]] * 3
 
 
 def test_a_cut_while_jobs_are_read_changes_nothing(someone, waits):

@@ -1,7 +1,4 @@
-"""A Jenkins controller: items, their configuration, views, plugins.
-
-A write that may have arrived before it failed is done in a way that can be done twice.
-"""
+"""A Jenkins controller: items, their configuration, views, plugins."""
 
 from __future__ import annotations
 
@@ -131,38 +128,24 @@ class Controller(Wire):
         """Return a view's configuration, None where it is not there; its full name is that of the folder beside it."""
         return self.get_text(f"{_view(name)}/config.xml")
 
+    def children(self, folder: str) -> list[str]:
+        """Return the names of what is directly in a folder; none where the folder is not there."""
+        listed = self.json(f"{_item(folder)}/api/json?tree=jobs[name]") or {}
+        return [one["name"] for one in listed.get("jobs", ())]
+
     def create(self, name: str, config: str) -> None:
         above, short = _split(name)
-        self._create(f"{above}createItem?name={quote(short)}", name, config)
+        self.post_xml(f"{above}createItem?name={quote(short)}", config)
 
     def create_view(self, name: str, config: str) -> None:
         above, short = _split(name)
-        try:
-            self.post_xml(f"{above}createView?name={quote(short)}", config)
-        except RefusedError as error:
-            if error.status != 400 or self.view(name) is None:
-                raise
-            self.write_view(name, config)
-
-    def _create(self, path: str, name: str, config: str) -> None:
-        """Create; what is there already (an earlier attempt arrived after all) is written over."""
-        try:
-            self.post_xml(path, config)
-        except RefusedError as error:
-            if error.status not in (400, 500) or self.config(name) is None:
-                raise
-            self.write(name, config)
+        self.post_xml(f"{above}createView?name={quote(short)}", config)
 
     def write(self, name: str, config: str) -> None:
         self.post_xml(f"{_item(name)}/config.xml", config)
 
     def write_view(self, name: str, config: str) -> None:
         self.post_xml(f"{_view(name)}/config.xml", config)
-
-    def replace(self, name: str, config: str) -> None:
-        """Remove an item and make it anew: Jenkins changes everything about a job but its kind."""
-        self.delete(name)
-        self.create(name, config)
 
     def disable(self, name: str) -> None:
         self.act(f"{_item(name)}/disable")
@@ -176,16 +159,11 @@ class Controller(Wire):
         with _gone_is_right():
             self.act(f"{_view(name)}/doDelete")
 
-    def move(self, source: str, target: str) -> None:
-        """Bring an item, with its builds, to another folder and name; done again after half of it, it does the rest."""
-        from_folder, _slash, old = source.rpartition("/")
-        to_folder, _slash, new = target.rpartition("/")
-        if from_folder != to_folder:
-            self.act(f"{_item(source)}/move/move", {"destination": f"/{to_folder}"})
-        if old != new:
-            self._rename(f"{to_folder}/{old}".lstrip("/"), new)
+    def move(self, name: str, folder: str) -> None:
+        """Ask for an item to be moved to ``folder`` with its builds. Jenkins redirects whether it did so or not."""
+        self.act(f"{_item(name)}/move/move", {"destination": f"/{folder}"})
 
-    def _rename(self, name: str, new: str) -> None:
+    def rename(self, name: str, new: str) -> None:
         """Jenkins since 2.110 renames by confirmRename; Hudson and older ones by doRename."""
         try:
             self.act(f"{_item(name)}/confirmRename", {"newName": new})

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Callable
 
 from container_pipeline.clients.jenkins import AT_ONCE, Controller, Found
 from container_pipeline.clients.parallel import in_background, in_parallel
-from container_pipeline.commands import seed_file
+from container_pipeline.commands import seed_file, seed_write
 from container_pipeline.errors import JenkinsError, PipelineError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
@@ -71,9 +70,8 @@ def _gather(
     if adopt:
         found = controller.with_configs(found, {job.full_name for job in jobs})
     items = {one.name: Item(one.name, one.config, one.folder) for one in found}
-    folders = {name for job in jobs for name in job.folders} | {one.name for one in found if one.folder}
-    present = sorted(name for name in folders if name in items)
-    views = dict(zip(present, in_parallel(controller.view, present, AT_ONCE)))
+    folders = sorted({name for job in jobs for name in job.folders} | {one.name for one in found if one.folder})
+    views = dict(zip(folders, in_parallel(controller.view, folders, AT_ONCE)))
     return State(items, {name: config for name, config in views.items() if config is not None}, plugins)
 
 
@@ -87,44 +85,29 @@ def _execute(run: Run, controller: Controller, made: Plan) -> dict[str, Pipeline
     with run.console.task(_("seeding"), len(made.changes), _("jobs")) as task:
 
         def perform(change: Change) -> None:
-            if change.item in failed:
+            if change.label in failed:
                 return
             try:
                 with run.result.step(change.action):
-                    _ACTIONS[change.action](controller, change)
+                    seed_write.perform(controller, change)
             except JenkinsError as error:
                 with lock:
-                    failed[change.item] = error
-                run.console.error(f"{change.item}: {error.message}")
+                    failed[change.label] = error
+                run.console.error(f"{change.label}: {error.message}")
             else:
                 run.console.line(change.describe())
             task.advance(1)
 
         for phase in made.phases():
-            alone = bool(phase) and phase[0].action in ("create-folder", "move", "delete-folder")
+            alone = bool(phase) and phase[0].action in plan.ALONE
             in_parallel(perform, phase, 1 if alone else AT_ONCE)
     return failed
-
-
-_ACTIONS: dict[str, Callable[[Controller, Change], None]] = {
-    "create-folder": lambda jenkins, change: jenkins.create(change.item, change.config),
-    "move": lambda jenkins, change: jenkins.move(change.source, change.item),
-    "create": lambda jenkins, change: jenkins.create(change.item, change.config),
-    "update": lambda jenkins, change: jenkins.write(change.item, change.config),
-    "replace": lambda jenkins, change: jenkins.replace(change.item, change.config),
-    "disable": lambda jenkins, change: jenkins.disable(change.item),
-    "create-view": lambda jenkins, change: jenkins.create_view(change.item, change.config),
-    "update-view": lambda jenkins, change: jenkins.write_view(change.item, change.config),
-    "delete": lambda jenkins, change: jenkins.delete(change.item),
-    "delete-view": lambda jenkins, change: jenkins.delete_view(change.item),
-    "delete-folder": lambda jenkins, change: jenkins.delete(change.item),
-}
 
 
 def _summarise(run: Run, made: Plan, failed: dict[str, PipelineError]) -> None:
     """Show what happened as one table, and fail where a job is not as the file says."""
     words = _words()
-    rows = [(change.item, words[change.action], "") for change in made.changes if change.item not in failed]
+    rows = [(one.label, words[one.action], "") for one in made.changes if one.label not in failed]
     rows += [(name, _("failed"), error.message) for name, error in failed.items()]
     rows += [(one.item, _("left alone"), one.reason) for one in made.refused]
     if run.dry_run:

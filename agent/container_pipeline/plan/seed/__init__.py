@@ -16,15 +16,17 @@ from container_pipeline.plan.seed.jobtext import Marker, find_marker
 from container_pipeline.plan.seed.jobxml import ROOTS, folder_xml, job_tree, job_xml, view_xml
 from container_pipeline.plan.steps import Step
 
-#: What is done in which order: folders first, old things last. Within one phase the order does not matter.
+#: What is done in which order: folders first, old things last. Within one phase the order matters only for ``ALONE``.
 PHASES = (
     ("create-folder",),
     ("move",),
     ("create", "update", "replace", "disable"),
     ("create-view", "update-view"),
-    ("delete", "delete-view"),
-    ("delete-folder",),
+    ("delete",),
+    ("delete-view", "delete-folder"),
 )
+#: Actions that are done one after the other, in the order of the plan.
+ALONE = ("create-folder", "move", "delete-view", "delete-folder")
 #: So many own jobs may go at once without a word, however few stay.
 HANDFUL = 10
 
@@ -39,12 +41,20 @@ class Item:
 
     @cached_property
     def reading(self) -> Reading:
-        """What the configuration says; raises ValueError where there is none or it is no XML."""
-        return configxml.read(self.config)
+        """What the configuration says: nothing where it is no XML."""
+        try:
+            return configxml.read(self.config)
+        except ValueError:
+            return Reading("", "", [])
 
     @cached_property
     def marker(self) -> Marker | None:
         return find_marker(self.reading.description) if self.config else None
+
+
+def mark_of(config: str) -> str:
+    """Return the mark in a configuration, "" where it has none or is no XML."""
+    return str(Item("", config).marker or "")
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,10 @@ class State:
 
 @dataclass(frozen=True)
 class Change(Step):
-    """One change of one thing in Jenkins. ``source`` is where a moved job is now; ``diff`` is for a person."""
+    """One change of one thing in Jenkins. ``source`` is where a moved job is now; ``diff`` is for a person.
+
+    ``mark`` is the mark that the thing had when the plan was made: with another one it is not touched.
+    """
 
     name: ClassVar[str] = "seed"
     action: str
@@ -66,6 +79,14 @@ class Change(Step):
     config: str = ""
     source: str = ""
     diff: tuple[str, ...] = ()
+    mark: str = field(default="", compare=False)
+
+    @property
+    def label(self) -> str:
+        """The name that a person reads: a folder and the view beside it have the same full name."""
+        if self.action.endswith("-folder"):
+            return _("folder {name}", name=self.item)
+        return _("view {name}", name=self.item) if self.action.endswith("-view") else self.item
 
     def describe(self) -> str:
         texts = {
@@ -149,25 +170,45 @@ class _Planner:
             if marker.set_name in sets and not state.items[name].folder
         }
         self.moved: dict[str, str] = {}
+        self.folded = {name.casefold(): name for name in state.items}
 
     def folders(self) -> None:
         for path, job in self._folders().items():
             item = self.state.items.get(path)
-            if item is None:
-                self._change("create-folder", path, folder_xml(job.set_name))
-            elif not item.folder:
+            reason = self._other_case(path)
+            if item is not None and not item.folder:
+                reason = _("{path} is a job, not a folder", path=path)
+            if reason:
                 below = [name for name in self.wanted if name.startswith(path + "/")]
-                self.plan.refused += [Refused(name, _("{path} is a job, not a folder", path=path)) for name in below]
+                self.plan.refused += [Refused(name, reason) for name in below if name not in self._refused()]
+            elif item is None:
+                self._change("create-folder", path, folder_xml(job.set_name))
 
     def jobs(self) -> None:
         self.moved = find_moves(self.wanted, self.ours, self.state.items)
-        refused = {one.item for one in self.plan.refused}
+        self.plan.refused += [
+            Refused(name, reason)
+            for name in self.wanted
+            if name not in self._refused() and (reason := self._other_case(name))
+        ]
+        refused = self._refused()
         for name, source in self.moved.items():
             if name not in refused:
-                self.plan.changes.append(Change("move", name, source=source))
+                self.plan.changes.append(Change("move", name, source=source, mark=self._mark(source)))
         for name, job in self.wanted.items():
             if name not in refused:
                 self._job(name, job)
+
+    def _refused(self) -> set[str]:
+        return {one.item for one in self.plan.refused}
+
+    def _other_case(self, name: str) -> str:
+        """Return why ``name`` cannot be made: Jenkins tells no upper from lower case; "" where it can."""
+        has = self.folded.get(name.casefold(), name)
+        return "" if has == name else _("Jenkins has {name}, and upper and lower case are the same to it", name=has)
+
+    def _mark(self, name: str) -> str:
+        return str(self.markers.get(name) or "")
 
     def _job(self, name: str, job: Job) -> None:
         source = self.moved.get(name, name)
@@ -180,11 +221,11 @@ class _Planner:
             self.plan.refused.append(Refused(name, reason))
             return
         if item.reading.root != ROOTS[job.kind]:
-            self._replace(name, job_xml(job))
+            self._replace(source, name, job_xml(job))
             return
         diff = configxml.differences(item.reading.lines, configxml.says(job_tree(job)))
         if diff:
-            self._change("update", name, job_xml(job), tuple(diff))
+            self._change("update", name, job_xml(job), tuple(diff), self._mark(source))
         elif source == name:
             self.plan.unchanged.append(name)
 
@@ -201,32 +242,33 @@ class _Planner:
             return _("jobs file {name} made it; --adopt takes it over", name=marker.set_name)
         return _("seed did not make it; --adopt takes it over")
 
-    def _replace(self, name: str, config: str) -> None:
+    def _replace(self, source: str, name: str, config: str) -> None:
         if self.prune:
-            self._change("replace", name, config)
+            self._change("replace", name, config, mark=self._mark(source))
         else:
             self.plan.refused.append(Refused(name, _("its kind changes, so its history would go; --prune allows that")))
 
     def views(self) -> None:
         for path, job in self._folders().items():
-            has, wants = self.state.views.get(path), view_xml(job.set_name, path)
-            if path in self.state.items and not self.state.items[path].folder:
+            has = Item(path, self.state.views.get(path, ""))
+            if self._other_case(path) or (path in self.state.items and not self.state.items[path].folder):
                 continue
-            if has is None:
-                self._change("create-view", path, wants)
-            elif find_marker(configxml.description(configxml.parse(has))):
-                diff = configxml.differences(configxml.canonical(has), configxml.canonical(wants))
+            if not has.config:
+                self._change("create-view", path, view_xml(job.set_name, path))
+            elif has.marker:  # a folder that several jobs files use has the view of the one that came first
+                wants = view_xml(has.marker.set_name, path)
+                diff = configxml.differences(has.reading.lines, configxml.canonical(wants))
                 if diff:
-                    self._change("update-view", path, wants, tuple(diff))
+                    self._change("update-view", path, wants, tuple(diff), str(has.marker))
 
     def rest(self) -> None:
         """What the files no longer name: disabled, or with ``prune`` removed, with the folders that it leaves empty."""
         gone = set(self.ours) - set(self.wanted) - set(self.moved.values())
         for name in sorted(gone):
             if self.prune:
-                self._change("delete", name)
+                self._change("delete", name, mark=self._mark(name))
             elif "disabled: true" not in self.state.items[name].reading.lines:
-                self._change("disable", name)
+                self._change("disable", name, mark=self._mark(name))
         self.plan.staying = len(self.ours) - len(gone) - sum(one.action == "replace" for one in self.plan.changes)
         if self.prune:
             self._empty_folders(gone | set(self.moved.values()))
@@ -238,10 +280,10 @@ class _Planner:
             ours = item is not None and item.folder and marker is not None and marker.set_name in self.sets
             if ours and not any(other.startswith(name + "/") for other in left):
                 left.discard(name)
-                self._change("delete-folder", name)
-                view = self.state.views.get(name)
-                if view and find_marker(configxml.description(configxml.parse(view))):
-                    self._change("delete-view", name)
+                view = mark_of(self.state.views.get(name, ""))
+                if view:
+                    self._change("delete-view", name, mark=view)
+                self._change("delete-folder", name, mark=self._mark(name))
 
     def _folders(self) -> dict[str, Job]:
         """Return every folder that is needed, the outer before the inner, each with a job that needs it."""
@@ -251,5 +293,5 @@ class _Planner:
                 found.setdefault(folder, job)
         return dict(sorted(found.items(), key=lambda pair: (pair[0].count("/"), pair[0])))
 
-    def _change(self, action: str, item: str, config: str = "", diff: tuple[str, ...] = ()) -> None:
-        self.plan.changes.append(Change(action, item, config, diff=diff))
+    def _change(self, action: str, item: str, config: str = "", diff: tuple[str, ...] = (), mark: str = "") -> None:
+        self.plan.changes.append(Change(action, item, config, diff=diff, mark=mark))
