@@ -281,11 +281,15 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Edit:
-    """Lines ``first`` to ``last`` (from 1, both included) become ``lines``; with ``last`` before ``first``, inserted."""
+    """Lines ``first`` to ``last`` (from 1, both included) become ``lines``; with ``last`` before ``first``, inserted.
+
+    ``plain`` also takes away a byte order mark and carriage returns.
+    """
 
     first: int
     last: int
     lines: tuple[str, ...]
+    plain: bool = False
 
 
 #: What XML 1.0 cannot carry (W3C XML 1.0, 2.2 Char): control characters, surrogates, and two that are no characters.

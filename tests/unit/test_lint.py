@@ -16,6 +16,7 @@ from container_pipeline.plan.lint.reports import junit, sarif
 
 FIELDS = {
     "Dockerfile": "dockerfile",
+    ".dockerignore": "dockerignore",
     "docker-compose.yml": "compose",
     ".env": "env",
     "requirements.txt": "requirements",
@@ -32,15 +33,18 @@ FIXED = [rule for rule, example in EXAMPLES.items() if "fixed" in example]
 def facts(rule: str, text: str, more: dict[str, Any] | None = None) -> lint.Facts:
     kind = RULES[rule].kind
     given: dict[str, Any] = {"code": "shop-web-re"}
+    encoding = (more or {}).get("encoding", "utf-8")
     for name, value in (more or {}).items():
+        if name == "encoding":
+            continue
         if name == "requirements":
             value = (lint.Source("requirements.txt", value),)
         elif name == "dockerignore":
             value = lint.Source(".dockerignore", value)
         given[name] = frozenset(value) if name == "tracked" else tuple(value) if isinstance(value, list) else value
     if kind in FIELDS:
-        source = lint.Source(kind, text)
-        given[FIELDS[kind]] = source if kind in ("Dockerfile", "Jenkinsfile") else (source,)
+        source = lint.Source(kind, text, encoding)
+        given[FIELDS[kind]] = source if kind in ("Dockerfile", ".dockerignore", "Jenkinsfile") else (source,)
     return lint.Facts(**given)
 
 
@@ -64,7 +68,8 @@ def test_the_bad_example_is_found_on_its_line(rule):
 @pytest.mark.parametrize("rule", [rule for rule in EXAMPLES if rule != "CP601"])
 def test_the_good_example_is_left_alone(rule):
     example = EXAMPLES[rule]
-    assert not found(rule, facts(rule, example["good"], example.get("with")))
+    more = {name: value for name, value in example.get("with", {}).items() if name != "encoding"}
+    assert not found(rule, facts(rule, example["good"], more))
 
 
 @pytest.mark.parametrize("rule", FIXED)
@@ -72,7 +77,8 @@ def test_the_repair_is_the_one_that_is_shown(rule):
     example = EXAMPLES[rule]
     edits = [one.edit for one in found(rule, facts(rule, example["bad"], example.get("with"))) if one.edit]
     assert lint.apply(example["bad"], edits) == example["fixed"]
-    assert not found(rule, facts(rule, example["fixed"], example.get("with")))
+    more = {name: value for name, value in example.get("with", {}).items() if name != "encoding"}
+    assert not found(rule, facts(rule, example["fixed"], more))
 
 
 def test_nothing_committed_is_nothing_to_find():

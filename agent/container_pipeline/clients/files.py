@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from pathlib import Path
+
+#: Byte order marks; that of UTF-32 begins as that of UTF-16 does.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def read(path: Path, limit: int = 1_000_000) -> str | None:
@@ -14,6 +23,20 @@ def read(path: Path, limit: int = 1_000_000) -> str | None:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def encoding(data: bytes) -> str:
+    """Return how a text file is encoded: utf-8, utf-16 or utf-32 with its byte order, "" where it is none of them."""
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return name
+    zeros = data[1:200:2].count(0), data[:200:2].count(0)
+    name = "utf-16-le" if zeros[0] > zeros[1] else "utf-16-be" if zeros[1] > zeros[0] else "utf-8"
+    try:
+        data.decode(name)
+    except UnicodeDecodeError:
+        return ""
+    return name
 
 
 def replace(path: Path, text: str, mode: int = 0o644) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from container_pipeline.clients import environment
+from container_pipeline.clients import environment, files
 from container_pipeline.model import Finding
 
 #: Seconds; all three answer in a tenth of one.
@@ -21,17 +25,25 @@ _NO_COMPOSE = r"unknown (?:command|shorthand flag|flag)|is not a docker command"
 _OURS = re.compile("DL(30(00|02|04|06|07|08|09|13|14|15|18|20|25|42|45|66)|400[034])")
 
 
-def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str] | None:
-    """Run a program; None where it is not there or hangs."""
+#: A variable of a Compose file: its name, and what stands behind it where something does.
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(:?[-+?])?|([A-Za-z_]\w*))")
+#: What a deploy sets, whatever this machine's environment holds.
+_BY_DEPLOY = {"DOCKER_REGISTRY": "registry.example", "VERSION": "1"}
+
+
+def _run(
+    command: Sequence[str], folder: Path, given: str = "", more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str] | None:
+    """Run a program with ``given`` as its input; None where it is not there or hangs."""
     try:
         return subprocess.run(
             command,
             cwd=folder,
-            env=environment.for_child(),
+            env={**(more or {}), **environment.for_child()},
             capture_output=True,
             text=True,
             timeout=_TIMEOUT,
-            stdin=subprocess.DEVNULL,
+            input=given,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -40,17 +52,56 @@ def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[st
 
 def compose_problem(project: Path, file: str) -> Finding | None:
     """Return what Compose's parser has against ``file``: v2 where it is there, else v1."""
-    for program in (["docker", "compose"], ["docker-compose"]):
-        done = _run([*program, "-f", file, "config", "-q"], project) if shutil.which(program[0]) else None
-        if done is None or re.search(_NO_COMPOSE, done.stderr):
-            continue
-        if not done.returncode:
-            return None
-        said = [line for line in done.stderr.splitlines() if line.strip() and "level=warning" not in line]
-        text = re.sub(r"^(?:ERROR|validating \S+): ", "", " ".join(said).strip()) or "config failed"
-        at = re.search(r"line (\d+)", text)
-        return Finding("CP200", file, int(at[1]) if at else 1, text)
+    text = files.read(project / file) or ""
+    done = _compose(project, text, ["-f", file], ["-q"])
+    if done is None or not done.returncode:
+        return None
+    said = [line for line in done.stderr.splitlines() if line.strip() and "level=warning" not in line]
+    problem = re.sub(r"^(?:ERROR|validating \S+): ", "", " ".join(said).strip()) or "config failed"
+    at = re.search(r"line (\d+)", problem)
+    return Finding("CP200", file, int(at[1]) if at else 1, problem)
+
+
+def compose_reading(project: Path, text: str) -> Any:
+    """Return what Compose makes of a file that holds ``text``, None where it is not there or refuses the text."""
+    import yaml
+
+    done = _compose(project, text, ["-f", "-"], [])
+    try:
+        return yaml.safe_load(done.stdout) if done and not done.returncode else None
+    except yaml.YAMLError:
+        return None
+
+
+def _compose(
+    project: Path, text: str, source: Sequence[str], options: Sequence[str]
+) -> subprocess.CompletedProcess[str] | None:
+    """Run ``config``, as if a deploy had brought version, registry and a ``.env``; None where there is no Compose."""
+    with contextlib.ExitStack() as stack:
+        folder, given = project, _given(text, not (project / ".env").exists())
+        if not (project / ".env").exists():
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()), project.name or "project")
+            folder.mkdir()
+            for entry in os.scandir(project):
+                (folder / entry.name).symlink_to(entry.path)
+            (folder / ".env").touch()
+        for program in (["docker", "compose"], ["docker-compose"]):
+            if not shutil.which(program[0]):
+                continue
+            command = [*program, *source, "--project-directory", str(folder), "config", *options]
+            done = _run(command, folder, text, given)
+            if done is not None and not re.search(_NO_COMPOSE, done.stderr):
+                return done
     return None
+
+
+def _given(text: str, everything: bool) -> dict[str, str]:
+    """Return a value for each variable that the file requires; with ``everything``, for each without a default."""
+    given = dict(_BY_DEPLOY)
+    for braced, operator, plain in _VARIABLE.findall(text):
+        if operator.endswith("?") or (everything and not operator):
+            given.setdefault(braced or plain, "1")
+    return given
 
 
 def hadolint(project: Path, file: str) -> list[Finding]:

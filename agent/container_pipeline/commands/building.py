@@ -7,8 +7,9 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from container_pipeline.clients import git, state
+from container_pipeline.clients import files, git, state
 from container_pipeline.clients.buildkit import BuildKit
+from container_pipeline.clients.context import IGNORE_FILE
 from container_pipeline.clients.engine import BuildOptions, Engine
 from container_pipeline.errors import BuildError, SettingsError, StateError
 from container_pipeline.execute import Run
@@ -28,6 +29,13 @@ def check(settings: Settings) -> None:
             _("{path} is not there", path=dockerfile),
             _("write one, or name another with `dockerfile:`; `container-pipeline init` writes a first one"),
         )
+    for path in (dockerfile, dockerfile.with_name(f"{dockerfile.name}.dockerignore"), folder / IGNORE_FILE):
+        encoding = files.encoding(path.read_bytes()) if path.is_file() else ""
+        if encoding.startswith(("utf-16", "utf-32")):
+            raise SettingsError(
+                _("{path} is {encoding}: Docker would not read one line of it", path=path, encoding=encoding.upper()),
+                _("save it as UTF-8; `container-pipeline lint --fix` does"),
+            )
     for name, path in _secrets(settings).items():
         if not path.is_file():
             raise SettingsError(_("secret {name}: {path} is not there", name=name, path=path))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from container_pipeline.clients import files, linters
@@ -15,6 +16,7 @@ from container_pipeline.i18n import _
 from container_pipeline.plan import lint
 from container_pipeline.plan.difference import difference
 from container_pipeline.plan.lint import reports
+from container_pipeline.plan.lint.repair import alike, repaired
 from container_pipeline.settings import Settings
 
 #: A repair can make room for another one; more rounds than this never helped.
@@ -88,41 +90,71 @@ def _read_all(project: Path, names: Iterable[str]) -> tuple[lint.Source, ...]:
 
 
 def _read(project: Path, name: str) -> lint.Source | None:
-    """Read a file as UTF-8, or UTF-16 where its first bytes say so; line ends stay as they are."""
+    """Read a file as the encoding that its first bytes name; line ends stay as they are."""
     try:
         data = (project / name).read_bytes()
     except OSError:
         return None
-    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    text = data.decode("utf-16" if wide else "utf-8", errors="replace")
-    return lint.Source(name, "\ufeff" + text if wide else text)
+    encoding = files.encoding(data)
+    text = data.decode(encoding or "utf-8", errors="replace")
+    wide = encoding.startswith(("utf-16", "utf-32"))
+    return lint.Source(name, "\ufeff" + text.lstrip("\ufeff") if wide else text, encoding)
 
 
 def _fix(run: Run, facts: lint.Facts) -> lint.Facts:
     """Apply all safe repairs, or show them where it is a dry run; return the facts as they are then."""
+    left: set[tuple[str, str, str]] = set()
     for _round in range(_ROUNDS):
-        changed = _repaired(facts)
-        if not changed:
-            break
-        for name, (old, new) in changed.items():
-            if run.dry_run:
-                run.console.result(difference(name, old, new))
-                continue
-            files.replace(run.settings.project / name, new)
-            run.console.line(_("repaired {file}", file=name))
-        if run.dry_run:
+        changed = False
+        for kind, source in lint.sources(facts):
+            findings = [
+                one
+                for one in lint.check(facts)
+                if one.file == source.name and one.edit and (one.file, one.rule, one.message) not in left
+            ]
+            # Bytes that are no text of any encoding cannot be written back as they were.
+            text, unsafe = (
+                repaired(kind, source, findings, facts.code, _by_compose(run.settings.project, kind, facts.code))
+                if source.encoding
+                else (source.text, findings)
+            )
+            for one in unsafe:
+                left.add((one.file, one.rule, one.message))
+                run.console.warning(
+                    _(
+                        "{file}:{line}: {rule} is not repaired: more than that would change; repair it by hand",
+                        file=one.file,
+                        line=one.line,
+                        rule=one.rule,
+                    )
+                )
+            if text != source.text:
+                changed = True
+                _write(run, kind, source, text, findings)
+        if run.dry_run or not changed:
             break
         facts = gather(run.settings)
-    return facts
+    return replace(facts, unsafe=frozenset(left))
 
 
-def _repaired(facts: lint.Facts) -> dict[str, tuple[str, str]]:
-    """Return name → text before and after for each file that has safe repairs."""
-    sources = [facts.dockerfile, facts.jenkinsfile, *facts.compose, *facts.env, *facts.requirements]
-    changed: dict[str, tuple[str, str]] = {}
-    findings = lint.check(facts)
-    for source in sources:
-        edits = [one.edit for one in findings if source and one.edit and one.file == source.name]
-        if source and edits:
-            changed[source.name] = source.text, lint.apply(source.text, edits)
-    return changed
+def _write(run: Run, kind: str, source: lint.Source, text: str, findings: Sequence[lint.Finding]) -> None:
+    if not run.dry_run:
+        files.replace(run.settings.project / source.name, text)
+        run.console.line(_("repaired {file}", file=source.name))
+    elif kind == ".env":  # its values belong on no screen and in no log
+        for one in findings:
+            run.console.result(str(one))
+    else:
+        run.console.result(difference(source.name, source.text, text))
+
+
+def _by_compose(project: Path, kind: str, code: str) -> Callable[[str, str, Sequence[lint.Finding]], bool]:
+    """Return the check that Compose, where it is there and reads the file, reads the repaired one alike."""
+    reading = cache(lambda text: linters.compose_reading(project, text))
+
+    def valid(before: str, after: str, findings: Sequence[lint.Finding]) -> bool:
+        if kind != "docker-compose.yml" or reading(before) is None:
+            return True
+        return alike(reading(before), reading(after), findings, code)
+
+    return valid

@@ -10,6 +10,7 @@ from typing import Any
 
 from container_pipeline.keys import KEYS, PROJECT_FILE
 from container_pipeline.plan.detect import Shape
+from container_pipeline.plan.yamltext import scalar
 
 #: Tools that turn a lock into a list of requirements; versions that every supported Python can install.
 _EXPORTERS = {
@@ -26,6 +27,7 @@ def files(shape: Shape, code: str, namespace: str = "", registry: str = "", host
     """Return name → text of all files. ``host_port`` is where servers publish it; that of the service by default."""
     values = {
         "CODE": code,
+        "SERVICE": scalar(code),
         "IMAGE": f"{namespace}/{code}" if namespace else code,
         "REGISTRY": registry or "registry.example",
         "PORTS": f"    ports:\n      - {_mapping(host_port or shape.port, shape.port)}\n" if shape.port else "",
@@ -133,10 +135,4 @@ def project_file(given: Mapping[str, Any]) -> str:
 
 def _yaml(value: Any) -> str:
     """Return a value as YAML in flow style, which JSON is; plain words stay plain."""
-    if (
-        isinstance(value, str)
-        and re.fullmatch(r"[A-Za-z./][\w./-]*", value)
-        and value not in ("true", "false", "null", "yes", "no")
-    ):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+    return scalar(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

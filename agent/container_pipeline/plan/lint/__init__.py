@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from container_pipeline.plan.lint import compose_rules, docker_rules, jenkins_rules, run_rules, text_rules
@@ -24,6 +25,7 @@ __all__ = [
     "docker_rules",
     "jenkins_rules",
     "run_rules",
+    "sources",
     "text_rules",
 ]
 
@@ -32,15 +34,23 @@ def check(facts: Facts) -> list[Finding]:
     """Return all findings by file and line, without those that a comment turns off."""
     files = list(_parsed(facts))
     found = [finding for kind, source, parsed in files for finding in _of(kind, source, parsed, facts)]
-    sources = {source.name: source for _kind, source, _parsed in files}
+    named = {source.name: source for _kind, source, _parsed in files}
     found += facts.outside
-    found = [one for one in found if one.rule not in silenced(sources.get(one.file, Source("", "")), one.line)]
+    found = [one for one in found if one.rule not in silenced(named.get(one.file, Source("", "")), one.line)]
+    found = [replace(one, edit=None) if (one.file, one.rule, one.message) in facts.unsafe else one for one in found]
     return sorted(found, key=lambda one: (one.file, one.line, one.rule))
+
+
+def sources(facts: Facts) -> Iterator[tuple[str, Source]]:
+    """Each file of the project with its kind."""
+    return ((kind, source) for kind, source, parsed in _parsed(facts) if parsed is not None)
 
 
 def _parsed(facts: Facts) -> Iterator[tuple[str, Source, Any]]:
     if facts.dockerfile:
         yield "Dockerfile", facts.dockerfile, Dockerfile(facts.dockerfile)
+    if facts.dockerignore:
+        yield ".dockerignore", facts.dockerignore, facts.dockerignore
     for source in facts.compose:
         yield "docker-compose.yml", source, ComposeFile(source)
     for source in facts.env:

@@ -18,7 +18,8 @@ from container_pipeline.plan.lint.composefile import (
     pairs,
     replace_value,
 )
-from container_pipeline.plan.lint.model import Edit, Facts, Hit, looks_secret, rule
+from container_pipeline.plan.lint.model import Facts, Hit, looks_secret, rule
+from container_pipeline.plan.yamltext import scalar
 
 _KIND = "docker-compose.yml"
 ENVIRONMENT = {"TZ": "Asia/Shanghai", "LANG": "en_US.UTF-8", "LANGUAGE": "en_US:en", "LC_ALL": "en_US.UTF-8"}
@@ -42,10 +43,7 @@ def service_name(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
     services = file.services
     if facts.code and services and facts.code not in services:
         first = next(iter(services.values()))
-        edit = None
-        if len(services) == 1:
-            old = file.source.lines[first.line - 1]
-            edit = Edit(first.line, first.line, (old.replace(first.name, facts.code, 1),))
+        edit = replace_value(file.source, first.key, scalar(facts.code)) if len(services) == 1 else None
         yield Hit(
             first.line,
             _("no service is named {code}", code=facts.code),
@@ -69,16 +67,17 @@ def _must_be_code(file: ComposeFile, facts: Facts, name: str) -> Iterator[Hit]:
     if service is None:
         return
     node = service.get(name)
-    wanted = _("write {text}", text=f"{name}: {facts.code}")
+    code = scalar(facts.code)
+    wanted = _("write {text}", text=f"{name}: {code}")
     if node is None:
         if service.lacks(name):
-            yield Hit(service.line, _("{name} is missing", name=name), wanted, service.add((f"{name}: {facts.code}",)))
+            yield Hit(service.line, _("{name} is missing", name=name), wanted, service.add((f"{name}: {code}",)))
     elif node.value != facts.code:
         yield Hit(
             line(node),
             _("{name} is {value}", name=name, value=node.value),
             wanted,
-            replace_value(file.source, node, facts.code),
+            replace_value(file.source, node, code),
         )
 
 
@@ -142,7 +141,7 @@ def log_rotation(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
             service.add(block),
         )
     elif logging is not None and not service.text("logging", "options", "max-size"):
-        edit = insert(service.get("logging", "options"), ('max-size: "128m"',))
+        edit = insert(file.source, service.get("logging", "options"), ('max-size: "128m"',))
         yield Hit(
             line(logging), _("{name} is missing", name="max-size"), _("write {text}", text='max-size: "128m"'), edit
         )
@@ -175,7 +174,7 @@ def memlock(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
             line(limit),
             _("{name} is missing", name="memlock"),
             _("set memlock soft and hard to -1"),
-            insert(limit, block),
+            insert(file.source, limit, block),
         )
     elif {str(value.value) for _key, value in pairs(memory)} | (
         {memory.value} if isinstance(memory, yaml.ScalarNode) else set()
@@ -194,7 +193,11 @@ def time_and_language(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
     if missing:
         pattern = "{}: {}" if isinstance(node, yaml.MappingNode) else "- {}={}"
         lines = tuple(pattern.format(name, ENVIRONMENT[name]) for name in missing)
-        edit = insert(node, lines) if node else service.add(("environment:", *("  " + text for text in lines)))
+        edit = (
+            insert(file.source, node, lines)
+            if node
+            else service.add(("environment:", *("  " + text for text in lines)))
+        )
         where = line(node) if node else service.line
         yield Hit(
             where,
@@ -224,7 +227,7 @@ def version(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
             1,
             _("{name} is missing", name="version"),
             _("write {text}", text='version: "3.5"'),
-            insert(file.root, ('version: "3.5"',)),
+            insert(file.source, file.root, ('version: "3.5"',)),
         )
 
 

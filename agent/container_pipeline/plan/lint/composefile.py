@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import yaml
@@ -17,7 +18,7 @@ class ComposeFile:
         self.problem: tuple[int, str] | None = None
         self.root: yaml.Node | None = None
         try:
-            self.root = yaml.compose(source.text, Loader=yaml.SafeLoader)
+            self.root = yaml.compose(source.plain, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             self.problem = (mark.line + 1 if mark else 1, error.problem or "YAML")
@@ -36,6 +37,7 @@ class ComposeFile:
 class Service:
     def __init__(self, file: ComposeFile, key: yaml.Node, node: yaml.MappingNode) -> None:
         self.file = file
+        self.key = key
         self.name: str = key.value
         self.line: int = key.start_mark.line + 1
         self.node = node
@@ -57,7 +59,7 @@ class Service:
 
     def add(self, lines: tuple[str, ...]) -> Edit | None:
         """Return the edit that adds ``lines`` as the service's last keys, None in flow style."""
-        return insert(self.node, lines)
+        return insert(self.file.source, self.node, lines)
 
     def environment(self) -> Iterator[tuple[str, str, int]]:
         """Each (name, value, line); the value is "" where the host gives it."""
@@ -95,16 +97,17 @@ def line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def insert(node: yaml.Node | None, lines: tuple[str, ...]) -> Edit | None:
+def insert(source: Source, node: yaml.Node | None, lines: tuple[str, ...]) -> Edit | None:
     """Return the edit that adds ``lines`` before a block's first entry, indented as it is."""
     if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
         return None
     entry = node.value[0][0] if isinstance(node, yaml.MappingNode) else node.value[0]
     before = line(entry)
-    if before <= node.start_mark.line:
+    # The node itself begins at its anchor, `web: &app`; an entry that is an alias stands somewhere else.
+    found = re.fullmatch(r"( *)(- +)?", source.lines[before - 1][: entry.start_mark.column])
+    if not found or bool(found[2]) != isinstance(node, yaml.SequenceNode):
         return None
-    indent = " " * node.start_mark.column
-    return Edit(before, before - 1, tuple(indent + text for text in lines))
+    return Edit(before, before - 1, tuple(found[1] + text for text in lines))
 
 
 def replace_value(source: Source, node: yaml.Node, text: str) -> Edit | None:
@@ -113,4 +116,6 @@ def replace_value(source: Source, node: yaml.Node, text: str) -> Edit | None:
     if not isinstance(node, yaml.ScalarNode) or start.line != end.line:
         return None
     old = source.lines[start.line]
+    if old[start.column : start.column + 1] in ("&", "!"):
+        return None
     return Edit(start.line + 1, start.line + 1, (old[: start.column] + text + old[end.column :],))

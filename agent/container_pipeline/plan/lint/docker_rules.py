@@ -12,7 +12,8 @@ from container_pipeline.plan.lint.dockerfile import KEYWORDS, Dockerfile, Instru
 from container_pipeline.plan.lint.model import Edit, Facts, Hit, looks_secret, rule
 
 _KIND = "Dockerfile"
-_SHELL_CHARACTERS = set("$&|;<>*?~`()[]{}\\")
+_SHELL_CHARACTERS = set("$&|;<>*?~`()[]{}\\#!")
+_BUILTINS = r"\.|source|cd|export|set|unset|ulimit|umask|trap|eval|exit|wait|command|type|:"
 
 
 @rule("CP100", _KIND, _("a Dockerfile holds Docker's instructions and begins with FROM"))
@@ -22,6 +23,8 @@ def not_an_instruction(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.instructions:
         if one.keyword not in KEYWORDS:
             yield Hit(one.first, _("{word} is not an instruction", word=one.keyword))
+        if one.unended:
+            yield Hit(one.first, _("the here-document never ends: no line is {word}", word=one.unended))
 
 
 @rule(
@@ -105,12 +108,16 @@ def shell_form(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
                 one.first,
                 _("{keyword} is in shell form", keyword=one.keyword),
                 _('write {keyword} ["program", "argument"]', keyword=one.keyword),
-                _as_array(one),
+                _as_array(file, one),
             )
 
 
-def _as_array(one: Instruction) -> Edit | None:
-    if _SHELL_CHARACTERS & set(one.text) or re.match(r"\w+=", one.text):
+def _as_array(file: Dockerfile, one: Instruction) -> Edit | None:
+    """Return the exec form, None where a shell reads more than words, or where ENTRYPOINT and CMD would meet another way."""
+    others = [other.keyword for other in file.instructions if other.stage == one.stage and other is not one]
+    if {"ENTRYPOINT", "CMD", "SHELL"} & set(others) - {one.keyword}:
+        return None
+    if _SHELL_CHARACTERS & set(one.text) or re.match(rf"\w+=|(?:{_BUILTINS})(?:\s|$)", one.text):
         return None
     try:
         words = shlex.split(one.text)

@@ -1,6 +1,6 @@
 """A Dockerfile as instructions, each with the lines it stands on.
 
-Format: docs.docker.com/reference/dockerfile (comments, line continuation, ``escape`` directive, here-documents).
+Format: docs.docker.com/reference/dockerfile (comments, line continuation, directives, here-documents), read as BuildKit's parser reads it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,20 @@ KEYWORDS = frozenset(
         "WORKDIR",
     ]
 )
-_HEREDOC = re.compile(r"<<-?\s*([\"']?)(\w+)\1")
+_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*$")
+#: One word of a line, quotes and escapes as they stand.
+_WORD = re.compile(r"(?:\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|[^\s'\"\\])+")
+_HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
+#: A RUN whose here-document is a program for the shell, not data for another one.
+_SCRIPT = re.compile(r"(?:(?:/\S*/)?(?:ba|da|a|k|z)?sh(?:\s+-\S+)*\s+)?<<")
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction; ``text`` is all after the keyword and its flags, ``stage`` counts FROM (0 before the first)."""
+    """One instruction; ``text`` is all after the keyword and its flags, ``stage`` counts FROM (0 before the first).
+
+    ``body`` holds the here-documents' lines; ``unended`` is the word of one that never ends.
+    """
 
     keyword: str
     flags: tuple[str, ...]
@@ -48,6 +56,8 @@ class Instruction:
     first: int
     last: int
     stage: int
+    body: str = ""
+    unended: str = ""
 
     @property
     def words(self) -> list[str]:
@@ -80,11 +90,18 @@ class Instruction:
         return any(flag.startswith("--mount=type=cache") for flag in self.flags)
 
     @property
+    def script(self) -> str:
+        """What the shell runs: the text, and a here-document that is a shell's program."""
+        program = self.body if _SCRIPT.match(self.text) and not re.match(r"#!(?!.*sh\b)", self.body) else ""
+        return f"{self.text}\n{program}" if program else self.text
+
+    @property
     def commands(self) -> list[list[str]]:
         """Each simple command of a RUN as words."""
         if self.array is not None:
             return [self.array]
-        return [part.split() for part in re.split(r"&&|\|\||[;|\n]", self.text) if part.strip()]
+        lines = [line for line in self.script.split("\n") if not line.lstrip().startswith("#")]
+        return [part.split() for part in re.split(r"&&|\|\||[;|\n]", "\n".join(lines)) if part.strip()]
 
 
 class Dockerfile:
@@ -102,45 +119,79 @@ class Dockerfile:
         return [one for one in self.instructions if one.stage == stage]
 
 
+def _escape(lines: list[str]) -> str:
+    """Return the character that continues a line: the directives at the top of the file choose it."""
+    for line in lines:
+        directive = _DIRECTIVE.match(line.strip())
+        if not directive:
+            break
+        if directive[1].lower() == "escape" and directive[2] in ("`", "\\"):
+            return directive[2]
+    return "\\"
+
+
 def _instructions(source: Source) -> Iterator[Instruction]:
     lines = source.lines
-    escape = "`" if re.match(r"#\s*escape\s*=\s*`", lines[0], re.I) else "\\"
+    escape = re.escape(_escape(lines))
+    continued = re.compile(rf"(?:^|(?<!{escape})){escape}[ \t]*$")
     number, stage = 0, 0
     while number < len(lines):
-        first, text = number + 1, ""
+        first, text = 0, ""
         while number < len(lines):
-            line = lines[number].strip()
+            line = lines[number].rstrip("\r")
             number += 1
-            if line.startswith("#") or (text and not line):
-                continue
-            if not line.endswith(escape):
-                text += line
+            if line.lstrip().startswith("#") or not line.strip():
+                if first:
+                    continue
                 break
-            text += line[:-1] + " "
+            first = first or number
+            more = continued.search(line)
+            text += line[: more.start()] if more else line
+            if not more:
+                break
         if not text.strip():
             continue
-        while first < number and (lines[first - 1].strip().startswith("#") or not lines[first - 1].strip()):
-            first += 1
-        word, _blank, rest = text.strip().replace("\t", " ").partition(" ")
+        word, rest = (*re.split(r"[ \t\v\f\r]+", text.strip(), maxsplit=1), "")[:2]
         keyword = word.upper()
         stage += keyword == "FROM"
-        body, number = _heredoc(lines, number, rest) if keyword in ("RUN", "COPY", "ADD") else ("", number)
-        flags, arguments = _flags(rest.strip())
-        yield Instruction(keyword, flags, arguments + body, first, number, stage)
+        flags, arguments = _flags(rest)
+        body, unended, number = _heredocs(lines, number, keyword, arguments)
+        yield Instruction(keyword, flags, arguments, first, number, stage, body, unended)
 
 
-def _heredoc(lines: list[str], number: int, text: str) -> tuple[str, int]:
-    """Return the here-document that begins after line ``number``, "" where there is none, and the line it ends on."""
-    found = _HEREDOC.search(text)
-    if not found:
-        return "", number
-    for end in range(number, len(lines)):
-        if lines[end].strip() == found[2]:
-            return "\n" + "\n".join(lines[number:end]), end + 1
-    return "", number
+def _heredocs(lines: list[str], number: int, keyword: str, text: str) -> tuple[str, str, int]:
+    """Return the here-documents that begin after line ``number``, the word of one that never ends, and the last line."""
+    if keyword == "ONBUILD":
+        keyword, _blank, text = text.partition(" ")
+    if keyword.upper() not in ("RUN", "COPY", "ADD") or "<<" not in text or text.startswith("["):
+        return "", "", number
+    body: list[str] = []
+    for strips_tabs, word in _heredoc_words(text):
+        while number < len(lines):
+            line = lines[number].rstrip("\r")
+            number += 1
+            if (line.lstrip("\t") if strips_tabs else line) == word:
+                break
+            body.append(line)
+        else:
+            return "\n".join(body), word, number
+    return "\n".join(body), "", number
+
+
+def _heredoc_words(text: str) -> Iterator[tuple[bool, str]]:
+    """Each here-document's (whether tabs before its lines are left out, word that ends it)."""
+    for word in _WORD.findall(text):
+        found = _HEREDOC.fullmatch(word)
+        if found:
+            try:
+                (name,) = shlex.split(found[2])
+            except ValueError:
+                continue
+            yield found[1] == "-", name
 
 
 def _flags(text: str) -> tuple[tuple[str, ...], str]:
+    text = text.strip()
     flags: list[str] = []
     while True:
         found = re.match(r"(--[a-z][\w-]*(?:=\S+)?)\s+", text)

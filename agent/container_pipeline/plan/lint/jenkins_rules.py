@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 from container_pipeline.i18n import _
 from container_pipeline.keys import nearest
+from container_pipeline.plan import groovy
 from container_pipeline.plan.jenkinsfile import library_keys
 from container_pipeline.plan.lint.model import Facts, Hit, Source, rule
 
 _KIND = "Jenkinsfile"
 _CALL = re.compile(r"\b(container(?:Pipeline|Build|Push|Promote|Deploy|Rollback|Status|Seed))\b[ \t]*\(?")
+_KEY = re.compile(r"""(?:([A-Za-z_]\w*)|'(\w+)'|"(\w+)")\s*:(?!:)""")
 
 
 class Jenkinsfile:
@@ -19,9 +21,8 @@ class Jenkinsfile:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.text = re.sub(
-            r"(\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')|//[^\n]*|/\*.*?\*/", _blank, source.text, flags=re.S
-        )
+        self.text = groovy.without_comments(source.plain)
+        self._strings = {one.start: one for one in groovy.strings(self.text)}
 
     def line(self, position: int) -> int:
         return self.text.count("\n", 0, position) + 1
@@ -29,24 +30,37 @@ class Jenkinsfile:
     def given(self) -> Iterator[tuple[int, str, str, str]]:
         """Each (line, step, key, text up to the line's end) that a step is given, not those of maps within."""
         for call in _CALL.finditer(self.text):
-            depth, position = 0, call.end()
-            bracketed = call[0].endswith("(")
-            while position < len(self.text):
-                string = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'").match(self.text, position)
-                if string:
-                    position = string.end()
-                    continue
-                char = self.text[position]
+            if not any(one.start <= call.start() < one.end for one in self._strings.values()):
+                yield from self._keys(call)
+
+    def _keys(self, call: re.Match[str]) -> Iterator[tuple[int, str, str, str]]:
+        """A key stands where an argument begins; behind a `?`, a word and a colon are a choice."""
+        depth, position, begins = 0, call.end(), True
+        bracketed = call[0].endswith("(")
+        while position < len(self.text):
+            string = self._strings.get(position)
+            char = self.text[position]
+            key = _KEY.match(self.text, position) if begins and depth == 0 else None
+            if key:
+                yield self.line(position), call[1], key[1] or key[2] or key[3], self._rest(key.end())
+                position = key.end()
+            elif string:
+                position = string.end
+            elif char.isspace():
+                if char == "\n" and not bracketed and not begins:
+                    return
+                position += 1
+                continue
+            else:
                 depth += (char in "([{") - (char in ")]}")
-                if depth < 0 or (char == "\n" and not bracketed):
-                    break
-                key = re.compile(r"([A-Za-z_]\w*)\s*:(?!:)").match(self.text, position)
-                if key and depth == 0:
-                    yield self.line(position), call[1], key[1], self.text[key.end() :].split("\n", 1)[0].strip()
-                    position = key.end()
-                    continue
+                if depth < 0:
+                    return
                 word = re.compile(r"\w+").match(self.text, position)
                 position = word.end() if word else position + 1
+            begins = char == "," and depth == 0
+
+    def _rest(self, position: int) -> str:
+        return self.text[position:].split("\n", 1)[0].strip()
 
     def codes(self) -> list[tuple[int, str]]:
         """Each (line, code) that a call names as a plain text."""
@@ -58,13 +72,9 @@ def _literal(text: str) -> re.Match[str] | None:
     return re.match(r"([\"'])([a-z0-9_-]+)\1", text)
 
 
-def _blank(match: re.Match[str]) -> str:
-    return match[0] if match[1] else re.sub(r"[^\n]", " ", match[0])
-
-
 @rule("CP501", _KIND, _("one call replaces docker.sh: the password is off the command line, and the result is checked"))
 def calls_script(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
-    for found in re.finditer(r"docker\.sh\b", file.text):
+    for found in re.finditer(r"(?<![\w.-])docker\.sh\b", file.text):
         yield Hit(
             file.line(found.start()),
             _("it calls docker.sh"),

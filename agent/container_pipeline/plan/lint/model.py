@@ -37,14 +37,31 @@ def looks_secret(name: str, value: str) -> bool:
 
 @dataclass(frozen=True)
 class Source:
-    """A text file of the project; ``name`` is its path from the root."""
+    """A text file of the project; ``name`` is its path from the root, ``encoding`` what its bytes are.
+
+    ``text`` is the file as it stands. ``lines`` are without a byte order mark, and without the carriage returns of a file
+    where each line has one: Docker, Compose and pip take neither for content.
+    """
 
     name: str
     text: str
+    encoding: str = "utf-8"
 
     @cached_property
     def lines(self) -> list[str]:
-        return self.text.split("\n")
+        return self.plain.split("\n")
+
+    @cached_property
+    def plain(self) -> str:
+        return unmarked(self.text)[2]
+
+
+def unmarked(text: str) -> tuple[str, str, str]:
+    """Return a text's byte order mark, its line end and the rest; mixed line ends stay as they are."""
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text[len(mark) :]
+    windows = "\r\n" in text and not re.search(r"(?<!\r)\n|\r(?!\n)", text)
+    return mark, "\r\n" if windows else "\n", text.replace("\r\n", "\n") if windows else text
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that rules may know. ``tracked`` are the names that git has; ``uploaded`` those that a deploy brings along."""
+    """All that rules may know. ``tracked`` are the names that git has; ``uploaded`` those that a deploy brings along.
+
+    ``unsafe`` are the findings (file, rule, message) whose repair would change more than it repairs.
+    """
 
     code: str = ""
     namespace: str = ""
@@ -73,6 +93,7 @@ class Facts:
     tracked: frozenset[str] = frozenset()
     outside: tuple[Finding, ...] = ()
     names: tuple[str, ...] = field(default=())
+    unsafe: frozenset[tuple[str, str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -109,12 +130,23 @@ def silenced(source: Source, line: int) -> set[str]:
     return found
 
 
-def apply(text: str, edits: Sequence[Edit]) -> str:
-    """Return ``text`` with those ``edits`` that do not touch one another; the rest is for the next round."""
-    lines = text.split("\n")
-    limit = len(lines) + 2
+def applicable(text: str, edits: Sequence[Edit]) -> list[Edit]:
+    """Return those ``edits`` that do not touch one another, the last line's first."""
+    limit = unmarked(text)[2].count("\n") + 3
+    chosen = []
     for edit in sorted(set(edits), key=lambda edit: (edit.first, edit.last), reverse=True):
         if max(edit.first, edit.last + 1) <= limit and edit.last < limit:
-            lines[edit.first - 1 : edit.last] = edit.lines
+            chosen.append(edit)
             limit = edit.first
-    return "\n".join(lines)
+    return chosen
+
+
+def apply(text: str, edits: Sequence[Edit]) -> str:
+    """Return ``text`` with those ``edits`` that do not touch one another; the rest is for the next round."""
+    mark, end, plain = unmarked(text)
+    lines = plain.split("\n")
+    for edit in applicable(text, edits):
+        lines[edit.first - 1 : edit.last] = edit.lines
+        if edit.plain:
+            mark, end = "", "\n"
+    return mark + end.join(lines)

@@ -36,7 +36,7 @@ def _pip_installs(file: Dockerfile) -> Iterator[tuple[Instruction, list[str]]]:
     """Each ``pip install`` with the words after ``install``."""
     for one in file.all("RUN"):
         for words in one.commands:
-            if _PIP.search(" ".join(words)) and "install" in words:
+            if _PIP.search(" ".join(words)) and "install" in words and words[0] not in ("echo", "printf"):
                 yield one, words[words.index("install") + 1 :]
 
 
@@ -74,28 +74,37 @@ def pip_cache(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
             continue
         said.add(one.first)
         lines = file.source.lines[one.first - 1 : one.last]
-        edit = Edit(one.first, one.last, tuple(_PIP.sub(r"\1 install --no-cache-dir", line) for line in lines))
+        installs = sum(other is one for other, _words in _pip_installs(file))
+        edit = _changed(one, lines, _PIP, r"\1 install --no-cache-dir", installs)
         yield Hit(one.first, _("pip install keeps its cache in the image"), _("add --no-cache-dir"), edit)
+
+
+def _changed(one: Instruction, lines: list[str], pattern: re.Pattern[str], text: str, commands: int) -> Edit | None:
+    """Return the edit that puts ``text`` for ``pattern``; None where other text than the ``commands`` matches, or less."""
+    changed = [pattern.subn(text, line) for line in lines]
+    if sum(count for _line, count in changed) != commands:
+        return None
+    return Edit(one.first, one.last, tuple(line for line, _count in changed))
 
 
 @rule("CP123", _KIND, _("apt-get asks back without -y, and a build cannot answer"))
 def apt_asks(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("RUN"):
-        for words in one.commands:
-            if "install" not in words or not {"apt-get", "apt"} & set(words):
-                continue
+        installs = [words for words in one.commands if "install" in words and {"apt-get", "apt"} & set(words)]
+        for words in installs:
             if not any(re.fullmatch(r"-[a-z]*[yq][a-z]*|--yes|--assume-yes", word) for word in words):
                 lines = file.source.lines[one.first - 1 : one.last]
-                fixed = tuple(re.sub(r"\b(apt(?:-get)?)\s+install\b", r"\1 install -y", line) for line in lines)
-                yield Hit(one.first, _("apt-get install without -y"), _("add -y"), Edit(one.first, one.last, fixed))
+                pattern = re.compile(r"\b(apt(?:-get)?)\s+install\b(?!.*\s-[a-z]*[yq]\b)")
+                edit = _changed(one, lines, pattern, r"\1 install -y", len(installs))
+                yield Hit(one.first, _("apt-get install without -y"), _("add -y"), edit)
 
 
 @rule("CP124", _KIND, _("package lists that stay behind are stale and make the image larger"))
 def apt_lists(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("RUN"):
         if (
-            re.search(r"\bapt(?:-get)?\s+(?:\S+\s+)*?update\b", one.text)
-            and "/var/lib/apt/lists" not in one.text
+            re.search(r"\bapt(?:-get)?\s+(?:\S+\s+)*?update\b", one.script)
+            and "/var/lib/apt/lists" not in one.script
             and not one.cache_mounted
         ):
             yield Hit(
@@ -108,7 +117,9 @@ def apt_lists(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 @rule("CP125", _KIND, _("lists of another layer are old: what they name may be gone"))
 def apt_without_update(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("RUN"):
-        if re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b", one.text) and not re.search(r"\bupdate\b", one.text):
+        if re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b", one.script) and not re.search(
+            r"\bupdate\b", one.script
+        ):
             yield Hit(
                 one.first,
                 _("apt-get install without apt-get update in the same RUN"),

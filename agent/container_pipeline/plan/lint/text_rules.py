@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from container_pipeline.i18n import _
+from container_pipeline.plan.lint.composefile import ComposeFile
+from container_pipeline.plan.lint.dockerfile import Dockerfile
 from container_pipeline.plan.lint.model import Edit, Facts, Hit, Source, looks_secret, rule
 
 _ENV = ".env"
@@ -71,7 +73,7 @@ def read_differently(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
 @rule("CP303", _ENV, _("each line of .env is NAME=value, or a comment"))
 def not_an_assignment(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
     for number, text in enumerate(file.source.lines, 1):
-        line = text.strip().lstrip("\ufeff")
+        line = text.strip()
         if not line or line.startswith("#"):
             continue
         if line.startswith("export "):
@@ -109,21 +111,60 @@ def committed_secret(file: EnvFile, facts: Facts) -> Iterator[Hit]:
             )
 
 
-@rule("CP306", _ENV, _("a byte order mark or a carriage return becomes part of a name or value"))
+@rule("CP306", _ENV, _("a shell takes a byte order mark or a carriage return for part of a name or value"))
 def windows_text(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
-    yield from _windows(file.source)
+    if file.source.encoding == "utf-8":
+        yield from _windows(file.source)
 
 
 def _windows(source: Source) -> Iterator[Hit]:
-    bad = [number for number, text in enumerate(source.lines, 1) if text.startswith("\ufeff") or text.endswith("\r")]
+    lines = source.text.split("\n")
+    bad = [number for number, text in enumerate(lines, 1) if text.startswith("\ufeff") or text.endswith("\r")]
     if bad:
-        clean = tuple(text.lstrip("\ufeff").rstrip("\r") for text in source.lines)
+        clean = tuple(text.lstrip("\ufeff").rstrip("\r") for text in lines)
         yield Hit(
             bad[0],
             _("a byte order mark or Windows line ends"),
             _("save it as UTF-8 with Unix line ends"),
-            Edit(1, len(source.lines), clean),
+            Edit(1, len(lines), clean, plain=True),
         )
+
+
+_NOT_UTF_8 = _(
+    "Docker and Compose read UTF-8: of a text in another encoding they understand nothing, or ignore it without a word"
+)
+
+
+def _encoding(source: Source) -> Iterator[Hit]:
+    """Tell of a file that Docker cannot read; one in UTF-16 or UTF-32, as PowerShell's ``>`` writes it, is repaired."""
+    if source.encoding not in ("utf-8", ""):
+        lines = tuple(source.lines)
+        yield Hit(
+            1,
+            _("the file is {encoding}, not UTF-8", encoding=source.encoding.upper()),
+            _("save it as UTF-8"),
+            Edit(1, len(lines), lines, plain=True),
+        )
+
+
+@rule("CP112", "Dockerfile", _NOT_UTF_8)
+def dockerfile_encoding(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
+    yield from _encoding(file.source)
+
+
+@rule("CP133", ".dockerignore", _NOT_UTF_8)
+def dockerignore_encoding(source: Source, _facts: Facts) -> Iterator[Hit]:
+    yield from _encoding(source)
+
+
+@rule("CP215", "docker-compose.yml", _NOT_UTF_8)
+def compose_encoding(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+    yield from _encoding(file.source)
+
+
+@rule("CP307", _ENV, _NOT_UTF_8)
+def env_encoding(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
+    yield from _encoding(file.source)
 
 
 @dataclass(frozen=True)
@@ -136,7 +177,7 @@ class Requirements:
         while number < len(self.source.lines):
             first, text = number + 1, ""
             while number < len(self.source.lines):
-                line = self.source.lines[number].rstrip("\r").lstrip("\ufeff")
+                line = self.source.lines[number].rstrip("\r")
                 number += 1
                 text += line.rstrip("\\")
                 if not line.endswith("\\"):
