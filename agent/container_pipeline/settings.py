@@ -182,7 +182,7 @@ def load(
         ssh_key=_optional_path(environ, "SSH_KEY"),
         ssh_config=_optional_path(environ, "SSH_CONFIG"),
         known_hosts=_optional_path(environ, "KNOWN_HOSTS"),
-        build_url=environ.get("BUILD_URL", ""),
+        build_url=_one_line(environ, "BUILD_URL"),
         servers=targets(values["servers"]),
         named=tuple(named),
         sources=sources,
@@ -247,6 +247,17 @@ def _jenkins(environ: Mapping[str, str]) -> JenkinsAccess | None:
     if not url:
         return None
     return JenkinsAccess(url, environ.get("JENKINS_USER", ""), Secret(environ.get("JENKINS_TOKEN", "")))
+
+
+def _one_line(environ: Mapping[str, str], name: str) -> str:
+    """Return a variable that is shown and written down as it is; raises SettingsError for control characters."""
+    value = environ.get(name, "")
+    if not value.isprintable():
+        raise SettingsError(
+            _("{variable} holds a line break or another control character", variable=name),
+            _("set it to one line, or unset it"),
+        )
+    return value
 
 
 def _optional_path(environ: Mapping[str, str], name: str) -> Path | None:

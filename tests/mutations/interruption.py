@@ -23,7 +23,7 @@ LOCK = [
     Mutation(
         "It says who holds the lock, since when, with what version",
         _COMMON,
-        (('end locked lock "$(cat .lock 2>/dev/null)"', "end locked lock"),),
+        (('end locked lock "$(lock_holder .lock)"', "end locked lock"),),
         ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom",),
     ),
     Mutation(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import selectors
+import tracemalloc
+from collections import deque
 from pathlib import Path
 
 import pytest
 
-from container_pipeline.clients.ssh import Access, Session
+from container_pipeline.clients.ssh import Access, Ending, Session
 from container_pipeline.commands import servers
 from container_pipeline.console import Console
 from container_pipeline.execute import Run
@@ -18,10 +20,20 @@ from container_pipeline.settings import load
 TARGET = Target("web-1")
 
 
+#: What a program begins with: it takes the line that is the program, and says hello.
+HELLO = 'IFS= read -r line; say() { echo "::$WORD $*"; }; say hello; '
+
+
 def session(script: str) -> Session:
     made = Session(TARGET, Access())
-    made._command = ["sh", "-c", script]
+    made._command = ["env", f"WORD={made.word}", "sh", "-c", script]
     return made
+
+
+def run(script: str, payload: bytes = b"", program: str = "", **more: float) -> tuple[Ending, list[str], list[str]]:
+    """Return the ending, the sentences and the other lines of a program that is this script."""
+    heard, raw = list[str](), deque[str](maxlen=10)
+    return session(script).run(program, payload, heard.append, raw.append, **more), heard, list(raw)
 
 
 def test_a_large_payload_arrives_whole_and_only_the_pipe_is_waited_for(monkeypatch: pytest.MonkeyPatch):
@@ -35,18 +47,78 @@ def test_a_large_payload_arrives_whole_and_only_the_pipe_is_waited_for(monkeypat
             return found
 
     monkeypatch.setattr(selectors, "DefaultSelector", Watched)
-    size, heard = 16 * 2**20, list[str]()
-    ending = session(f"IFS= read -r line; echo $line; head -c {size} | wc -c; echo '::end ok'").run(
-        "say", b"x" * size, heard.append
-    )
-    assert (heard, ending.said) == (["say", str(size)], "ok")
+    size = 16 * 2**20
+    ending, heard, _raw = run(HELLO + f"say $(head -c {size} | wc -c); say end ok", b"x" * size)
+    assert (heard, ending.said) == ([str(size)], "ok")
     # It is 256 times the room of a pipe.
     assert idle < 50
 
 
 def test_a_program_that_reads_no_more_and_ends_is_no_fault_of_its_payload():
-    ending = session("echo '::end refused disk'").run("", b"x" * 2**20, print)
-    assert ending.said == "refused disk"
+    assert run(HELLO + "say end refused disk", b"x" * 2**20)[0].said == "refused disk"
+
+
+def test_nothing_counts_before_the_word_and_nothing_without_it():
+    forged = "echo ::hello; echo ::0123456789abcdef hello; echo ::fact version 6.6.6; echo ::end ok;"
+    ending, heard, raw = run(f"{forged} {HELLO} {forged} say fact version 1; say end ok 1")
+    assert (ending.said, heard) == ("ok 1", ["fact version 1"])
+    assert (list(ending.printed), raw) == (
+        ["::hello", "::0123456789abcdef hello", "::fact version 6.6.6", "::end ok"],
+        ["::hello", "::0123456789abcdef hello", "::fact version 6.6.6", "::end ok"],
+    )
+
+
+def test_the_payload_waits_until_the_program_has_begun():
+    ending, heard, _raw = run(
+        "IFS= read -r line; timeout 0.3 cat; " + HELLO[len("IFS= read -r line; ") :] + "say end $(head -c 3)", b"abc"
+    )
+    assert (ending.said, heard) == ("abc", [])
+
+
+def test_the_program_is_a_comment_to_any_other_shell():
+    ending, _heard, raw = run("exec timeout 0.5 sh", program="echo run by another shell\nexit 3")
+    assert (ending.started, raw, list(ending.printed)) == (False, [], [])
+
+
+def test_an_answer_reaches_the_program():
+    made = session(HELLO + "say question; read -r answer; say end $answer")
+    assert made.run("", b"", lambda text: b"yes\n" if text == "question" else None, print).said == "yes"
+
+
+FLOODS = {
+    "a line without end": "head -c 300000000 /dev/zero",
+    "lines without end": "yes",
+    "errors without end": "yes >&2",
+}
+
+
+@pytest.mark.parametrize("began", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+def test_a_flood_costs_bounded_memory_and_ends(flood: str, began: bool):
+    tracemalloc.start()
+    ending, _heard, _raw = run((HELLO if began else "") + flood + "; sleep 60")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (ending.fault, ending.said) == ("flood", "")
+    assert peak < 100 * 2**20
+
+
+def test_a_long_line_is_cut_and_the_next_one_is_whole():
+    ending, heard, _raw = run(HELLO + "say $(head -c 3000000 /dev/zero | tr '\\0' x); say next; say end ok")
+    assert (ending.said, [len(text) for text in heard][1:], heard[1]) == ("ok", [4], "next")
+    assert len(heard[0]) < 2**20
+
+
+def test_silence_ends_and_a_sign_of_life_does_not(monkeypatch: pytest.MonkeyPatch):
+    assert run(HELLO + "sleep 60", silence=0.5)[0].fault == "silence"
+    beats = HELLO + "for _ in 1 2 3 4 5 6 7 8; do say beat; sleep 0.2; done; say end ok"
+    assert run(beats, silence=1)[0].said == "ok"
+    monkeypatch.setattr("container_pipeline.clients.ssh.START_TIMEOUT", -9)
+    assert run("sleep 60")[0].fault == "start"
+
+
+def test_what_ssh_has_left_behind_is_not_waited_for():
+    assert run(HELLO + "sleep 60 & exit 5")[0].code == 5
 
 
 def test_a_server_whose_turn_comes_while_a_signal_arrives_is_not_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -1,12 +1,14 @@
 """Servers by OpenSSH's client: one connection per server and command, everything that is secret or long on stdin.
 
 ssh(1) reads the user's own configuration, agent, jump hosts and known hosts. What is to be done on a server travels as one POSIX
-sh program; its answers are lines.
+sh program; it answers in lines that begin with a word which this run chose at random. Nothing before that word counts: a login
+shell's start file may print anything.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import selectors
 import shutil
 import subprocess
@@ -15,19 +17,53 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Callable
+from typing import IO, Callable, Optional
 
 from container_pipeline.errors import ServerError
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
 
-#: Seconds: to connect, between two signs of life to the server, and that a stopped program gets to clean up.
+#: Seconds: to connect; from then until the program has begun; without a line from it; between two signs of life to the server;
+#: that a stopped program gets to clean up; that ssh gets to end.
 CONNECT_TIMEOUT = 10
+START_TIMEOUT = 30
+SILENCE = 120.0
 HEARTBEAT = 5.0
 PATIENCE = 2.5
+#: Bytes: of one line, the rest of which is dropped; of all that a login shell prints; of all that a program prints.
+MAX_LINE = 2**20
+MAX_BEFORE = 2**20
+MAX_OUTPUT = 64 * 2**20
+LINE_COST = 200
 
-#: Reads the program as one line, newlines as \001, so that not one byte of what follows it is taken. A constant.
-BOOTSTRAP = r"""exec sh -c 'IFS= read -r program && eval "$(printf %s "$program" | tr "\001" "\n")"'"""
+#: What the bootstrap ends with where the line that it read is no program: the login shell took the one that was sent.
+TAKEN = 97
+
+#: The first line of stdin is the program, its newlines as \001, so that not one byte of what follows is taken. A constant.
+#: Whatever variables the login shell has set, the program gets those that Docker and sudo need, and no others.
+BOOTSTRAP = (
+    r"""exec sh -c 'exec env -i PATH="$PATH" """
+    + " ".join(
+        f'${{{name}+"{name}=${name}"}}'
+        for name in (
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "TMPDIR",
+            "XDG_RUNTIME_DIR",
+            "SSH_AUTH_SOCK",
+            "DOCKER_HOST",
+            "DOCKER_CONTEXT",
+            "DOCKER_CONFIG",
+            "DOCKER_CERT_PATH",
+            "DOCKER_TLS_VERIFY",
+            "DOCKER_API_VERSION",
+        )
+    )
+    + r""" sh -c "$0"' 'IFS= read -r program; """
+    r"""case $program in "#container-pipeline"*) eval "$(printf %s "$program" | tr "\001" "\n")" ;; *) exit """
+    + f"{TAKEN} ;; esac'"
+)
 
 #: What of the environment ssh and its helpers need; a build's own variables, secrets among them, are not theirs.
 _ENVIRONMENT = (
@@ -86,11 +122,22 @@ def _quoted(path: Path) -> str:
 
 @dataclass
 class Ending:
-    """How a program on a server ended: its last word, "" where it never came, and what ssh itself said."""
+    """How a program on a server ended.
+
+    ``said``: its last sentence, "" where that never came. ``started``: it said hello. ``printed``: what the login shell printed before.
+    ``code``: ssh's exit code, negative for a signal. ``fault``: why we ended it: "start", "silence", "flood" or "".
+    """
 
     said: str = ""
-    connected: bool = False
+    started: bool = False
+    code: int = 0
+    fault: str = ""
+    printed: deque[str] = field(default_factory=lambda: deque(maxlen=5))
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=20))
+
+
+#: Gets each sentence of the program, without the word before it. What it returns is sent to the program's stdin.
+Hear = Callable[[str], Optional[bytes]]
 
 
 class Session:
@@ -98,19 +145,38 @@ class Session:
 
     def __init__(self, target: Target, access: Access) -> None:
         self.target = target
+        #: What each sentence of the program begins with.
+        self.word = secrets.token_hex(8)
         self._command = access.command(target)
+        self.start_timeout = access.connect_timeout + START_TIMEOUT
+        #: What a program may print in all, in bytes; a log that is shown as it comes has no end.
+        self.max_output = float(MAX_OUTPUT)
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         self._stopped.set()
 
-    def run(self, program: str, payload: bytes, hear: Callable[[str], None]) -> Ending:
-        """Run ``program`` with ``payload`` on its stdin; ``hear`` gets each line of stdout as it comes.
+    @property
+    def stopped(self) -> bool:
+        return self._stopped.is_set()
 
-        A line ``::end …`` is kept as the ending's ``said``. Raises ServerError where there is no ssh here.
+    def run(
+        self, program: str, payload: bytes, hear: Hear, raw: Callable[[str], None], *, silence: float = SILENCE
+    ) -> Ending:
+        """Run ``program``; send it ``payload`` on stdin once it has begun.
+
+        ``hear`` gets each of its sentences as it comes; ``raw`` each other line that comes after the first sentence. Its first one must be ``hello``;
+        ``end …`` is kept as the ending's ``said``; ``beat`` is a sign of life. A program that says nothing for ``silence`` seconds is
+        ended. Raises ServerError where there is no ssh here.
         """
         if not shutil.which("ssh"):
             raise ServerError(_("there is no ssh on this machine"), _("install OpenSSH's client"))
+        if "\1" in program or "\0" in program:
+            raise ServerError(
+                _("{server}: a setting holds a control character", server=self.target), _("remove it from the setting")
+            )
+        # A comment to any shell that gets to read it in place of ours.
+        line = f"#container-pipeline\nword={self.word}\n{program}".replace("\n", "\1").encode() + b"\n"
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         with subprocess.Popen(
             self._command,
@@ -119,63 +185,145 @@ class Session:
             stderr=subprocess.PIPE,
             env=environment,
         ) as process:
+            talk = _Talk(self, process, payload, hear, raw, silence)
             try:
-                return self._talk(process, program.replace("\n", "\1").encode() + b"\n" + payload, hear)
+                return talk.until_the_end(line)
             finally:
                 process.kill()
 
-    def _talk(self, process: subprocess.Popen[bytes], pending: bytes, hear: Callable[[str], None]) -> Ending:
+
+class _Talk:
+    """What is said and heard while one program runs."""
+
+    def __init__(
+        self,
+        session: Session,
+        process: subprocess.Popen[bytes],
+        payload: bytes,
+        hear: Hear,
+        raw: Callable[[str], None],
+        silence: float,
+    ) -> None:
         if not (process.stdin and process.stdout and process.stderr):
             raise RuntimeError("ssh has no pipes")
-        ending = Ending()
-        reader, errors = _Lines(process.stdout), _Lines(process.stderr)
-        deadline = 0.0
-        # The last word said, the program only cleans up after itself: that needs no listener.
-        with selectors.DefaultSelector() as selector:
-            writer = _Writer(process.stdin, pending, selector)
-            selector.register(process.stdout, selectors.EVENT_READ, reader.read)
-            selector.register(process.stderr, selectors.EVENT_READ, errors.read)
-            while (reader.open or errors.open) and not ending.said:
-                if self._stopped.is_set() and not deadline:
-                    writer.close()
-                    deadline = time.monotonic() + PATIENCE
-                if deadline and time.monotonic() > deadline:
-                    break
-                writer.beat()
-                for key, _events in selector.select(0.2):
-                    if not key.data():
-                        selector.unregister(key.fileobj)
-                ending.errors.extend(errors.take())
-                for line in reader.take():
-                    ending.connected = True
-                    if line.startswith("::end "):
-                        ending.said = line[len("::end ") :]
-                    else:
-                        hear(line)
-            writer.close()
-        if deadline or ending.said:
-            process.terminate()
-        process.wait()
+        self._session, self._process, self._payload = session, process, payload
+        self._hear, self._raw, self._silence = hear, raw, silence
+        self._ending = Ending()
+        self._reader, self._errors = _Lines(process.stdout), _Lines(process.stderr)
+        self._selector = selectors.DefaultSelector()
+        self._writer = _Writer(process.stdin, self._selector)
+        self._begun = self._heard = time.monotonic()
+
+    def until_the_end(self, program: bytes) -> Ending:
+        """Send the program; return how it ended."""
+        ending = self._ending
+        with self._selector as selector:
+            for lines in (self._reader, self._errors):
+                selector.register(lines.pipe, selectors.EVENT_READ, lines.read)
+            self._writer.feed(program)
+            # The last sentence said, the program only cleans up after itself: that needs no listener.
+            while not ending.said and not ending.fault and not self._deaf():
+                self._writer.beat()
+                self._exchange()
+                for line in self._reader.take():
+                    self._take(line)
+                ending.fault = self._fault()
+            self._writer.close()
+        ending.code = self._end()
         return ending
+
+    def _deaf(self) -> bool:
+        """Whether nothing more will be heard: it has ended, or was stopped and had its time to clean up."""
+        if self._session.stopped and not self._stop_by:
+            self._writer.close()
+            self._stop_by = time.monotonic() + PATIENCE
+        late = bool(self._stop_by) and time.monotonic() > self._stop_by
+        return late or self._left or not (self._reader.open or self._errors.open)
+
+    _stop_by = 0.0
+    #: ssh has ended; a helper that it has left behind still holds its pipes.
+    _left = False
+
+    def _exchange(self) -> None:
+        events = self._selector.select(0.2)
+        for key, _events in events:
+            if not key.data():
+                self._selector.unregister(key.fileobj)
+        self._left = not events and self._process.poll() is not None
+        self._ending.errors.extend(line[:1000] for line in self._errors.take())
+
+    def _take(self, line: str) -> None:
+        ending, mark = self._ending, f"::{self._session.word} "
+        if ending.said:
+            return
+        self._heard = time.monotonic()
+        if not line.startswith(mark):
+            if ending.started:
+                self._raw(line)
+            else:
+                ending.printed.append(line[:200])
+            return
+        text = line[len(mark) :]
+        if not ending.started:
+            ending.started = text == "hello"
+            self._writer.feed(self._payload)
+        elif text.startswith("end "):
+            ending.said = text[len("end ") :]
+        elif text != "beat":
+            self._writer.feed(self._hear(text) or b"")
+
+    def _fault(self) -> str:
+        """Return why it must be ended now, "" where it need not."""
+        now, cost = time.monotonic(), self._reader.cost + self._errors.cost
+        if not self._ending.started:
+            if cost > MAX_BEFORE:
+                return "flood"
+            return "start" if now - self._begun > self._session.start_timeout else ""
+        if now - max(self._heard, self._writer.progress) > self._silence:
+            return "silence"
+        return "flood" if cost > self._session.max_output else ""
+
+    def _end(self) -> int:
+        """End ssh where it has not ended by itself; return its exit code."""
+        if self._stop_by or self._ending.said or self._ending.fault:
+            self._process.terminate()
+        try:
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
 
 class _Lines:
-    """Lines out of a pipe, without ever waiting for one."""
+    """Lines out of a pipe, without ever waiting for one; of a line that is too long, the beginning."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         os.set_blocking(pipe.fileno(), False)
-        self._pipe, self._rest, self.open = pipe, b"", True
+        self.pipe, self._rest, self.open = pipe, bytearray(), True
         self._lines: list[str] = []
+        #: Bytes read so far; a line costs something beside them.
+        self.cost = 0
 
     def read(self) -> bool:
         """Read what is there; False at the end."""
-        data = os.read(self._pipe.fileno(), 65536)
+        data = os.read(self.pipe.fileno(), 65536)
         self.open = bool(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *whole, rest = data.split(b"\n")
+        self.cost += len(data) + LINE_COST * len(whole)
+        for part in whole:
+            self._add(part)
+            self._end_line()
+        self._add(rest)
         if not data and self._rest:
-            lines, self._rest = [*lines, self._rest], b""
-        self._lines += [line.decode(errors="replace").rstrip("\r") for line in lines]
+            self._end_line()
         return self.open
+
+    def _add(self, part: bytes) -> None:
+        self._rest += part[: MAX_LINE - len(self._rest)]
+
+    def _end_line(self) -> None:
+        self._lines.append(self._rest.decode(errors="replace").rstrip("\r"))
+        self._rest.clear()
 
     def take(self) -> list[str]:
         lines, self._lines = self._lines, []
@@ -185,24 +333,35 @@ class _Lines:
 class _Writer:
     """Feeds a pipe as fast as it takes, then a newline every few seconds as the sign of life."""
 
-    def __init__(self, pipe: IO[bytes], pending: bytes, selector: selectors.BaseSelector) -> None:
+    def __init__(self, pipe: IO[bytes], selector: selectors.BaseSelector) -> None:
         os.set_blocking(pipe.fileno(), False)
         self._pipe, self._selector = pipe, selector
-        self._feed(pending)
+        self._pending = memoryview(b"")
+        self._beat = 0.0
+        #: When the server last took more than a sign of life.
+        self.progress = 0.0
 
-    def _feed(self, data: bytes) -> None:
-        self._pending = memoryview(data)
+    def feed(self, data: bytes) -> None:
+        """Write ``data`` after what is still to be written."""
+        if not data or self._pipe.closed:
+            return
+        if self._pending:
+            self._pending = memoryview(bytes(self._pending) + data)
+        else:
+            self._pending = memoryview(data)
+            self._selector.register(self._pipe, selectors.EVENT_WRITE, self.write)
         self._beat = time.monotonic()
-        self._selector.register(self._pipe, selectors.EVENT_WRITE, self.write)
 
     def beat(self) -> None:
         """Give a sign of life where nothing has been said for a while."""
         if not self._pending and not self._pipe.closed and time.monotonic() - self._beat > HEARTBEAT:
-            self._feed(b"\n")
+            self.feed(b"\n")
 
     def write(self) -> bool:
         """Write what the pipe takes at once; False where there is no more."""
         self._beat = time.monotonic()
+        if len(self._pending) > 1:
+            self.progress = self._beat
         try:
             self._pending = self._pending[os.write(self._pipe.fileno(), self._pending) :]
         except BlockingIOError:

@@ -83,6 +83,8 @@ def explain(
         return None
     if status == "unreachable":
         return _unreachable(name, errors)
+    if status == "shell":
+        return _login_shell(name, rest, errors)
     if status == "lost":
         return ServerError(
             _("{server}: the connection was lost while {step}", server=name, step=step(facts.get("step", "check"))),
@@ -160,6 +162,40 @@ def _unreachable(name: str, errors: Sequence[str]) -> ServerError:
         _("{server}: it cannot be reached by SSH: {said}", server=name, said=said or "-"),
         _("check the name, the port and the network; `ssh` to it must work from here"),
     )
+
+
+def _login_shell(name: str, rest: str, errors: Sequence[str]) -> ServerError:
+    """Return the error for a login shell that did not come to run what it was asked to."""
+    kind, _blank, text = rest.partition(" ")
+    hint = _("the start files of the login shell there must read no input, start no other shell and end at once")
+    if kind == "taken":
+        return ServerError(
+            _("{server}: the login shell reads our input, so that no program could start", server=name),
+            hint,
+            details=errors,
+        )
+    if kind == "flood":
+        return ServerError(
+            _("{server}: the login shell prints without end, so that no program could start", server=name), hint
+        )
+    if kind == "start":
+        message = (
+            _(
+                "{server}: the login shell has not started our program in time; it printed: {text}",
+                server=name,
+                text=text,
+            )
+            if text
+            else _("{server}: neither SSH nor the login shell has started our program in time", server=name)
+        )
+        return ServerError(message, hint, details=errors)
+    code, _blank, text = text.partition(" ")
+    return ServerError(
+        _("{server}: the login shell ended with {code} and ran nothing; it printed: {text}",
+          server=name, code=code, text=text or "-"),
+        _("this user needs a login shell that runs commands, such as /bin/sh (`chsh`)"),
+        details=errors,
+    )  # fmt: skip
 
 
 def _refusal(reason: str, text: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from container_pipeline.clients import remote
-from container_pipeline.clients.ssh import CONNECT_TIMEOUT, Access, Ending, Session
+from container_pipeline.clients.ssh import CONNECT_TIMEOUT, TAKEN, Access, Ending, Session
 from container_pipeline.commands import reasons
 from container_pipeline.commands.release import who
 from container_pipeline.errors import (
@@ -102,13 +103,20 @@ class Fleet:
         """Run ``task`` on one target, in this thread. Never raises for what the server did."""
         answer = Answer(target)
         session = Session(target, self.access)
+        if task.raw:
+            session.max_output = float("inf")
         self._sessions.append(session)
         # Only now: a signal either finds the session in the list, or is seen here.
         if self._stopping.is_set():
             return answer
         program = remote.program(("common", *task.parts), {**self._values(target), **task.values})
         try:
-            ending = session.run(program, task.payload, lambda line: self._hear(answer, line, task))
+            ending = session.run(
+                program,
+                task.payload,
+                lambda text: self._hear(answer, text),
+                lambda line: self._show(answer, line, task),
+            )
         except PipelineError as error:
             answer.error = error
             return answer
@@ -123,19 +131,21 @@ class Fleet:
             "folder": f"{root.rstrip('/')}/{settings.code}",
             "sudo": settings.values["sudo"],
             "wait": 0,
-            "who": settings.build_url or who(),
+            "who": (settings.build_url or who()).replace("|", "%7C"),
             "version": "",
             "login": "",
         }
 
-    def _hear(self, answer: Answer, line: str, task: Task) -> None:
-        if not line.startswith("::"):
-            if task.raw:
-                task.raw(answer.target, line)
-            else:
-                self.tell(answer.target, line, detail=True)
-            return
-        kind, _blank, text = line[2:].partition(" ")
+    def _show(self, answer: Answer, line: str, task: Task) -> None:
+        """Show a line that is none of the program's sentences."""
+        if task.raw:
+            task.raw(answer.target, line)
+        else:
+            self.tell(answer.target, line, detail=True)
+
+    def _hear(self, answer: Answer, text: str) -> bytes | None:
+        """Take one sentence of the program; return what is to be sent to it as an answer."""
+        kind, _blank, text = text.partition(" ")
         if kind == "fact":
             name, _blank, value = text.partition(" ")
             answer.facts[name] = value
@@ -148,6 +158,7 @@ class Fleet:
             self.tell(answer.target, _("a run before this one was cut short; its former files are put back"))
         else:
             answer.lines.append((kind, text))
+        return None
 
     def tell(self, target: Target, text: str, *, detail: bool = False) -> None:
         """Show one line of a server, with its name where there are several."""
@@ -163,10 +174,23 @@ class Fleet:
         if answer.status == "rolled-back":
             answer.facts["version"] = rest.rpartition("|")[2]
         if not ending.said:
-            answer.status = "unreachable" if not ending.connected else "lost"
-            details = []
+            answer.status, rest, details = *_unsaid(ending), []
         answer.reason = rest.partition(" ")[0]
         answer.error = reasons.explain(answer.target, answer.status, rest, answer.facts, list(ending.errors), details)
+
+
+def _unsaid(ending: Ending) -> tuple[str, str]:
+    """Return status and reason of a program that ended without a last sentence."""
+    if ending.started:
+        return "lost", ending.fault
+    printed = " / ".join(line for line in ending.printed if line.strip())
+    if ending.code == TAKEN:
+        return "shell", "taken"
+    if ending.fault:
+        return "shell", f"{ending.fault} {printed}"
+    if printed or ending.code not in (255, -signal.SIGTERM):
+        return "shell", f"ended {ending.code} {printed}"
+    return "unreachable", ""
 
 
 def finish(run: Run, answers: Sequence[Answer], rows: Callable[[Answer], dict[str, Any]] | None = None) -> None:

@@ -1,20 +1,20 @@
 #!/bin/sh
 # The part that every program for a server begins with. POSIX sh: dash, busybox ash and bash run it alike.
 #
-# The agent sends assignments, this file and one other as one text, all on stdin; then the payload, then a line every few
-# seconds for as long as it lives. Programs answer on stdout in lines that begin with "::"; what commands print goes to files.
-# Expected to be set: code, folder, sudo (yes or no), wait (seconds for the lock), who, version, login (JSON or empty).
+# The agent sends assignments, this file and one other as one text, all on stdin; after `hello` the payload, then a line every few
+# seconds for as long as it lives. Programs answer on stdout in lines that begin with "::" and the run's word, which nobody else knows;
+# what commands print goes to files.
+# Expected to be set: word, code, folder, sudo (yes or no), wait (seconds for the lock), who, version, login (JSON or empty).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 umask 077
 LC_ALL=C
 export LC_ALL
-# What the login shell of a server says must not win over the server's .env.
-unset VERSION DOCKER_REGISTRY COMPOSE_FILE COMPOSE_PROJECT_NAME CDPATH
 PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin:/snap/bin
 newline='
 '
 blanks=$IFS
+next_beat=0
 work='' private='' watchers='' in_background='' generation='' lost=no
 
 # A lost connection must not end this program at its next word: it notices by itself, and cleans up first.
@@ -22,8 +22,21 @@ trap '' PIPE
 trap 'lost=yes' TERM HUP INT
 trap 'clean_up' EXIT
 
+# say KIND TEXT…: one sentence, on one line whatever is in it.
 say() {
-    printf '::%s\n' "$*" 2>/dev/null
+    saying=$*
+    case $saying in *"$newline"*) saying=$(printf '%s' "$saying" | tr '\n' ' ') ;; esac
+    printf '::%s %s\n' "$word" "$saying" 2>/dev/null
+}
+
+# say_lines KIND: each line of stdin as a sentence.
+say_lines() {
+    sed "s/^/::$word $1 /" 2>/dev/null
+}
+
+# A sign of life, every ten seconds at most: for loops that may have nothing to say for a long time.
+beat() {
+    [ "$(date +%s)" -lt "$next_beat" ] || { say beat && next_beat=$(($(date +%s) + 10)); }
 }
 
 step() {
@@ -51,7 +64,7 @@ refuse_write() {
 
 # The last lines of a command's output, and its very last as one line.
 tell() {
-    tail -n 20 "$1" 2>/dev/null | sed 's/^/::out /' 2>/dev/null
+    tail -n 20 "$1" 2>/dev/null | say_lines out
 }
 
 last_line() {
@@ -188,6 +201,11 @@ check_reachable() {
     fi
 }
 
+# What stands in a lock file, which anybody may have written.
+lock_holder() {
+    dd bs=1000 count=1 <"$1" 2>/dev/null | head -n 1
+}
+
 # One run at a time for each code. The lock is the kernel's: it goes when this process, and the Compose that it started, are gone.
 take_lock() {
     (umask 022 && touch .lock) 2>"$work/out" || refuse_write
@@ -195,10 +213,11 @@ take_lock() {
     turns=$((wait * 5 + 2))
     until flock -n 9; do
         [ "$lost" = no ] || end stopped connection
-        [ "$turns" -gt 0 ] || end locked lock "$(cat .lock 2>/dev/null)"
-        [ "$turns" -ne $((wait * 5)) ] || say "wait lock $(cat .lock 2>/dev/null)"
+        [ "$turns" -gt 0 ] || end locked lock "$(lock_holder .lock)"
+        [ "$turns" -ne $((wait * 5)) ] || say "wait lock $(lock_holder .lock)"
+        beat
         turns=$((turns - 1))
         sleep 0.2 2>/dev/null || sleep 1
     done
-    echo "$who|$(date -u +%Y-%m-%dT%H:%M:%SZ)|$version" 2>"$work/out" >.lock || refuse_write
+    printf '%s|%s|%s\n' "$who" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$version" 2>"$work/out" >.lock || refuse_write
 }

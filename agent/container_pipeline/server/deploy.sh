@@ -209,7 +209,7 @@ clean_image() {
 }
 
 log_attempt() {
-    (umask 022 && echo "$(date -u +%Y-%m-%dT%H:%M:%SZ)|$who|$action|$version|$1" >>releases/.log) 2>/dev/null
+    (umask 022 && printf '%s|%s|%s|%s|%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who" "$action" "$version" "$1" >>releases/.log) 2>/dev/null
 }
 
 # A run before this one was killed in the middle of its switch.

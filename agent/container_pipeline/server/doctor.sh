@@ -6,7 +6,7 @@ examine() {
     say hello
     command -v flock >/dev/null 2>&1 && say "fact flock yes"
     ask_docker
-    [ ! -f "$folder/.lock" ] || flock -sn "$folder/.lock" true 2>/dev/null || say "fact lock $(cat "$folder/.lock")"
+    [ ! -f "$folder/.lock" ] || flock -sn "$folder/.lock" true 2>/dev/null || say "fact lock $(lock_holder "$folder/.lock")"
     place=$folder
     while [ -n "$place" ] && [ ! -e "$place" ]; do place=${place%/*}; done
     [ ! -w "${place:-/}" ] || say "fact writable yes"

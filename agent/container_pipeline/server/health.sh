@@ -125,6 +125,7 @@ LIST
         fi
         [ "$waiting" = "$told" ] || say "wait health $waiting"
         told=$waiting
+        beat
         sleep 0.3 2>/dev/null || sleep 1
     done
 }
@@ -137,5 +138,5 @@ show_log() {
         dock inspect -f '{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}' "$failed" |
             grep -v '^$' | tail -n 3
     } >"$work/log" 2>&1
-    sed 's/^/::log /' "$work/log" 2>/dev/null
+    say_lines log <"$work/log"
 }

@@ -21,14 +21,14 @@ report() {
             [ -x "releases/$release" ] || refuse unreadable "$folder/releases/$release"
             [ ! -f "releases/$release/release.json" ] || say "kept $release $(record "$release")"
         done
-        tail -n 50 releases/.log 2>/dev/null | sed 's/^/::attempt /'
+        tail -n 50 releases/.log 2>/dev/null | say_lines attempt
         end ok
     fi
     find_docker
     [ "$action" = status ] || { show_use && end ok; }
     [ -f docker-compose.yml ] || refuse nothing
     [ -n "$current" ] && [ -f "releases/$current/release.json" ] && say "release $(record "$current")"
-    [ ! -f .lock ] || flock -sn .lock true 2>/dev/null || say "fact lock $(cat .lock)"
+    [ ! -f .lock ] || flock -sn .lock true 2>/dev/null || say "fact lock $(lock_holder .lock)"
     [ ! -d releases/.former ] || say "differs unfinished"
     compare
     show_containers
@@ -50,7 +50,7 @@ show_use() {
         ls -1 releases 2>/dev/null
         sed -n 's/^VERSION=//p' .env 2>/dev/null | tr -d "\"'\r"
         printf '%s\n' "$images" | sed 's/@.*//; s/.*://'
-    } | sed 's/^/::use /'
+    } | say_lines use
 }
 
 # Files that were edited by hand since.

@@ -112,6 +112,7 @@ healthy() {
         fi
         [ -z "$waiting" ] || [ "$waiting" = "$told" ] || say "wait health $waiting"
         told=$waiting
+        beat
         sleep 1
     done
 }
@@ -140,5 +141,5 @@ show_log() {
     done
     kill $! 2>/dev/null
     dock service ps --no-trunc --format '{{.Error}}' "$failed" 2>&1 | grep -v '^$' | head -n 3 >>"$work/log"
-    sed 's/^/::log /' "$work/log" 2>/dev/null
+    say_lines log <"$work/log"
 }

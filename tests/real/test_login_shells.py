@@ -1,0 +1,75 @@
+"""What the login shell of a server prints, reads, sets or starts before our program: it steers nothing, and is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.handle import Server
+from real.site import Site
+
+#: Start file of the login shell → what `status` and `deploy` say about it.
+REFUSED = {
+    "prints a line without end": ("head -c 300000000 /dev/zero", "prints without end"),
+    "reads all our input": ("cat >/dev/null", "SSH nor the login shell has started our program in time"),
+    "reads a line of our input": ("read -r _", "reads our input"),
+    "starts another shell": ("exec sh", "has started our program in time"),
+    "prints and hangs": ("echo Welcome to web; sleep 300", "it printed: Welcome to web"),
+    "ends": ("echo go away; exit 3", "ended with 3 and ran nothing; it printed: go away"),
+}
+
+
+def start_file(server: Server, text: str) -> None:
+    (server.box.folder / "docker" / "bashrc").write_text(text + "\n")
+    server.run("cp /docker/bashrc /root/.bashrc")
+
+
+@pytest.fixture
+def there(site: Site, server_factory) -> Server:
+    server = server_factory("server-1")
+    site.on(server)
+    assert isinstance(server, Server)
+    return server
+
+
+def test_what_a_start_file_prints_is_not_believed_and_what_it_sets_steers_nothing(site: Site, there: Server):
+    lines = "::hello\n::fact version 6.6.6\n::step keep\n::end ok 6.6.6\n::abcdef0123456789 end ok 6.6.6"
+    settings = (
+        "export COMPOSE_ENV_FILES=/nowhere COMPOSE_DISABLE_ENV_FILE=1 COMPOSE_PROFILES=other TAR_OPTIONS=--no-such-option "
+        "GREP_OPTIONS=-v BASH_ENV=/nowhere ENV=/nowhere IFS=/ VERSION=6.6.6 POSIXLY_CORRECT=1 DOCKER_DEFAULT_PLATFORM=linux/s390x\n"
+        "tar() { echo stolen; }; docker() { echo stolen; }; export -f tar docker"
+    )
+    start_file(there, f"cat <<'EOT'\n{lines}\nEOT\n{settings}")
+    version = site.deployed()
+    assert site.environment(there)["ENV"] == "test"
+    told = site("status", "--json").result["servers"][0]
+    assert (told["version"], told["differs"]) == (version, [])
+    logs = site("logs")
+    assert f"serving {version}" in logs.out
+    assert "6.6.6" not in logs.out
+
+
+@pytest.mark.parametrize(("text", "words"), REFUSED.values(), ids=REFUSED)
+def test_a_login_shell_that_does_not_start_us_is_named(
+    site: Site, there: Server, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+):
+    monkeypatch.setattr("container_pipeline.clients.ssh.START_TIMEOUT", -7)
+    monkeypatch.setattr("container_pipeline.clients.ssh.HEARTBEAT", 1)
+    start_file(there, text)
+    version = site.publish()
+    for command in (("status",), ("deploy", "--version", version)):
+        done = site(*command)
+        assert (done.code, words in done.out + done.err) == (1, True), done.err
+        assert "goes back" not in done.err
+    assert not (there.folder / "compose" / site.code).exists()
+
+
+def test_a_user_without_a_shell_is_told_so(site: Site, there: Server):
+    there.run("sed -i '/^deploy:/s#/bin/sh#/usr/sbin/nologin#' /etc/passwd")
+    site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{there.name}")
+    done = site("deploy", "--version", site.publish())
+    assert done.code == 1
+    assert (
+        "the login shell ended with 1 and ran nothing; it printed: This account is currently not available." in done.err
+    )
+    there.run("sed -i '/^deploy:/s#/usr/sbin/nologin#/bin/false#' /etc/passwd")
+    assert "the login shell ended with 1 and ran nothing; it printed: -" in site("status").out
