@@ -174,6 +174,27 @@ class Registry(Name):
         """What stands before each repository's name, "" or ``team``."""
         return self.partition("/")[2]
 
+    @property
+    def is_docker_hub(self) -> bool:
+        """Whether the engine takes it for Docker Hub, whose images it calls without a host (``splitDockerDomain``)."""
+        return self.host.lower() in ("docker.io", "index.docker.io")
+
+    @property
+    def api_host(self) -> str:
+        """Host and port where the registry's API is: Docker Hub's has a name of its own."""
+        hub = self.is_docker_hub or self.host.lower() == "registry.hub.docker.com"
+        return "registry-1.docker.io" if hub else self.host
+
+    @property
+    def login_key(self) -> str:
+        """What Docker looks a login up by: Docker Hub's is an address (docker/cli, ``IndexServer``)."""
+        return "https://index.docker.io/v1/" if self.is_docker_hub else self.host
+
+    def within(self, repository: Repository) -> str:
+        """Return the repository's whole path in the registry; on Docker Hub a single name is one of ``library``."""
+        whole = f"{self.path}/{repository}" if self.path else str(repository)
+        return f"library/{whole}" if self.api_host == "registry-1.docker.io" and "/" not in whole else whole
+
 
 #: A registry's role and the convention's variable for it; those of its user and password end in _USER and _PASS.
 REGISTRY_VARIABLES = {"development": "DOCKER_REGISTRY", "production": "DOCKER_REGISTRY_PROD"}
@@ -219,6 +240,13 @@ class ImageRef:
     def name(self) -> str:
         """The name without the tag, as the engine calls a repository."""
         return f"{self.registry}/{self.repository}"
+
+    @property
+    def familiar(self) -> str:
+        """The name without the tag, as the engine lists it: without Docker Hub's host, and without ``library``."""
+        if not self.registry.is_docker_hub:
+            return self.name
+        return self.registry.within(self.repository).removeprefix("library/")
 
     def with_tag(self, tag: str) -> ImageRef:
         return replace(self, tag=tag)

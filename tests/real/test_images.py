@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lab import images
+import time
+
+from lab import ask, images
 from lab.faultproxy import Fault
 
 FIRST, SECOND, THIRD = "20261122080000", "20261123080000", "20261124080000"
@@ -90,3 +92,35 @@ def test_a_repository_that_is_not_there_is_an_empty_list(agent):
     outcome = agent("images", "--json")
     assert outcome.code == 0
     assert outcome.result["images"] == []
+
+
+def test_one_bad_entry_is_one_bad_row(agent, development, code, monkeypatch):
+    """A missing child, Go's zero time seen from the west, and a time with an offset."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    _index, children = images.put_index(development, code, "bad-child")
+    images.put_image(development, code, "no-date", created="0001-01-01T00:00:00Z")
+    images.put_image(development, code, "offset", created="2026-11-20T10:00:00.5+08:00")
+    images.put_image(development, code, "no-time", created="9999-12-31T23:59:59-23:59")
+    assert ask.registry(development, "DELETE", f"/v2/{code}/manifests/{children[0].digest}").status == 202
+    try:
+        outcome = agent("images", "--json")
+        table = agent("images")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert outcome.code == table.code == 0, outcome.err + table.err
+    found = {entry["version"]: entry for entry in outcome.result["images"]}
+    assert [found[name]["created"] for name in ("no-date", "no-time", "bad-child")] == ["", "", ""]
+    assert found["offset"]["created"].startswith("2026-11-20T02:00:00")
+    assert children[0].digest in found["bad-child"]["problem"]
+    assert [name for name, entry in found.items() if "problem" in entry] == ["bad-child"]
+    assert "bad-child: registry " in table.err
+
+
+def test_a_registry_that_fails_behind_its_list_is_no_list_of_bad_rows(agent, development, code, fault_proxy):
+    images.put_image(development, code, FIRST)
+    proxy = fault_proxy(development.address, Fault("", "/manifests/", status=503))
+    proxy.faults.append(Fault("GET", "/v2/$", status=503, skip=1))
+    agent.use("DOCKER_REGISTRY", development, proxy.address)
+    assert agent("images").code == 1

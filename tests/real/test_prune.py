@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from container_pipeline.commands import history
+from container_pipeline.commands import history, prune
 from container_pipeline.errors import ServerError
+from container_pipeline.plan import prune as prune_plan
 from lab import ask, images
+from lab.faultproxy import Fault
 
 DAYS = [f"202611{day:02d}080000" for day in range(1, 8)]
 
@@ -182,3 +184,26 @@ def test_a_server_whose_releases_this_user_may_not_read_keeps_everything(site, r
     assert outcome.code == 1
     assert "cannot be read by this user" in outcome.err
     assert ask.tags(site.registry, site.code) == versions
+
+
+def test_what_another_run_moves_meanwhile_is_neither_deleted_nor_a_failure(
+    agent, filled, development, code, fault_proxy, monkeypatch
+):
+    """Between the plan and the deletion latest moves to an old version, another one is pushed anew, and a third is deleted."""
+    proxy = fault_proxy(development.address, Fault("GET", f"/manifests/{DAYS[3]}", status=404))
+    agent.use("DOCKER_REGISTRY", development, proxy.address)
+    begin = prune_plan.plan
+
+    def plan(*given):
+        steps = begin(*given)
+        images.put_manifest(development, code, "latest", filled[DAYS[2]].document)
+        images.put_manifest(development, code, DAYS[4], filled[DAYS[6]].document)
+        ask.registry(development, "DELETE", f"/v2/{code}/manifests/{filled[DAYS[0]].digest}")
+        return steps
+
+    monkeypatch.setattr(prune, "plan", plan)
+    outcome = agent("prune", "--keep", "1")
+    assert outcome.code == 0, outcome.err
+    assert ask.digest(development, code, "latest") == filled[DAYS[2]].digest
+    assert ask.tags(development, code) == [*DAYS[1:5], DAYS[6], "latest"]
+    assert f"kept {proxy.address}/{code}:{DAYS[2]}: a tag has just been moved" in outcome.err

@@ -172,8 +172,8 @@ def _with_logins(path: Path, logins: Sequence[RegistryAccess]) -> dict[str, obje
     helpers.update({host: store for host in auths if store})
     for access in logins:
         token = f"{access.user}:{access.password.reveal()}".encode()
-        auths[access.registry.host] = {"auth": base64.b64encode(token).decode()}
-        helpers.pop(access.registry.host, None)
+        auths[access.registry.login_key] = {"auth": base64.b64encode(token).decode()}
+        helpers.pop(access.registry.login_key, None)
     return {**config, "auths": auths, "credHelpers": helpers}
 
 

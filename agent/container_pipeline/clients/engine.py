@@ -76,8 +76,9 @@ class Engine:
         digests = frozenset(entry.partition("@")[2] for entry in found.get("RepoDigests") or ())
         return Image(found["Id"], digests, found.get("Size", 0), found.get("Created", ""))
 
-    def tags(self, name: str) -> dict[str, str]:
-        """Return the tags that the engine has under ``registry/repository``, and the ids that they name."""
+    def tags(self, image: ImageRef) -> dict[str, str]:
+        """Return the tags that the engine has of an image, whatever its own, and the ids that they name."""
+        name = image.familiar
         with engine_errors(_("the engine did not answer for {image}", image=name)):
             found = self.client.images(name)
         names = [(text, image["Id"]) for image in found for text in image.get("RepoTags") or ()]
@@ -130,7 +131,7 @@ class Engine:
         ignored = context.Ignored.read(folder, always=(dockerfile, context.IGNORE_FILE))
         for access in options.logins:
             # docker-py has no argument for a build's logins: it sends what it holds in memory.
-            self.client._auth_configs.add_auth(access.registry.host, _login(access))
+            self.client._auth_configs.add_auth(access.registry.login_key, _login(access))
         failed = _("{image} could not be built", image=image)
         with engine_errors(failed), self._console.task(_("build context")) as task:
             events = self.client.build(
@@ -182,7 +183,7 @@ def _login(access: RegistryAccess) -> dict[str, str]:
     return {
         "username": access.user,
         "password": access.password.reveal(),
-        "serveraddress": access.registry.host,
+        "serveraddress": access.registry.login_key,
     }
 
 

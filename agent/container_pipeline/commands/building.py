@@ -112,12 +112,17 @@ def _secrets(settings: Settings) -> dict[str, Path]:
 
 
 def _logins(settings: Settings, dockerfile: Path) -> tuple[RegistryAccess, ...]:
-    """Return the registries that the Dockerfile takes images from and that a login is known for."""
+    """Return the registries that the Dockerfile may take images from (Docker Hub's bear no host) and that a login is known for."""
     text = dockerfile.read_text(encoding="utf-8", errors="replace")
     text += " ".join(str(value) for value in settings.values["build_args"].values())
     known = (settings.development, settings.production)
     return tuple(
-        access for access in known if access and access.user and access.password and access.registry.host in text
+        access
+        for access in known
+        if access
+        and access.user
+        and access.password
+        and (access.registry.is_docker_hub or access.registry.host in text)
     )
 
 

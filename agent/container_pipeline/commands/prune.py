@@ -21,26 +21,37 @@ def run(run: Run, *, production: bool = False) -> None:
     image = run.settings.image(access, "latest")
     held = _held(actions, access)
     steps = plan(image, access, held, run.settings.values["keep"], _in_use(run))
-    run.execute(steps, lambda step: _delete(actions, step))
+    run.execute(steps, lambda step: _delete(actions, step, held))
     if not steps:
         run.console.line(_("{image} holds no version that may go", image=image.name))
     elif not run.dry_run:
         run.console.line(_("the space is free once the registry has collected its garbage"))
 
 
-def _delete(actions: Actions, step: Step) -> None:
-    if isinstance(step, Delete):
-        actions.registry(step.access).delete(step.image.repository, step.digest)
+def _delete(actions: Actions, step: Step, held: Held) -> None:
+    """Delete one manifest, unless a promotion or push beside this run has moved a tag since the plan was made."""
+    if not isinstance(step, Delete):
+        return
+    registry, repository, planned = actions.registry(step.access), step.image.repository, held.tags[step.image.tag]
+    now = registry.resolve(repository, step.image.tag)
+    if now not in (None, planned) or registry.resolve(repository, "latest") == planned:
+        actions.run.console.line(_("kept {image}: a tag has just been moved", image=step.image))
+        return
+    registry.delete(repository, step.digest)
 
 
 def _held(actions: Actions, access: RegistryAccess) -> Held:
     repository, registry = actions.run.settings.repository, actions.registry(access)
     tags = registry.tags(repository)
-    manifests = in_parallel(lambda tag: registry.manifest(repository, tag), tags, CONNECTIONS)
+    manifests = in_parallel(lambda tag: registry.find_manifest(repository, tag), tags, CONNECTIONS)
+    # A tag that is gone by now was deleted or moved beside this run.
+    found = {tag: manifest for tag, manifest in zip(tags, manifests) if manifest}
     parts: dict[Digest, list[Digest]] = {
-        manifest.digest: [child.digest for child in manifest.children] for manifest in manifests if manifest.children
+        manifest.digest: [child.digest for child in manifest.children]
+        for manifest in found.values()
+        if manifest.children
     }
-    return Held({tag: manifest.digest for tag, manifest in zip(tags, manifests)}, parts)
+    return Held({tag: manifest.digest for tag, manifest in found.items()}, parts)
 
 
 def _in_use(run: Run) -> set[str]:

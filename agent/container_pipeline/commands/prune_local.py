@@ -15,7 +15,7 @@ def run(run: Run) -> None:
     settings, actions = run.settings, Actions(run)
     accesses = [settings.access("development"), *([settings.production] if settings.production else [])]
     names = [settings.image(access, "latest") for access in accesses]
-    held = {name.with_tag(tag): image for name in names for tag, image in actions.engine.tags(name.name).items()}
+    held = {name.with_tag(tag): image for name in names for tag, image in actions.engine.tags(name).items()}
     in_use = {state.last_version(settings.project), *actions.engine.used()}
     steps = plan_local(held, settings.values["keep"], in_use)
     run.execute(steps, lambda step: _remove(actions, step))

@@ -101,7 +101,7 @@ def login(access: RegistryAccess) -> Secret:
     if not (access.user and access.password):
         return Secret("")
     auth = base64.b64encode(f"{access.user}:{access.password.reveal()}".encode()).decode()
-    return Secret(json.dumps({"auths": {access.registry.host: {"auth": auth}}}))
+    return Secret(json.dumps({"auths": {access.registry.login_key: {"auth": auth}}}))
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,6 @@ from container_pipeline.clients.registry.connection import Body, is_loopback, or
 from container_pipeline.clients.registry.transport import PASSING, Answer, Passing, Transport
 from container_pipeline.model import RegistryAccess
 
-#: Where the API of a registry is that is called by another name.
-_ALIASES = {"docker.io": "registry-1.docker.io"}
-
 
 class Api:
     """One registry's API; safe to use from many threads. Every method raises RegistryError."""
@@ -86,7 +83,7 @@ class Api:
         """Return the registry's address once it has answered; learn how it wants to be asked."""
         with self._lock:
             if not self._address:
-                host = _ALIASES.get(self.access.registry.host, self.access.registry.host)
+                host = self.access.registry.api_host
                 plain = self.access.insecure or is_loopback(origin(f"http://{host}").host)
                 self._address = self.transport.persist(lambda: self._find(host, ("http", "https")[not plain :]))
         return self._address
@@ -106,4 +103,4 @@ class Api:
 
 
 def challenge_of(answer: Answer) -> str:
-    return ", ".join(answer.headers.get_all("WWW-Authenticate", []))
+    return ", ".join(answer.headers.get_all("WWW-Authenticate", []))[:8192]

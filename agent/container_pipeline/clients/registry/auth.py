@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import threading
 import time
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
+from container_pipeline import outside
 from container_pipeline.clients.registry import sentences
 from container_pipeline.clients.registry.connection import is_loopback, origin
 from container_pipeline.clients.registry.transport import PASSING, Passing, Transport
@@ -18,9 +18,10 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 
 _SCHEME = re.compile(r"(?:^|,)\s*(Basic|Bearer)(?:\s+|$)", re.IGNORECASE)
-_PARAMETER = re.compile(r'([a-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
-#: Seconds that a token lives where its server does not say (distribution spec), and the rest of life that is not used.
+_PARAMETER = re.compile(r'(?<![a-z_-])([a-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
+#: Seconds that a token lives where its server does not say (distribution spec), at most, and the rest of life that is not used.
 _LIFETIME = 60.0
+_LONGEST_LIFE = 86400.0
 _MARGIN = 5.0
 
 
@@ -83,7 +84,8 @@ class Authenticator:
             return bool(self._bearer)
 
     def _login(self) -> dict[str, str]:
-        login = f"{self._access.user}:{self._access.password.reveal()}".encode()
+        # A password of the environment may be of another encoding: its bytes are what counts.
+        login = f"{self._access.user}:{self._access.password.reveal()}".encode("utf-8", "surrogateescape")
         return {"Authorization": "Basic " + base64.b64encode(login).decode()}
 
     def _fetch(self, scopes: Sequence[str]) -> tuple[Secret, float]:
@@ -101,11 +103,16 @@ class Authenticator:
         if answer.status in (401, 403):
             raise sentences.denied(self._access, " ".join(scopes) or "/v2/")
         try:
-            data = json.loads(answer.body)
-            token, lifetime = data.get("token") or data["access_token"], float(data.get("expires_in") or _LIFETIME)
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            data = outside.read_json(answer.body, dict)
+        except ValueError as error:
             raise self._failed(realm, answer.status) from error
-        return Secret(str(token)), start + max(lifetime - _MARGIN, lifetime / 2)
+        token = outside.pick(data, "token", str) or outside.pick(data, "access_token", str)
+        if not re.fullmatch("[!-~]{1,65536}", token):
+            # None, or one that no header can carry: it is not shown.
+            raise self._failed(realm, answer.status)
+        stated = outside.pick(data, "expires_in", int) or outside.pick(data, "expires_in", float)
+        lifetime = min(stated, _LONGEST_LIFE) if stated > 0 else _LIFETIME
+        return Secret(token), start + max(lifetime - _MARGIN, lifetime / 2)
 
     def _may_know(self, realm: str) -> bool:
         """Return whether a login may go there: by https, or by plain http to loopback or for an insecure registry."""
@@ -117,6 +124,10 @@ class Authenticator:
 
     def _failed(self, realm: str, status: int) -> RegistryError:
         return RegistryError(
-            _("the token server {realm} answered {status}", realm=realm.partition("?")[0], status=status),
+            _(
+                "the token server {realm} answered {status}",
+                realm=outside.short(realm.partition("?")[0]),
+                status=status,
+            ),
             _("it is the one that registry {host} names", host=self._access.registry.host),
         )

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import re
+import time
 from collections.abc import Iterable
 from typing import Any, Callable
-from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from container_pipeline.clients.registry import sentences
 from container_pipeline.clients.registry.api import Api, challenge_of
 from container_pipeline.clients.registry.connection import Exchange
-from container_pipeline.clients.registry.manifest import ACCEPT, Descriptor, Manifest
+from container_pipeline.clients.registry.manifest import ACCEPT, Descriptor, Manifest, media_type
 from container_pipeline.clients.registry.transport import Answer, Passing
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Repository
+from container_pipeline.outside import pick, read_json, short
 
 #: Requests at a time; more than eight bring nothing on a local network, and many small layers wait for round trips.
 CONNECTIONS = 16
+#: Bounds of a list of tags: how many, and the seconds in which all of its pages must be there.
+TAGS = 100_000
+LISTING = 300.0
 _WRITE = "pull,push"
 
 
@@ -34,26 +38,30 @@ class Registry(Api):
 
     def path(self, repository: Repository) -> str:
         """Return the repository's whole path below the host."""
-        prefix = self.access.registry.path
-        return f"{prefix}/{repository}" if prefix else str(repository)
+        return self.access.registry.within(repository)
 
     def tags(self, repository: Repository) -> list[str]:
         """Return all tags, in the registry's order; none where there is no such repository."""
         url = self._url(repository, "tags/list?n=1000")
         found: list[str] = []
-        for _page in range(10_000):
+        seen: set[str] = set()
+        end = time.monotonic() + LISTING
+        while True:
+            if url in seen or len(found) > TAGS or time.monotonic() > end:
+                raise sentences.endless(self.access, self.path(repository))
+            seen.add(url)
             answer = self.call("GET", url, what=self.path(repository), scopes=self._scopes(repository), also=(404,))
             if answer.status == 404:
                 return []
             try:
-                found += json.loads(answer.body).get("tags") or []
-            except (ValueError, AttributeError, TypeError) as error:
+                tags = read_json(answer.body, dict).get("tags") or []
+                found += [tag for tag in tags if re.fullmatch(r"\w[\w.-]{0,127}", tag, re.ASCII)]
+            except (ValueError, TypeError) as error:
                 raise sentences.no_registry(self.access, urlsplit(url).netloc, answer.status) from error
-            following = re.search(r'<([^>]+)>\s*;\s*rel="?next"?', answer.headers.get("Link", ""))
+            following = re.search(r'<([^<>]+)>\s*;\s*rel="?next"?', answer.headers.get("Link", "")[:8192])
             if not following:
-                break
-            url = self.own(urljoin(url, following[1]))
-        return found
+                return found
+            url = self.own(sentences.joined(self.access, url, following[1]))
 
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
         """Return the digest that a tag names (or that a digest is there), None where it is not there."""
@@ -99,10 +107,9 @@ class Registry(Api):
         url, what = self._url(repository, f"blobs/{descriptor.digest}"), self._name(repository, str(descriptor.digest))
         answer = self.call("GET", url, what=what, scopes=self._scopes(repository))
         try:
-            document = json.loads(answer.body)
+            return read_json(answer.body, dict)
         except ValueError:
             return {}
-        return document if isinstance(document, dict) else {}
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         url, what = self._url(repository, f"blobs/{digest}"), self._name(repository, str(digest))
@@ -115,7 +122,9 @@ class Registry(Api):
         answer = self.call("GET", url, what=what, scopes=self._scopes(repository), headers=headers, stream=True)
         if answer.stream is None:
             raise sentences.no_registry(self.access, urlsplit(answer.url).netloc, answer.status)
-        begins = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", "")) if answer.status == 206 else None
+        begins = (
+            re.match(r"bytes ([0-9]{1,18})-", answer.headers.get("Content-Range", "")) if answer.status == 206 else None
+        )
         return answer.stream, int(begins[1]) if begins else 0
 
     def mount(self, repository: Repository, digest: Digest, source: str) -> bool:
@@ -157,7 +166,7 @@ class Registry(Api):
         scopes = self._scopes(repository, _WRITE)
         what = self.path(repository)
         begun = self.call("POST", self._url(repository, "blobs/uploads/"), what=what, scopes=scopes)
-        url = self.own(urljoin(begun.url, begun.headers.get("Location", "")))
+        url = self.own(sentences.joined(self.access, begun.url, begun.headers.get("Location", "")))
         # A registry that cannot cancel (404, 405) forgets an upload without bytes by itself.
         self.call("DELETE", url, what=what, scopes=scopes, also=(404, 405))
 
@@ -176,12 +185,13 @@ class Registry(Api):
         return self.call(method, url, what=what, scopes=scopes, headers={"Accept": ACCEPT}, also=also)
 
     def _read(self, repository: Repository, reference: str, answer: Answer) -> Manifest:
-        manifest = Manifest(answer.body, answer.headers.get("Content-Type", "").partition(";")[0].strip())
+        manifest = Manifest(answer.body, media_type(answer.headers.get("Content-Type", "").partition(";")[0].strip()))
         expected = reference if ":" in reference else answer.headers.get("Docker-Content-Digest") or manifest.digest
         if str(expected) != str(manifest.digest):
-            raise sentences.corrupt(self.access, f"{self.path(repository)}@{expected}", str(manifest.digest))
-        stated = str(manifest.document.get("mediaType") or "")
-        return Manifest(answer.body, stated) if stated and not manifest.is_typed else manifest
+            raise sentences.corrupt(self.access, f"{self.path(repository)}@{short(expected, 80)}", str(manifest.digest))
+        if manifest.is_typed:
+            return manifest
+        return Manifest(answer.body, media_type(pick(manifest.document, "mediaType", str)) or manifest.media_type)
 
     def _scopes(self, repository: Repository, actions: str = "pull") -> tuple[str, ...]:
         return (f"repository:{self.path(repository)}:{actions}",)
@@ -194,6 +204,6 @@ class Registry(Api):
 
     def _location(self, answer: Answer, digest: Digest) -> str:
         """Return where an upload goes on: Location as given, relative or absolute, its query kept."""
-        parts = urlsplit(self.own(urljoin(answer.url, answer.headers.get("Location", ""))))
+        parts = urlsplit(self.own(sentences.joined(self.access, answer.url, answer.headers.get("Location", ""))))
         query = "&".join(part for part in (parts.query, urlencode({"digest": str(digest)})) if part)
         return urlunsplit(parts._replace(query=query, fragment=""))

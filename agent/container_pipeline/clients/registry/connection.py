@@ -6,12 +6,16 @@ They are the standard library's: urllib3 alone takes as long to import as a prom
 from __future__ import annotations
 
 import http.client
+import io
 import os
+import time
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 from urllib.parse import unquote, urlsplit
+
+from container_pipeline.i18n import _
 
 if TYPE_CHECKING:
     import ssl
@@ -21,6 +25,8 @@ Body = Union[bytes, Iterable[Union[bytes, memoryview]], None]
 #: Seconds until a connection must stand, and seconds without a byte after which it is given up.
 CONNECT = 30
 SILENCE = 300
+#: Seconds in which an answer that is read whole must be there, and a piece of one that is read as it comes.
+WHOLE = 60
 #: Bytes that are taken from the system at a time.
 _PIECE = 1 << 18
 _CERTS = Path("/etc/docker/certs.d")
@@ -35,6 +41,7 @@ class Origin(NamedTuple):
 
 
 def origin(url: str) -> Origin:
+    """Return where an address leads to; raises ValueError where it is none."""
     parts = urlsplit(url)
     return Origin(parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80))
 
@@ -47,16 +54,63 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+class TooLarge(Exception):  # noqa: N818 - the caller makes an error of it, with the name of the registry
+    """An answer that is read whole has no end in sight."""
+
+
+class _Timed(io.RawIOBase):
+    """What a socket receives until a moment: a byte now and then does not keep a wait alive."""
+
+    def __init__(self, sock: Any, seconds: float) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self.until = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(min(left, SILENCE))
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head must be there in time, and whose body as its reader says; what stores something may take longer."""
+
+    def __init__(self, sock: Any, debuglevel: int = 0, method: str | None = None, url: str | None = None) -> None:
+        super().__init__(sock, debuglevel, method, url)
+        self.fp.close()
+        self.timed = _Timed(sock, WHOLE if method in ("GET", "HEAD") else SILENCE)
+        self.fp = io.BufferedReader(self.timed, _PIECE)
+
+
 class Exchange:
     """One request's answer, still to be read; ``close`` gives the connection back, or ends it where bytes are left."""
 
     def __init__(self, pool: Connections, home: Origin, connection: http.client.HTTPConnection) -> None:
         self._pool, self._home, self._connection = pool, home, connection
+        connection.response_class = _Response
         self.response = connection.getresponse()
+        length = self.response.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdecimal()):
+            raise http.client.HTTPException(_("its Content-Length is no length"))
+        self._timed: _Timed = self.response.timed  # type: ignore[attr-defined]
 
     def read(self, limit: int) -> bytes:
-        """Return the whole answer; raises HTTPException where it is cut short, or longer than ``limit`` bytes."""
-        data = self.response.read(limit)
+        """Return the whole answer; raises HTTPException where it is cut short, TooLarge beyond ``limit`` bytes."""
+        self._timed.until = time.monotonic() + WHOLE
+        data = self.response.read(limit + 1)
+        if len(data) > limit:
+            self._connection.close()
+            raise TooLarge
         if self.response.length:
             raise http.client.IncompleteRead(data, self.response.length)
         return data
@@ -67,6 +121,7 @@ class Exchange:
         Raises OSError or HTTPException where it breaks off before the first byte.
         """
         done = 0
+        self._timed.until = time.monotonic() + SILENCE
         while done < len(buffer):
             # In pieces: where the line breaks within one, only that one's bytes are lost.
             try:
@@ -130,6 +185,7 @@ class Connections:
         if proxy and home.scheme == "http":
             target, sent = f"http://{parts.netloc}{target}", {**sent, **_proxy_login(proxy)}
         try:
+            connection.sock.settimeout(SILENCE)
             try:
                 connection.request(method, target, body, sent)
             except (BrokenPipeError, ConnectionResetError):
@@ -145,8 +201,7 @@ class Connections:
         proxy = self._proxy(home, url) if self._proxied else ""
         address = (home.host, home.port)
         if proxy:
-            parts = urlsplit(proxy)
-            address = (parts.hostname or "", parts.port or 80)
+            address = _proxy_address(proxy)
         if home.scheme == "http":
             connection = http.client.HTTPConnection(*address, timeout=CONNECT)
         else:
@@ -155,7 +210,6 @@ class Connections:
             if proxy:
                 connection.set_tunnel(home.host, home.port, _proxy_login(proxy))
         connection.connect()
-        connection.sock.settimeout(SILENCE)
         return connection
 
     def _proxy(self, home: Origin, url: str) -> str:
@@ -166,6 +220,15 @@ class Connections:
             return ""
         proxy = request.getproxies().get(home.scheme, "")
         return proxy if "://" in proxy or not proxy else f"http://{proxy}"
+
+
+def _proxy_address(proxy: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(proxy)
+        return parts.hostname or "", parts.port or 80
+    except ValueError:
+        # Its own text would show a password with a slash in it.
+        raise OSError(_("the address in http_proxy or https_proxy cannot be read")) from None
 
 
 def _proxy_login(proxy: str) -> dict[str, str]:

@@ -17,15 +17,16 @@ from container_pipeline.clients.registry.transport import ATTEMPTS
 from container_pipeline.console import Task
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
-from container_pipeline.model import Repository
+from container_pipeline.model import Digest, Repository
 
 #: Bytes read and sent at a time; times the number of transfers, this is the memory that a copy takes.
 CHUNK = 1 << 20
 #: Layers at a time that are larger than so many bytes: they wait for throughput, the smaller ones for round trips.
 LARGE_AT_ONCE = 6
 LARGE = 4_000_000
-#: Indexes of indexes are followed this deep.
+#: Indexes of indexes are followed this deep, and so many manifests in all.
 _DEPTH = 4
+_MANIFESTS = 2000
 
 
 @dataclass(frozen=True)
@@ -55,29 +56,33 @@ class Survey:
 
 def survey(source: Place, target: Place, image: Manifest) -> Survey:
     """Look at what the image consists of and what of it the target lacks; nothing is changed."""
-    manifests = _with_children(source, image)
+    manifests = _with_children(source, image, {})
     blobs = list({blob.digest: blob for manifest in manifests for blob in manifest.blobs}.values())
     found = in_parallel(lambda blob: target.registry.has_blob(target.repository, blob.digest), blobs, CONNECTIONS)
     missing = [blob for blob, present in zip(blobs, found) if not present]
     return Survey(manifests, tuple(sorted(missing, key=lambda blob: -blob.size)))
 
 
-def _with_children(source: Place, image: Manifest, depth: int = 0) -> tuple[Manifest, ...]:
+def _with_children(
+    source: Place, image: Manifest, known: dict[Digest, Manifest], depth: int = 0
+) -> tuple[Manifest, ...]:
+    """Return the manifests that ``image`` consists of, each once, children first; ``known`` are those read before."""
     if image.is_schema1:
         raise RegistryError(
             _("manifest {digest} is of Docker's old schema 1, which cannot be promoted", digest=image.digest),
             _("build and push the image anew"),
         )
-    if image.children and depth >= _DEPTH:
+    unread = list(dict.fromkeys(child.digest for child in image.children if child.digest not in known))
+    if (image.children and depth >= _DEPTH) or len(known) + len(unread) > _MANIFESTS:
         raise RegistryError(
             _("manifest {digest} is an index of indexes without end", digest=image.digest),
             _("build and push the image anew"),
         )
-    children = in_parallel(
-        lambda child: source.registry.manifest(source.repository, str(child.digest)), image.children, CONNECTIONS
-    )
-    below = [manifest for child in children for manifest in _with_children(source, child, depth + 1)]
-    return (*{manifest.digest: manifest for manifest in below}.values(), image)
+    read = in_parallel(lambda digest: source.registry.manifest(source.repository, str(digest)), unread, CONNECTIONS)
+    known.update(zip(unread, read))
+    # One that was met before stands before this one already.
+    below = [manifest for child in read for manifest in _with_children(source, child, known, depth + 1)]
+    return (*below, image)
 
 
 def copy(source: Place, target: Place, found: Survey, task: Task) -> None:

@@ -6,11 +6,12 @@ Media types: OCI image spec (``manifest.md``, ``image-index.md``) and Docker's i
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from container_pipeline import outside
 from container_pipeline.errors import RegistryError, SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest
@@ -21,6 +22,8 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 #: Whatever else a registry holds is taken too, as it is.
 ACCEPT = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST, "*/*;q=0.5"))
+#: Parts of one manifest: Docker takes at most 127 layers, and an artifact or an index may have more.
+_MOST = 2000
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
 #: Layers that a registry need not hold: their bytes are elsewhere, and are not distributed (as crane does by default).
 _FOREIGN = ("application/vnd.docker.image.rootfs.foreign.", "application/vnd.oci.image.layer.nondistributable.")
@@ -50,15 +53,12 @@ class Manifest:
     def document(self) -> dict[str, Any]:
         """The manifest as JSON; raises RegistryError where it is none."""
         try:
-            document = json.loads(self.body)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
+            return outside.read_json(self.body, dict)
+        except outside.Unreadable as error:
             raise RegistryError(
-                _("manifest {digest} is not JSON: the answer is not a registry's", digest=self.digest),
+                _("manifest {digest} is not JSON of a registry: {problem}", digest=self.digest, problem=error.problem),
                 _("check the proxy before the registry"),
-            )
-        return document
+            ) from error
 
     @property
     def is_schema1(self) -> bool:
@@ -88,16 +88,29 @@ class Manifest:
     def _descriptors(self, key: str) -> tuple[Descriptor, ...]:
         value = self.document.get(key) or []
         try:
-            return tuple(_descriptor(entry) for entry in ([value] if isinstance(value, dict) else value))
+            found = tuple(_descriptor(entry) for entry in ([value] if isinstance(value, dict) else value))
+            if len(found) > _MOST:
+                raise ValueError(_("it has more than {count} values", count=_MOST))
+            return found
         except (LookupError, TypeError, ValueError, SettingsError) as error:
             raise RegistryError(
-                _("manifest {digest} has {key} that cannot be read: {error}", digest=self.digest, key=key, error=error),
+                _(
+                    "manifest {digest} has {key} that cannot be read: {error}",
+                    digest=self.digest,
+                    key=key,
+                    error=outside.short(error, 100),
+                ),
                 _("build and push the image anew"),
             ) from error
 
 
 def _descriptor(entry: dict[str, Any]) -> Descriptor:
-    size = int(entry["size"])
-    if size < 0:
+    size = outside.pick(entry, "size", int, -1)
+    if not 0 <= size < 1 << 53:
         raise ValueError("size")
-    return Descriptor(Digest(entry["digest"]), size, str(entry.get("mediaType") or ""))
+    return Descriptor(Digest(entry["digest"]), size, media_type(outside.pick(entry, "mediaType", str)))
+
+
+def media_type(text: str) -> str:
+    """Return a media type (RFC 6838, 4.2), "" where it is none: it goes into a header."""
+    return text if re.fullmatch(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", text, re.ASCII) else ""

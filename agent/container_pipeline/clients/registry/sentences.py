@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
+from urllib.parse import urljoin, urlsplit
 
+from container_pipeline import outside
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import RegistryAccess
@@ -41,6 +42,52 @@ def _untrusted(host: str, error: ssl.SSLError) -> RegistryError:
     )
 
 
+def joined(access: RegistryAccess, base: str, address: str) -> str:
+    """Return the address that an answer at ``base`` leads to; raises RegistryError where it is none."""
+    try:
+        url = urljoin(base, address)
+        parts = urlsplit(url)
+        if (
+            not (parts.hostname or parts.scheme not in ("http", "https"))
+            or parts.port == 0
+            or not url.isascii()
+            or not url.isprintable()
+            or len(url) > 8192
+        ):
+            raise ValueError
+    except ValueError:
+        raise RegistryError(
+            _(
+                "registry {host} leads to {address!r}, which is no address",
+                host=access.registry.host,
+                address=outside.short(address, 100),
+            ),
+            _("check the proxy before the registry"),
+        ) from None
+    return url
+
+
+def too_large(access: RegistryAccess, host: str, limit: int) -> RegistryError:
+    return RegistryError(
+        _("registry {host} answers with more than {size} MB", host=host, size=limit >> 20),
+        _("check {variable} and the proxy before the registry", variable=access.variable),
+    )
+
+
+def no_address(access: RegistryAccess) -> RegistryError:
+    return RegistryError(
+        _("registry {host} cannot be asked: its address or a header is malformed", host=access.registry.host),
+        _("check {variable} and the proxy before the registry", variable=access.variable),
+    )
+
+
+def endless(access: RegistryAccess, what: str) -> RegistryError:
+    return RegistryError(
+        _("registry {host} lists the tags of {what} without end", host=access.registry.host, what=what),
+        _("check the proxy before the registry"),
+    )
+
+
 def too_long(host: str, seconds: float) -> RegistryError:
     return RegistryError(
         _("registry {host} asks to come back in {seconds} s", host=host, seconds=round(seconds)),
@@ -50,7 +97,7 @@ def too_long(host: str, seconds: float) -> RegistryError:
 
 def redirected(host: str, target: str) -> RegistryError:
     return RegistryError(
-        _("registry {host} redirects to {target}, which is not followed", host=host, target=target),
+        _("registry {host} redirects to {target}, which is not followed", host=host, target=outside.short(target)),
         _("no credentials go to another host or to plain http: name the registry itself"),
     )
 
@@ -150,7 +197,8 @@ def lost(access: RegistryAccess, what: str) -> RegistryError:
 def _said(body: bytes) -> str:
     """Return the registry's own words in its error body (OCI distribution spec, "error codes"), or ""."""
     try:
-        first = json.loads(body)["errors"][0]
-        return f": {first.get('message') or first['code']}"
-    except (ValueError, LookupError, TypeError, AttributeError):
+        first = outside.maps(outside.read_json(body, dict), "errors")[0]
+    except (ValueError, LookupError):
         return ""
+    text = outside.short(outside.pick(first, "message", str) or outside.pick(first, "code", str))
+    return f": {text}" if text else ""

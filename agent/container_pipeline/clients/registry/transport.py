@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
+from container_pipeline import outside
 from container_pipeline.clients.registry import sentences
-from container_pipeline.clients.registry.connection import Body, Connections, Exchange, origin
+from container_pipeline.clients.registry.connection import Body, Connections, Exchange, TooLarge, origin
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import RegistryAccess
@@ -29,7 +30,7 @@ LONGEST_WAIT = 120.0
 #: Statuses that may pass: RFC 6585 (429) and RFC 9110 (5xx). All others are for good.
 PASSING = frozenset({429, 500, 502, 503, 504})
 #: Bytes of an answer that is read whole; distribution itself refuses manifests above 4 MiB.
-LARGEST_ANSWER = 16 << 20
+LARGEST_ANSWER = outside.LARGEST
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOPS = 5
 
@@ -60,15 +61,7 @@ class Answer:
     @property
     def retry_after(self) -> float | None:
         """Seconds that the answer asks to wait for, from either form of Retry-After (RFC 9110, 10.2.3)."""
-        value = self.headers.get("Retry-After", "").strip()
-        if value.isdecimal():
-            return float(value)
-        from email.utils import parsedate_to_datetime
-
-        try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-        except (ValueError, TypeError, IndexError):
-            return None
+        return outside.seconds(self.headers.get("Retry-After", ""))
 
 
 class Transport:
@@ -110,11 +103,15 @@ class Transport:
                 return Answer(url, response.status, response.headers, stream=exchange)
             data = exchange.read(LARGEST_ANSWER)
             exchange.close()
+        except TooLarge:
+            raise sentences.too_large(self.access, urlsplit(url).netloc, LARGEST_ANSWER) from None
         except (OSError, http.client.HTTPException) as error:
             failure = sentences.unreachable(self.access, urlsplit(url).netloc, error)
             if sentences.is_final(error):
                 raise failure from error
             raise Passing(failure) from error
+        except ValueError:  # a port, a host or a header that cannot be sent: its text may hold a login
+            raise sentences.no_address(self.access) from None
         return Answer(url, response.status, response.headers, data)
 
     def follow(
@@ -127,7 +124,7 @@ class Transport:
             answer = self.send(method, url, {**headers, **own}, stream=stream)
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
                 return answer
-            url = urljoin(url, answer.headers["Location"])
+            url = sentences.joined(self.access, url, answer.headers["Location"])
             if urlsplit(url).scheme not in ("https", home.scheme):
                 break
         raise sentences.redirected(self.access.registry.host, url)
