@@ -26,9 +26,7 @@ _STATE = (".docker_build_version", ".docker_build_image", ".docker_build.json")
 
 def run(run: Run, report: str = "text", fix: bool = False) -> None:
     """Report all findings; raises ChecksFailed where there are any. With ``fix``, repair first what is safe."""
-    facts = gather(run.settings)
-    if fix:
-        facts = _fix(run, facts)
+    facts = _fix(run) if fix else gather(run.settings)
     findings = lint.check(facts)
     run.result.code = facts.code
     run.result.extra["findings"] = [reports.as_dict(one) for one in findings]
@@ -101,8 +99,9 @@ def _read(project: Path, name: str) -> lint.Source | None:
     return lint.Source(name, "\ufeff" + text.lstrip("\ufeff") if wide else text, encoding)
 
 
-def _fix(run: Run, facts: lint.Facts) -> lint.Facts:
+def _fix(run: Run) -> lint.Facts:
     """Apply all safe repairs, or show them where it is a dry run; return the facts as they are then."""
+    facts = read(run.settings)
     left: set[tuple[str, str, str]] = set()
     for _round in range(_ROUNDS):
         changed = False
@@ -133,8 +132,8 @@ def _fix(run: Run, facts: lint.Facts) -> lint.Facts:
                 _write(run, kind, source, text, findings)
         if run.dry_run or not changed:
             break
-        facts = gather(run.settings)
-    return replace(facts, unsafe=frozenset(left))
+        facts = read(run.settings)
+    return replace(gather(run.settings), unsafe=frozenset(left))
 
 
 def _write(run: Run, kind: str, source: lint.Source, text: str, findings: Sequence[lint.Finding]) -> None:
