@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from container_pipeline.__main__ import main
@@ -193,6 +195,105 @@ def test_a_name_that_is_the_folders_is_taken():
 )
 def test_what_is_no_docker_sh_is_read_without_falling_over(text):
     adopt(text, "folder")
+
+
+AFTER = "BUILD_NAMESPACE=team\n"
+BUILDS = "  docker build --no-cache --build-arg MODE=full .\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'log() { echo "$*"; }\n',
+        "log() { echo a; }; \n",
+        "function log { echo a; }\n",
+        "log ()\n{\n  echo a\n}\n",
+        "function log\n{\n  echo a\n}\n",
+        "log() {\n  [ -f a ] || {\n    echo b\n  }\n}\n",
+        "log() {\n  (\n    cd b\n  )\n}\n",
+        "log() (\n  cd b\n)\n",
+        'log() {\n  cat <<EOF\n}\ncase ( "\nEOF\n}\n',
+        "log() {\n  cat <<-'END' | sed s/a/b/\n\t}\n\tEND\n}\n",
+        "log() {\n  awk '{\n    print\n  }' file\n}\n",
+        'log() {\n  echo "a\n}\nb"\n}\n',
+        "log() {\n  x=$(\n    ls\n  )\n}\n",
+        "log() {\n  case $2 in\n    a) echo b ;;\n  esac\n}\n",
+        "log() {\n  for x in a; do { echo b; }; done\n}\n",
+        "log() {\n  echo a # it's {\n}\n",
+        "log() { # it's one\n  echo ${A:-{}} $#\n}\n",
+        'if [ -z "$X" ]; then exit 1; fi\n',
+        'if [ -z "$X" ]\nthen\n  BUILD_NAMESPACE=wrong\nfi\n',
+        "for x in a b; do\n  BUILD_NAMESPACE=wrong\ndone\n",
+        "while read x; do BUILD_NAMESPACE=wrong; done < list\n",
+        "(\n  BUILD_NAMESPACE=wrong\n)\n",
+        "{\n  echo a\n} > log\n",
+        "cat > x <<EOF\nBUILD_NAMESPACE=wrong\nEOF\n",
+        "echo $((1<<2))\n",
+        'TEXT="\nBUILD_NAMESPACE=wrong\n"\n',
+        "case $X in\n  a) BUILD_NAMESPACE=wrong ;;\nesac\n",
+        "set -e \\\n  -u\n",
+    ],
+)
+def test_what_follows_a_statement_of_any_form_is_read(text):
+    """Checked by a shell, too: what the table holds is complete."""
+    whole = f"#!/bin/bash\n{text}BUILD_IMAGE_NAME=shop-web\n{AFTER}build() {{\n{BUILDS}}}\n"
+    assert subprocess.run(["bash", "-n"], input=whole.encode(), check=False).returncode == 0
+    found = adopt(whole, "folder")
+    assert found.values == {"code": "shop-web", "namespace": "team", "build_args": {"MODE": "full"}}
+    assert found.before == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        '[ -f VERSION ] || {\n    echo "no VERSION"\n    exit 1\n  }',
+        "cat > made <<EOF\nx\nEOF",
+        "(\n    cd sub\n    ./prepare.sh\n  )",
+        "./prepare.sh 'a\nb'",
+        "x=$(\n    ls\n  )",
+        "if [ -f a ]; then {\n    ./prepare.sh\n  }; fi",
+        "cd . && docker build . -t x",
+    ],
+)
+def test_a_statement_that_is_not_understood_is_named_whole(statement):
+    text = f"BUILD_IMAGE_NAME=shop-web\nbuild() {{\n  {statement}\n{BUILDS}}}\n"
+    assert subprocess.run(["bash", "-n"], input=text.encode(), check=False).returncode == 0
+    found = adopt(text, "folder")
+    assert found.before == []
+    assert found.values == {"code": "shop-web", "build_args": {"MODE": "full"}}
+    named = {line for note in found.notes if not note.taken for line in range(note.first, note.last + 1)}
+    assert 3 in named
+    assert max(named) == 3 + statement.count("\n")
+
+
+@pytest.mark.parametrize(
+    "rest", [" && ./after.sh", "; ./after.sh", " | tee log", " || ./after.sh", " > log && ./after.sh"]
+)
+def test_what_stands_behind_the_build_is_named(rest):
+    found = adopt(build(f"docker build --no-cache --build-arg MODE=full .{rest}"), "folder")
+    assert found.values["build_args"] == {"MODE": "full"}
+    assert found.values.get("context") is None
+    assert rest.split()[-1] in str([note.text for note in found.notes if not note.taken])
+
+
+@pytest.mark.parametrize(
+    "failure", [" || exit 1", ' || {\n    echo "failed" >&2\n    exit 1\n  }', " || { echo failed; return 1; }"]
+)
+def test_a_failure_that_ends_the_script_is_what_ours_does(failure):
+    found = adopt(build(f"docker build --no-cache --build-arg MODE=full .{failure}"), "folder")
+    assert [note.taken for note in found.notes] == [True, True]
+
+
+@pytest.mark.parametrize("label", ['"build")', "'build')", "(build)", "build | other)"])
+def test_an_arm_of_the_case_is_read_however_it_is_written(label):
+    found = adopt(f'case "${{1:-}}" in\n{label}\n  smoke\n  build\n  ;;\nesac\n', "folder")
+    assert "build: smoke → build — here it is build" in str([note.text for note in found.notes])
+
+
+def test_an_arm_that_is_not_understood_is_named():
+    found = adopt('case "$1" in\n$FOO)\n  smoke\n  ;;\nbuild) build ;;\nesac\nBUILD_IMAGE_NAME=x\n', "folder")
+    assert [note.first for note in found.notes if not note.taken] == [2, 3, 4]
+    assert found.values == {"code": "x"}
 
 
 def test_a_pipeline_in_another_order_is_told():

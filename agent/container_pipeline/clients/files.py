@@ -14,6 +14,10 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_INSTALLED = {".git", "node_modules", ".venv", "venv", "__pycache__", ".tox", ".mypy_cache", ".pytest_cache"}
+#: Bytes; what people write by hand is shorter.
+_LARGEST = 500_000
+
 
 def read(path: Path, limit: int = 1_000_000) -> str | None:
     """Return a file's text, None where it is not there, is no text or is larger than ``limit`` bytes."""
@@ -23,6 +27,27 @@ def read(path: Path, limit: int = 1_000_000) -> str | None:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def texts(root: Path) -> dict[str, str]:
+    """Return path → text of the files below ``root``, as they stand; packages that were installed there are left out.
+
+    A symbolic link has the name of what it leads to as its text.
+    """
+    found: dict[str, str] = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(set(folders) - _INSTALLED)
+        for name in names:
+            path = Path(folder, name)
+            key = path.relative_to(root).as_posix()
+            try:
+                if path.is_symlink():
+                    found[key] = os.readlink(path)
+                elif path.is_file() and path.stat().st_size <= _LARGEST:
+                    found[key] = path.read_bytes().decode("utf-8", "replace")
+            except OSError:
+                continue
+    return found
 
 
 def encoding(data: bytes) -> str:

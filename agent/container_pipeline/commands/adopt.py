@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from container_pipeline.clients import files as disk
+from container_pipeline.clients import script
 from container_pipeline.commands import verify as comparison
 from container_pipeline.commands.writing import Questions, performer, write
 from container_pipeline.errors import ChecksFailed, SettingsError
@@ -11,8 +15,11 @@ from container_pipeline.i18n import _
 from container_pipeline.keys import PROJECT_FILE
 from container_pipeline.model import Code
 from container_pipeline.plan.adopt import Adopted, adopt, jenkinsfile, rewrite
+from container_pipeline.plan.adopt.calls import NAMED, by_command, calls, is_jenkinsfile
+from container_pipeline.plan.adopt.notes import masked
 from container_pipeline.plan.files import RemoveFile
 from container_pipeline.plan.init import project_file
+from container_pipeline.plan.lint.model import unmarked
 
 SCRIPT = "docker.sh"
 
@@ -33,8 +40,12 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
     if not adopted.values.get("code"):
         raise SettingsError(_("docker.sh does not tell the project's code"), _("say --code CODE"))
     run.result.code = str(Code(adopted.values["code"]))
+    _drop_halves(run, adopted)
     _tell(run, adopted, text)
-    write(run, _files(run, adopted), questions)
+    root = next((folder for folder in (project, *project.parents) if (folder / ".git").exists()), project)
+    callers = disk.texts(root)
+    wanted = _files(run, adopted, root, callers)
+    write(run, wanted, questions)
     if verify and not run.dry_run:
         differences = comparison.compare(run, SCRIPT, adopted.before)
         run.result.extra["differences"] = differences
@@ -45,8 +56,39 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
                 details=differences,
             )
         run.console.line(_("docker.sh and container-pipeline build the same image"))
+    planned = {_below(root, project / name): content for name, content in wanted.items()}
+    left = calls({**callers, **planned} if run.dry_run else disk.texts(root), _below(root, project / SCRIPT))
+    for call in left:
+        run.console.warning(
+            _("{place} calls docker.sh: {text}", place=f"{call.file}:{call.line}", text=masked(call.text))
+        )
+    run.result.extra["calls"] = [f"{call.file}:{call.line}" for call in left]
+    if remove and left:
+        raise ChecksFailed(
+            _(
+                "docker.sh is not removed: {number} lines still call it, the first is {place}",
+                number=len(left),
+                place=f"{left[0].file}:{left[0].line}",
+            ),
+            _(
+                "replace each call by the container-pipeline step or command of the same name, then run adopt --remove again"
+            ),
+        )
     if remove:
         run.execute([RemoveFile(SCRIPT)], performer(run))
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _drop_halves(run: Run, adopted: Adopted) -> None:
+    """Leave out what a shell refuses: it is not a command by itself."""
+    for command in [command for command in adopted.before if not script.parses(command)]:
+        adopted.before.remove(command)
+        run.console.warning(
+            _("{command} is not a complete command: call it from the Jenkinsfile where it is needed", command=command)
+        )
 
 
 def _tell(run: Run, adopted: Adopted, text: str) -> None:
@@ -59,9 +101,27 @@ def _tell(run: Run, adopted: Adopted, text: str) -> None:
     run.result.extra["adopted"] = [vars(note) for note in adopted.notes]
 
 
-def _files(run: Run, adopted: Adopted) -> dict[str, str]:
+def _files(run: Run, adopted: Adopted, root: Path, texts: Mapping[str, str]) -> dict[str, str]:
     """Return name → text of what is to be written."""
-    code = run.result.code
-    there = disk.read(run.settings.project / "Jenkinsfile")
-    text = rewrite(there, code, adopted.before) if there else jenkinsfile(code, adopted.before)
-    return {PROJECT_FILE: project_file(adopted.values), "Jenkinsfile": text}
+    code, project = run.result.code, run.settings.project
+    there = disk.read(project / "Jenkinsfile")
+    wanted = {PROJECT_FILE: project_file(adopted.values)}
+    if not there:
+        wanted["Jenkinsfile"] = jenkinsfile(code, adopted.before)
+    for name, text in texts.items():
+        path = root / name
+        if project not in path.parents or path.is_symlink() or name == _below(root, project / SCRIPT):
+            continue
+        mark, end, plain = unmarked(text)
+        if is_jenkinsfile(name):
+            changed = rewrite(plain, code, adopted.before)
+        elif NAMED.search(plain):
+            changed = by_command(name, plain, texts)
+            changed = changed if script.parses(changed, "bash") or not script.parses(plain, "bash") else plain
+        else:
+            continue
+        if changed != plain:
+            wanted[_below(project, path)] = mark + changed.replace("\n", end)
+        elif path == project / "Jenkinsfile" and there:
+            wanted["Jenkinsfile"] = there
+    return wanted

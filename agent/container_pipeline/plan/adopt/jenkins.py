@@ -1,27 +1,33 @@
-"""A Jenkinsfile with the library's steps in place of docker.sh."""
+"""A Jenkinsfile with the library's steps in place of docker.sh, where a call is certain to mean just that."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import groupby
 
+from container_pipeline.plan import groovy
+from container_pipeline.plan.adopt.calls import NAMED, parts
 from container_pipeline.plan.image import WORDS
+
+_HEAD = "@Library('container-pipeline') _\n\n"
 
 
 def jenkinsfile(code: str, before: list[str]) -> str:
     """Return a Jenkinsfile with the one call; what ran before each build runs before it on the same node."""
-    head = "@Library('container-pipeline') _\n\n"
     call = f"containerPipeline(code: '{code}')"
     if not before:
-        return f"{head}{call}\n"
+        return f"{_HEAD}{call}\n"
     commands = "".join(f"    sh {_groovy(command)}\n" for command in before)
-    return f"{head}node {{\n    checkout scm\n{commands}    {call}\n}}\n"
+    return f"{_HEAD}node {{\n    checkout scm\n{commands}    {call}\n}}\n"
 
 
 def _groovy(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"
 
 
-#: docker.sh's word → the step that stands for it; "" where another step does it already.
+#: docker.sh's word → the step that stands for it.
 _STEPS = {
     **dict.fromkeys(("pipeline", "pipeline-rebuild"), "containerPipeline(code: '{code}', promote: false)"),
     **{word: "containerPipeline(code: '{code}')" for word in WORDS if re.match(r"pipeline-(prod|all)", word)},
@@ -29,21 +35,141 @@ _STEPS = {
     "push": "containerPush(code: '{code}')",
     "push-prod": "containerPromote(code: '{code}')",
 }
+#: What stands before a string that is the script of `sh`, and behind it.
+_LABEL = r"label:\s*(?:'[^'\n]*'|\"[^\"\n$]*\")"
+_SH = re.compile(rf"\bsh\s*(?:(\()\s*)?(?:{_LABEL}\s*,\s*)?(?:script:\s*)?\Z")
+_ENDS = {
+    True: re.compile(rf"(?:\s*,\s*{_LABEL})?\s*\)[ \t]*(?=\n|;|\}}|\r|\Z)"),
+    False: re.compile(r"[ \t]*(?=\n|;|\}|\r|\Z)"),
+}
+#: Blocks in which docker.sh is another file, runs on another machine, or gives a value.
+_ELSEWHERE = re.compile(
+    r"""(?:\bdir\s*\(?\s*(?!['"](?:\.|\$\{?(?:env\.)?WORKSPACE\}?)['"])[^(){}]*\)?|\.inside\b[^{}]*|\b(?:container|ws)\s*\(?[^(){}]*\)?|\bexpression)\s*\Z"""
+)
+_ALONE = re.compile(r"(?:\b(?:if|while|for)\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)|\belse)\s*\Z")
 
 
 def rewrite(text: str, code: str, before: list[str]) -> str:
-    """Return a Jenkinsfile with each call of docker.sh replaced by the step that does the same."""
-    lines: list[str] = []
-    for line in text.split("\n"):
-        found = re.search(r"""^(\s*)(?:sh\s*\(?\s*(?:script:\s*)?)(["']).*?docker\.sh\s+([a-z-]+).*?\2\)?\s*$""", line)
-        if not found or found[3] not in WORDS:
-            lines.append(line)
+    """Return a Jenkinsfile with each call of docker.sh replaced by the step that does the same, and the rest as it was.
+
+    A call stays where its meaning is not certain: with an argument or a variable, in another folder, beside commands that it
+    depends on, or where its output or exit code is used.
+    """
+    bare = groovy.without_comments(text)
+    strings = groovy.strings(bare)
+    code_only = _blanked(bare, strings)
+    found = [(one, _script(bare, one)) for one in strings if NAMED.search(bare[one.start : one.end])]
+    said = {word for _one, made in found for kind, word in made or () if kind == "call"}
+    changes: list[tuple[int, int, list[str]]] = []
+    for one, made in found:
+        place = _statement(bare, code_only, one)
+        steps = _steps(made, code, before, said, bare[one.start : one.end]) if made is not None and place else None
+        if place and steps is not None and (len(steps) == 1 or not _ALONE.search(bare[: place[0]])):
+            changes.append((*place, steps))
+    if len(changes) < len(found) and re.search(r"\b(?:chmod|dos2unix|sed)\b[^\n]*docker\.sh", bare):
+        return text  # a call that stays needs what prepared it
+    changed = text
+    for start, end, steps in reversed(_filled(code_only, changes)):
+        line = text[text.rfind("\n", 0, start) + 1 : start]
+        after = text[end:].partition("\n")[0].strip()
+        if not line.strip() and not after and not steps:
+            following = text.find("\n", end)
+            changed = changed[: start - len(line)] + (changed[following + 1 :] if following >= 0 else "")
+        else:
+            own_line = not line.strip() and not after
+            changed = changed[:start] + (f"\n{line}" if own_line else "; ").join(steps) + changed[end:]
+    return _with_library(changed) if changed != text else text
+
+
+def _blanked(bare: str, strings: Sequence[groovy.Text]) -> str:
+    """Return the code without what its strings hold, so that its brackets are Groovy's."""
+    changed = list(bare)
+    for one in strings:
+        changed[one.start : one.end] = re.sub(r"[^\n]", "_", bare[one.start : one.end])
+    return "".join(changed)
+
+
+def _script(bare: str, one: groovy.Text) -> list[tuple[str, str]] | None:
+    """Return what a string holds as calls and other commands, None where it is no script that we know for certain."""
+    if one.form not in ("single", "double", "triple"):
+        return None
+    quotes = 3 if one.form == "triple" else 1
+    inner = bare[one.start + quotes : one.end - quotes].replace("\r", "")
+    if inner.lstrip().startswith("#!") or "\\n" in inner:
+        return None
+    return parts(inner)
+
+
+def _statement(bare: str, code_only: str, one: groovy.Text) -> tuple[int, int] | None:
+    """Return where the `sh` statement of a string begins and ends, None where it is no statement of its own."""
+    head = _SH.search(bare[: one.start])
+    tail = _ENDS[bool(head and head[1])].match(bare, one.end)
+    if not head or not tail:
+        return None
+    before = bare[: head.start()].rstrip(" \t")
+    own = not before or before.endswith(("{", "}", ";", "\n", "->")) or _ALONE.search(before)
+    if not own or re.search(r"[=,(+?:&|]\s*\Z|\breturn\s*\Z", before):
+        return None
+    if any(_ELSEWHERE.search(bare[:opened]) for opened in _around(code_only, head.start())):
+        return None
+    return head.start(), one.end + len(tail[0].rstrip())
+
+
+def _around(code_only: str, position: int) -> list[int]:
+    """Return where each block that holds ``position`` opens, the innermost first."""
+    opened, depth = [], 0
+    for place in range(position - 1, -1, -1):
+        depth += (code_only[place] == "}") - (code_only[place] == "{")
+        if depth < 0:
+            opened.append(place)
+            depth = 0
+    return opened
+
+
+def _steps(
+    made: Sequence[tuple[str, str]], code: str, before: Sequence[str], said: set[str], string: str
+) -> list[str] | None:
+    """Return the statements for a script; None where one of docker.sh's words would lose its meaning."""
+    steps: list[str] = []
+    quote = string[:3] if string.startswith(('"""', "'''")) else string[0]
+    for kind, group in groupby(made, key=lambda part: part[0]):
+        values = [value for _kind, value in group]
+        if kind == "other":
+            steps.append(
+                "sh " + (quote + "\n".join(values) + quote if len(quote) == 3 else quote + " && ".join(values) + quote)
+            )
             continue
-        step = _STEPS.get(found[3])
-        if step:
-            builds = found[3] == "build" or found[3].startswith("pipeline")
-            lines += [f"{found[1]}sh {_groovy(command)}" for command in before if builds]
-            lines.append(found[1] + step.format(code=code))
-    changed = "\n".join(lines)
-    head = "" if "@Library" in text or "container-pipeline" in text else "@Library('container-pipeline') _\n\n"
-    return head + changed if changed != text else text
+        for word in values:
+            step = _STEPS.get(word)
+            if word.startswith("push") and step is None and ("push-prod" if "prod" in word else "push") not in said:
+                return None
+            builds = word == "build" or word.startswith("pipeline")
+            steps += [f"sh {_groovy(command)}" for command in before if builds]
+            steps += [step.format(code=code)] if step else []
+    return steps
+
+
+def _filled(code_only: str, changes: list[tuple[int, int, list[str]]]) -> list[tuple[int, int, list[str]]]:
+    """Let no block become empty: Jenkins refuses `steps {}`."""
+    filled = []
+    for start, end, steps in changes:
+        opened = next(iter(_around(code_only, start)), -1)
+        closed = code_only.find("}", end)
+        rest = code_only[opened + 1 : closed]
+        kept = any(others for other, _end, others in changes if opened < other < closed)
+        for other, last, _steps in sorted(changes, reverse=True):
+            if opened < other < closed:
+                rest = rest[: other - opened - 1] + rest[last - opened - 1 :]
+        empty = opened >= 0 and closed >= 0 and not kept and not rest.strip(" \t\r\n;")
+        first = all(other >= start for other, _end, _steps in changes if opened < other < closed)
+        filled.append((start, end, ["echo 'container-pipeline does this already'"] if empty and first else steps))
+    return filled
+
+
+def _with_library(text: str) -> str:
+    """Return the file with the library loaded: the annotation stands before all but a `#!` line."""
+    if re.search(r"""(?:@Library|\blibrary)\b[^\n]*['"]container-pipeline(?:@[^'"]*)?['"]""", text):
+        return text
+    first = re.match(r"\ufeff?#![^\n]*\n", text)
+    place = first.end() if first else 0
+    return text[:place] + _HEAD + text[place:]

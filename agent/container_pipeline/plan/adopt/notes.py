@@ -49,7 +49,8 @@ class Adopted:
         self.notes.append(Note(line.first, line.last, True, masked(text)))
 
     def left(self, line: Line, text: str, hint: str) -> None:
-        self.notes.append(Note(line.first, line.last, False, f"{masked(text)} — {hint}"))
+        shown, more, _rest = masked(text).partition("\n")
+        self.notes.append(Note(line.first, line.last, False, f"{shown}{' …' if more else ''} — {hint}"))
 
 
 def masked(text: str) -> str:

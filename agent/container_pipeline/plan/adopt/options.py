@@ -33,10 +33,10 @@ _LISTS = {"publish": "ports", "volume": "volumes", "env-file": "env_file"}
 def docker(text: str, command: str) -> list[str] | None:
     """Return the words behind ``docker COMMAND``, None where the statement is another."""
     before = r"(?:sudo\s+)?(?:DOCKER_BUILDKIT=\d\s+)?docker\s+(?:image\s+|container\s+|buildx\s+)?"
-    found = re.match(rf"{before}{command}\s+(.*)", text)
+    found = re.match(rf"{before}{command}\s+(.*)", text, re.S)
     if not found:
         return None
-    plain = re.split(r"\s*(?:\|\||&&)\s*", found[1])[0]
+    plain = re.split(r"\s*(?:\|\|?|&&|;|\n|\s\d?>)\s*", found[1])[0]
     held = re.sub(r"\$\([^()]*\)|`[^`]*`", lambda inner: inner[0].replace(" ", "\0"), plain)
     try:
         words = shlex.split(held)

@@ -10,7 +10,7 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Target
 from container_pipeline.plan.adopt import options
 from container_pipeline.plan.adopt.notes import Adopted, masked
-from container_pipeline.plan.adopt.script import Line, Script, assigned, expand, read, unquote
+from container_pipeline.plan.adopt.script import CLOSES, OPENS, Line, Script, assigned, expand, read, unquote
 from container_pipeline.plan.image import WORDS
 
 #: The script's own folder, in paths that came from $BUILD_DIRECTORY.
@@ -36,10 +36,14 @@ _USUAL = re.compile(
     |docker\ push\ "?{_IMAGE}"?|docker\ tag\ "?{_IMAGE}"?\ "?{_IMAGE}"?""",
     re.X,
 )
-#: A compound statement of the shell begins; the last one that began ends.
-_OPENS = re.compile(r"(?:if|for|while|until|case)\b")
-_CLOSES = re.compile(r"(?:^|[;\s])(?:fi|done|esac)\s*;?\s*(?:[<>|].*)?$")
 _STATE = re.compile(r"echo\s+\S+\s*>\s*\S*\.docker_build_(?:image|version)\S*")
+#: What a script does where a command fails: it says so and ends, as every step of ours does.
+_FAILURE = re.compile(
+    r"""\s*\|\|\s*(?:
+        \{\s*(?:(?:echo\b(?:"[^"`(]*"|'[^']*'|[^"'`(|&;<>\n])*(?:>&2)?|RC=\d+|(?:exit|return)\b[^|&;\n]*)\s*[;\n]\s*)+\}
+      | (?:exit|return)\b[^|&;\n]* )\s*;?\s*\Z""",
+    re.X,
+)
 _FORMAT = "%Y%m%d%H%M%S"
 
 
@@ -116,7 +120,8 @@ class _Reader:
                             line, line.text, _("versions are the local time {format} here", format=_FORMAT)
                         )
             elif name not in _CHECKS:
-                last = body[-1].last + 1 if body else self.script.heads[name]
+                first = self.script.heads[name]
+                last = first if not body or body[-1].last == first else body[-1].last + 1
                 self._unknown(Line(f"{name}()", self.script.heads[name], last), body)
 
     def _unknown(self, head: Line, body: list[Line]) -> None:
@@ -132,7 +137,9 @@ class _Reader:
             )
 
     def _usual(self, line: Line) -> bool:
-        text = line.text.split("||")[0].strip().rstrip(";").strip()
+        text = _FAILURE.sub("", line.text).strip().rstrip(";").strip()
+        if "\n" in text or "||" in text:
+            return False
         if re.search(r"(?<![0-9&])>", text):
             return bool(_STATE.fullmatch(text))
         return bool(_USUAL.fullmatch(text))
@@ -146,15 +153,24 @@ class _Reader:
         built, depth = False, 0
         for line in body:
             text = expand(line.text, self.known)
-            opens, closes = bool(_OPENS.match(text)), bool(_CLOSES.search(text))
+            opens, closes = bool(OPENS.match(text)), bool(CLOSES.search(text))
             sometimes = depth > 0 or (opens and not closes)
             depth += opens - closes
             words = options.docker(text, "build")
             if words is not None:
                 built = True
                 options.build(self.adopted, line, words)
+                self._behind(line, text)
             elif not self._usual(line):
                 self._beside(line, text, built or sometimes)
+
+    def _behind(self, line: Line, text: str) -> None:
+        """Tell of what stands behind a command of docker's in the same statement."""
+        bare = re.sub(r"""\$\([^()]*\)|`[^`]*`|"[^"]*"|'[^']*'""", lambda held: "_" * len(held[0]), text)
+        found = re.search(r"\s*(?:\|\|?|&&?|;|\n|\d*>)", bare)
+        rest = _FAILURE.sub("", text[found.start() :]).strip(" ;") if found else ""
+        if rest:
+            self.adopted.left(line, rest, _("it has no counterpart"))
 
     def _beside(self, line: Line, text: str, elsewhere: bool) -> None:
         """Take what always runs before the build (not ``elsewhere``), needs nothing of the script's own and holds no secret."""
@@ -162,7 +178,7 @@ class _Reader:
         if masked(text) != text:
             hint = _("it holds a secret: keep that in Jenkins' credentials, and call it from the Jenkinsfile")
             self.adopted.left(line, line.text, hint)
-        elif elsewhere or needs or assigned(line):
+        elif elsewhere or needs or assigned(line) or "\n" in text or re.search(r"\bdocker\b.*\bbuild\b", text):
             hint = _("it has no counterpart; call it from the Jenkinsfile where it is needed")
             self.adopted.left(line, line.text, hint)
         else:
@@ -175,6 +191,7 @@ class _Reader:
             words = options.docker(expand(line.text, self.known), "run")
             if words is not None:
                 options.run(self.adopted, line, words)
+                self._behind(line, line.text)
             elif not self._usual(line):
                 self.adopted.left(line, line.text, _("it has no counterpart"))
 

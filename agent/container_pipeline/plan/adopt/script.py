@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 _ASSIGNMENT = re.compile(r"(?:export\s+|readonly\s+|local\s+)*([A-Za-z_]\w*)=(.*)")
 _FUNCTION = re.compile(r"(?:function\s+)?([\w-]+)\s*(?:\(\s*\))?\s*\{(.*)")
-_LABEL = re.compile(r"\(?\s*([\w*?|\s.-]+?)\s*\)\s*(.*)")
+_LABEL = re.compile(r"\(?\s*([\w*?|\s.\"'-]+?)\s*\)\s*(.*)", re.S)
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,20 @@ def read(text: str) -> Script:
         line = lines[number]
         number += 1
         head = _FUNCTION.fullmatch(line.text)
-        if head:
+        if head and not head[2].strip():
             script.heads[head[1]] = line.first
             body, number = _until(lines, number, "}")
             script.functions[head[1]] = body
-        elif re.match(r"case\s+[\"']?\$\{?1\b", line.text):
+        elif head and _inner(head[2]) is not None:
+            script.heads[head[1]] = line.first
+            script.functions[head[1]] = [
+                Line(part, line.first, line.last) for part in _split(str(_inner(head[2]))) if part
+            ]
+        elif re.match(r"case\s+[\"']?\$(?:1\b|\{1(?::?-[^}]*)?\})", line.text) and not CLOSES.search(line.text):
             body, number = _until(lines, number, "esac")
-            script.commands.update(_commands(body))
-        elif re.match(r"if\s", line.text):
-            body, number = _until(lines, number, "fi")
+            _commands(script, body)
+        elif OPENS.match(line.text) and not CLOSES.search(line.text):
+            body, number = _until(lines, number, "")
             script.rest += [line, *body]
         else:
             assigned = _ASSIGNMENT.fullmatch(line.text)
@@ -76,60 +81,151 @@ def read(text: str) -> Script:
     return script
 
 
+def _inner(text: str) -> str | None:
+    """Return what stands in a function of one line, None where it is not simple commands up to the last brace."""
+    found = re.fullmatch(r"\s+(.*?)\s*;?\s*\}\s*;?", text)
+    return (
+        found[1]
+        if found and not re.search(r"[;&|]\s*[{(]|^[{(]|;;|\}\s*;|\b(?:if|for|while|until|case)\b", found[1])
+        else None
+    )
+
+
+def _split(text: str) -> list[str]:
+    """Return simple commands of one line, each by itself."""
+    parts, quote = [""], ""
+    for char in text:
+        quote = "" if char == quote else quote or (char if char in "\"'`" else "")
+        if char == ";" and not quote:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [part.strip() for part in parts]
+
+
 def _statements(text: str) -> Iterator[Line]:
-    """Each statement: comments and blank lines left out, lines that end in a backslash joined."""
-    first, joined = 0, ""
-    for number, raw in enumerate(text.replace("\r", "").split("\n"), 1):
-        line = raw.strip()
-        if not joined and (not line or line.startswith("#")):
-            continue
-        first = first or number
-        joined += line
-        if joined.endswith("\\"):
-            joined = joined[:-1].rstrip() + " "
-            continue
+    """Each statement, with comments and blank lines left out.
+
+    Lines are one statement where the first ends in a backslash, or where quotes, ``$(…)``, a group in braces or brackets, or a
+    here-document goes on. Those of ``if``, loops, ``case`` and functions stay single.
+    """
+    lines = text.replace("\r", "").split("\n")
+    number = 0
+    while number < len(lines):
+        first, joined, continued = number + 1, "", True
+        while number < len(lines) and number - first < _MOST:
+            line = lines[number].strip() if continued else lines[number]
+            number += 1
+            if not joined and line.startswith("#"):
+                break
+            continued = bool(re.search(r"(?<!\\)(?:\\\\)*\\$", line))
+            if continued:
+                joined += line[:-1].rstrip() + " "
+                continue
+            behind = _behind_documents(lines, number, line)
+            joined += "\n".join([line, *lines[number:behind]])
+            complete = behind > number or _complete(joined)
+            number = behind
+            if complete:
+                break
+            continued = bool(_HEADLESS.fullmatch(joined))
+            joined += " " if continued else "\n"
         if joined.strip():
             yield Line(joined.strip(), first, number)
-        first, joined = 0, ""
+
+
+#: Lines that one statement may have; a quote that nothing closes would take the rest of the script.
+_MOST = 300
+#: The head of a function whose brace stands on the next line.
+_HEADLESS = re.compile(r"(?:function\s+[\w-]+(?:\s*\(\s*\))?|[\w-]+\s*\(\s*\))\s*")
+_DOCUMENT = re.compile(r"(?<!<)<<(?!<)(-?)\s*(?:'([^'\n]+)'|\"([^\"\n]+)\"|\\?([A-Za-z_][\w.-]*))")
+#: What is no syntax of its own: escapes, quotes, variables, comments.
+_PLAIN = re.compile(
+    r"""\\. | '[^']*' | "(?:\\.|[^"\\])*" | `(?:\\.|[^`\\])*` | \$\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\} | \$\# | (?<![^\s;&|()])\#[^\n]*""",
+    re.X | re.S,
+)
+
+
+def _complete(text: str) -> bool:
+    """Return whether a statement ends here: no quote, bracket or group in braces is open, but for a function's own."""
+    if _HEADLESS.fullmatch(text):
+        return False
+    bare = _PLAIN.sub("_", text)
+    if re.search(r"""["'`]""", bare):
+        return False
+    label = _LABEL.fullmatch(bare)
+    if label and "(" not in bare.partition(")")[0]:
+        bare = label[2]
+    open_brackets = bare.count("(") - bare.count(")")
+    opened = len(re.findall(r"(?:^|(?<=[\s;&|()]))\{(?=\s|$)", bare))
+    closed = len(re.findall(r"(?:^|(?<=[\s;]))\}(?=[\s;&|)<>]|$)", bare))
+    head = _FUNCTION.fullmatch(bare)
+    if head and not head[2].strip():
+        return True
+    return open_brackets <= 0 and opened <= closed
+
+
+def _behind_documents(lines: list[str], number: int, line: str) -> int:
+    """Return the number of the line behind the here-documents that ``line`` begins."""
+    bare = re.sub(r"\(\([^)]*\)\)", "", line)
+    bare = re.sub(r"""(?<![<-])(?<!<\s)(?:'[^']*'|"(?:\\.|[^"\\])*")|(?<!\S)\#.*""", "", bare)
+    for dash, *words in _DOCUMENT.findall(bare):
+        word = "".join(words)
+        for end in range(number, len(lines)):
+            if (lines[end].lstrip("\t") if dash else lines[end]) == word:
+                number = end + 1
+                break
+    return number
+
+
+#: A compound statement of the shell begins; the last one that began ends.
+OPENS = re.compile(r"(?:if|for|while|until|case|select)\b")
+CLOSES = re.compile(r"(?:^|[;\s])(?:fi|done|esac)\b(?:\s*(?:$|[<>|;&].*))")
 
 
 def _until(lines: list[Line], number: int, end: str) -> tuple[list[Line], int]:
-    """Return the statements up to ``end`` at the same depth, and where to go on."""
-    opening = {"}": r"\{\s*$", "fi": r"if\s", "esac": r"case\s"}[end]
+    """Return the statements up to ``end`` at the same depth, and where to go on; "" ends where the compound does."""
     body: list[Line] = []
     depth = 0
     while number < len(lines):
         line = lines[number]
         number += 1
-        if line.text == end or (end == "}" and line.text.startswith("} ")):
-            if depth == 0:
+        closes = bool(CLOSES.search(line.text))
+        if end == "}" and depth == 0 and re.match(r"\}(?:\s|;|$)", line.text):
+            break
+        if closes and not OPENS.match(line.text):
+            if depth == 0 and end != "}":
+                if not end:
+                    body.append(line)
                 break
-            depth -= 1
-        elif re.match(opening, line.text) and end != "}":
+            depth = max(0, depth - 1)
+        elif OPENS.match(line.text) and not closes:
             depth += 1
         body.append(line)
     return body, number
 
 
-def _commands(body: list[Line]) -> dict[str, list[Line]]:
-    """Return each label of a ``case`` with its statements; of ``a | b)`` both."""
-    found: dict[str, list[Line]] = {}
+def _commands(script: Script, body: list[Line]) -> None:
+    """Take each label of a ``case`` with its statements, of ``a | b)`` both; what is no label goes to the rest."""
     current: list[Line] | None = None
+    depth = 0
     for line in body:
         text = line.text
         if current is None:
             label = _LABEL.fullmatch(text)
             if not label:
+                script.rest.append(line)
                 continue
             current, text = [], label[2]
-            found.update({name.strip(): current for name in label[1].split("|")})
-        ended = text.endswith(";;")
-        text = text[:-2].strip() if ended else text
+            script.commands.update({name.strip().strip("\"'"): current for name in label[1].split("|")})
+        closes = bool(CLOSES.search(text))
+        depth += (bool(OPENS.match(text)) and not closes) - (closes and not OPENS.match(text))
+        ended = depth == 0 and re.search(r";;&?$|;&$", text)
+        text = text[: ended.start()].strip() if ended else text
         if text:
             current.append(Line(text, line.first, line.last))
         if ended:
             current = None
-    return found
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:

@@ -1,0 +1,148 @@
+"""Who calls docker.sh: each call as a shell reads it, and what can stand in its place."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from container_pipeline.plan import groovy
+from container_pipeline.plan.image import WORDS
+
+#: The script's name, not the end or the beginning of another one.
+NAMED = re.compile(r"(?<![\w.-])docker\.sh(?![\w-]|\.\w)")
+_HERE = r"(?:\$PWD|\$\{PWD\}|\$\(pwd\)|`pwd`|\$\(CURDIR\)|\\?\$\{?(?:env\.)?WORKSPACE\}?)"
+_PATH = rf"[\"']?(?:\./|{_HERE}[\"']?/)?docker\.sh[\"']?"
+_SHELL = r"(?:(?:/(?:usr/)?bin/)?(?:ba|da)?sh\s+(?:-[a-z]+\s+)*)?"
+_CALL = re.compile(rf"{_SHELL}{_PATH}\s+([a-z][a-z-]*)(?:\s*\|\|\s*(?:exit(?:\s+[1-9]\d*)?|false))?")
+#: What only prepares a call.
+_SETUP = re.compile(
+    rf"""chmod\s+(?:[ugoa]*\+r?w?x|0?[0-7]{{3}})\s+{_PATH} | dos2unix\s+{_PATH} | sed\s+-i\s+(['"])s/\\\\?r\$?//g?\1\s+{_PATH}
+    | set\s+-[eux]+(?:o\s+pipefail)? | cd\s+["']?(?:\.|{_HERE})["']? | \#.* | """,
+    re.X,
+)
+#: Documents and lists of names tell of the script; they do not call it.
+_TELLS = re.compile(
+    r"(?:.*\.(?:md|rst|adoc|txt|html?)|(?:.*/)?(?:README|CHANGELOG|LICENSE|\.gitignore|\.dockerignore|\.gitattributes))",
+    re.I,
+)
+_JENKINS = re.compile(r"(?:.*/)?(?:Jenkinsfile[^/]*|[^/]*\.[Jj]enkinsfile|[^/]*\.groovy)")
+_MAKE = re.compile(r"(?:.*/)?(?:GNUm|[Mm])akefile|.*\.mk")
+_SCRIPT = re.compile(r".*\.(?:sh|bash)")
+_CI = re.compile(
+    r"(?:.*/)?(?:Jenkinsfile[^/]*|[^/]*\.[Jj]enkinsfile|[^/]*\.groovy|\.gitlab-ci\.ya?ml|\.travis\.yml|\.drone\.yml|bitbucket-pipelines\.yml|azure-pipelines\.yml"
+    r"|\.github/workflows/[^/]*|\.circleci/[^/]*|Dockerfile[^/]*)"
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A line that still calls the script."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
+
+def is_jenkinsfile(name: str) -> bool:
+    return bool(_JENKINS.fullmatch(name))
+
+
+def calls(files: Mapping[str, str], script: str) -> list[Call]:
+    """Return the lines of ``files`` (path → text) that call ``script``, the path of a docker.sh; comments and documents do not.
+
+    A path to another docker.sh that ``files`` holds is that one's. In a file outside of the script's folder, the folder must be
+    named too.
+    """
+    folder, found = posixpath.dirname(script), []
+    for name, text in sorted(files.items()):
+        if name == script or _TELLS.fullmatch(name):
+            continue
+        inside = not folder or name.startswith(folder + "/")
+        if not inside and not re.search(rf"(?<![\w.-]){re.escape(posixpath.basename(folder))}(?![\w-])", text):
+            continue
+        bare = groovy.without_comments(text) if is_jenkinsfile(name) else text
+        for number, (line, shown) in enumerate(zip(bare.split("\n"), text.split("\n")), 1):
+            if not line.lstrip().startswith("#") and _calls(line, name, files, script):
+                found.append(Call(name, number, shown.strip()))
+    return found
+
+
+def _calls(line: str, name: str, files: Mapping[str, str], script: str) -> bool:
+    for one in NAMED.finditer(line):
+        prefix = re.search(r"[\w./-]*\Z", line[: one.start()])
+        path = (prefix[0] if prefix else "") + "docker.sh"
+        near = {posixpath.normpath(posixpath.join(base, path)) for base in ("", posixpath.dirname(name))}
+        if script in near or not any(other in files for other in near):
+            return True
+    return False
+
+
+def parts(text: str) -> list[tuple[str, str]] | None:
+    """Return a script as ("call", docker.sh's word) and ("other", command), in order; None where that is not certain.
+
+    A call is certain where nothing around it could change what it does: no variable, folder, condition, pipe or argument.
+    """
+    made: list[tuple[str, str]] = []
+    for line in text.split("\n"):
+        pieces = [piece.strip() for piece in re.split(r"&&|;", line)] if NAMED.search(line) else [line.strip()]
+        for piece in pieces:
+            called = _CALL.fullmatch(piece)
+            if called and called[1] in WORDS:
+                made.append(("call", called[1]))
+            elif _SETUP.fullmatch(piece):
+                continue
+            elif NAMED.search(piece) or not plain(piece):
+                return None
+            else:
+                made.append(("other", piece))
+    return made
+
+
+_STATE = re.compile(
+    r"(?:cd|pushd|popd|export|unset|set|source|\.|trap|exec|exit|eval|alias|if|then|else|elif|fi|for|while|until|do|done|case|esac|function|return|umask|ulimit)\b|\w+=|[({})\]]|\.\s"
+)
+
+
+def plain(command: str) -> bool:
+    """Return whether a command stands for itself: nothing before it or behind it in a script depends on it but its success."""
+    if _STATE.match(command) or command.endswith(("\\", "|", "&", "||", "&&")) or "<<" in command or "\\" in command:
+        return False
+    return command.count("'") % 2 == 0 and command.count('"') % 2 == 0 and command.count("`") % 2 == 0
+
+
+def by_command(name: str, text: str, files: Mapping[str, str]) -> str:
+    """Return a Makefile, script or package.json with `container-pipeline WORD` in place of each call that is certain.
+
+    What a build on another machine runs, too, is left: the command may not be there.
+    """
+    makefile, script = bool(_MAKE.fullmatch(name)), bool(_SCRIPT.fullmatch(name) or text.startswith("#!"))
+    if not (makefile or script or posixpath.basename(name) == "package.json") or _CI.fullmatch(name):
+        return text
+    tool = r"\bmake\b" if makefile else r"\b(?:npm|yarn|pnpm)\b" if not script else re.escape(posixpath.basename(name))
+    if any(_CI.fullmatch(other) and re.search(tool, content) for other, content in files.items()):
+        return text
+    if re.search(r"\b(?:cd|pushd)\b", "\n".join(line for line in text.split("\n") if script or NAMED.search(line))):
+        return text
+    return "\n".join(_lines_by_command(text))
+
+
+_IN_PLACE = re.compile(
+    rf"(?<![\w./$\"'-]){_SHELL}{_PATH}\s+({'|'.join(sorted(WORDS, key=len, reverse=True))})(?=\s*(?:[;&|)]|\\?\"|$))"
+)
+
+
+def _lines_by_command(text: str) -> Iterator[str]:
+    for line in text.split("\n"):
+        if not NAMED.search(line) or line.lstrip().startswith("#") or "sudo" in line or re.search(r"\w=\S", line):
+            yield line
+            continue
+        changed = re.sub(r'(?<=")(?=(?:\./|bash |sh )?docker\.sh)', "\0", line)
+        changed = _IN_PLACE.sub(r"container-pipeline \1", changed).replace("\0", "")
+        changed = re.sub(rf"chmod\s+[ugoa]*\+x\s+{_PATH}\s*(?:&&|;)\s*", "", changed)
+        if not re.fullmatch(rf"\s*[@-]*chmod\s+(?:[ugoa]*\+x|0?[0-7]{{3}})\s+{_PATH}\s*", line):
+            yield line if NAMED.search(changed) else changed
