@@ -16,7 +16,7 @@ PREFIX = "CONTAINER_PIPELINE_"
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the settings. ``kind``: text, integer, boolean, list, map, servers or environments."""
+    """One key of the settings. ``kind``: text, text or boolean, integer, boolean, list, map, servers or environments."""
 
     name: str
     kind: str
@@ -76,7 +76,7 @@ KEYS: tuple[Key, ...] = (
         True,
         ("production", "development"),
     ),
-    Key("approve", "text", "", "Jenkins asks before production: true, or the question", True),
+    Key("approve", "text or boolean", "", "Jenkins asks before production: true, or the question", True),
     Key("environments", "environments", {}, "environments by name, each with its own servers, env_file, …"),
 )
 BY_NAME = {key.name: key for key in KEYS}

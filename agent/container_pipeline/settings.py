@@ -27,7 +27,7 @@ from container_pipeline.model import (
     Secret,
     Target,
 )
-from container_pipeline.values import convert, refuse_unknown, target_of, targets
+from container_pipeline.values import as_texts, convert, refuse_unknown, target_of, targets
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def _read_project_file(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8-sig"), as_texts())  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path.name}:{mark.line + 1}" if mark else path.name

@@ -13,6 +13,30 @@ from container_pipeline.keys import KEYS, Key, nearest
 from container_pipeline.model import Target
 
 
+class Spelled(str):
+    """A number, a date or a word of YAML's own, as the file spells it."""
+
+    __slots__ = ()
+
+
+def as_texts() -> Any:
+    """Return a YAML loader that gives numbers, dates and words such as `no` as they are spelled; the key's kind decides.
+
+    YAML 1.1 reads 2024_11 as 202411, 12:30 as 750 and no as false: none of these is what a code or a host is called.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Knows texts, lists, maps and nothing."""
+
+    def spelled(loader: Any, node: Any) -> Spelled:
+        return Spelled(loader.construct_scalar(node))
+
+    for name in ("bool", "int", "float", "timestamp"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{name}", spelled)
+    return Loader
+
+
 def convert(key: Key, value: Any, source: str) -> Any:
     """Return ``value`` as the key's kind, or raise SettingsError that names key and source."""
     where = key.variable if source == "environment" else f"{key.name} ({source})"
@@ -37,17 +61,26 @@ def _text(value: Any, where: str) -> str:
 
 def _integer(value: Any, where: str) -> int:
     text = str(value)
-    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,5}", text):
         raise SettingsError(_("{where} must be a whole number from 1 on, not {value!r}", where=where, value=value))
     return int(text)
 
 
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
 def _boolean(value: Any, where: str) -> bool:
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
     text = str(value).lower()
-    if text not in words:
+    if text not in _WORDS:
         raise SettingsError(_("{where} must be true or false, not {value!r}", where=where, value=value))
-    return words[text]
+    return _WORDS[text]
+
+
+def _text_or_boolean(value: Any, where: str) -> str:
+    """Return "true" for yes, "" for no, and any other text as it is."""
+    text = _text(value, where)
+    known = _WORDS.get(text.lower())
+    return text if known is None else "true" if known else ""
 
 
 def _structured(value: Any, where: str) -> Any:
@@ -62,7 +95,7 @@ def _structured(value: Any, where: str) -> Any:
 
 def _items(value: Any, where: str) -> list[Any]:
     value = _structured(value, where)
-    if isinstance(value, str):
+    if isinstance(value, str) and not isinstance(value, Spelled):
         return [item for item in re.split(r"[,\s]+", value) if item]
     if isinstance(value, (list, tuple)):
         return list(value)
@@ -134,6 +167,7 @@ def _environments(value: Any, where: str) -> dict[str, dict[str, Any]]:
 
 _CONVERTERS = {
     "text": _text,
+    "text or boolean": _text_or_boolean,
     "integer": _integer,
     "boolean": _boolean,
     "list": _list,

@@ -10,11 +10,13 @@ from typing import Any, ClassVar
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.keys import nearest
+from container_pipeline.keys import Key, nearest
 from container_pipeline.model import ImageRef, RunOptions
 from container_pipeline.plan.steps import Step
+from container_pipeline.values import convert
 
 KEYS = ("ports", "volumes", "environment", "env_file", "name", "detach")
+_DETACH = Key("detach", "boolean", False, "run in the background")
 _PORT = r"(?:(?:\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?:[0-9]+(?:-[0-9]+)?)?:?[0-9]+(?:-[0-9]+)?(?:/(?:tcp|udp|sctp))?"
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
 
@@ -53,7 +55,8 @@ def options(
         environment.update(parse_env_file(text, path.name, environ))
     environment.update(_environment(given.get("environment"), environ))
     volumes = tuple(_volume(volume, folder) for volume in _texts(given.get("volumes"), "run.volumes"))
-    return RunOptions(ports, volumes, environment, name, bool(given.get("detach")))
+    detach = convert(_DETACH, given.get("detach") or False, "run")
+    return RunOptions(ports, volumes, environment, name, detach)
 
 
 def env_files(given: Mapping[str, Any], folder: Path) -> list[Path]:
