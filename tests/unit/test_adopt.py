@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from container_pipeline.__main__ import main
+from container_pipeline.clients import script
 from container_pipeline.plan.adopt import adopt, jenkinsfile, rewrite
 
 HEAD = "@Library('container-pipeline') _\n\n"
+
+
+@pytest.fixture(autouse=True)
+def shfmt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """shfmt on PATH, from the packages that tests are made of."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
 
 
 def build(*lines: str) -> str:
@@ -239,6 +248,8 @@ def test_what_follows_a_statement_of_any_form_is_read(text):
     whole = f"#!/bin/bash\n{text}BUILD_IMAGE_NAME=shop-web\n{AFTER}build() {{\n{BUILDS}}}\n"
     assert subprocess.run(["bash", "-n"], input=whole.encode(), check=False).returncode == 0
     found = adopt(whole, "folder")
+    tree = script.statements(whole)
+    assert vars(adopt(whole, "folder", tree)) == vars(found)
     assert found.values == {"code": "shop-web", "namespace": "team", "build_args": {"MODE": "full"}}
     assert found.before == []
 
@@ -253,12 +264,17 @@ def test_what_follows_a_statement_of_any_form_is_read(text):
         "x=$(\n    ls\n  )",
         "if [ -f a ]; then {\n    ./prepare.sh\n  }; fi",
         "cd . && docker build . -t x",
+        "./prepare.sh |\n    cat",
+        "./prepare.sh &&\n    ./more.sh",
+        "cat <<EOF | sort\nx\nEOF",
     ],
 )
 def test_a_statement_that_is_not_understood_is_named_whole(statement):
     text = f"BUILD_IMAGE_NAME=shop-web\nbuild() {{\n  {statement}\n{BUILDS}}}\n"
     assert subprocess.run(["bash", "-n"], input=text.encode(), check=False).returncode == 0
+    tree = script.statements(text)
     found = adopt(text, "folder")
+    assert [str(note) for note in adopt(text, "folder", tree).notes] == [str(note) for note in found.notes]
     assert found.before == []
     assert found.values == {"code": "shop-web", "build_args": {"MODE": "full"}}
     named = {line for note in found.notes if not note.taken for line in range(note.first, note.last + 1)}

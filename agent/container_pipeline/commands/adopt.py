@@ -33,7 +33,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
             _("{project} has no docker.sh", project=project),
             _("`container-pipeline init` is for projects without one"),
         )
-    adopted = adopt(text, project.name)
+    adopted = adopt(text, project.name, script.statements(text))
     for key in ("code", "namespace"):
         if run.settings.values[key]:
             adopted.values[key] = run.settings.values[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
@@ -47,9 +47,9 @@ _FAILURE = re.compile(
 _FORMAT = "%Y%m%d%H%M%S"
 
 
-def adopt(text: str, folder: str) -> Adopted:
-    """Read a docker.sh; ``folder`` is the name of the project's folder."""
-    reader = _Reader(read(text), folder)
+def adopt(text: str, folder: str, whole: Sequence[tuple[int, int]] = ()) -> Adopted:
+    """Read a docker.sh; ``folder`` is the name of the project's folder, ``whole`` the lines of statements as `read` takes them."""
+    reader = _Reader(read(text, whole), folder)
     reader.names()
     reader.variables()
     reader.functions()

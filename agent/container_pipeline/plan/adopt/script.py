@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _ASSIGNMENT = re.compile(r"(?:export\s+|readonly\s+|local\s+)*([A-Za-z_]\w*)=(.*)")
@@ -48,10 +48,13 @@ def assigned(line: Line) -> str:
     return found[1] if found and alone else ""
 
 
-def read(text: str) -> Script:
-    """Read a script: top-level assignments, ``name() { … }``, and the one ``case "$1"``."""
+def read(text: str, whole: Sequence[tuple[int, int]] = ()) -> Script:
+    """Read a script: top-level assignments, ``name() { … }``, and the one ``case "$1"``.
+
+    ``whole`` are the lines of statements that another reader of shell knows to belong together.
+    """
     script = Script()
-    lines = list(_statements(text))
+    lines = _joined(list(_statements(text)), text, whole)
     number = 0
     while number < len(lines):
         line = lines[number]
@@ -134,6 +137,18 @@ def _statements(text: str) -> Iterator[Line]:
             yield Line(joined.strip(), first, number)
 
 
+def _joined(lines: list[Line], text: str, whole: Sequence[tuple[int, int]]) -> list[Line]:
+    """Return the statements with each of ``whole`` as one: it stays a text of several lines, which is named and not taken."""
+    raw = text.replace("\r", "").split("\n")
+    for first, last in whole:
+        inside = [line for line in lines if line.first <= last and line.last >= first]
+        if [(line.first, line.last) for line in inside] != [(first, last)] and first < last:
+            first, last = min(first, *(line.first for line in inside)), max(last, *(line.last for line in inside))
+            one = Line("\n".join(raw[first - 1 : last]).strip(), first, last)
+            lines = sorted([line for line in lines if line not in inside] + [one], key=lambda line: line.first)
+    return lines
+
+
 #: Lines that one statement may have; a quote that nothing closes would take the rest of the script.
 _MOST = 300
 #: The head of a function whose brace stands on the next line.
@@ -162,7 +177,7 @@ def _complete(text: str) -> bool:
     head = _FUNCTION.fullmatch(bare)
     if head and not head[2].strip():
         return True
-    return open_brackets <= 0 and opened <= closed
+    return open_brackets <= 0 and opened <= closed and not re.search(r"(?:&&|\|)\s*$", bare)
 
 
 def _behind_documents(lines: list[str], number: int, line: str) -> int:
