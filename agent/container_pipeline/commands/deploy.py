@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from container_pipeline.clients import remote
 from container_pipeline.commands import release, rollout
 from container_pipeline.commands.release import Upload
 from container_pipeline.commands.servers import Task, parts
 from container_pipeline.execute import Run
 from container_pipeline.plan import deploy as plan
+from container_pipeline.plan import resolved
 
 
 def run(
@@ -24,8 +27,9 @@ def run(
     Raises the error of the worst server; each server's own result is in ``run.result``.
     """
     upload = release.gather(run, version)
+    task = _task(run, upload, wait)
     steps = [plan.Deploy(group, upload.release) for group in plan.groups(run.settings.targets(), rolling)]
-    answers = rollout.on_servers(run, steps, _task(run, upload, wait), accept_new=accept_new)
+    answers = rollout.on_servers(run, steps, task, accept_new=accept_new)
     rollout.report(run, answers, str(upload.release.version))
 
 
@@ -41,4 +45,16 @@ def _task(run: Run, upload: Upload, wait: int) -> Task:
         "units": "\n".join(this.units),
         "size": len(payload),
     }
-    return Task(parts(run, "switch", "deploy"), values, payload)
+    return Task(parts(run, *rollout.DEPLOY), values, payload, judge=_judge(run, upload))
+
+
+def _judge(run: Run, upload: Upload) -> Callable[[str, str, bytes], resolved.Verdict]:
+    settings = run.settings
+    file, start_first = settings.values["compose_file"], settings.values["strategy"] == "start-first"
+
+    def judge(generation: str, folder: str, form: bytes) -> resolved.Verdict:
+        read = resolved.read(form, generation, folder)
+        this = upload.release
+        return resolved.judge(read, this.code, this.image, upload.profiles, start_first=start_first, file=file)
+
+    return judge

@@ -33,6 +33,20 @@ def waiting(text: str) -> str:
     return _("waiting: {what}", what=health(rest))
 
 
+#: Lines of a server that are shown as they come, each a sentence.
+NEWS = ("wait", "recovered", "found", "dropped")
+
+
+def news(kind: str, text: str) -> str:
+    """Return what one of ``NEWS`` says."""
+    return {
+        "wait": waiting(text),
+        "recovered": _("a run before this one was cut short; its former files are put back"),
+        "found": _("what ran here before is kept as release {version}", version=text),
+        "dropped": _("the release has no service {service} any more: its container is removed", service=text),
+    }[kind]
+
+
 def health(text: str) -> str:
     """Return a state of a service, such as ``web port 80``, as words."""
     service, _blank, rest = text.partition(" ")
@@ -219,6 +233,26 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("log in as the user who deploys there"),
         ),
         "disk": (_("the disk is full: {text}", text=text), _("make room, then deploy again; nothing was changed")),
+        "missing": (
+            _("docker-compose.yml mounts {path}, which nothing uploads", path=text)
+            if not text.startswith("/")
+            else _("docker-compose.yml needs {path}, which is not on the server", path=text),
+            _("add it to `files:`, or mount a named volume or an absolute path")
+            if not text.startswith("/")
+            else _("put it there first; nothing was changed"),
+        ),
+        "missing-network": (
+            _("the external network {text} is not there", text=text),
+            _("create it with `docker network create {text}`; nothing was changed", text=text),
+        ),
+        "missing-volume": (
+            _("the external volume {text} is not there", text=text),
+            _("create it with `docker volume create {text}`; nothing was changed", text=text),
+        ),
+        "found-file": (
+            _("a service runs in the folder that was started from {text}, which cannot be kept", text=text),
+            _("it could not be brought back: start it from docker-compose.yml there, or stop it"),
+        ),
         "compose-file": (_("Compose refuses docker-compose.yml: {text}", text=text), _("correct it; nothing was changed")),
         "pull-login": (
             _("the registry refuses {text}: the login is missing or wrong", text=text),

@@ -26,7 +26,7 @@ class Upload:
 
     release: Release
     files: tuple[File, ...]
-    compose: composefile.ComposeFile
+    profiles: tuple[str, ...] = ()
 
 
 def gather(run: Run, version: str | None) -> Upload:
@@ -44,14 +44,14 @@ def gather(run: Run, version: str | None) -> Upload:
     known = built if built and built.version == str(chosen) and built.image == str(settings.repository) else None
     image = settings.image(access, str(chosen))
     values = server_env(_env_values(run), image)
-    compose, files = _files(run, image, values)
+    services, files = _files(run, image, values)
     digest = Digest(known.digest) if known and known.digest else _resolve(access, settings, chosen)
     release = Release(
         code=settings.code,
         version=chosen,
         digest=digest,
         image=image,
-        services=compose.services,
+        services=services,
         units=composefile.units(settings.values["files"]),
         when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         by=who(),
@@ -59,7 +59,8 @@ def gather(run: Run, version: str | None) -> Upload:
         commit=known.revision if known else "",
     )
     run.result.version, run.result.digest = str(chosen), str(digest)
-    return Upload(release, (*files, File("release.json", release.record())), compose)
+    profiles = tuple(name.strip() for name in values.get("COMPOSE_PROFILES", "").split(",") if name.strip())
+    return Upload(release, (*files, File("release.json", release.record())), profiles)
 
 
 def check(run: Run) -> None:
@@ -87,6 +88,9 @@ def _env_values(run: Run) -> dict[str, str]:
             raise SettingsError(_("env_file {path} is not there", path=path))
         return {}
     values = envfile.parse(path.read_bytes(), settings.values["env_file"])
+    if "COMPOSE_PROFILES" in values:
+        # It steers Compose, which takes it without its quotes.
+        values["COMPOSE_PROFILES"] = values["COMPOSE_PROFILES"].strip().strip("\"'")
     for name in ("VERSION", "DOCKER_REGISTRY"):
         if values.pop(name, None) is not None:
             run.console.warning(
@@ -95,7 +99,8 @@ def _env_values(run: Run) -> dict[str, str]:
     return values
 
 
-def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[composefile.ComposeFile, tuple[File, ...]]:
+def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[tuple[str, ...], tuple[File, ...]]:
+    """Return the files of the release, and its services where Swarm runs it: Compose is asked for them on the server."""
     settings = run.settings
     path = settings.path("compose_file")
     name = settings.values["compose_file"]
@@ -104,19 +109,28 @@ def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[composefi
             _("Compose file {path} is not there", path=path), _("write one, or take `container-pipeline init`'s")
         )
     text = path.read_bytes()
-    compose = composefile.read(text, name, settings.code, image, values)
     units = composefile.units(settings.values["files"])
-    composefile.check_files(compose, units, settings.path("env_file").is_file(), name)
-    if settings.values["strategy"] == "start-first":
-        text = composefile.for_start_first(text, compose, name)
-        if compose.container_name:
-            run.console.line(_("container_name is left to Compose: with start-first there are two for a moment"))
-    swarm = settings.values["mode"] == "swarm"
-    files = [File("docker-compose.yml", text), File(".env", envfile.render(values, "swarm" if swarm else "v2"), 0o600)]
-    if not swarm and envfile.render(values, "v1") != files[1].data:
+    services: tuple[str, ...] = ()
+    raw = settings.values["mode"] == "swarm"
+    if raw:
+        compose = composefile.read(text, name, settings.code, image, values)
+        composefile.check_files(compose, units, settings.path("env_file").is_file(), name)
+        services = compose.services
+    else:
+        glance = composefile.glance(text, name, settings.code)
+        if glance.reads_env and not settings.path("env_file").is_file():
+            raise composefile.no_env(name)
+        raw = glance.raw_env
+        if settings.values["strategy"] == "start-first":
+            text = composefile.for_start_first(text, glance.container_name, name)
+            if glance.container_name:
+                run.console.line(_("container_name is left to Compose: with start-first there are two for a moment"))
+    v2 = envfile.render(values, "raw" if raw else "v2")
+    files = [File("docker-compose.yml", text), File(".env", v2, 0o600)]
+    if not raw and envfile.render(values, "v1") != v2:
         files.append(File(".env.v1", envfile.render(values, "v1"), 0o600))
     files += [file for unit in units for file in _unit(settings.project, unit)]
-    return compose, tuple(files)
+    return services, tuple(files)
 
 
 def _unit(project: Path, unit: str) -> list[File]:

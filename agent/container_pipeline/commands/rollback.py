@@ -20,7 +20,7 @@ def run(
     """Bring ``version`` back, by default the release that ran before the current one. Raises the error of the worst server."""
     chosen = str(Version(version)) if version else ""
     task = Task(
-        parts(run, "switch", "deploy"),
+        parts(run, *rollout.DEPLOY),
         {**rollout.common(run, "rollback", wait), "version": chosen, "size": 0},
     )
     groups = plan.groups(run.settings.targets(), rolling)

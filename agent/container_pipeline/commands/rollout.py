@@ -11,6 +11,9 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 from container_pipeline.plan import deploy as plan
 
+#: The files of ``server/`` that deploy and roll back.
+DEPLOY = ("switch", "containers", "found", "ask", "deploy")
+
 
 def on_servers(run: Run, steps: Sequence[plan.OnServers], task: Task, *, accept_new: bool) -> list[Answer]:
     """Carry out ``task`` step by step; where a step failed the servers of those after it stay as they are."""

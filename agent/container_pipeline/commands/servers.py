@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import shlex
 import signal
 import threading
 import time
@@ -24,6 +26,7 @@ from container_pipeline.errors import (
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
+from container_pipeline.plan.resolved import Verdict
 from container_pipeline.result import ServerResult
 
 #: Worst first: what decides the exit code of a run on several servers.
@@ -42,6 +45,9 @@ class Answer:
     facts: dict[str, str] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)
     error: PipelineError | None = None
+    #: The resolved form of the Compose file, on its way; and why it was refused.
+    resolved: list[str] = field(default_factory=list, repr=False)
+    refusal: PipelineError | None = None
 
     def all(self, kind: str) -> list[str]:
         return [text for found, text in self.lines if found == kind]
@@ -56,6 +62,8 @@ class Task:
     payload: bytes = b""
     #: Gets each line that is no answer of the protocol, with its server; without it such lines are details.
     raw: Callable[[Target, str], None] | None = None
+    #: Concludes from what ``compose config`` printed, of that generation in that folder, what the server has to know.
+    judge: Callable[[str, str, bytes], Verdict] | None = None
 
 
 def parts(run: Run, *names: str) -> tuple[str, ...]:
@@ -114,7 +122,7 @@ class Fleet:
             ending = session.run(
                 program,
                 task.payload,
-                lambda text: self._hear(answer, text),
+                lambda text: self._hear(answer, text, task),
                 lambda line: self._show(answer, line, task),
             )
         except PipelineError as error:
@@ -143,7 +151,7 @@ class Fleet:
         else:
             self.tell(answer.target, line, detail=True)
 
-    def _hear(self, answer: Answer, text: str) -> bytes | None:
+    def _hear(self, answer: Answer, text: str, task: Task) -> bytes | None:
         """Take one sentence of the program; return what is to be sent to it as an answer."""
         kind, _blank, text = text.partition(" ")
         if kind == "fact":
@@ -152,10 +160,12 @@ class Fleet:
         elif kind == "step":
             answer.facts["step"] = text
             self.tell(answer.target, reasons.step(text))
-        elif kind == "wait":
-            self.tell(answer.target, reasons.waiting(text))
-        elif kind == "recovered":
-            self.tell(answer.target, _("a run before this one was cut short; its former files are put back"))
+        elif kind in reasons.NEWS:
+            self.tell(answer.target, reasons.news(kind, text))
+        elif kind == "resolved":
+            answer.resolved.append(text)
+        elif kind == "ask" and task.judge:
+            return _judge(answer, text, task.judge)
         else:
             answer.lines.append((kind, text))
         return None
@@ -177,6 +187,32 @@ class Fleet:
             answer.status, rest, details = *_unsaid(ending), []
         answer.reason = rest.partition(" ")[0]
         answer.error = reasons.explain(answer.target, answer.status, rest, answer.facts, list(ending.errors), details)
+        if answer.reason == "resolved" and answer.refusal:
+            answer.error = answer.refusal
+
+
+def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict]) -> bytes:
+    """Return the line that answers a server: assignments for its shell, newlines as \\001. What it sent is forgotten."""
+    generation, _blank, folder = text.partition(" ")
+    try:
+        form = base64.b64decode("".join(answer.resolved))
+        verdict = judge(generation, folder, form)
+    except (PipelineError, ValueError) as error:
+        message, hint = (error.message, error.hint) if isinstance(error, PipelineError) else (str(type(error)), "")
+        answer.refusal = ServerError(f"{answer.target.name}: {message}", hint)
+        return b"verdict=bad\n"
+    finally:
+        answer.resolved.clear()
+    values = {
+        "verdict": "good",
+        "services": " ".join(verdict.services),
+        "images": " ".join(verdict.images),
+        "must_exist": "\n".join(verdict.paths),
+        "outside_networks": "\n".join(verdict.networks),
+        "outside_volumes": "\n".join(verdict.volumes),
+    }
+    line = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+    return line.replace("\n", "\1").encode() + b"\n"
 
 
 def _unsaid(ending: Ending) -> tuple[str, str]:

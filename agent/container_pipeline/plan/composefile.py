@@ -1,4 +1,7 @@
-"""What a deploy must know of a Compose file before anything is sent; whether it is valid says Compose itself, on the server."""
+"""What the agent itself reads of a Compose file: all of it for Swarm, whose Docker 20.10 cannot be asked; else next to nothing.
+
+What a file means to Compose, Compose says on the server: see ``plan/resolved.py``.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,56 @@ _OURS = ("docker-compose.yml", ".env", ".env.v1", "releases", ".lock", "release.
 
 @dataclass(frozen=True)
 class ComposeFile:
-    """A checked Compose file: ``services`` are those that `up` starts, ``mounts`` the relative paths that they mount."""
+    """A checked Compose file: ``services`` are those that Swarm starts, ``mounts`` the relative paths that they mount."""
 
     services: tuple[str, ...]
     mounts: tuple[str, ...]
     env_files: tuple[str, ...]
-    fixed_ports: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What is sure of a file without Compose. ``reads_env``: it names .env as an env_file; ``raw_env``: and takes it raw."""
+
+    reads_env: bool = False
+    raw_env: bool = False
     container_name: str = ""
+
+
+def glance(text: bytes, name: str, code: Code) -> Glance:
+    """Return what is sure of a file; raises SettingsError where no Compose could start ``code`` from it."""
+    try:
+        data = _load(text, name)
+    except SettingsError:
+        # Not every file that Compose reads is read here.
+        return Glance()
+    services = data.get("services") if isinstance(data, dict) else None
+    if not isinstance(services, dict):
+        return Glance()
+    found = {str(key): service for key, service in services.items() if isinstance(service, dict)}
+    if str(code) not in map(str, services) and "include" not in data:
+        raise _no_service(name, code, services)
+    env_files = [entry for service in found.values() for entry in _entries(service)]
+    return Glance(
+        reads_env=any(path == ".env" for service in found.values() for path in _env_files(service)),
+        raw_env=any(isinstance(entry, dict) and entry.get("format") == "raw" for entry in env_files),
+        container_name=str(found.get(str(code), {}).get("container_name") or ""),
+    )
+
+
+def _no_service(name: str, code: Code, services: Mapping[Any, Any]) -> SettingsError:
+    return SettingsError(
+        _("{file} has no service named {code}", file=name, code=code),
+        _("its services are: {names}", names=", ".join(map(str, services)) or "-"),
+    )
+
+
+def no_env(name: str) -> SettingsError:
+    """Return the error of a file that reads a .env which the project does not have."""
+    return SettingsError(
+        _("{file} reads .env, and there is none", file=name),
+        _("write one, or name another with `env_file:` or --env-file"),
+    )
 
 
 def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[str, str]) -> ComposeFile:
@@ -37,10 +83,7 @@ def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[st
     services = _services(text, name)
     own = services.get(str(code))
     if own is None:
-        raise SettingsError(
-            _("{file} has no service named {code}", file=name, code=code),
-            _("its services are: {names}", names=", ".join(services) or "-"),
-        )
+        raise _no_service(name, code, services)
     _check_image(name, code, own, image, values)
     started = {key: service for key, service in services.items() if not service.get("profiles")}
     for key, service in started.items():
@@ -53,12 +96,10 @@ def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[st
         services=tuple(started),
         mounts=tuple(dict.fromkeys(path for service in started.values() for path in _mounts(service, values))),
         env_files=tuple(dict.fromkeys(path for service in started.values() for path in _env_files(service))),
-        fixed_ports=tuple(_fixed_ports(own)),
-        container_name=str(own.get("container_name") or ""),
     )
 
 
-def _services(text: bytes, name: str) -> dict[str, Any]:
+def _load(text: bytes, name: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -70,12 +111,16 @@ def _services(text: bytes, name: str) -> dict[str, Any]:
 
     Loader.add_multi_constructor("!", untagged)  # type: ignore[no-untyped-call]
     try:
-        data = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or _("it is not UTF-8")
         raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=problem)) from error
+
+
+def _services(text: bytes, name: str) -> dict[str, Any]:
+    data = _load(text, name)
     services = data.get("services") if isinstance(data, dict) else None
     if not isinstance(services, dict) or not all(isinstance(service, dict) for service in services.values()):
         raise SettingsError(_("{file} is not a Compose file: it has no `services:`", file=name))
@@ -125,24 +170,18 @@ def _mounts(service: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[s
             yield posixpath.normpath(source)
 
 
+def _entries(service: Mapping[str, Any]) -> Sequence[Any]:
+    entries = service.get("env_file") or []
+    return entries if isinstance(entries, list) else [entries]
+
+
 def _env_files(service: Mapping[str, Any]) -> Iterator[str]:
     """Yield the paths of env_file that must be there."""
-    entries = service.get("env_file") or []
-    for entry in [entries] if isinstance(entries, (str, Mapping)) else entries:
+    for entry in _entries(service):
         if not isinstance(entry, Mapping):
             yield posixpath.normpath(str(entry))
         elif entry.get("required", True):
             yield posixpath.normpath(str(entry.get("path")))
-
-
-def _fixed_ports(service: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ports of the host that only one container can have at a time."""
-    for port in service.get("ports") or []:
-        if isinstance(port, Mapping):
-            if port.get("published"):
-                yield str(port["published"])
-        elif ":" in str(port):
-            yield str(port)
 
 
 def check_files(compose: ComposeFile, files: Sequence[str], has_env: bool, name: str) -> None:
@@ -151,10 +190,7 @@ def check_files(compose: ComposeFile, files: Sequence[str], has_env: bool, name:
         if path == ".env" and has_env:
             continue
         if path == ".env":
-            raise SettingsError(
-                _("{file} reads .env, and there is none", file=name),
-                _("write one, or name another with `env_file:` or --env-file"),
-            )
+            raise no_env(name)
         if not any(path == unit or path.startswith(f"{unit}/") for unit in files):
             raise SettingsError(
                 _("{file} mounts {path}, which nothing uploads", file=name, path=path),
@@ -189,22 +225,15 @@ def _unit(path: str) -> str:
     return unit
 
 
-def for_start_first(text: bytes, compose: ComposeFile, name: str) -> bytes:
+def for_start_first(text: bytes, container_name: str, name: str) -> bytes:
     """Return the file without the fixed name of its container: for a moment there are two of it.
 
-    Raises SettingsError where a port of the host, or the way in which the name is written, forbids that.
+    Raises SettingsError where the way in which the name is written forbids that.
     """
-    if compose.fixed_ports:
-        raise SettingsError(
-            _("{file} publishes port {port}: two containers cannot have it", file=name, port=compose.fixed_ports[0]),
-            _("`strategy: start-first` is for a service behind a proxy; leave the port out, or use recreate"),
-        )
-    if not compose.container_name:
+    if not container_name:
         return text
     pattern = (
-        rb"(?m)^[ \t]+container_name:[ \t]*[\"']?"
-        + re.escape(compose.container_name.encode())
-        + rb"[\"']?[ \t]*(?:#.*)?\r?\n"
+        rb"(?m)^[ \t]+container_name:[ \t]*[\"']?" + re.escape(container_name.encode()) + rb"[\"']?[ \t]*(?:#.*)?\r?\n"
     )
     changed, count = re.subn(pattern, b"", text)
     if count != 1:

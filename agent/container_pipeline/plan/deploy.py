@@ -35,12 +35,14 @@ class Release:
             "version": str(self.version),
             "digest": str(self.digest),
             "image": self.image.name,
-            "services": " ".join(self.services),
             "when": self.when,
             "by": self.by,
             "build": self.build,
             "commit": self.commit,
         }
+        # What Compose says of it, the server adds.
+        if self.services:
+            fields["services"] = " ".join(self.services)
         return (json.dumps(fields, ensure_ascii=True) + "\n").encode()
 
 

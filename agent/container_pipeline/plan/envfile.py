@@ -8,7 +8,7 @@ Values are raw: quotes, ``$``, ``#`` and backslashes are part of them. Compose, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
@@ -28,8 +28,11 @@ def parse(data: bytes, name: str) -> dict[str, str]:
         number = data.count(b"\n", 0, error.start) + 1
         raise SettingsError(_("{file}, line {line}: it is not UTF-8", file=name, line=number)) from error
     values: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line[:-1] if line.endswith("\r") else line
+    lines = [line[:-1] if line.endswith("\r") else line for line in text.split("\n")]
+    skip = 0
+    for number, line in enumerate(lines, 1):
+        if number <= skip:
+            continue
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         key, separator, value = line.lstrip().partition("=")
@@ -43,6 +46,9 @@ def parse(data: bytes, name: str) -> dict[str, str]:
                 _("{file}, line {line}: {name} would lead Compose elsewhere", file=name, line=number, name=key),
                 _("remove it: the folder on the server decides"),
             )
+        several = _several_lines(value, lines[number:])
+        if several:
+            skip, value = number + several, _unquote("\n".join([value, *lines[number : number + several]]))
         values[key] = value
     if not values:
         raise SettingsError(
@@ -51,9 +57,42 @@ def parse(data: bytes, name: str) -> dict[str, str]:
     return values
 
 
+def _several_lines(value: str, following: Sequence[str]) -> int:
+    """Return how many of the following lines belong to a quoted value, as Compose reads it; 0 where each line stands for itself.
+
+    That is so where the first quote that comes ends its line, and a line before it would be no NAME=value.
+    """
+    quote = value[:1]
+    if quote not in ("'", '"') or re.search(rf"(?<!\\){quote}", value[1:]):
+        return 0
+    malformed = False
+    for count, line in enumerate(following, 1):
+        end = re.search(rf"(?<!\\){quote}", line)
+        malformed = malformed or not re.fullmatch(rf"\s*({_NAME}=.*|#.*)?", line)
+        if end:
+            return count if malformed and re.fullmatch(r"\s*(#.*)?", line[end.end() :]) else 0
+    return 0
+
+
+def _unquote(text: str) -> str:
+    quote, body = text[0], text[1 : text.rindex(text[0])]
+    if quote == "'":
+        return body
+    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), body)
+
+
 def render(values: Mapping[str, str], generation: str) -> bytes:
-    """Return the file for Compose ``generation`` "v1" or "v2", or for "swarm", which reads raw values."""
-    if generation == "swarm":
+    """Return the file for Compose ``generation`` "v1" or "v2", or "raw": for Swarm, and for an env_file of ``format: raw``.
+
+    Raises SettingsError for a value of several lines where values are raw.
+    """
+    if generation == "raw":
+        for name, value in values.items():
+            if "\n" in value:
+                raise SettingsError(
+                    _("{name} in .env has several lines", name=name),
+                    _("Swarm and `format: raw` read one line; put it into a file, or write it in base64"),
+                )
         return "".join(f"{name}={value}\n" for name, value in values.items()).encode()
     quote = _quote_v1 if generation == "v1" else _quote_v2
     return "".join(
@@ -72,12 +111,16 @@ def _common(value: str) -> str:
 
 
 def _quote_v2(value: str) -> str:
-    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\r", r"\r").replace("$", "$$")
+    escaped = (
+        value.replace("\\", r"\\").replace('"', r"\"").replace("\r", r"\r").replace("\n", r"\n").replace("$", "$$")
+    )
     return f'"{escaped}"'
 
 
 def _quote_v1(value: str) -> str:
     """Between double quotes; a nameless variable's default stands for what would be read as something else."""
     body, last = (value[:-1], value[-1]) if value.endswith("\\") else (value, "")
-    escaped = body.replace("\\", r"\\").replace('"', r"\"").replace("\r", r"\r").replace("$", "${:-$}")
+    escaped = (
+        body.replace("\\", r"\\").replace('"', r"\"").replace("\r", r"\r").replace("\n", r"\n").replace("$", "${:-$}")
+    )
     return f'"{escaped}{"${:-" + last + "}" if last else ""}"'

@@ -15,7 +15,7 @@ newline='
 '
 blanks=$IFS
 next_beat=0
-work='' private='' watchers='' in_background='' generation='' lost=no
+work='' private='' watchers='' in_background='' generation='' sudo_env=no lost=no
 
 # A lost connection must not end this program at its next word: it notices by itself, and cleans up first.
 trap '' PIPE
@@ -109,15 +109,16 @@ watch_over() {
     watchers=$!
 }
 
-# From now on stdin brings signs of life only; its end means that the agent is gone.
+# From now on stdin brings signs of life, which are empty lines, and the agent's answer; its end means that the agent is gone.
 watch_connection() {
     exec 3<&0 </dev/null
     echo 0 >"$work/beat"
     {
         beats=0
-        while IFS= read -r _; do
+        while IFS= read -r heard; do
             beats=$((beats + 1))
             echo "$beats" >"$work/beat"
+            [ -z "$heard" ] || { printf '%s\n' "$heard" >"$work/answer.new" && mv "$work/answer.new" "$work/answer"; }
         done
         kill -TERM $$
     } <&3 >/dev/null 2>&1 &
@@ -168,12 +169,94 @@ dock() {
     fi
 }
 
+# The project and the Compose files (one a line) of the release that is meant. Empty, where an older agent deployed it: then Compose
+# decides by the folder, as it did for that one.
+project='' files=''
+
+# Compose with the files and the project named, in an environment in which nothing but .env decides.
 compose() {
-    case $generation$sudo in
-    v2*) dock ${login:+--config "$login"} compose "$@" ;;
-    v1yes) $in_background sudo -n ${login:+DOCKER_CONFIG="$login"} docker-compose "$@" ;;
-    v1no) $in_background env ${login:+DOCKER_CONFIG="$login"} docker-compose "$@" ;;
+    given=$#
+    set -f
+    IFS=$newline
+    for file in $files; do set -- "$@" -f "$file"; done
+    IFS=$blanks
+    set +f
+    [ -z "$project" ] || set -- "$@" -p "$project"
+    while [ "$given" -gt 0 ]; do
+        set -- "$@" "$1"
+        shift
+        given=$((given - 1))
+    done
+    if [ "$generation" = v2 ]; then
+        set -- docker ${login:+--config "$login"} compose "$@"
+    else
+        set -- docker-compose "$@"
+    fi
+    # For a mount of ~/…, v2 looks for the home in the environment alone.
+    ! grep -Eqs "[[:space:]\"'-]~/" ./*.yml ./*.yaml || grep -qs '^HOME=' .env || set -- HOME="$HOME" "$@"
+    for variable in DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_API_VERSION SSH_AUTH_SOCK TMPDIR; do
+        eval "value=\${$variable-}"
+        # shellcheck disable=SC2154 # set by eval
+        [ -z "$value" ] || set -- "$variable=$value" "$@"
+    done
+    for variable in $(steering); do set -- "$variable=$(neutral "$variable")" "$@"; done
+    set -- PATH="$PATH" DOCKER_CONFIG="${login:-${DOCKER_CONFIG:-$HOME/.docker}}" PYTHONCOERCECLOCALE=0 "$@"
+    if [ "$sudo" = no ]; then
+        $in_background env -i "$@"
+    elif [ "$sudo_env" = yes ]; then
+        $in_background sudo -n env -i "$@"
+    else
+        # Where sudo runs docker alone, its own environment has to do.
+        while case $1 in *=*) ;; *) false ;; esac do shift; done
+        [ "$generation" = v2 ] || [ -z "$login" ] || set -- DOCKER_CONFIG="$login" "$@"
+        $in_background sudo -n "$@"
+    fi
+}
+
+# Names in .env that Compose or Docker would take for their own settings: what the environment says wins over them.
+steering() {
+    sed -n 's/^\(DOCKER_[A-Z_]*\|COMPOSE_[A-Z_]*\)=.*/\1/p' .env 2>/dev/null | while IFS= read -r name; do
+        case $name in
+        DOCKER_REGISTRY* | COMPOSE_PROFILES | COMPOSE_FILE | COMPOSE_PROJECT_NAME) continue ;;
+        esac
+        eval "value=\${$name-}"
+        case $name in
+        # What the login itself uses to reach Docker is given already.
+        DOCKER_HOST | DOCKER_CONTEXT | DOCKER_TLS_VERIFY | DOCKER_CERT_PATH | DOCKER_API_VERSION) [ -z "$value" ] || continue ;;
+        DOCKER_CONFIG) continue ;;
+        esac
+        echo "$name"
+    done
+}
+
+# What a setting of Compose or Docker is when nobody sets it.
+neutral() {
+    case $1 in
+    COMPOSE_PARALLEL_LIMIT) echo 64 ;;
+    COMPOSE_HTTP_TIMEOUT) echo 60 ;;
+    COMPOSE_PROGRESS) echo plain ;;
+    COMPOSE_ANSI) echo never ;;
+    COMPOSE_PARAMIKO_SSH) echo 0 ;;
+    COMPOSE_REMOVE_ORPHANS | COMPOSE_IGNORE_ORPHANS | COMPOSE_COMPATIBILITY | COMPOSE_MENU | COMPOSE_BAKE | COMPOSE_EXPERIMENTAL | \
+        COMPOSE_STATUS_STDOUT | COMPOSE_CONVERT_WINDOWS_PATHS | COMPOSE_FORCE_WINDOWS_HOST | DOCKER_BUILDKIT | DOCKER_CONTENT_TRUST) echo false ;;
+    COMPOSE_DOCKER_CLI_BUILD | COMPOSE_INTERACTIVE_NO_CLI) echo 1 ;;
     esac
+}
+
+# field NAME FILE: of a release's record, which stands on one line.
+field() {
+    sed -n "s/.*\"$1\": \"\([^\"]*\)\".*/\1/p" "$2" 2>/dev/null
+}
+
+# know FILE: project, files and services of the release whose record this is.
+know() {
+    project=$(field project "$1") services=$(field services "$1")
+    files=$(field files "$1" | tr ':' '\n')
+}
+
+know_current() {
+    know "releases/$(current_release)/release.json"
+    [ -n "$services" ] || [ "$generation" = swarm ] || services=$(compose config --services 2>/dev/null | tr '\n' ' ')
 }
 
 find_docker() {
@@ -185,6 +268,7 @@ find_docker() {
     [ -n "$generation" ] || ! dock compose version >/dev/null 2>&1 || generation=v2
     [ -n "$generation" ] || ! command -v docker-compose >/dev/null 2>&1 || generation=v1
     [ -n "$generation" ] || refuse no-compose
+    [ "$sudo" = no ] || ! sudo -n env -i PATH="$PATH" true >/dev/null 2>&1 || sudo_env=yes
     say "fact compose $generation"
 }
 

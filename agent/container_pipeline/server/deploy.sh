@@ -1,5 +1,5 @@
 #!/bin/sh
-# Deploys a release, or goes back to an earlier one. Expects common.sh, health.sh and switch.sh, and from the agent also: action (deploy or
+# Deploys a release, or goes back to an earlier one. Expects common.sh, health.sh, switch.sh, containers.sh, found.sh and ask.sh, and from the agent also: action (deploy or
 # rollback), size (bytes of the payload), image (name without tag), digest, services, units (files that the release brings, one a
 # line), timeout, settle, keep, strategy (recreate or start-first).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
@@ -34,17 +34,13 @@ choose_release() {
         version=$(former_releases | sed -n 1p)
         [ -n "$version" ] || refuse no-former "$(list_releases | tr '\n' ' ')"
     fi
-    grep -q '"digest": "sha256:' "releases/$version/release.json" 2>/dev/null || refuse no-release "$version $(list_releases | tr '\n' ' ')"
+    grep -Eqs '"digest": "sha256:|"found": "yes"' "releases/$version/release.json" || refuse no-release "$version $(list_releases | tr '\n' ' ')"
     cp -Rp "releases/$version/." "$stage/" 2>"$work/out" || refuse_write
-    image=$(field image) digest=$(field digest) services=$(field services)
+    record=$stage/release.json
+    image=$(field image "$record") digest=$(field digest "$record")
     units=$(cat "$stage/.units" 2>/dev/null)
     say "fact version $version"
     say "fact digest $digest"
-}
-
-# field NAME: of the release's record, which the agent wrote on one line.
-field() {
-    sed -n "s/.*\"$1\": \"\\([^\"]*\\)\".*/\\1/p" "$stage/release.json"
 }
 
 # Those that ran before the current one and are kept, latest first.
@@ -60,15 +56,14 @@ list_releases() {
     ls -1t releases 2>/dev/null
 }
 
-check_compose_file() {
-    if cmp -s "$stage/docker-compose.yml" docker-compose.yml && cmp -s "$stage/.env" .env && [ -f releases/.current ]; then
-        return
-    fi
-    if ! (cd "$stage" && compose -p "$code" config -q) >"$work/out" 2>&1; then
-        check_reachable
-        tell "$work/out"
-        refuse compose-file "$(last_line "$work/out")"
-    fi
+# A rollback asks nobody: the release's record says what it is.
+know_release() {
+    unchanged=no
+    know "$stage/release.json"
+    images=$(field images "$stage/release.json")
+    if [ -z "$project" ] && [ "$generation" != swarm ]; then name_project; fi
+    cmp -s "$stage/docker-compose.yml" docker-compose.yml && cmp -s "$stage/.env" .env && return
+    (cd "$stage" && compose config -q) >"$work/out" 2>&1 || refuse_compose_file
 }
 
 # Asked for while the files are still on their way; find_image waits for the answer.
@@ -84,6 +79,8 @@ find_image() {
 }
 
 get_image() {
+    id=''
+    [ -n "$digest" ] || { get_other_images && return; }
     if ! find_image; then
         mv "$work/not-found" "$work/out"
         check_reachable
@@ -109,25 +106,36 @@ refuse_pull() {
 
 # Those of the other services: up would fetch them when the old containers are stopped already.
 get_other_images() {
-    others=$(for service in $services; do [ "$service" = "$code" ] || printf '%s ' "$service"; done)
+    others=$(for service in $services; do [ "$service" = "$code" ] && [ -n "$digest" ] || printf '%s ' "$service"; done)
     [ -n "$others" ] || return 0
     step pull
+    # A release that ran here once has the images that it had.
+    if [ "$action" = rollback ] && [ -s "$stage/.images" ] && tag_images "$stage/.images" && have_images; then return; fi
     # shellcheck disable=SC2086 # a list of names
-    { cd "$stage" && long yes compose -p "$code" pull -q $others; } || refuse_pull
+    { cd "$stage" && long yes compose pull -q $others; } || refuse_pull
     cd "$folder" || refuse folder "$folder"
+    have_images || refuse pull-missing "$missing"
+}
+
+have_images() {
+    for missing in $images; do
+        dock image inspect "$missing" >/dev/null 2>&1 || return 1
+    done
 }
 
 # The former release runs again, or nothing where there was none. Sets $bad where that fails.
 restore() {
     bad=''
-    if grep -Fqx docker-compose.yml "$former/absent" 2>/dev/null; then
+    if [ ! -s "$former/current" ] && grep -Fqx docker-compose.yml "$former/absent" 2>/dev/null; then
+        know "$former/release.json"
         [ ! -f docker-compose.yml ] || long no compose down || bad="down $(last_line "$work/out")"
         restore_files
         [ -n "$bad" ] || close_journal
         return
     fi
     restore_files
-    services=$(compose config --services 2>/dev/null | tr '\n' ' ')
+    know_current
+    restore_containers
     if ! start; then
         bad="start $(last_line "$work/out")"
         tell "$work/out"
@@ -139,7 +147,8 @@ restore() {
 }
 
 start() {
-    long no compose up -d ${recreate:+"$recreate"}
+    long no compose up -d ${recreate:+"$recreate"} || return
+    correct_names
 }
 
 # Whether the new container can come up beside the old one ($old), which goes when the new one is well. For one that has a fixed
@@ -152,7 +161,7 @@ start_beside() {
 }
 
 service_containers() {
-    dock ps --filter "label=com.docker.compose.project=$code" --filter "label=com.docker.compose.service=$code" --format '{{.Names}}' | tr '\n' ' '
+    dock ps --filter "label=com.docker.compose.project=${project:-$code}" --filter "label=com.docker.compose.service=$code" --format '{{.Names}}' | tr '\n' ' '
 }
 
 start_new() {
@@ -199,7 +208,7 @@ go_back() {
     clean_image
     log_attempt "failed $reason"
     [ -z "$bad" ] || end broken "$reason|$bad"
-    if [ -f docker-compose.yml ]; then end rolled-back "$reason|$(current_release)"; fi
+    if [ -s releases/.current ] || [ -f docker-compose.yml ]; then end rolled-back "$reason|$(current_release)"; fi
     end taken-down "$reason"
 }
 
@@ -238,10 +247,13 @@ keep_release() {
         rm -rf "$private/old"
     fi
     mv -f releases/.current.new releases/.current
+    remove_dropped
     close_journal
     log_attempt ok
     number=0
-    for release in "$version" $(former_releases) $(list_releases | grep -Fvxf releases/.current); do
+    # What was found here before the first release is the last to go.
+    for release in "$version" $(list_releases | grep '^found-' | grep -Fvx "$version") \
+        $(former_releases | grep -v '^found-') $(list_releases | grep -Fvxf releases/.current | grep -v '^found-'); do
         number=$((number + 1))
         if [ "$number" -gt "$keep" ]; then
             name=$(sed -n 's/.*"image": "\([^"]*\)".*/\1/p' "releases/$release/release.json")
@@ -276,12 +288,20 @@ deploy() {
     watch_connection
     take_lock
     recover
-    [ "$action" = deploy ] || { choose_release && ask_for_image; }
-    check_compose_file
+    find_found
+    if [ "$action" = deploy ]; then
+        ask_compose
+    else
+        choose_release
+        [ -z "$digest" ] || ask_for_image
+        know_release
+    fi
     get_image
     [ "$lost" = no ] || end stopped connection
+    keep_found
     switch
     step start
+    park_dropped
     if ! start_new; then
         tell "$work/out"
         go_back "start $(last_line "$work/out")"

@@ -4,14 +4,14 @@
 
 # One line per container. Ports are those that are published.
 containers() {
-    ids=$(dock ps -aq --filter "label=com.docker.compose.project=$code" --filter label=com.docker.compose.oneoff=False) || return 1
+    ids=$(dock ps -aq --filter "label=com.docker.compose.project=${project:-$code}" --filter label=com.docker.compose.oneoff=False) || return 1
     [ -n "$ids" ] || return 0
     # shellcheck disable=SC2016,SC2086 # Go's variables; a list of ids
     dock inspect -f '{{index .Config.Labels "com.docker.compose.service"}}|{{.Name}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{.State.Pid}}|{{.State.StartedAt}}|{{.Image}}|{{if ne .HostConfig.NetworkMode "host"}}{{range $port, $_ := .HostConfig.PortBindings}}{{$port}} {{end}}{{end}}' $ids
 }
 
 images_in_use() {
-    dock ps -a --filter "label=com.docker.compose.project=$code" --format '{{.Image}}'
+    dock ps -a --filter "label=com.docker.compose.project=${project:-$code}" --format '{{.Image}}'
 }
 
 # Seconds since 1970 of a time as Docker writes it, such as 2026-11-24T09:30:15.123456789Z. No `date -d` in POSIX.

@@ -25,7 +25,7 @@ switch() {
     note_former 2>"$work/out" || refuse_write
     recreate=''
     if [ -f docker-compose.yml ] && units_differ; then recreate=--force-recreate; fi
-    if ! { mv "$private/former" "$former" && put_files && { tagged || dock tag "$id" "$image:$version"; }; } 2>"$work/out"; then
+    if ! { mv "$private/former" "$former" && put_files && { [ -z "$id" ] || tagged || dock tag "$id" "$image:$version"; }; } 2>"$work/out"; then
         # Nothing has been started yet that has the new files.
         recreate=''
         go_back "switch $(last_line "$work/out")"
@@ -35,12 +35,12 @@ switch() {
 # The journal, and a second copy of the new files, on the same disk.
 note_former() {
     [ -z "$units" ] || printf '%s\n' "$units" >"$stage/.units" || return 1
-    cp -Rp "$stage" "$private/live" && mkdir -p "$private/former/tree" || return 1
+    cp -Rp "$stage" "$private/live" && mkdir -p "$private/former/tree" && note_containers || return 1
     printf '%s\n' docker-compose.yml .env ${units:+"$units"} >"$private/former/names" || return 1
     cat releases/.current >"$private/former/current" 2>/dev/null
-    echo "$image:$version" >"$private/former/tag" || return 1
+    [ -z "$id" ] || echo "$image:$version" >"$private/former/tag" || return 1
     # Where the version's tag is about to move: from where.
-    tagged || dock image inspect -f '{{.Id}}' "$image:$version" >"$private/former/image" 2>/dev/null
+    [ -z "$id" ] || tagged || dock image inspect -f '{{.Id}}' "$image:$version" >"$private/former/image" 2>/dev/null
     for name in docker-compose.yml .env; do
         [ ! -e "$name" ] || ln "$name" "$private/former/tree/$name" 2>/dev/null || cp -p "$name" "$private/former/tree/$name" || return 1
     done
@@ -60,7 +60,11 @@ put_files() {
         mv -f "$private/live/$name" "$name" || return 1
     done
     IFS=$blanks
-    mv -f "$private/live/docker-compose.yml" "$private/live/.env" . && rm -rf "$private/live"
+    # What was found here may have had none of these.
+    for name in docker-compose.yml .env; do
+        if [ -e "$private/live/$name" ]; then mv -f "$private/live/$name" . || return 1; else rm -f "$name" || return 1; fi
+    done
+    rm -rf "$private/live"
 }
 
 # Whether the version's tag names this image already: $found lists its tags in brackets.

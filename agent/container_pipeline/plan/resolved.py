@@ -1,0 +1,330 @@
+"""The resolved form of a Compose file, as ``compose config`` prints it on a server, and what a deploy concludes from it.
+
+It holds the values of env files: never show it, never keep it.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from container_pipeline.errors import ServerError
+from container_pipeline.i18n import _
+from container_pipeline.model import Code, ImageRef
+
+#: What Compose itself takes for a name, and Docker for an image reference; anything else would not be one word for the server.
+_SERVICE = r"[A-Za-z0-9._-]{1,200}"
+_IMAGE = r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,500}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A path on the server that a container needs. ``created``: Docker makes a folder of it where it is missing.
+
+    ``refused``: this Compose hands it to Docker as it stands, which takes absolute paths only.
+    """
+
+    path: str
+    created: bool = False
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service; ``replicas`` 0 starts nothing, ``needs`` are services that must run for it."""
+
+    name: str
+    image: str
+    replicas: int
+    built: bool
+    profiles: tuple[str, ...]
+    sources: tuple[Source, ...]
+    ports: tuple[str, ...]
+    container_name: str
+    needs: tuple[str, ...]
+    networks: tuple[str, ...]
+    volumes: tuple[str, ...]
+    external: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """All that ``compose config`` tells; ``networks`` and ``volumes`` are external ones, by their key, with their real names."""
+
+    services: tuple[Service, ...]
+    networks: Mapping[str, str]
+    volumes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the server has to know to start the release, and what must exist there before it does."""
+
+    services: tuple[str, ...]
+    images: tuple[str, ...]
+    paths: tuple[str, ...]
+    networks: tuple[str, ...]
+    volumes: tuple[str, ...]
+
+
+def read(text: bytes, generation: str, folder: str) -> Resolved:
+    """Return what Compose ``generation`` printed in ``folder``; paths below it become relative. Raises ServerError."""
+    try:
+        data = json.loads(text) if generation == "v2" else _yaml(text)
+        services = tuple(
+            _service(str(name), entry, data, folder, generation) for name, entry in _map(data, "services").items()
+        )
+        return Resolved(services, _external(data, "networks"), _external(data, "volumes"))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        # `from None`: the exception's text could show a part of the form.
+        raise ServerError(
+            _("Compose's resolved form of the file cannot be read"),
+            _("run `docker-compose config` on the server to see it"),
+            details=[type(error).__name__],
+        ) from None
+
+
+def _yaml(text: bytes) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+    except yaml.YAMLError as error:
+        raise ValueError from error
+
+
+def _map(data: Any, key: str) -> Mapping[str, Any]:
+    found = data.get(key) if isinstance(data, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _list(entry: Mapping[str, Any], key: str) -> Sequence[Any]:
+    found = entry.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _external(data: Any, kind: str) -> dict[str, str]:
+    found = {}
+    for key, entry in _map(data, kind).items():
+        if isinstance(entry, Mapping) and entry.get("external"):
+            outside = entry["external"]
+            found[str(key)] = str(entry.get("name") or (_map(entry, "external").get("name") if outside else "") or key)
+    return found
+
+
+def _service(name: str, entry: Mapping[str, Any], data: Any, folder: str, generation: str) -> Service:
+    entry = entry or {}
+    deploy = _map(entry, "deploy")
+    replicas = entry.get("scale") if entry.get("scale") is not None else deploy.get("replicas")
+    sources, volumes = [], []
+    for volume in _list(entry, "volumes"):
+        source, named = _volume(volume, generation)
+        if source:
+            sources.append(replace(source, path=_relative(source.path, folder)))
+        if named:
+            volumes.append(named)
+    external = []
+    for kind in ("secrets", "configs") if generation == "v2" else ("secrets",):
+        for used in _list(entry, kind):
+            key = str(used.get("source") if isinstance(used, Mapping) else used)
+            definition = _map(_map(data, kind), key)
+            if definition.get("external"):
+                external.append(key)
+            elif definition.get("file"):
+                sources.append(Source(_relative(str(definition["file"]), folder)))
+    return Service(
+        name=name,
+        image=str(entry.get("image") or ""),
+        replicas=1 if replicas is None else int(replicas),
+        built=bool(entry.get("build")) and (not entry.get("image") or entry.get("pull_policy") == "build"),
+        profiles=tuple(str(profile) for profile in _list(entry, "profiles")),
+        sources=tuple(sources),
+        ports=tuple(_ports(entry)),
+        container_name=str(entry.get("container_name") or ""),
+        needs=tuple(_needs(entry)),
+        networks=tuple(str(key) for key in entry.get("networks") or ([] if entry.get("network_mode") else ["default"])),
+        volumes=tuple(volumes),
+        external=tuple(external),
+    )
+
+
+def _volume(volume: Any, generation: str) -> tuple[Source | None, str]:
+    """Return the source of a bind mount, or the key of a named volume."""
+    if isinstance(volume, Mapping):
+        source = str(volume.get("source") or "")
+        if volume.get("type") == "bind":
+            created = bool(_map(volume, "bind").get("create_host_path"))
+            return Source(source, created, refused=generation == "v1" and not source.startswith(("/", "$"))), ""
+        return None, source if volume.get("type") == "volume" else ""
+    source, separator, _rest = str(volume).partition(":")
+    if separator and source.startswith(("/", ".", "~")):
+        return Source(source, created=True), ""
+    return None, source if separator else ""
+
+
+def _relative(path: str, folder: str) -> str:
+    """Return a path below the release's folder relative to it, as it will be below the project's; others as they stand."""
+    path = posixpath.normpath(path)
+    return posixpath.relpath(path, folder) if path == folder or path.startswith(f"{folder}/") else path
+
+
+def _ports(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the ports of the host that only one container can have at a time."""
+    for port in _list(entry, "ports"):
+        if isinstance(port, Mapping):
+            if port.get("published"):
+                yield str(port["published"])
+        elif ":" in str(port):
+            yield str(port).rpartition(":")[0].rpartition(":")[2]
+
+
+def _needs(entry: Mapping[str, Any]) -> Iterator[str]:
+    depends = entry.get("depends_on") or ()
+    if isinstance(depends, Mapping):
+        yield from (
+            str(name) for name, how in depends.items() if not isinstance(how, Mapping) or how.get("required", True)
+        )
+    else:
+        yield from (str(name) for name in depends)
+    for key in ("network_mode", "ipc", "pid"):
+        kind, _colon, name = str(entry.get(key) or "").partition(":")
+        if kind == "service":
+            yield name
+    for link in (*_list(entry, "links"), *_list(entry, "volumes_from")):
+        kind, _colon, _rest = str(link).partition(":")
+        if kind != "container":
+            yield kind
+
+
+def judge(
+    resolved: Resolved, code: Code, image: ImageRef, profiles: Sequence[str], *, start_first: bool, file: str
+) -> Verdict:
+    """Return what to start and what must be there; raises ServerError for what cannot work.
+
+    ``profiles`` are the enabled ones: v1 lists the services of the others too.
+    """
+    started = [
+        one for one in resolved.services if not one.profiles or "*" in profiles or set(one.profiles) & set(profiles)
+    ]
+    started = [one for one in started if one.replicas > 0]
+    _check_own(resolved, started, code, image, file, start_first=start_first)
+    names = {one.name for one in started}
+    known = {one.name: one for one in resolved.services}
+    for one in started:
+        _check_service(one, file)
+        for need in one.needs:
+            if need in known and need not in names and known[need].replicas > 0:
+                raise ServerError(
+                    _("{file}: service {service} needs {need}, which no enabled profile starts",
+                      file=file, service=one.name, need=need),
+                    _("enable its profile with COMPOSE_PROFILES in .env, or leave `profiles:` out"),
+                )  # fmt: skip
+    return Verdict(
+        services=tuple(one.name for one in started),
+        images=tuple(dict.fromkeys(one.image for one in started if one.image != str(image))),
+        paths=tuple(dict.fromkeys(source.path for one in started for source in one.sources if _must_exist(source))),
+        networks=tuple(resolved.networks[key] for key in _used(started, "networks", resolved.networks)),
+        volumes=tuple(resolved.volumes[key] for key in _used(started, "volumes", resolved.volumes)),
+    )
+
+
+def _must_exist(source: Source) -> bool:
+    # A relative one that nothing uploads would become an empty folder, owned by root, where a file was meant.
+    return not source.created or not source.path.startswith("/")
+
+
+def _used(started: Sequence[Service], kind: str, outside: Mapping[str, str]) -> list[str]:
+    return [key for key in outside if any(key in getattr(one, kind) for one in started)]
+
+
+def _check_own(
+    resolved: Resolved, started: Sequence[Service], code: Code, image: ImageRef, file: str, *, start_first: bool
+) -> None:
+    own = next((one for one in started if one.name == code), None)
+    if own is None:
+        left_out = next((one for one in resolved.services if one.name == code), None)
+        if left_out and left_out.replicas == 0:
+            raise ServerError(
+                _("{file}: service {code} has no replicas, so nothing would run", file=file, code=code),
+                _("leave `replicas: 0` or `scale: 0` out"),
+            )
+        if left_out:
+            raise ServerError(
+                _("{file}: no enabled profile starts service {code}", file=file, code=code),
+                _("set COMPOSE_PROFILES={profile} in .env, or leave `profiles:` out", profile=left_out.profiles[0]),
+            )
+        raise ServerError(
+            _("{file} has no service named {code} that starts", file=file, code=code),
+            _("it starts: {names}; a profile that COMPOSE_PROFILES in .env does not name leaves a service out",
+              names=", ".join(one.name for one in started) or "-"),
+        )  # fmt: skip
+    if own.image != str(image):
+        raise ServerError(
+            _(
+                "{file}: service {code} runs {runs}, not {image}",
+                file=file,
+                code=code,
+                runs=own.image or "-",
+                image=image,
+            ),
+            _(
+                "write `image: {image}`",
+                image=f"${{DOCKER_REGISTRY:-{image.registry}}}/{image.repository}:${{VERSION:-latest}}",
+            ),
+        )
+    if start_first and own.container_name:
+        raise ServerError(
+            _("{file}: container_name cannot be left out by itself", file=file),
+            _("`strategy: start-first` needs a service without container_name: remove it"),
+        )
+    if start_first and own.ports:
+        raise ServerError(
+            _("{file} publishes port {port}: two containers cannot have it", file=file, port=own.ports[0]),
+            _("`strategy: start-first` is for a service behind a proxy; leave the port out, or use recreate"),
+        )
+
+
+def _check_service(one: Service, file: str) -> None:
+    if one.built:
+        raise ServerError(
+            _(
+                "{file}: service {service} is built from sources that are not on the server",
+                file=file,
+                service=one.name,
+            ),
+            _("give it an `image:`"),
+        )
+    if not re.fullmatch(_SERVICE, one.name) or not re.fullmatch(_IMAGE, one.image):
+        raise ServerError(
+            _("{file}: service {service} has no image that Docker takes", file=file, service=one.name[:80]),
+            _("give it an `image:`"),
+        )
+    if one.external:
+        raise ServerError(
+            _(
+                "{file}: service {service} uses {name}, which is external",
+                file=file,
+                service=one.name,
+                name=one.external[0],
+            ),
+            _("only Swarm has external secrets and configs; name a file instead"),
+        )
+    for source in one.sources:
+        if source.refused:
+            raise ServerError(
+                _(
+                    "{file}: service {service} mounts {path}, which Compose v1 does not find",
+                    file=file,
+                    service=one.name,
+                    path=source.path,
+                ),
+                _("write ./{path}", path=source.path),
+            )
+        if re.search(r"[\x00-\x1f]", source.path):
+            raise ServerError(
+                _("{file}: service {service} mounts a path with a control character", file=file, service=one.name)
+            )

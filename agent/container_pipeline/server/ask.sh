@@ -1,0 +1,138 @@
+#!/bin/sh
+# Asks Compose what the uploaded release means, and the agent what follows from that (see docs/architecture.md). Expects common.sh and
+# switch.sh, and from deploy.sh: stage, units, found. Sets project, files and services, and completes the release's record.
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+# Files by which Compose would decide otherwise for a person who types `up -d` in the folder.
+OTHERS='compose.yaml compose.yml docker-compose.yaml docker-compose.override.yml docker-compose.override.yaml compose.override.yml compose.override.yaml'
+
+# The project is that of the release that runs, or of what ran here before the first one: volumes are named after it.
+name_project() {
+    project=$(field project "releases/$(current_release)/release.json")
+    [ -n "$project" ] || project=${found_project:-$code}
+    files=docker-compose.yml
+    # Only an override that the release itself brings.
+    for name in $OTHERS; do
+        case $name in
+        *override*) ! brings "$name" || { files="$files$newline$name" && return; } ;;
+        esac
+    done
+}
+
+brings() {
+    printf '%s\n' "$units" | grep -Fqx -e "$1"
+}
+
+# Lets a person's own `up -d` do what ours does.
+write_names() {
+    for name in $OTHERS; do
+        [ -e "$name" ] || [ -e "$stage/$name" ] || continue
+        printf 'COMPOSE_FILE=%s\n' "$(printf %s "$files" | tr '\n' ':')" >>"$stage/.env" || refuse_write
+        break
+    done
+    if [ "$project" != "$code" ] || says_name; then
+        printf 'COMPOSE_PROJECT_NAME=%s\n' "$project" >>"$stage/.env" || refuse_write
+    fi
+}
+
+# Whether a file may have a `name:` of its own at its top level; a file in flow style may.
+says_name() {
+    set -f
+    IFS=$newline
+    for name in $files; do
+        grep -Eqs "^[^[:space:][:alnum:]#]*(name[\"']?[[:space:]]*:|\{)" "$stage/$name" && IFS=$blanks && set +f && return 0
+    done
+    IFS=$blanks
+    set +f
+    return 1
+}
+
+# Whether the release brings the very files that the current one brought, so that its record has the answer.
+same_as_current() {
+    record=releases/$(current_release)/release.json
+    grep -qs '"files": "' "$record" && [ "$(cat "${record%/*}/.units" 2>/dev/null)" = "$units" ] || return 1
+    cmp -s "$stage/docker-compose.yml" docker-compose.yml && cmp -s "$stage/.env" .env && ! units_differ
+}
+
+ask_compose() {
+    unchanged=no images=''
+    [ "$generation" != swarm ] || return 0
+    name_project
+    write_names
+    if same_as_current; then
+        unchanged=yes services=$(field services "$record") images=$(field images "$record")
+    else
+        resolve
+        look_for_paths
+        look_for network "$outside_networks"
+        look_for volume "$outside_volumes"
+    fi
+    files_field=$(printf %s "$files" | tr '\n' ':')
+    sed "s|}\$|, \"services\": \"$services\", \"images\": \"$images\", \"project\": \"$project\", \"files\": \"$files_field\"}|" \
+        "$stage/release.json" 2>"$work/out" >"$stage/.record" || refuse_write
+    mv "$stage/.record" "$stage/release.json" 2>"$work/out" || refuse_write
+}
+
+# The resolved form goes to the agent, which answers with assignments: verdict, services, images, must_exist, outside_networks and
+# outside_volumes.
+resolve() {
+    json=''
+    [ "$generation" = v1 ] || json='--format json'
+    # shellcheck disable=SC2086 # two words or none
+    (cd "$stage" && compose config $json) >"$work/resolved" 2>"$work/out" || refuse_compose_file
+    [ "$(wc -c <"$work/resolved")" -lt 4000000 ] || refuse compose-file 'its resolved form is larger than 4 MB'
+    base64 <"$work/resolved" | say_lines resolved
+    rm -f "$work/resolved"
+    say "ask $generation $(cd "$stage" && pwd -P)"
+    turns=0
+    until [ -s "$work/answer" ]; do
+        [ "$lost" = no ] && [ "$turns" -lt 1200 ] || end stopped connection
+        turns=$((turns + 1))
+        sleep 0.05 2>/dev/null || sleep 1
+    done
+    verdict=''
+    eval "$(tr '\001' '\n' <"$work/answer")"
+    [ "$verdict" = good ] || refuse resolved
+}
+
+# What Compose says of the file, without what it quotes of an env file.
+refuse_compose_file() {
+    check_reachable
+    here=$(cd "$stage" && pwd -P)
+    sed "s|$here/||g; s|$stage/||g; s/ near .*//" "$work/out" >"$work/said"
+    path=$(sed -n "s/.*env file \(.*\) not found.*/\1/p; s/.*Couldn't find env file: \(.*\)/\1/p" "$work/said" | head -n 1)
+    [ -z "$path" ] || refuse missing "$path"
+    tell "$work/said"
+    refuse compose-file "$(last_line "$work/said")"
+}
+
+look_for_paths() {
+    while IFS= read -r path; do
+        case $path in
+        '') continue ;;
+        /*) ! surely_missing "$path" || refuse missing "$path" ;;
+        *) [ -e "$stage/$path" ] || [ -e "$folder/$path" ] || refuse missing "$path" ;;
+        esac
+    done <<PATHS
+$must_exist
+PATHS
+}
+
+# Not where this user may not look, nor where the engine is on another machine.
+surely_missing() {
+    case ${DOCKER_HOST-} in '' | unix:*) ;; *) return 1 ;; esac
+    [ ! -e "$1" ] || return 1
+    above=${1%/*}
+    while [ -n "$above" ] && [ ! -d "$above" ]; do above=${above%/*}; done
+    [ -x "${above:-/}" ]
+}
+
+# look_for KIND NAMES: networks or volumes that somebody else made.
+look_for() {
+    while IFS= read -r name; do
+        [ -n "$name" ] || continue
+        dock "$1" inspect "$name" >/dev/null 2>"$work/out" || { check_reachable && refuse "missing-$1" "$name"; }
+    done <<NAMES
+$2
+NAMES
+}

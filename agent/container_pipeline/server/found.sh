@@ -1,0 +1,75 @@
+#!/bin/sh
+# A service that runs in the project's folder and was not deployed by this program: it is the previous release of the first deploy,
+# kept as releases/found-TIME with its Compose files, its .env and the ids of its images. Expects common.sh, and from deploy.sh:
+# private, units.
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+# Sets $found_ids, the containers that Compose started from this folder, and $found_project, under which it did.
+find_found() {
+    found_ids='' found_project=''
+    case $(current_release) in '' | found-*) ;; *) return 0 ;; esac
+    [ "$generation" != swarm ] || return 0
+    real=$(pwd -P)
+    started_from "$folder" >"$work/here" || { check_reachable && refuse docker "$(last_line "$work/out")"; }
+    [ "$real" = "$folder" ] || started_from "$real" >>"$work/here"
+    grep -q '|running|\||restarting|' "$work/here" || return 0
+    found_project=$({ grep "|$code|" "$work/here" && cat "$work/here"; } | sed -n '1s/^[^|]*|[^|]*|\([^|]*\)|.*/\1/p')
+    [ -n "$found_project" ] || found_project=$(sed -n '1s/^[^|]*|[^|]*|\([^|]*\)|.*/\1/p' "$work/here")
+    found_ids=$(sed -n "s/^\([^|]*\)|[^|]*|$found_project|.*/\1/p" "$work/here" | tr '\n' ' ')
+    # A folder that an operator started from a file which is no longer there could not be brought back.
+    while IFS= read -r name; do
+        [ -f "$name" ] || refuse found-file "$name"
+        case $name in *[!A-Za-z0-9._/-]*) refuse found-file "$name" ;; esac
+    done <<FILES
+$(found_files)
+FILES
+}
+
+# One line for each container that Compose started from a folder.
+started_from() {
+    dock ps -a --filter "label=com.docker.compose.project.working_dir=$1" --filter label=com.docker.compose.oneoff=False \
+        --format '{{.ID}}|{{.State}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.project.config_files"}}' 2>"$work/out"
+}
+
+# The Compose files that those containers were started from, one a line, as they are named from this folder.
+found_files() {
+    sed -n "s/^[^|]*|[^|]*|$found_project|[^|]*|//p" "$work/here" | head -n 1 | tr ',' '\n' | while IFS= read -r name; do
+        name=${name#"$folder/"} && name=${name#"$real/"} && echo "${name#./}"
+    done
+}
+
+# Writes the record, before anything is changed. What was found before and is still the same is not written anew.
+keep_found() {
+    [ -n "$found_ids" ] || return 0
+    kept=$(current_release)
+    name=found-$(date -u +%Y%m%d%H%M%S)
+    found=$private/found
+    { mkdir "$found" && write_found "$name"; } 2>"$work/out" || refuse_write
+    if [ -n "$kept" ] && diff -r -x release.json "$found" "releases/$kept" >/dev/null 2>&1; then rm -rf "$found" && return; fi
+    { mv "$found" "releases/$name" && echo "$name" >releases/.current.new && cat releases/.current >>releases/.current.new 2>/dev/null
+      mv -f releases/.current.new releases/.current; } 2>"$work/out" || refuse_write
+    say "found $name"
+}
+
+write_found() {
+    found_files >"$found/.names" || return 1
+    # Within the folder; and what this release is about to replace.
+    { grep -v '^/' "$found/.names"; printf '%s\n' "$units"; } | grep -vFx -e docker-compose.yml -e .env -e '' | sort -u |
+        while IFS= read -r name; do [ ! -e "$name" ] || printf '%s\n' "$name"; done >"$found/.units"
+    { printf '%s\n' docker-compose.yml .env && cat "$found/.units"; } >"$found/.all" || return 1
+    while IFS= read -r name; do
+        [ -e "$name" ] || continue
+        mkdir -p "$found/$(dirname "$name")" && cp -Rp "$name" "$found/$name" || return 1
+    done <"$found/.all"
+    # shellcheck disable=SC2086 # a list of ids
+    dock inspect -f '{{.Image}}|{{.Config.Image}}' $found_ids | sort -u >"$found/.images" || return 1
+    printf '{"schema": 1, "version": "%s", "found": "yes", "digest": "", "image": "", "when": "%s", "by": "", "build": "", "services": "%s", "images": "%s", "project": "%s", "files": "%s"}\n' \
+        "$1" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+        "$(sed -n "s/^[^|]*|[^|]*|$found_project|\([^|]*\)|.*/\1/p" "$work/here" | sort -u | in_one_line ' ')" \
+        "$(cut -d'|' -f2 "$found/.images" | in_one_line ' ')" "$found_project" "$(in_one_line : <"$found/.names")" >"$found/release.json" || return 1
+    rm -f "$found/.names" "$found/.all"
+}
+
+in_one_line() {
+    tr '\n' "$1" | sed 's/.$//'
+}

@@ -1,0 +1,100 @@
+"""Compose files as people write them: what Compose takes is deployed, and what cannot work is refused before anything is touched."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from real.site import Site
+
+CASES = Path(__file__).parent / "cases"
+UP, REFUSED, BACK = 0, 1, 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """One project: ``ends`` is the exit code on v2 and on v1, ``says`` what stands in the output, ``runs`` the services that run then."""
+
+    name: str
+    ends: tuple[int, int] = (UP, UP)
+    says: str = ""
+    runs: tuple[str, ...] = ("CODE",)
+    behaviour: str = "plain"
+    files: tuple[str, ...] = ()
+    before: str = ""
+    changes: dict[str, str] = field(default_factory=dict)
+
+
+TABLE = [
+    Case("top-name", (UP, REFUSED)),
+    Case("own-profile", (REFUSED, REFUSED), "CODE"),
+    Case("include", (BACK, REFUSED), files=("parts",)),
+    Case("extends", files=("common.yml",)),
+    Case("bind-long", (REFUSED, REFUSED), "conf/app.ini"),
+    Case("env-file-absolute", (REFUSED, REFUSED), "/etc/CODE.env, which is not on the server"),
+    Case("env-file-absolute", before="echo A=b > /etc/CODE.env"),
+    Case("env-file-variable"),
+    Case("replicas-0"),
+    Case("null-service", (REFUSED, REFUSED), "other"),
+    Case("profile-on", (BACK, BACK), behaviour="exits"),
+]
+
+
+def prepare(site: Site, case: Case) -> None:
+    """Put the case's files into the project."""
+    folder = CASES / case.name
+    for path in folder.rglob("*"):
+        if path.is_file():
+            text = path.read_text().replace("CODE", site.code).replace("PORT", str(site.port))
+            site.write(path.relative_to(folder).as_posix(), text)
+    site.set("CONTAINER_PIPELINE_FILES", ",".join(case.files))
+    if case.before:
+        site.servers[0].run(case.before.replace("CODE", site.code))
+
+
+def running(site: Site) -> set[str]:
+    """The services whose containers run, whatever project they belong to."""
+    place = f"label=com.docker.compose.project.working_dir=/docker/compose/{site.code}"
+    names = site.servers[0].docker("ps", "--filter", place, "--format", '{{.Label "com.docker.compose.service"}}')
+    return set(names.split())
+
+
+@pytest.fixture
+def tools(either: Site) -> Site:
+    """A second image beside the project's own, as companions have it."""
+    image = f"{either.registry.address}/tools:1"
+    either._docker("build", "-q", "-t", image, "-", stdin=f"FROM {either.lab.small_image}\n")
+    either._docker("push", "-q", image)
+    return either
+
+
+def test_what_compose_takes_is_deployed_and_what_cannot_work_is_refused(tools: Site):
+    site, wrong = tools, []
+    generation = site.lab.servers.index(site.servers[0])
+    compose, env = (site.folder / "docker-compose.yml").read_text(), "ENV=test\n"
+    for case in TABLE:
+        site.write("docker-compose.yml", compose)
+        site.write(".env", env)
+        site.set("CONTAINER_PIPELINE_FILES", "")
+        former = site.deployed("plain")
+        before = site.files(), site.container()
+        prepare(site, case)
+        version = site.publish(case.behaviour)
+        done = site("deploy", "--version", version)
+        ends, says = case.ends[generation], case.says.replace("CODE", site.code)
+        runs = {service.replace("CODE", site.code) for service in (case.runs if ends == UP else ("CODE",))}
+        label = f"{case.name} on {'v1' if generation else 'v2'}"
+        if done.code != ends or (ends != UP and says not in done.err):
+            wrong.append(f"{label}: exit {done.code}, not {ends}: {done.err}")
+        if ends == REFUSED and (site.files(), site.container()) != before:
+            wrong.append(f"{label}: something was touched")
+        if running(site) != runs:
+            wrong.append(f"{label}: {running(site)} run")
+        got = site.servers[0].get(site.port).strip()
+        if got != (version if ends == UP else former):
+            wrong.append(f"{label}: {got} answers")
+        site.servers[0].run(f"rm -f /etc/{site.code}.env")
+    assert not wrong, "\n".join(wrong)
