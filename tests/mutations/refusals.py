@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutations.entry import Mutation
 
 _COMMON = "server/common.sh"
+_ASK = "server/ask.sh"
 _DEPLOY = "server/deploy.sh"
 _SWITCH = "server/switch.sh"
 
@@ -30,7 +31,7 @@ REFUSED = [
         _DEPLOY,
         (
             (
-                '    get_image\n    [ "$lost" = no ] || end stopped connection\n    switch\n',
+                '    get_image\n    [ "$lost" = no ] || end stopped connection\n    keep_found\n    switch\n',
                 '    id=\'\' && tagged() { true; }\n    switch\n    get_image\n    dock tag "$id" "$image:$version"\n',
             ),
         ),
@@ -58,8 +59,8 @@ REFUSED = [
     ),
     Mutation(
         "A compose file that Compose refuses is found before anything is touched",
-        _DEPLOY,
-        (('        refuse compose-file "$(last_line "$work/out")"\n', ""),),
+        _ASK,
+        (('    refuse compose-file "$(last_line "$work/said")"\n', ""),),
         ("real/test_deploy_refusals.py::test_a_compose_file_that_compose_refuses[compose-v2]",),
     ),
     Mutation(

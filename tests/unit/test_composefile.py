@@ -115,17 +115,24 @@ def test_files_that_lie_in_one_another_are_refused(files):
 
 def test_start_first_leaves_the_fixed_name_out_and_nothing_else():
     text = f"services:\n{OWN}    container_name: a-b  # by convention\n    hostname: a-b\n"
-    kept = composefile.for_start_first(text.encode(), read(text), "f").decode()
+    kept = composefile.for_start_first(text.encode(), "a-b", "f").decode()
     assert kept == f"services:\n{OWN}    hostname: a-b\n"
 
 
-@pytest.mark.parametrize("port", ["'80:8080'", "{published: 80, target: 8080}", "'127.0.0.1:80:8080'"])
-def test_start_first_is_refused_with_a_port_that_only_one_container_can_have(port):
-    text = f"services:\n{OWN}    ports: [{port}]\n"
-    with pytest.raises(SettingsError, match="two containers cannot have it"):
-        composefile.for_start_first(text.encode(), read(text), "f")
+def test_start_first_refuses_a_name_that_cannot_be_cut_out():
+    with pytest.raises(SettingsError, match="cannot be left out"):
+        composefile.for_start_first(b"services: {a-b: {container_name: a-b}}\n", "a-b", "f")
 
 
-def test_start_first_leaves_ports_that_docker_chooses():
-    text = f"services:\n{OWN}    ports: ['8080', {{target: 8081}}]\n"
-    assert composefile.for_start_first(text.encode(), read(text), "f") == text.encode()
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("services: {a-b: {env_file: .env}}", composefile.Glance(reads_env=True)),
+        ("services: {a-b: {env_file: [{path: .env, format: raw}]}}", composefile.Glance(reads_env=True, raw_env=True)),
+        ("services: {a-b: {container_name: x}}", composefile.Glance(container_name="x")),
+        ("include: [b.yml]\nservices: {c: {}}", composefile.Glance()),
+        ("services: {a-b:", composefile.Glance()),
+    ],
+)
+def test_a_glance_tells_what_is_sure_without_compose(text, seen):
+    assert composefile.glance(text.encode(), "f", Code("a-b")) == seen

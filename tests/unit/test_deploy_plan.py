@@ -13,6 +13,7 @@ import pytest
 import container_pipeline
 from container_pipeline.clients import remote
 from container_pipeline.clients.ssh import Access
+from container_pipeline.commands.rollout import DEPLOY
 from container_pipeline.model import (
     Code,
     Digest,
@@ -83,7 +84,7 @@ SHELLS = pytest.mark.parametrize(
 PROGRAMS = [
     ["common", words, *rest]
     for words in ("health", "swarm")
-    for rest in (["switch", "deploy"], ["status"], ["control"], ["logs"])
+    for rest in (list(DEPLOY), ["status"], ["containers", "control"], ["logs"])
 ] + [["common", "doctor"]]
 
 

@@ -110,17 +110,16 @@ def _common(value: str) -> str:
     return ""
 
 
+def _escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\r", r"\r").replace("\n", r"\n")
+
+
 def _quote_v2(value: str) -> str:
-    escaped = (
-        value.replace("\\", r"\\").replace('"', r"\"").replace("\r", r"\r").replace("\n", r"\n").replace("$", "$$")
-    )
-    return f'"{escaped}"'
+    return f'"{_escape(value).replace("$", "$$")}"'
 
 
 def _quote_v1(value: str) -> str:
     """Between double quotes; a nameless variable's default stands for what would be read as something else."""
     body, last = (value[:-1], value[-1]) if value.endswith("\\") else (value, "")
-    escaped = (
-        body.replace("\\", r"\\").replace('"', r"\"").replace("\r", r"\r").replace("\n", r"\n").replace("$", "${:-$}")
-    )
+    escaped = _escape(body).replace("$", "${:-$}")
     return f'"{escaped}{"${:-" + last + "}" if last else ""}"'

@@ -1,5 +1,5 @@
 #!/bin/sh
-# up, down and pull: Compose's own, in the project's folder, under the lock. Expects common.sh and health.sh; action, timeout, settle.
+# up, down and pull: Compose's own, in the project's folder, under the lock. Expects common.sh, health.sh and containers.sh; action, timeout, settle.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 control() {
@@ -7,18 +7,19 @@ control() {
     make_work
     find_docker
     enter_folder
-    [ -f docker-compose.yml ] || refuse nothing
+    [ -f docker-compose.yml ] || [ -n "$(current_release)" ] || refuse nothing
     watch_connection
     take_lock
     [ ! -d releases/.former ] || refuse unfinished
     say "fact version $(current_release)"
+    know_current
     case $action in
     up) long no compose up -d ;;
     down) long no compose down ;;
     pull) long yes compose pull ;;
     esac || { check_reachable && tell "$work/out" && refuse command "$(last_line "$work/out")"; }
     if [ "$action" = up ]; then
-        services=$(compose config --services 2>/dev/null | tr '\n' ' ')
+        correct_names
         step health
         healthy || { show_log && end refused unwell "$bad"; }
     fi

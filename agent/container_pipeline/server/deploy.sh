@@ -251,9 +251,7 @@ keep_release() {
     close_journal
     log_attempt ok
     number=0
-    # What was found here before the first release is the last to go.
-    for release in "$version" $(list_releases | grep '^found-' | grep -Fvx "$version") \
-        $(former_releases | grep -v '^found-') $(list_releases | grep -Fvxf releases/.current | grep -v '^found-'); do
+    for release in $(by_worth); do
         number=$((number + 1))
         if [ "$number" -gt "$keep" ]; then
             name=$(sed -n 's/.*"image": "\([^"]*\)".*/\1/p' "releases/$release/release.json")
@@ -261,6 +259,13 @@ keep_release() {
             [ -z "$name" ] || dock rmi "$name:$release" >/dev/null 2>&1
         fi
     done
+}
+
+# All releases, those first that are kept longest. What was found here before the first one is the last to go but for what runs.
+by_worth() {
+    echo "$version"
+    list_releases | grep '^found-' | grep -Fvx "$version"
+    { former_releases && list_releases | grep -Fvxf releases/.current; } | grep -v '^found-'
 }
 
 note_current() {

@@ -8,7 +8,8 @@ logs() {
     login=''
     find_docker
     enter_folder
-    [ -f docker-compose.yml ] || refuse nothing
+    [ -f docker-compose.yml ] || [ -n "$(current_release)" ] || refuse nothing
+    know_current
     flags="--no-color --tail $tail"
     [ "$follow" = no ] || flags="$flags -f"
     exec 3<&0 </dev/null

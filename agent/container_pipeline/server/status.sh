@@ -25,8 +25,9 @@ report() {
         end ok
     fi
     find_docker
+    project=$(field project "releases/$current/release.json")
     [ "$action" = status ] || { show_use && end ok; }
-    [ -f docker-compose.yml ] || refuse nothing
+    [ -f docker-compose.yml ] || [ -n "$current" ] || refuse nothing
     [ -n "$current" ] && [ -f "releases/$current/release.json" ] && say "release $(record "$current")"
     [ ! -f .lock ] || flock -sn .lock true 2>/dev/null || say "fact lock $(lock_holder .lock)"
     [ ! -d releases/.former ] || say "differs unfinished"
@@ -49,6 +50,7 @@ show_use() {
     {
         ls -1 releases 2>/dev/null
         sed -n 's/^VERSION=//p' .env 2>/dev/null | tr -d "\"'\r"
+        cat releases/found-*/.images 2>/dev/null | sed 's/.*|//; s/@.*//; s/.*://'
         printf '%s\n' "$images" | sed 's/@.*//; s/.*://'
     } | say_lines use
 }
@@ -60,6 +62,8 @@ compare() {
         printf '%s\n' docker-compose.yml .env
         cat "releases/$current/.units" 2>/dev/null
     } | while IFS= read -r name; do
+        # What was found here before the first release may have none of them.
+        [ -e "$name" ] || [ -e "releases/$current/$name" ] || continue
         diff -r "$name" "releases/$current/$name" >/dev/null 2>&1 || say "differs $name"
     done
 }
