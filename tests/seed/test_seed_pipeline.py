@@ -129,6 +129,23 @@ def test_a_job_edited_in_jenkins_is_shown_as_drift(administrator, jenkins):
     assert someone.seed().out == "4 unchanged\n"
 
 
+def test_a_multibranch_job_finds_its_branches_also_one_of_an_earlier_version(administrator, jenkins):
+    someone = administrator(jenkins.url)
+    someone.write(TEAM)
+    someone.seed()
+    name = f"{someone.prefix}-all-re"
+
+    def scan():
+        return someone.jenkins.get_text(f"job/team/job/{name}/indexing/consoleText")
+
+    assert "Finished: SUCCESS" in scan()
+    entry = jenkins.state.items[f"team/{name}"]
+    entry.config = entry.config.replace('<properties class="empty-list" />', "")
+    assert "NullPointerException" in scan()
+    assert "1 updated, 3 unchanged" in someone.seed().out
+    assert "Finished: SUCCESS" in scan()
+
+
 @pytest.mark.parametrize("plugin", PLUGINS)
 def test_a_missing_plugin_is_named_before_anything_is_written(administrator, standin, plugin):
     jenkins = standin(plugins=tuple(name for name in PLUGINS if name != plugin))

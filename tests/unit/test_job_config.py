@@ -13,7 +13,11 @@ from container_pipeline.plan.seed.jobs import Job
 from seed.standin import rewrite
 
 JOB = Job("jobs", "web-re", "git@x:web.git", "web-re", branches=("main",))
-TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\ufffe\uffff"), max_size=12)
+#: Texts that look like nothing, or like markup, or have blanks around.
+ODD = st.sampled_from(
+    ["0", "-1", "false", "true", " x ", "  ", "a\nb\n", "]]>", "&amp;", "<a/>", "5%20$X \\ 'q'", "\x7f", "\x85"]
+)
+TEXT = ODD | st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\ufffe\uffff"), max_size=12)
 LINE = TEXT.map(str.strip).filter(bool)
 JOBS = st.builds(
     Job,
@@ -148,6 +152,13 @@ def test_jenkins_ways_of_writing_the_same_are_the_same(one, other):
         ("<project><concurrentBuild>true</concurrentBuild></project>", "<project/>"),
         ("<project><definition class='a.X'/></project>", "<project><definition class='a.Y'/></project>"),
         ("<p><a><string>x</string><string></string></a></p>", "<p><a><string>x</string></a></p>"),
+        ("<p><a.X><defaultValue>0</defaultValue></a.X></p>", "<p><a.X><defaultValue/></a.X></p>"),
+        ("<p><a.X><defaultValue> x </defaultValue></a.X></p>", "<p><a.X><defaultValue>x</defaultValue></a.X></p>"),
+        ("<p><a><string> x</string></a></p>", "<p><a><string>x</string></a></p>"),
+        ("<p><scm class='a.G'><credentialsId>false</credentialsId></scm></p>", "<p><scm class='a.G'/></p>"),
+        ("<p><factory class='a.X'><scriptPath>J</scriptPath></factory></p>", "<p><factory class='a.Y'><scriptPath>J</scriptPath></factory></p>"),
+        ("<p><strategy class='a.X'/></p>", "<p><strategy class='a.X'><properties class='empty-list'/></strategy></p>"),
+        ("<p><strategy class='a.X'><properties class='empty-list'/></strategy></p>", "<p><strategy class='a.Y'><properties class='empty-list'/></strategy></p>"),
         ("<p><l><d.I><n>A</n></d.I><d.I><n>B</n><v>x</v></d.I></l></p>", "<p><l><d.I><n>A</n><v>x</v></d.I><d.I><n>B</n></d.I></l></p>"),
     ],
 )  # fmt: skip

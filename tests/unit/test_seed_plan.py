@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -43,6 +44,16 @@ def test_a_job_that_is_not_there_is_created_with_its_folders_and_views():
 def test_a_job_that_is_right_is_left_alone():
     plan = seed.make([replace(WEB, folder="team")], has(replace(WEB, folder="team")), {"jobs"})
     assert (plan.changes, plan.unchanged) == ([], ["team/aglaia-web-re"])
+
+
+def test_a_multibranch_job_that_cannot_scan_is_mended():
+    """Jobs of earlier versions have a strategy without its list of properties."""
+    job = replace(WEB, kind="multibranch", branches=("*",))
+    config = jobxml.job_xml(job)
+    old = re.sub(r"(<strategy [^>]*)>\s*<properties class=\"empty-list\" />\s*</strategy>", r"\1/>", config)
+    assert old != config
+    (change,) = seed.make([job], State({job.name: Item(job.name, old)}), {"jobs"}).changes
+    assert (change.action, change.diff) == ("update", ("+ sources/data/BranchSource/strategy/properties: empty-list",))
 
 
 def test_a_change_is_shown_as_what_goes_and_what_comes():

@@ -33,7 +33,14 @@ _DEFAULTS = {"canRoam": "true", "configVersion": "2", "pruneDeadBranches": "true
 _ORDERED = {"builders", "publishers", "buildWrappers", "parameterDefinitions", "columns", "branches", "choices", "a"}
 _NOTHING = {"", "false", "0", "-1"}
 #: Where the class says what the element is; elsewhere it names a collection.
-_CLASSED = {"definition", "scm", "source"}
+_CLASSED = {"definition", "scm", "source", "strategy", "factory", "orphanedItemStrategy"}
+#: What a person or a repository chose: here "0", "false" and "-1" are texts as all others.
+_TEXTS = {
+    "assignedNode", "command", "credentialsId", "defaultValue", "description", "excludes", "id", "includeRegex",
+    "includes", "name", "remote", "script", "scriptPath", "spec", "string", "tokenCredentialId", "url",
+}  # fmt: skip
+#: Texts that a build gets as they are, with their blanks.
+_EXACT = {"defaultValue", "string"}
 _PIPELINE_TRIGGERS = "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty"
 _DISCARDER = "jenkins.model.BuildDiscarderProperty"
 
@@ -182,8 +189,9 @@ def _lines(element: ET.Element, path: str) -> list[str]:
         seen[child.tag] = seen.get(child.tag, 0) + 1
         number = f"[{seen[child.tag]}]" if names.count(child.tag) > 1 else ""
         lines += _lines(child, f"{path}/{_short(child.tag)}{number}".lstrip("/"))
-    if not len(element):
-        lines += [f"{path}: {line}" for line in (element.text or "").strip().split("\n")]
+    if not len(element) and not lines:
+        text = element.get("class", "") if _is_empty_list(element) else element.text or ""
+        lines += [f"{path}: {line}" for line in (text if element.tag in _EXACT else text.strip()).split("\n")]
     return lines
 
 
@@ -194,8 +202,17 @@ def _speaks(element: ET.Element) -> bool:
     if len(element):
         element[:] = [child for child in element if _speaks(child)]
         return len(element) > 0 or _named(element)
-    text = (element.text or "").strip()
-    return not (text in _NOTHING or _DEFAULTS.get(element.tag) == text) or element.tag == "string" or _named(element)
+    if element.tag == "string" or _is_empty_list(element) or _named(element):
+        return True
+    text = element.text or ""
+    if element.tag in _TEXTS:
+        return bool(text if element.tag in _EXACT else text.strip())
+    return not (text.strip() in _NOTHING or _DEFAULTS.get(element.tag) == text.strip())
+
+
+def _is_empty_list(element: ET.Element) -> bool:
+    """The properties of a strategy for branches: without a list, even an empty one, Jenkins fails when it scans."""
+    return element.tag == "properties" and element.get("class") == "empty-list"
 
 
 def _named(element: ET.Element) -> bool:

@@ -110,7 +110,8 @@ def _multibranch(root: ET.Element, job: Job) -> None:
         _element("credentialsId", job.credentials),
         traits,
     )
-    strategy = _element("strategy", {"class": "jenkins.branch.DefaultBranchPropertyStrategy"})
+    no_properties = _element("properties", {"class": "empty-list"})  # without it Jenkins fails when it scans
+    strategy = _element("strategy", {"class": "jenkins.branch.DefaultBranchPropertyStrategy"}, no_properties)
     data = _element("data", _element("jenkins.branch.BranchSource", source, strategy))
     sources = _element("sources", {"class": "jenkins.branch.MultiBranchProject$BranchSourceList"}, data)
     sources.append(_element("owner", owner))
