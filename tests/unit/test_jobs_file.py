@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import fastjsonschema
@@ -117,10 +118,115 @@ def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tm
         (USUAL + "  code: b\n", "4 cannot be read: the key 'code' stands twice"),
         (USUAL + USUAL, "4 cannot be read: the key 'projects' stands twice"),
         ("projects: [a, b\n", "2 cannot be read"),
+        ("projects:\n- {? [a, b] : c}\n", "2 cannot be read: a key must be a text, not a list or a map"),
+        ("projects:\n- {? {a: b} : c}\n", "2 cannot be read: a key must be a text, not a list or a map"),
+        ("projects:\n\t- one\n", "2 cannot be read: found character"),
+        ("- one\n", "1: the file must be: a map of keys and values"),
+        ("projects: []\n---\nprojects: []\n", "2 cannot be read: but found another document"),
+        ("projects: &a [*a]\n", "1 cannot be read: an anchor contains itself"),
+        (
+            "projects: []\na0: &a0 [x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(40)),
+            "20 cannot be read: anchors unfold to more than 1000000 values",
+        ),
+        ("projects: [2024-13-45]\n", "1 cannot be read: month must be in 1..12"),
+        ("projects: [!!int x]\n", "1 cannot be read: invalid literal"),
+        ("projects: [a, A]\ndefaults: {repository: r, name: x}\n", "2: unknown key 'name' in defaults"),
+        ("defaults: {repository: r}\nprojects: [{code: a, name: x}, {code: b, name: X}]\n", "2: job X is named twice"),
+        (USUAL + "  name: 'a:b'\n", "4: 'a:b' is not a name that Jenkins takes"),
+        (USUAL + "  name: 'a '\n", "4: 'a ' is not a name that Jenkins takes"),
+        (USUAL + "  folder: 'a/./b'\n", "4: 'a/./b' is not a name that Jenkins takes"),
+        *(
+            (USUAL + f"  triggers: {{cron: '{line}'}}\n", f"4: {line.strip()!r} is not a line of a Jenkins cron")
+            for line in (
+                "H 24 * * *",
+                "60 * * * *",
+                "H * * * MON",
+                "H * * *",
+                "H * * * * *",
+                "H * 0 * *",
+                "5-1 * * * *",
+                "*/0 * * * *",
+                "H(0-60) * * * *",
+                "@never",
+                "5/2 * * * *",
+                "TZ = Asia/Shanghai",
+                "x",
+            )
+        ),
+        (USUAL + '  triggers: {poll: "# first\\nTZ=Asia/Shanghai\\n@daily"}\n', "4: 'TZ=Asia/Shanghai' is not a line"),
     ],
 )
 def test_a_mistake_is_told_with_file_line_and_what_would_be_right(tmp_path, text, said):
     assert mistakes(tmp_path, text)[-1].startswith(said)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "TZ=Europe/Berlin\nH 3 * * *\n# by night\n\nH 4 * * 7",
+        "TZ=GMT+08:00\n@midnight",
+        "H(0-29)/10 9-17/2 1,15 */3 1-5",
+        "*/5 * * * *\r\n@yearly",
+    ],
+)
+def test_a_line_that_jenkins_takes_for_cron_is_taken(tmp_path, spec):
+    text = USUAL + f"  triggers: {{cron: {json.dumps(spec)}, poll: {json.dumps(spec)}}}\n"
+    assert load(tmp_path, text)[0].triggers["cron"] == spec
+
+
+def test_a_character_that_no_yaml_has_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"cannot be read: character U\+0000 cannot stand in YAML"):
+        load(tmp_path, 'projects: ["a\0b"]\n')
+
+
+def test_anchors_and_merge_keys_are_taken(tmp_path):
+    """Merged into one another, and into something that PyYAML makes before what was merged."""
+    jobs = load(
+        tmp_path,
+        "defaults: &d {repository: 'r/{code}', pipeline: {run: {a: {b: &deep {<<: {x: 1}, x: 2}}}}}\n"
+        "projects:\n- &a {code: one, keep_builds: 3, parameters: &p [{name: A}]}\n- {<<: *a, code: two}\n"
+        "- {<<: [*d, *a], code: three, parameters: *p, pipeline: {run: {<<: *deep}}}\n",
+    )
+    assert [(job.code, job.keep_builds, len(job.parameters)) for job in jobs] == [
+        (c, 3, 1) for c in ("one", "two", "three")
+    ]
+
+
+def test_an_empty_value_takes_a_default_away(tmp_path):
+    defaults = (
+        "defaults: {repository: 'r/{code}', folder: team, credentials: c, branches: [a, b], keep_builds: 3, disabled: true,\n"
+        "  description: d, kind: multibranch, jenkinsfile: ci/J, triggers: {scan: 1d}, parameters: []}\n"
+    )
+    keys = [
+        "folder",
+        "credentials",
+        "branches",
+        "keep_builds",
+        "disabled",
+        "description",
+        "kind",
+        "jenkinsfile",
+        "triggers",
+        "parameters",
+    ]
+    (job,) = load(tmp_path, defaults + f"projects: [{{code: a, {', '.join(f'{key}: null' for key in keys)}}}]\n")
+    assert job == plan_jobs.Job("jobs", "a", "r/a", "a", branches=("main",), triggers={})
+    (job,) = load(
+        tmp_path,
+        "defaults: {repository: r, folder: team, credentials: c, triggers: {poll: '@daily', cron: '@daily'}, pipeline: {node: n, cache: true}}\n"
+        "projects: [{code: a, folder: '', name: '', credentials: '', triggers: {poll: null, cron: ''}, pipeline: {node: null}}]\n",
+    )
+    assert (job.full_name, job.credentials, job.triggers, job.pipeline) == ("a", "", {}, {"cache": True})
+    assert (
+        load(tmp_path, "defaults: {repository: r, pipeline: true}\nprojects: [{code: a, pipeline: null}]\n")[0].pipeline
+        is None
+    )
+
+
+@pytest.mark.parametrize("name", ["Weiße 网站 1.0", "a b.c-d_e", "a+b (old), 'x' ~=", "-x", "_"])
+def test_a_name_that_jenkins_takes_is_taken(tmp_path, name):
+    text = USUAL + f"  name: {json.dumps(name)}\n  folder: {json.dumps(f'{name}/{name}')}\n"
+    assert load(tmp_path, text)[0].full_name == f"{name}/{name}/{name}"
 
 
 def test_every_mistake_of_every_file_is_told_in_one_go(tmp_path):
@@ -149,7 +255,7 @@ def test_a_pattern_that_names_nothing_is_refused(tmp_path):
 def test_the_schema_knows_every_key_of_the_settings():
     known = jobs_file.schema()["definitions"]["pipeline"]["properties"]
     assert {key.name for key in KEYS} - {"code"} <= set(known)
-    assert all(known[key.name].get("enum") == list(key.choices) for key in KEYS if key.choices)
+    assert all(known[key.name].get("enum") == [*key.choices, None] for key in KEYS if key.choices)
 
 
 VALUES = st.recursive(

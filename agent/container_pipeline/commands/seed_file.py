@@ -42,11 +42,12 @@ def _tell(file: jobs_file.JobsFile, problem: Problem) -> str:
 
 
 def _twice(found: Sequence[Job], path: str, places: dict[str, str]) -> list[Problem]:
-    """Two projects of one full name would make one job by turns."""
+    """Two projects of one full name would make one job by turns. Jenkins tells no upper from lower case."""
     problems = []
     for index, job in enumerate(found):
-        if job.full_name in places:
-            message = _("job {name} is named twice: in {other} too", name=job.full_name, other=places[job.full_name])
+        name = job.full_name.casefold()
+        if name in places:
+            message = _("job {name} is named twice: in {other} too", name=job.full_name, other=places[name])
             problems.append(Problem(("projects", index), message))
-        places.setdefault(job.full_name, path)
+        places.setdefault(name, path)
     return problems

@@ -17,7 +17,15 @@ from container_pipeline.plan.seed.schema import Path, Problem
 _MERGED = ("triggers", "pipeline")
 #: Where a project says the first, the defaults' second does not count.
 _EITHER = (("jenkinsfile", "pipeline"), ("pipeline", "jenkinsfile"), ("branch", "branches"), ("branches", "branch"))
-_FOLDER_NAME = r"\w(?:[\w .-]*[\w-])?"
+#: What Jenkins takes for a name (jenkins.model.Jenkins.checkGoodName): these characters not, blanks not at an end.
+_NAME = re.compile(
+    r"(?![\s.]+$)[^\s?*/\\%!@#$^&|<>\[\]:;](?:[^\x00-\x1f\x7f-\x9f?*/\\%!@#$^&|<>\[\]:;]*[^\s.?*/\\%!@#$^&|<>\[\]:;])?"
+)
+
+
+#: Fields of a line of cron, each with its least and greatest number; and the names that stand for a line.
+_CRON_FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_NAMES = {f"@{name}" for name in ("hourly", "daily", "midnight", "weekly", "monthly", "yearly", "annually")}
 
 
 @dataclass(frozen=True)
@@ -75,16 +83,26 @@ def read(document: Mapping[str, Any]) -> tuple[list[Job], list[Problem]]:
 
 
 def _merge(defaults: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay ``project`` over ``defaults``. A key without a value, there or in a merged map, is as if nobody had named it."""
     merged = {**defaults, **project}
     for key in _MERGED:
         below, above = defaults.get(key), project.get(key)
         if isinstance(below, dict) and isinstance(above, dict):
             merged[key] = {**below, **above}
     for one, other in _EITHER:
-        if one in project and other in defaults and other not in project:
+        if _is_set(one, project) and other in defaults and other not in project:
             del merged[other]
+    merged = {key: value for key, value in merged.items() if _is_set(key, merged)}
+    for key in _MERGED:
+        if isinstance(merged.get(key), dict):
+            merged[key] = {name: value for name, value in merged[key].items() if _is_set(name, merged[key])}
     merged["repository"] = merged.get("repository", "").replace("{code}", merged["code"])
     return merged
+
+
+def _is_set(key: str, values: Mapping[str, Any]) -> bool:
+    """Tell whether a key has a value; of ``library`` the empty text is one, too."""
+    return values.get(key) is not None and (values[key] != "" or key == "library")
 
 
 def _job(set_name: str, merged: Mapping[str, Any]) -> Job:
@@ -107,7 +125,9 @@ def _job(set_name: str, merged: Mapping[str, Any]) -> Job:
         pipeline={} if pipeline is True else pipeline,
         library=merged.get("library", "container-pipeline"),
         triggers={name: spec.strip() for name, spec in merged.get("triggers", {}).items()},
-        parameters=tuple(merged.get("parameters", ())),
+        parameters=tuple(
+            {key: value for key, value in one.items() if value is not None} for one in merged.get("parameters", ())
+        ),
         keep_builds=keep.get("builds", 0),
         keep_days=keep.get("days", 0),
         disabled=merged.get("disabled", False),
@@ -122,8 +142,8 @@ def _problems(merged: Mapping[str, Any], project: Mapping[str, Any], path: Path)
     yield from _unprintable(project, path)
     yield from _repository_problems(merged["repository"], (*path, "repository"))
     for key in ("folder", "name"):
-        pattern = rf"{_FOLDER_NAME}(?:/{_FOLDER_NAME})*" if key == "folder" else _FOLDER_NAME
-        if key in merged and not re.fullmatch(pattern, merged[key]):
+        parts = merged.get(key, "x").split("/") if key == "folder" else [merged.get(key, "x")]
+        if not all(_NAME.fullmatch(part) for part in parts):
             yield Problem(
                 (*path, key),
                 _(
@@ -134,6 +154,9 @@ def _problems(merged: Mapping[str, Any], project: Mapping[str, Any], path: Path)
     for branch in merged.get("branches", [merged.get("branch", "main")]):
         if not _is_branch(branch):
             yield Problem((*path, "branch"), _("{value!r} is not a branch that git would take", value=branch))
+    for trigger in ("cron", "poll"):
+        if trigger in merged.get("triggers", {}):
+            yield from _cron_problems(merged["triggers"][trigger], (*path, "triggers", trigger))
     yield from _kind_problems(merged, project, path)
     yield from _parameter_problems(merged.get("parameters", ()), path)
 
@@ -171,11 +194,11 @@ def _is_branch(name: str) -> bool:
 
 def _kind_problems(merged: Mapping[str, Any], project: Mapping[str, Any], path: Path) -> Iterator[Problem]:
     kind = merged.get("kind", "pipeline")
-    if "jenkinsfile" in project and "pipeline" in project:
+    if _is_set("jenkinsfile", project) and _is_set("pipeline", project):
         yield Problem(
             (*path, "pipeline"), _("`pipeline:` writes a Jenkinsfile, `jenkinsfile:` names one: say one of them")
         )
-    if "branch" in project and "branches" in project:
+    if _is_set("branch", project) and _is_set("branches", project):
         yield Problem((*path, "branch"), _("say `branch:` or `branches:`, not both"))
     if kind == "multibranch":
         yield from _multibranch_problems(merged, path)
@@ -196,6 +219,38 @@ def _multibranch_problems(merged: Mapping[str, Any], path: Path) -> Iterator[Pro
         if name in merged.get("triggers", {}):
             message = _("a multibranch job has no {name}: say how often to `scan:`", name=name)
             yield Problem((*path, "triggers", name), message)
+
+
+def _cron_problems(spec: str, path: Path) -> Iterator[Problem]:
+    """Jenkins drops a trigger that it cannot read, and says so in its log alone."""
+    for number, line in enumerate(spec.strip().splitlines()):
+        text = line.strip()
+        zone = number == 0 and re.fullmatch(r"TZ=[\w+/:-]+", text)
+        if not text or zone or text.startswith("#") or text in _CRON_NAMES:
+            continue
+        fields = text.split()
+        bad = [field for field, limits in zip(fields, _CRON_FIELDS) if not _is_cron_field(field, *limits)]
+        if len(fields) != len(_CRON_FIELDS) or bad:
+            yield Problem(
+                path,
+                _("{line!r} is not a line of a Jenkins cron", line=text),
+                _("minute, hour, day, month, weekday (0-7): numbers, *, or H for a spread one; or @daily and its like"),
+            )
+
+
+def _is_cron_field(text: str, least: int, most: int) -> bool:
+    """Return whether Jenkins takes a field: terms such as ``1-5``, ``*/2``, ``H``, ``H(0-29)/10``."""
+    for term in text.split(","):
+        found = re.fullmatch(r"(?:\*|H|H\((\d+)-(\d+)\)|(\d+)(?:-(\d+))?)(?:/(\d+))?", term)
+        if found is None:
+            return False
+        low, high = found[1] or found[3], found[2] or found[4] or found[1] or found[3]
+        step = found[5]
+        if low and not least <= int(low) <= int(high) <= most:
+            return False
+        if step and (not 1 <= int(step) <= most - least + 1 or (found[3] and not found[4])):
+            return False
+    return True
 
 
 def _freestyle_problems(pipeline: Any, path: Path) -> Iterator[Problem]:

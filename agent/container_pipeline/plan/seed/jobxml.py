@@ -6,6 +6,7 @@ cloudbees-folder and generic-webhook-trigger.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -54,7 +55,7 @@ def view_xml(set_name: str, folder: str) -> str:
 
 def view_regex(folder: str) -> str:
     """Return what the names of all jobs below ``folder`` match, as seen from where its view stands."""
-    return folder.rpartition("/")[2].replace(".", "\\.") + "/.*"
+    return re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", folder.rpartition("/")[2]) + "/.*"
 
 
 def _pipeline(root: ET.Element, job: Job) -> None:

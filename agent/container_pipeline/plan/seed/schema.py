@@ -25,6 +25,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
     "boolean": (bool,),
+    "null": (type(None),),
 }
 
 
@@ -46,10 +47,10 @@ def _check(root: Schema, rule: Schema, data: Any, path: Path) -> Iterator[Proble
     rule = _choose(root, rule, data)
     allowed = _types(root, rule)
     if allowed and not any(_is(data, name) for name in allowed):
-        kinds = " / ".join(_type_name(name) for name in allowed)
+        kinds = " / ".join(_type_name(name) for name in allowed if name != "null")
         yield Problem(path, _("{where} must be: {kinds}", where=_where(path), kinds=kinds))
     elif "enum" in rule or "const" in rule:
-        known = [str(choice) for choice in rule.get("enum", [rule.get("const")])]
+        known = [str(choice) for choice in rule.get("enum", [rule.get("const")]) if choice is not None]
         if data not in rule.get("enum", [rule.get("const")]):
             yield Problem(path, _("{where} is {value!r}", where=_where(path), value=data), nearest(str(data), known))
     elif isinstance(data, str):
@@ -61,7 +62,7 @@ def _check(root: Schema, rule: Schema, data: Any, path: Path) -> Iterator[Proble
             yield from _check(root, rule.get("items", {}), item, (*path, index))
     elif isinstance(data, dict):
         yield from _check_object(root, rule, data, path)
-    elif data < rule.get("minimum", data):
+    elif data is not None and data < rule.get("minimum", data):
         yield Problem(path, _("{where} must be at least {least}", where=_where(path), least=rule["minimum"]))
 
 
