@@ -100,6 +100,11 @@ FORMS: dict[str, tuple[str, str, str | None]] = {
         "@Library('ours') _\r\nnode {\r\n  sh './docker.sh build'\r\n}\r\n",
         f"{HEAD}@Library('ours') _\nnode {{\n  {BUILD}\n}}\n".replace("\n", "\r\n"),
     ),
+    "a block for bash": (
+        "Jenkinsfile",
+        "node {\n  sh '''#!/bin/bash -e\n    ./docker.sh build\n  '''\n}\n",
+        f"node {{\n  {BUILD}\n}}\n",
+    ),
     "a rule of a Makefile": (
         "Makefile",
         ".PHONY: image\nimage:\n\t@chmod +x docker.sh\n\t@./docker.sh build\n\nrelease: image\n\t/bin/bash docker.sh push && echo done\n",
@@ -140,6 +145,11 @@ FORMS: dict[str, tuple[str, str, str | None]] = {
     ),
     "a variable command": ("Jenkinsfile", 'node {\n  sh "./docker.sh ${params.ACTION}"\n}\n', None),
     "another image's name": ("Jenkinsfile", "node {\n  sh './docker.sh build shop-api'\n}\n", None),
+    "a block for bash with more in it": (
+        "Jenkinsfile",
+        "node {\n  sh '''#!/bin/bash\n    ./docker.sh build\n    ls\n  '''\n}\n",
+        None,
+    ),
     "a failure that is passed over": ("Jenkinsfile", "node {\n  sh './docker.sh push || true'\n}\n", None),
     "a condition of the shell": (
         "Jenkinsfile",
@@ -200,6 +210,15 @@ def test_a_makefile_that_a_build_on_another_machine_runs_is_left(project, capsys
     assert main(["adopt", "--yes", "--remove", "--project", str(project)]) == 1
     assert "Makefile:2 calls docker.sh: ./docker.sh build" in capsys.readouterr().err
     assert (project / "docker.sh").exists()
+
+
+def test_a_script_that_such_a_build_runs_through_another_is_left(project, capsys):
+    (project / "release.sh").write_text("./docker.sh push\n")
+    (project / "Makefile").write_text("release:\n\tbash release.sh\n")
+    (project / ".gitlab-ci.yml").write_text("release:\n  script: make release\n")
+    assert main(["adopt", "--yes", "--remove", "--project", str(project)]) == 1
+    assert "release.sh:1 calls docker.sh" in capsys.readouterr().err
+    assert (project / "release.sh").read_text() == "./docker.sh push\n"
 
 
 def test_a_jenkinsfile_above_the_project_is_found(project, capsys):

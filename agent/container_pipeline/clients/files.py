@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 #: Byte order marks; that of UTF-32 begins as that of UTF-16 does.
@@ -29,8 +30,8 @@ def read(path: Path, limit: int = 1_000_000) -> str | None:
         return None
 
 
-def texts(root: Path) -> dict[str, str]:
-    """Return path → text of the files below ``root``, as they stand; packages that were installed there are left out.
+def texts(root: Path, keep: Callable[[str, str], bool]) -> dict[str, str]:
+    """Return path → text of the files below ``root`` that ``keep`` wants; packages that were installed there are left out.
 
     A symbolic link has the name of what it leads to as its text.
     """
@@ -42,11 +43,15 @@ def texts(root: Path) -> dict[str, str]:
             key = path.relative_to(root).as_posix()
             try:
                 if path.is_symlink():
-                    found[key] = os.readlink(path)
+                    text = os.readlink(path)
                 elif path.is_file() and path.stat().st_size <= _LARGEST:
-                    found[key] = path.read_bytes().decode("utf-8", "replace")
+                    text = path.read_bytes().decode("utf-8", "replace")
+                else:
+                    continue
             except OSError:
                 continue
+            if keep(key, text):
+                found[key] = text
     return found
 
 

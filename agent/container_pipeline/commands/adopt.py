@@ -15,7 +15,7 @@ from container_pipeline.i18n import _
 from container_pipeline.keys import PROJECT_FILE
 from container_pipeline.model import Code
 from container_pipeline.plan.adopt import Adopted, adopt, jenkinsfile, rewrite
-from container_pipeline.plan.adopt.calls import NAMED, by_command, calls, is_jenkinsfile
+from container_pipeline.plan.adopt.calls import NAMED, by_command, calls, is_jenkinsfile, matters
 from container_pipeline.plan.adopt.notes import masked
 from container_pipeline.plan.files import RemoveFile
 from container_pipeline.plan.init import project_file
@@ -43,7 +43,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
     _drop_halves(run, adopted)
     _tell(run, adopted, text)
     root = next((folder for folder in (project, *project.parents) if (folder / ".git").exists()), project)
-    callers = disk.texts(root)
+    callers = disk.texts(root, matters)
     wanted = _files(run, adopted, root, callers)
     write(run, wanted, questions)
     if verify and not run.dry_run:
@@ -57,7 +57,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
             )
         run.console.line(_("docker.sh and container-pipeline build the same image"))
     planned = {_below(root, project / name): content for name, content in wanted.items()}
-    left = calls({**callers, **planned} if run.dry_run else disk.texts(root), _below(root, project / SCRIPT))
+    left = calls({**callers, **planned} if run.dry_run else disk.texts(root, matters), _below(root, project / SCRIPT))
     for call in left:
         run.console.warning(
             _("{place} calls docker.sh: {text}", place=f"{call.file}:{call.line}", text=masked(call.text))

@@ -52,6 +52,11 @@ def is_jenkinsfile(name: str) -> bool:
     return bool(_JENKINS.fullmatch(name))
 
 
+def matters(name: str, text: str) -> bool:
+    """Return whether a file may call the script, or run what does."""
+    return bool(NAMED.search(text) or _CI.fullmatch(name) or _tool(name, text))
+
+
 def calls(files: Mapping[str, str], script: str) -> list[Call]:
     """Return the lines of ``files`` (path → text) that call ``script``, the path of a docker.sh; comments and documents do not.
 
@@ -120,15 +125,39 @@ def by_command(name: str, text: str, files: Mapping[str, str]) -> str:
 
     What a build on another machine runs, too, is left: the command may not be there.
     """
-    makefile, script = bool(_MAKE.fullmatch(name)), bool(_SCRIPT.fullmatch(name) or text.startswith("#!"))
-    if not (makefile or script or posixpath.basename(name) == "package.json") or _CI.fullmatch(name):
+    if not _tool(name, text) or name in _on_other_machines(files):
         return text
-    tool = r"\bmake\b" if makefile else r"\b(?:npm|yarn|pnpm)\b" if not script else re.escape(posixpath.basename(name))
-    if any(_CI.fullmatch(other) and re.search(tool, content) for other, content in files.items()):
-        return text
+    script = _tool(name, text) == _by_name(name)
     if re.search(r"\b(?:cd|pushd)\b", "\n".join(line for line in text.split("\n") if script or NAMED.search(line))):
         return text
     return "\n".join(_lines_by_command(text))
+
+
+def _by_name(name: str) -> str:
+    return rf"(?<![\w.-]){re.escape(posixpath.basename(name))}(?![\w-])"
+
+
+def _tool(name: str, text: str) -> str:
+    """Return the pattern of what runs a Makefile, package.json or script, "" for another file."""
+    if _MAKE.fullmatch(name):
+        return r"\bmake\b"
+    if posixpath.basename(name) == "package.json":
+        return r"\b(?:npm|yarn|pnpm)\b"
+    return _by_name(name) if _SCRIPT.fullmatch(name) or text.startswith("#!") else ""
+
+
+def _on_other_machines(files: Mapping[str, str]) -> set[str]:
+    """Return the files of the builds of Jenkins, GitLab and others, and those that they run, one by the other."""
+    reached = {name for name in files if _CI.fullmatch(name)}
+    tools = {name: tool for name, text in files.items() if (tool := _tool(name, text))}
+    new = reached
+    while new:
+        texts = [files[name] for name in new]
+        new = {
+            name for name, tool in tools.items() if name not in reached and any(re.search(tool, one) for one in texts)
+        }
+        reached = reached | new
+    return reached
 
 
 _IN_PLACE = re.compile(

@@ -95,9 +95,10 @@ def _script(bare: str, one: groovy.Text) -> list[tuple[str, str]] | None:
         return None
     quotes = 3 if one.form == "triple" else 1
     inner = bare[one.start + quotes : one.end - quotes].replace("\r", "")
-    if inner.lstrip().startswith("#!") or "\\n" in inner:
-        return None
-    return parts(inner)
+    shell = re.match(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da)?sh(?:\s+-\w+)*\n", inner)
+    made = None if "\\n" in inner or (inner.lstrip().startswith("#!") and not shell) else parts(inner)
+    # Other commands keep the shell that they are written for.
+    return None if shell and any(kind == "other" for kind, _text in made or ()) else made
 
 
 def _statement(bare: str, code_only: str, one: groovy.Text) -> tuple[int, int] | None:
