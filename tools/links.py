@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def links(root: Path = ROOT) -> list[str]:
-    """Return the symbolic links below ``root`` that git has, or would add."""
+    """Return the symbolic links in the repository ``root`` that git has, or would add."""
     listed = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")
     return sorted(name for name in names if name and (root / name).is_symlink())

@@ -109,7 +109,8 @@ void report(List results, Map options) {
 /** Fails the build where the command failed, with the agent's own sentence. */
 Map insist(Map result) {
     if (!result.ok) {
-        error("${result.command}: ${result.error.message}" + (result.error.hint ? " (${result.error.hint})" : ''))
+        String hint = result.error.hint ? " (${result.error.hint})" : ''
+        error("${result.command}: ${result.error.message}${hint}")
     }
     return result
 }
@@ -166,7 +167,7 @@ private String credential(Map options, String name) {
     // A map: the webhook's with its format, or the .env files by environment.
     def chosen = given instanceof Map ? given[name == 'notify' ? 'credentials' : options.environment] : given
     def variable = name == 'knownHosts' ? 'KNOWN_HOSTS' : name.toUpperCase()
-    (chosen ?: env["CONTAINER_PIPELINE_CREDENTIALS_${variable}".toString()])?.toString()
+    (chosen ?: env."CONTAINER_PIPELINE_CREDENTIALS_${variable}")?.toString()
 }
 
 private List bindings(String command, Map options) {

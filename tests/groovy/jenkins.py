@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-import os
 import subprocess
 import threading
 import time
@@ -13,10 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tools import links
+
 from groovy import parts
 
 OPENS = ["java.lang", "java.util", "java.io"]
 ROOT = Path(__file__).parents[2]
+
+
+@functools.cache
+def _links(library: Path) -> list[str]:
+    return links.links(library) if (library / ".git").exists() else []
 
 
 @dataclass
@@ -72,7 +79,7 @@ class Jenkins:
         self.home = home
         self.parts = parts.find()
         opens = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENS]
-        lists = f"-Dhost.lists={os.pathsep.join(map(str, self.parts.lists))}"
+        lists = f"-Dhost.lists={self.parts.lists or ''}"
         flags = [lists, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx512m"]
         self._process = subprocess.Popen(
             ["java", *flags, *opens, "-cp", self.parts.classpath, "host.Main"],
@@ -118,11 +125,12 @@ class Jenkins:
             "script": script,
             "vars": str(vars),
             "resources": [str(path) for path in resources or [ROOT / "resources"]],
+            "links": _links(vars.parent),
             "scm": str(scm) if scm else None,
             "home": str(self.home),
             "archive": str(archive),
             "job": job,
-            "sandbox": self.parts.sandbox,
+            "sandbox": self.parts.lists is not None,
             **more,
         }
         self.send(request)

@@ -14,17 +14,20 @@ from pathlib import Path
 
 HOST = Path(__file__).parent / "host"
 POMS = Path(__file__).parent / "poms"
-SANDBOXED = ("Guard.java", "Sandbox.java")
-LISTS = ("generic-whitelist.txt", "jenkins-whitelist.txt")
+LISTS = ("generic-whitelist", "jenkins-whitelist", "blacklist")
+NO_LISTS = (
+    "not run: the Groovy sandbox. Let JENKINS_LISTS name a folder with script-security's lists: "
+    "git clone https://github.com/jenkinsci/script-security-plugin has them in "
+    "src/main/resources/org/jenkinsci/plugins/scriptsecurity/sandbox/whitelists"
+)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The class path of a host that can run, and whether it has Jenkins' sandbox."""
+    """The class path of a host that can run, and the folder of script-security's lists where there is one."""
 
     classpath: str
-    lists: tuple[Path, ...]
-    sandbox: bool
+    lists: Path | None
 
 
 def cache() -> Path:
@@ -35,38 +38,34 @@ def cache() -> Path:
 def find() -> Parts:
     """Return the parts, fetching and compiling what is missing; safe for several test processes at once."""
     with _locked(cache()):
-        jars, lists = _jars()
-        sandbox = bool(lists)
-        sources = [path for path in sorted(HOST.glob("*.java")) if sandbox or path.name not in SANDBOXED]
-        classes = _compile(sources, jars, sandbox)
-    return Parts(os.pathsep.join([str(classes), *map(str, jars)]), lists, sandbox)
+        jars = _jars()
+        classes = _compile(sorted(HOST.glob("*.java")), jars)
+    return Parts(os.pathsep.join([str(classes), *map(str, jars)]), _lists())
 
 
-def _jars() -> tuple[list[Path], tuple[Path, ...]]:
-    """``JENKINS_PARTS`` names a folder that holds them; else Jenkins' Maven repository; else Maven Central's older ones."""
+def _jars() -> list[Path]:
+    """Return Maven Central's jars, with newer ones of the folder ``JENKINS_PARTS`` in their place."""
+    newer = [jar for name in ("groovy-cps", "groovy-sandbox") for jar in _named(name)]
+    replaced = {name for name in ("groovy-cps", "groovy-sandbox") for jar in newer if jar.name.startswith(name)}
+    central = [jar for jar in _maven("central") if not jar.name.startswith(tuple(replaced))]
+    return [*newer, *central]
+
+
+def _named(name: str) -> list[Path]:
     folder = os.environ.get("JENKINS_PARTS")
-    common = _maven("common")
-    if folder:
-        parts = Path(folder)
-        return [*common, *sorted(parts.glob("groovy-*.jar"))], tuple(parts / name for name in LISTS)
-    try:
-        jars = _maven("jenkins")
-        return [*common, *jars], _lists(jars)
-    except subprocess.CalledProcessError:
-        print("Jenkins' Maven repository cannot be reached: groovy-cps 1.31, and no test of the sandbox")
-        return [*common, *_maven("central")], ()
+    return sorted(Path(folder).glob(f"{name}*.jar"))[-1:] if folder else []
 
 
-def _lists(jars: list[Path]) -> tuple[Path, ...]:
-    """script-security carries its lists in its jar."""
-    security = next(jar for jar in jars if jar.name.startswith("script-security"))
-    folder = cache() / "lists"
-    found = []
-    for name in LISTS:
-        inside = f"org/jenkinsci/plugins/scriptsecurity/sandbox/whitelists/{name.split('.')[0]}"
-        shutil.unpack_archive(security, folder, "zip")
-        found.append(folder / inside)
-    return tuple(found)
+def _lists() -> Path | None:
+    """Return the folder that ``JENKINS_LISTS`` names; a list that is missing there is an error."""
+    named = os.environ.get("JENKINS_LISTS")
+    if not named:
+        return None
+    folder = Path(named)
+    missing = [name for name in LISTS if not any((folder / f"{name}{end}").is_file() for end in (".txt", ""))]
+    if missing:
+        raise FileNotFoundError(f"JENKINS_LISTS={folder} lacks {', '.join(missing)}")
+    return folder
 
 
 def _maven(pom: str) -> list[Path]:
@@ -81,9 +80,9 @@ def _maven(pom: str) -> list[Path]:
     return sorted(folder.glob("*.jar"))
 
 
-def _compile(sources: list[Path], jars: list[Path], sandbox: bool) -> Path:
+def _compile(sources: list[Path], jars: list[Path]) -> Path:
     resources = [HOST / "Declarative.groovy"]
-    folder = cache() / f"host-{_digest([*sources, *resources])}-{'sandbox' if sandbox else 'plain'}"
+    folder = cache() / f"host-{_digest([*sources, *resources, *jars])}"
     if not folder.is_dir():
         fresh = folder.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from groovy import parts
 from groovy.jenkins import Jenkins
 
 NODE = {"PATH": "/usr/bin:/bin", "HOME": "/nowhere"}
@@ -18,6 +19,12 @@ def run(jenkins: Jenkins, tmp_path: Path):
         return jenkins.run(script, **{"node": NODE, "vars": tmp_path, "job": tmp_path.name, **more})
 
     return run
+
+
+@pytest.fixture
+def sandbox(jenkins: Jenkins):
+    if jenkins.parts.lists is None:
+        pytest.skip(parts.NO_LISTS)
 
 
 def test_every_turn_of_a_loop_runs_and_survives_its_suspension(run):
@@ -46,13 +53,66 @@ def test_an_entry_of_a_map_held_over_a_step_is_found(run):
     assert done.problems
 
 
-def test_what_the_sandbox_refuses_is_refused_even_if_caught(run, jenkins):
-    if not jenkins.parts.sandbox:
-        message = "no sandbox: JENKINS_PARTS names no folder, and Jenkins' repository cannot be reached"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
-    done = run("try { new File('/etc/passwd').text } catch (e) { echo 'caught' }")
-    assert "new java.io.File" in done.problems[0]
-    assert run("println System.getenv()").problems
+REFUSED = {
+    "env['PATH']": "getAt java.lang.String",
+    "env[\"${'PATH'}\".toString()]": "getAt java.lang.String",
+    "new File('/etc/passwd').text": "new java.io.File",
+    "System.getenv()": "java.lang.System getenv",
+    "'x'.metaClass": "metaClass",
+    "env.getEnvironment()": "getEnvironment",
+    "'x'.properties": "properties",
+    "currentBuild.rawBuild": "rawBuild",
+    "currentBuild['rawBuild']": "getAt java.lang.String",
+    "env['PATH'] = 'x'": "putAt",
+    "'id'.execute()": "execute",
+    "groovy.json.JsonOutput.toJson(['x'])": "groovy.json.JsonOutput toJson",
+    "new StringBuilder().@value": "field java.lang.StringBuilder value",
+    "['/etc/passwd'] as File": "new java.io.File",
+    "File f = ['/etc/passwd']": "new java.io.File",
+    "Class.forName('java.io.File')": "forName",
+    "evaluate('1')": "evaluate java.lang.String",
+}
+ALLOWED = {
+    "env.NAME": "value",
+    "env.\"${'NAME'}\"": "value",
+    "env.getProperty('NAME')": "value",
+    "[a: 1]['a']": "1",
+    "[a: 1].a": "1",
+    "[1, 2][-1]": "2",
+    "'abc'[1]": "b",
+    "currentBuild.currentResult": "SUCCESS",
+    "groovy.json.JsonOutput.toJson([a: 1])": '{"a":1}',
+    "[3, 1].collect { it + 1 }": "[4, 2]",
+    "(String) 'x'": "x",
+    "[1, 2].toString()": "[1, 2]",
+}
+
+
+@pytest.mark.parametrize("form", ["{}", "@NonCPS def x() {{ {} }}\nx()"], ids=["cps", "non-cps"])
+@pytest.mark.parametrize("expression", REFUSED)
+def test_the_sandbox_refuses_it_even_if_caught(run, sandbox, expression, form):
+    done = run(form.format(f"try {{ {expression} }} catch (e) {{ }}"), environment={"NAME": "value"})
+    assert REFUSED[expression] in str(done.problems[0])
+    assert done.problems[0].startswith("Scripts not permitted to use ")
+
+
+@pytest.mark.parametrize(
+    "form", ['echo("${{{}}}")', '@NonCPS def x() {{ {} }}\necho("${{x()}}")'], ids=["cps", "non-cps"]
+)
+@pytest.mark.parametrize("expression", ALLOWED)
+def test_the_sandbox_allows_it(run, sandbox, expression, form):
+    done = run(form.format(expression), environment={"NAME": "value"})
+    assert done.problems == []
+    assert ALLOWED[expression] in done.lines
+
+
+def test_a_symbolic_link_in_the_librarys_repository_is_refused(jenkins, tmp_path):
+    (tmp_path / "vars").mkdir()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "link").symlink_to("../vars")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    done = jenkins.run("echo 'not reached'", node=NODE, vars=tmp_path / "vars")
+    assert done.lines == ["ERROR: Rejecting library: symlink found: docs/link", "Finished: FAILURE"]
 
 
 def test_a_cps_method_called_from_outside_cps_is_found(run):

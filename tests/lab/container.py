@@ -17,7 +17,7 @@ from lab.place import REPOSITORY, LabError
 
 IMAGE = "debian:bookworm-slim"
 _MARK = "LAB_IS_CONTAINER"
-_PASSED = ("CI", "WORKERS", "JENKINS_PARTS", "DOCKER_SH", "LAB_PORT_BASE")
+_PASSED = ("CI", "WORKERS", "JENKINS_PARTS", "JENKINS_LISTS", "DOCKER_SH", "LAB_PORT_BASE")
 _PREPARE = (
     "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends make python3"
 )
@@ -45,7 +45,7 @@ def up() -> None:
         return
     _docker("rm", "-f", name())
     mounts = ["-v", f"{REPOSITORY}:{REPOSITORY}", "-v", f"{name()}:/lab"]
-    for path in (os.environ.get("JENKINS_PARTS"), os.environ.get("DOCKER_SH")):
+    for path in map(os.environ.get, ("JENKINS_PARTS", "JENKINS_LISTS", "DOCKER_SH")):
         mounts += ["-v", f"{path}:{path}:ro"] if path else []
     settings = ["-e", f"{_MARK}=1", "-e", "LAB_DIR=/lab/lab", "-e", "XDG_CACHE_HOME=/lab/cache", "-e", "VENV=/lab/venv"]
     _must("run", "-d", "--init", "--privileged", "--cgroupns", "host", "--hostname", "build-node", "--name", name(),

@@ -90,7 +90,9 @@ def classpath() -> str:
     """Jenkins' Groovy and Job DSL's own jar, and what they need from Maven Central, fetched once."""
     parts = os.environ.get("JENKINS_PARTS")
     if not parts or not (Path(parts) / "job-dsl-core.jar").exists():
-        missing("JENKINS_PARTS must name the folder with job-dsl-core.jar, built from jenkinsci/job-dsl-plugin")
+        pytest.skip(
+            "not run: Job DSL. Let JENKINS_PARTS name a folder with job-dsl-core.jar of jenkinsci/job-dsl-plugin"
+        )
     if not (shutil.which("java") and shutil.which("mvn")):
         missing("java and mvn are missing: apt-get install default-jdk-headless maven")
     pom = Path(__file__).with_name("job_dsl.xml")

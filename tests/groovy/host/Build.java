@@ -103,6 +103,7 @@ final class Build {
         CURRENT.set(this);
         AutoCloseable sandbox = rules.install(this);
         try {
+            refuseLinks();
             Context outside = new Context(null, null, null, Map.of(), List.of());
             Script main = scripts.jenkinsfile(request.text("script"));
             Branch first = program.branch(outside, new Continuable(main, rules.env()), null, null);
@@ -116,6 +117,13 @@ final class Build {
             CURRENT.remove();
         }
         return conclude();
+    }
+
+    /** As pipeline-groovy-lib does since May 2026, wherever in the library's repository the link is. */
+    private void refuseLinks() throws AbortException {
+        for (String link : request.list("links")) {
+            throw new AbortException("Rejecting library: symlink found: " + link);
+        }
     }
 
     private void loop() throws InterruptedException {

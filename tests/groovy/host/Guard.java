@@ -2,28 +2,37 @@ package host;
 
 import groovy.lang.Closure;
 import groovy.lang.GString;
-import groovy.lang.Script;
+import groovy.lang.GroovyObject;
+import groovy.lang.MetaClassImpl;
+import groovy.lang.MetaMethod;
 import java.lang.reflect.Executable;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
-import java.lang.reflect.Modifier;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.codehaus.groovy.reflection.CachedMethod;
 import org.codehaus.groovy.runtime.DateGroovyMethods;
 import org.codehaus.groovy.runtime.DefaultGroovyMethods;
 import org.codehaus.groovy.runtime.DefaultGroovyStaticMethods;
 import org.codehaus.groovy.runtime.EncodingGroovyMethods;
 import org.codehaus.groovy.runtime.IOGroovyMethods;
+import org.codehaus.groovy.runtime.InvokerHelper;
 import org.codehaus.groovy.runtime.ProcessGroovyMethods;
 import org.codehaus.groovy.runtime.ResourceGroovyMethods;
+import org.codehaus.groovy.runtime.ScriptBytecodeAdapter;
 import org.codehaus.groovy.runtime.StringGroovyMethods;
 import org.kohsuke.groovy.sandbox.GroovyInterceptor;
 
-/** Looks each call of a sandboxed script up in the lists; what is refused is also a problem of the run, caught or not. */
+/**
+ * Looks up each call, property, element and constructor of a sandboxed script in {@link Lists}: by the signature of the
+ * method that Groovy picks for it, and of those that this overrides. What is refused is a problem of the run, caught or not.
+ */
 final class Guard extends GroovyInterceptor {
     private static final List<Class<?>> EXTENSIONS = List.of(DefaultGroovyMethods.class, StringGroovyMethods.class,
             DateGroovyMethods.class, EncodingGroovyMethods.class, IOGroovyMethods.class, ProcessGroovyMethods.class,
@@ -31,8 +40,8 @@ final class Guard extends GroovyInterceptor {
     private static final Map<Class<?>, Class<?>> BOXES = Map.of(int.class, Integer.class, long.class, Long.class,
             boolean.class, Boolean.class, char.class, Character.class, double.class, Double.class, byte.class, Byte.class,
             float.class, Float.class, short.class, Short.class);
-    // What compiled scripts make by themselves: their base class, and a text with ${…} in it.
-    private static final Set<Class<?>> ALWAYS = Set.of(HostScript.class, org.codehaus.groovy.runtime.GStringImpl.class);
+    private static final Set<String> OPERATORS = Set.of("plus", "minus", "multiply", "div", "mod", "negative", "next",
+            "previous", "compareTo");
     private final Build build;
 
     Guard(Build build) {
@@ -41,8 +50,7 @@ final class Guard extends GroovyInterceptor {
 
     @Override
     public Object onMethodCall(Invoker invoker, Object receiver, String name, Object... arguments) throws Throwable {
-        boolean free = own(receiver) || receiver instanceof Number && operator(name);
-        if (!free && !instance(receiver, name, arguments)) {
+        if (!callable(receiver, name, arguments)) {
             throw refused("method", receiver.getClass(), name, arguments);
         }
         return super.onMethodCall(invoker, receiver, name, arguments);
@@ -50,8 +58,7 @@ final class Guard extends GroovyInterceptor {
 
     @Override
     public Object onStaticCall(Invoker invoker, Class receiver, String name, Object... arguments) throws Throwable {
-        if (!build.scripts.owns(receiver) && !anyMethod(types(receiver), name, arguments, true)
-                && !extended(DefaultGroovyStaticMethods.class, receiver, name, arguments)) {
+        if (!callableStatically(receiver, name, arguments)) {
             throw refused("staticMethod", receiver, name, arguments);
         }
         return super.onStaticCall(invoker, receiver, name, arguments);
@@ -59,17 +66,32 @@ final class Guard extends GroovyInterceptor {
 
     @Override
     public Object onNewInstance(Invoker invoker, Class receiver, Object... arguments) throws Throwable {
-        boolean listed = Stream.of(receiver.getDeclaredConstructors())
-                .anyMatch(c -> fits(c, arguments) && Sandbox.allows(("new " + receiver.getName() + parameters(c)).trim()));
-        if (!build.scripts.owns(receiver) && !ALWAYS.contains(receiver) && !listed) {
+        if (!constructible(receiver, arguments)) {
             throw refused("new", receiver, "", arguments);
         }
         return super.onNewInstance(invoker, receiver, arguments);
     }
 
     @Override
+    public void onSuperConstructor(Invoker invoker, Class receiver, Object... arguments) throws Throwable {
+        if (!constructible(receiver, arguments)) {
+            throw refused("new", receiver, "", arguments);
+        }
+        super.onSuperConstructor(invoker, receiver, arguments);
+    }
+
+    @Override
+    public Object onSuperCall(Invoker invoker, Class sender, Object receiver, String name, Object... arguments) throws Throwable {
+        if (!callable(receiver, name, arguments)) {
+            throw refused("method", sender.getSuperclass(), name, arguments);
+        }
+        return super.onSuperCall(invoker, sender, receiver, name, arguments);
+    }
+
+    @Override
     public Object onGetProperty(Invoker invoker, Object receiver, String name) throws Throwable {
-        if (!readable(receiver, name)) {
+        boolean length = receiver != null && name.equals("length") && receiver.getClass().isArray();
+        if (receiver != null && !length && !readable(receiver, name)) {
             throw refused("property", receiver.getClass(), name);
         }
         return super.onGetProperty(invoker, receiver, name);
@@ -77,46 +99,143 @@ final class Guard extends GroovyInterceptor {
 
     @Override
     public Object onSetProperty(Invoker invoker, Object receiver, String name, Object value) throws Throwable {
-        if (!own(receiver) && !(receiver instanceof Map) && !instance(receiver, accessor("set", name), value)) {
-            throw refused("set property", receiver.getClass(), name);
+        if (receiver != null && !writable(receiver, name, value)) {
+            throw refused("set property", receiver.getClass(), name, value);
         }
         return super.onSetProperty(invoker, receiver, name, value);
     }
 
     @Override
     public Object onGetAttribute(Invoker invoker, Object receiver, String name) throws Throwable {
-        if (!own(receiver)) {
+        if (!field(receiver.getClass(), name, "field")) {
             throw refused("field", receiver.getClass(), name);
         }
         return super.onGetAttribute(invoker, receiver, name);
     }
 
-    /** Scripts and classes of the build itself, closures, and what the host hands to a script (env, currentBuild). */
-    private boolean own(Object receiver) {
-        return receiver instanceof Script || receiver instanceof Closure || receiver != null
-                && (build.scripts.owns(receiver.getClass()) || receiver instanceof Class<?> type && build.scripts.owns(type)
-                || receiver.getClass().getPackageName().equals("host"));
+    @Override
+    public Object onSetAttribute(Invoker invoker, Object receiver, String name, Object value) throws Throwable {
+        if (!field(receiver.getClass(), name, "field")) {
+            throw refused("field", receiver.getClass(), name);
+        }
+        return super.onSetAttribute(invoker, receiver, name, value);
     }
 
-    private static boolean operator(String name) {
-        return Set.of("plus", "minus", "multiply", "div", "mod", "negative", "next", "previous", "compareTo").contains(name);
+    @Override
+    public Object onGetArray(Invoker invoker, Object receiver, Object index) throws Throwable {
+        if (receiver != null && !element(receiver, index) && !callable(receiver, "getAt", index)) {
+            throw refused("method", receiver.getClass(), "getAt", index);
+        }
+        return super.onGetArray(invoker, receiver, index);
+    }
+
+    @Override
+    public Object onSetArray(Invoker invoker, Object receiver, Object index, Object value) throws Throwable {
+        if (receiver != null && !element(receiver, index) && !callable(receiver, "putAt", index, value)) {
+            throw refused("method", receiver.getClass(), "putAt", index, value);
+        }
+        return super.onSetArray(invoker, receiver, index, value);
+    }
+
+    private static boolean element(Object receiver, Object index) {
+        return receiver.getClass().isArray() && index instanceof Integer;
+    }
+
+    /** Scripts, closures and classes of the build itself, and the host's own front for declarative pipelines. */
+    private boolean own(Object receiver) {
+        return build.scripts.owns(receiver instanceof Class<?> type ? type : receiver.getClass()) || receiver instanceof Recorder;
+    }
+
+    private boolean callable(Object receiver, String name, Object... arguments) {
+        if (receiver == null || receiver instanceof Recorder || receiver instanceof Number && OPERATORS.contains(name)) {
+            return true;
+        }
+        MetaMethod picked = metaClass(receiver.getClass()).pickMethod(name, types(arguments));
+        if (picked == null) {
+            // Groovy asks the object's own invokeMethod then: a step, or what a closure's owner has.
+            return receiver instanceof Closure || own(receiver) || !(receiver instanceof GroovyObject);
+        }
+        Set<String> known = signatures(receiver.getClass(), picked);
+        if (!(picked instanceof CachedMethod)) {
+            known.addAll(extension(receiver, name, arguments));
+        }
+        return Lists.allow(known) || !Lists.refuse(known) && build.scripts.owns(picked.getDeclaringClass().getTheClass());
+    }
+
+    private boolean callableStatically(Class<?> receiver, String name, Object... arguments) {
+        MetaMethod picked = metaClass(receiver).retrieveStaticMethod(name, arguments);
+        // So groovy-cps 1.31 makes a text with ${…} in it; newer ones do not.
+        boolean text = receiver == ScriptBytecodeAdapter.class && name.equals("asType") && arguments[0] instanceof List
+                && (arguments[1] == Object[].class || arguments[1] == String[].class);
+        if (picked == null || text) {
+            return text || own(receiver);
+        }
+        Set<String> known = picked instanceof CachedMethod ? signatures(receiver, picked)
+                : Set.of("staticMethod " + DefaultGroovyStaticMethods.class.getName() + " " + name
+                        + names(picked.getDeclaringClass().getTheClass()) + names(picked.getNativeParameterTypes()));
+        return Lists.allow(known) || !Lists.refuse(known) && own(receiver);
+    }
+
+    /** Which of Groovy's own additions is meant: as in script-security, of the first class that has one that fits. */
+    private static Set<String> extension(Object receiver, String name, Object... arguments) {
+        Object[] all = Stream.concat(Stream.of(receiver), Stream.of(arguments)).toArray();
+        return EXTENSIONS.stream()
+                .map(type -> Stream.of(type.getMethods()).filter(each -> each.getName().equals(name) && fits(each, all))
+                        .reduce((one, other) -> nearer(other, one) ? other : one))
+                .flatMap(Optional::stream).limit(1)
+                .map(each -> "staticMethod " + each.getDeclaringClass().getName() + " " + name + names(each.getParameterTypes()))
+                .collect(Collectors.toSet());
+    }
+
+    private static boolean nearer(Method one, Method other) {
+        for (int at = 0; at < Math.min(one.getParameterCount(), other.getParameterCount()); at++) {
+            Class<?> here = one.getParameterTypes()[at];
+            Class<?> there = other.getParameterTypes()[at];
+            if (here != there) {
+                return BOXES.getOrDefault(there, there).isAssignableFrom(BOXES.getOrDefault(here, here));
+            }
+        }
+        return false;
     }
 
     private boolean readable(Object receiver, String name) {
-        if (receiver == null || own(receiver) || receiver instanceof Map || name.equals("length") && receiver.getClass().isArray()) {
-            return true;
-        }
         if (receiver instanceof Class<?> type && field(type, name, "staticField")) {
             return true;
         }
-        return instance(receiver, accessor("get", name)) || instance(receiver, accessor("is", name))
-                || field(receiver.getClass(), name, "field");
+        for (String getter : List.of(accessor("get", name), accessor("is", name))) {
+            MetaMethod picked = metaClass(receiver.getClass()).pickMethod(getter, new Class<?>[0]);
+            if (picked != null && !(receiver instanceof Map)) {
+                return callable(receiver, getter);
+            }
+        }
+        return own(receiver) || receiver instanceof Closure || receiver instanceof Map || field(receiver.getClass(), name, "field")
+                || receiver instanceof GroovyObject && callable(receiver, "getProperty", name);
     }
 
-    private static boolean field(Class<?> type, String name, String kind) {
-        for (Class<?> each : types(type)) {
+    private boolean writable(Object receiver, String name, Object value) {
+        MetaMethod setter = metaClass(receiver.getClass()).pickMethod(accessor("set", name), types(value));
+        if (setter != null) {
+            return callable(receiver, accessor("set", name), value);
+        }
+        return own(receiver) || receiver instanceof Map || field(receiver.getClass(), name, "field")
+                || receiver instanceof GroovyObject && callable(receiver, "setProperty", name, value);
+    }
+
+    private boolean constructible(Class<?> type, Object[] arguments) {
+        // What compiled scripts make by themselves: their base class, and a text with ${…} in it.
+        if (build.scripts.owns(type) || type == HostScript.class || type == org.codehaus.groovy.runtime.GStringImpl.class) {
+            return true;
+        }
+        Set<String> known = Stream.of(type.getDeclaredConstructors()).filter(each -> fits(each, arguments))
+                .map(each -> ("new " + type.getName() + names(each.getParameterTypes())).trim()).collect(Collectors.toSet());
+        return Lists.allow(known);
+    }
+
+    private boolean field(Class<?> type, String name, String kind) {
+        for (Class<?> each : ancestors(type)) {
             for (Field field : each.getDeclaredFields()) {
-                if (field.getName().equals(name) && Sandbox.allows(kind + " " + each.getName() + " " + name)) {
+                if (field.getName().equals(name)
+                        && (build.scripts.owns(each) || Lists.allow(Set.of(kind + " " + each.getName() + " " + name)))) {
                     return true;
                 }
             }
@@ -125,46 +244,45 @@ final class Guard extends GroovyInterceptor {
     }
 
     private static String accessor(String prefix, String name) {
-        return prefix + Character.toUpperCase(name.charAt(0)) + name.substring(1);
+        return name.isEmpty() ? prefix : prefix + Character.toUpperCase(name.charAt(0)) + name.substring(1);
     }
 
-    private static boolean instance(Object receiver, String name, Object... arguments) {
-        if (receiver == null) {
-            return true;
+    private static MetaClassImpl metaClass(Class<?> type) {
+        return (MetaClassImpl) InvokerHelper.getMetaClass(type);
+    }
+
+    private static Class<?>[] types(Object... arguments) {
+        return Stream.of(arguments).map(each -> each == null ? null : each.getClass()).toArray(Class<?>[]::new);
+    }
+
+    /** The names by which the lists may know a method: its own, and those of the methods that it overrides. */
+    private static Set<String> signatures(Class<?> receiver, MetaMethod picked) {
+        Class<?>[] wanted = picked.getNativeParameterTypes();
+        Class<?> declared = picked.getDeclaringClass().getTheClass();
+        if (picked.isStatic()) {
+            return Set.of("staticMethod " + Lists.name(declared) + " " + picked.getName() + names(wanted));
         }
-        if (anyMethod(types(receiver.getClass()), name, arguments, false)) {
-            return true;
+        Set<String> all = new LinkedHashSet<>();
+        for (Class<?> each : ancestors(receiver)) {
+            all.add("method " + Lists.name(each) + " " + picked.getName() + names(wanted));
+            // Comparable's compareTo(Object) is String's compareTo(String).
+            Stream.of(each.getDeclaredMethods()).filter(method -> method.getName().equals(picked.getName()) && overridden(method, wanted))
+                    .forEach(method -> all.add("method " + Lists.name(each) + " " + method.getName() + names(method.getParameterTypes())));
         }
-        return EXTENSIONS.stream().anyMatch(extension -> extended(extension, receiver, name, arguments));
+        return all;
     }
 
-    private static boolean extended(Class<?> extension, Object receiver, String name, Object[] arguments) {
-        Object[] all = new Object[arguments.length + 1];
-        all[0] = receiver;
-        System.arraycopy(arguments, 0, all, 1, arguments.length);
-        return anyMethod(Set.of(extension), name, all, true);
+    private static boolean overridden(Method method, Class<?>[] wanted) {
+        Class<?>[] types = method.getParameterTypes();
+        return types.length == wanted.length && IntStream.range(0, types.length).allMatch(at -> types[at].isAssignableFrom(wanted[at]));
     }
 
-    private static boolean anyMethod(Set<Class<?>> types, String name, Object[] arguments, boolean isStatic) {
-        String kind = isStatic ? "staticMethod " : "method ";
-        for (Class<?> type : types) {
-            for (Method method : type.getDeclaredMethods()) {
-                if (method.getName().equals(name) && Modifier.isStatic(method.getModifiers()) == isStatic
-                        && fits(method, arguments)
-                        && Sandbox.allows(kind + type.getName() + " " + name + parameters(method))) {
-                    return true;
-                }
-            }
-        }
-        return false;
-    }
-
-    private static Set<Class<?>> types(Class<?> type) {
+    private static Set<Class<?>> ancestors(Class<?> type) {
         Set<Class<?>> all = new LinkedHashSet<>();
         for (Class<?> at = type; at != null; at = at.getSuperclass()) {
             all.add(at);
             for (Class<?> face : at.getInterfaces()) {
-                all.addAll(types(face));
+                all.addAll(ancestors(face));
             }
         }
         all.add(Object.class);
@@ -192,14 +310,13 @@ final class Guard extends GroovyInterceptor {
         return true;
     }
 
-    private static String parameters(Executable call) {
-        return Stream.of(call.getParameterTypes()).map(type -> " " + (type.isArray() ? type.getCanonicalName() : type.getName()))
-                .collect(Collectors.joining());
+    private static String names(Class<?>... types) {
+        return Stream.of(types).map(type -> " " + Lists.name(type)).collect(Collectors.joining());
     }
 
     private SecurityException refused(String kind, Class<?> type, String name, Object... arguments) {
         String types = Stream.of(arguments).map(a -> a == null ? " null" : " " + a.getClass().getName()).collect(Collectors.joining());
-        String sentence = "Scripts not permitted to use " + (kind + " " + type.getName() + " " + name).trim() + types;
+        String sentence = "Scripts not permitted to use " + (kind + " " + Lists.name(type) + " " + name).trim() + types;
         build.problems.add(sentence);
         return new SecurityException(sentence);
     }

@@ -5,39 +5,19 @@ import com.cloudbees.groovy.cps.Env;
 import com.cloudbees.groovy.cps.Envs;
 import com.cloudbees.groovy.cps.SandboxCpsTransformer;
 import com.cloudbees.groovy.cps.sandbox.SandboxInvoker;
-import java.io.File;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.HashSet;
-import java.util.Set;
+import org.codehaus.groovy.ast.MethodNode;
+import org.kohsuke.groovy.sandbox.SandboxTransformer;
 
-/**
- * Jenkins' Groovy sandbox: the transformer and checker are the real ones, the lists of what a script may call are
- * script-security's own. Without them (see parts.py) nothing here is used.
- */
-public final class Sandbox implements Rules {
-    private static final Set<String> ALLOWED = lists(System.getProperty("host.lists", ""));
-
-    private static Set<String> lists(String files) {
-        Set<String> allowed = new HashSet<>();
-        for (String file : files.split(File.pathSeparator)) {
-            try (var lines = Files.lines(Path.of(file))) {
-                lines.filter(line -> !line.isBlank() && !line.startsWith("#")).map(String::trim).forEach(allowed::add);
-            } catch (IOException missing) {
-                throw new IllegalStateException("a list of script-security is missing", missing);
-            }
-        }
-        return allowed;
-    }
-
-    static boolean allows(String signature) {
-        return ALLOWED.contains(signature);
-    }
-
+/** Jenkins' Groovy sandbox: the transformer, the invoker and the checker are the real ones; {@link Guard} decides. */
+final class Sandbox implements Rules {
     @Override
     public CpsTransformer transformer() {
-        return new SandboxCpsTransformer();
+        try {
+            SandboxTransformer.class.getMethod("forbidIfFinalizer", MethodNode.class);
+            return new SandboxCpsTransformer();
+        } catch (NoSuchMethodException old) {
+            return new OlderSandbox();
+        }
     }
 
     @Override
