@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from container_pipeline.__main__ import main
 from container_pipeline.clients import script
@@ -342,3 +344,64 @@ def test_single_words_become_single_steps_and_what_they_do_anyway_goes():
 def test_a_project_without_docker_sh_is_refused_with_a_sentence(tmp_path, capsys):
     assert main(["adopt", "--project", str(tmp_path)]) == 1
     assert "has no docker.sh — `container-pipeline init` is for projects without one" in capsys.readouterr().err
+
+
+#: Complete statements of bash, of every form that begins or ends somewhere unexpected.
+PIECES = [
+    'log() { echo "$*"; }',
+    "x() {\n  echo a\n}",
+    "[ -f a ] || {\n  echo b\n}",
+    "(\n cd x\n)",
+    'cat <<EOF\n}\n"\nEOF',
+    "if a; then\n  b\nfi",
+    "if a; then b; fi",
+    "for i in 1 2; do\n  echo $i\ndone",
+    "while read l; do echo $l; done < f",
+    "case $x in\n a) b;;\n (c) d ;;\nesac",
+    "case $x in a) b;; esac",
+    'echo "multi\nline"',
+    "echo 'it\n is'",
+    "# it's a comment {",
+    "a && {\n b\n} || c",
+    "f=$(\n ls | {\n cat\n}\n)",
+    'echo ${x:-"}"} # {',
+    "trap '{ echo; }' EXIT",
+    "[[ $a =~ ^(b|c)$ ]] && d",
+    "select x in a; do\n break\ndone",
+    "until a; do b; done",
+    "y() (\n a\n)",
+    "echo a \\\n  b",
+    "echo \\{ \\\" \\'",
+    "x=(a b\n c)",
+    "export A=b",
+    "((i++))",
+    "a |\n b",
+    "a ||\n b",
+    "echo $'it\\'s'",
+    "function z { a; }",
+    "z2 () { a\n}",
+    "if a\nthen\n b\nelse\n c\nfi > f",
+    "{ a; b; }",
+    "! a",
+    "time { a; }",
+    "w() { if a; then b; fi; }",
+    "q() {\n  case $1 in\n  a) b ;;\n  esac\n}",
+    'echo `a "b"`',
+    'echo "$(a "b c")"',
+    'echo "${x#"y"}"',
+    'let "a = b"',
+    "coproc { a; }",
+    "v() { a; } # c\n",
+    "u() { local x; x=$(cat <<E\n)\nE\n); }",
+]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=st.lists(st.sampled_from(PIECES), max_size=4), inside=st.lists(st.sampled_from(PIECES), max_size=3))
+def test_any_statements_around_hide_nothing(before, inside):
+    """What is taken over is the same whatever stands around it, and each command is one that a shell takes."""
+    around, within = "\n".join(before), "\n".join(f"  {piece}" for piece in inside)
+    text = f"{around}\nBUILD_IMAGE_NAME=shop\nbuild() {{\n{within}\n{BUILDS}}}\n{AFTER}"
+    found = adopt(text, "folder")
+    assert found.values == {"code": "shop", "namespace": "team", "build_args": {"MODE": "full"}}
+    assert all(script.parses(command, "bash") for command in found.before)

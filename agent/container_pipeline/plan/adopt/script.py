@@ -115,7 +115,8 @@ def _statements(text: str) -> Iterator[Line]:
     lines = text.replace("\r", "").split("\n")
     number = 0
     while number < len(lines):
-        first, joined, continued = number + 1, "", True
+        # ``shape`` is the statement without what its here-documents hold.
+        first, joined, shape, continued = number + 1, "", "", True
         while number < len(lines) and number - first < _MOST:
             line = lines[number].strip() if continued else lines[number]
             number += 1
@@ -124,15 +125,17 @@ def _statements(text: str) -> Iterator[Line]:
             continued = bool(re.search(r"(?<!\\)(?:\\\\)*\\$", line))
             if continued:
                 joined += line[:-1].rstrip() + " "
+                shape += line[:-1].rstrip() + " "
                 continue
             behind = _behind_documents(lines, number, line)
             joined += "\n".join([line, *lines[number:behind]])
-            complete = behind > number or _complete(joined)
+            shape += line
             number = behind
-            if complete:
+            if _complete(shape):
                 break
-            continued = bool(_HEADLESS.fullmatch(joined))
+            continued = bool(_HEADLESS.fullmatch(shape))
             joined += " " if continued else "\n"
+            shape += " " if continued else "\n"
         if joined.strip():
             yield Line(joined.strip(), first, number)
 
@@ -156,7 +159,7 @@ _HEADLESS = re.compile(r"(?:function\s+[\w-]+(?:\s*\(\s*\))?|[\w-]+\s*\(\s*\))\s
 _DOCUMENT = re.compile(r"(?<!<)<<(?!<)(-?)\s*(?:'([^'\n]+)'|\"([^\"\n]+)\"|\\?([A-Za-z_][\w.-]*))")
 #: What is no syntax of its own: escapes, quotes, variables, comments.
 _PLAIN = re.compile(
-    r"""\\. | '[^']*' | "(?:\\.|[^"\\])*" | `(?:\\.|[^`\\])*` | \$\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\} | \$\# | (?<![^\s;&|()])\#[^\n]*""",
+    r"""\\. | '[^']*' | "(?:\\.|[^"\\])*" | `(?:\\.|[^`\\])*` | \$'(?:\\.|[^'\\])*' | \$\{(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|\{[^{}]*\}|[^{}"'\\])*\} | \$\# | (?<![^\s;&|()])\#[^\n]*""",
     re.X | re.S,
 )
 
@@ -205,6 +208,12 @@ def _until(lines: list[Line], number: int, end: str) -> tuple[list[Line], int]:
     while number < len(lines):
         line = lines[number]
         number += 1
+        head = _FUNCTION.fullmatch(line.text)
+        if head and not head[2].strip():
+            inner, number = _until(lines, number, "}")
+            last = lines[number - 1].last
+            body.append(Line("\n".join([line.text, *(one.text for one in inner), "}"]), line.first, last))
+            continue
         closes = bool(CLOSES.search(line.text))
         if end == "}" and depth == 0 and re.match(r"\}(?:\s|;|$)", line.text):
             break
