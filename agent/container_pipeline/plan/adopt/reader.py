@@ -10,7 +10,7 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Target
 from container_pipeline.plan.adopt import options
 from container_pipeline.plan.adopt.notes import Adopted, masked
-from container_pipeline.plan.adopt.script import CLOSES, OPENS, Line, Script, assigned, expand, read, unquote
+from container_pipeline.plan.adopt.script import Line, Script, assigned, expand, moves, read, unquote
 from container_pipeline.plan.image import WORDS
 
 #: The script's own folder, in paths that came from $BUILD_DIRECTORY.
@@ -153,9 +153,8 @@ class _Reader:
         built, depth = False, 0
         for line in body:
             text = expand(line.text, self.known)
-            opens, closes = bool(OPENS.match(text)), bool(CLOSES.search(text))
-            sometimes = depth > 0 or (opens and not closes)
-            depth += opens - closes
+            sometimes = depth > 0 or moves(text) > 0
+            depth = max(0, depth + moves(text))
             words = options.docker(text, "build")
             if words is not None:
                 built = True

@@ -201,6 +201,13 @@ OPENS = re.compile(r"(?:if|for|while|until|case|select)\b")
 CLOSES = re.compile(r"(?:^|[;\s])(?:fi|done|esac)\b(?:\s*(?:$|[<>|;&].*))")
 
 
+def moves(text: str) -> int:
+    """Return 1 where a statement's line opens a compound that goes on, -1 where it closes one, else 0."""
+    if _FUNCTION.fullmatch(text):  # whole on one line, with all that it opens
+        return 0
+    return bool(OPENS.match(text)) - bool(CLOSES.search(text))
+
+
 def _until(lines: list[Line], number: int, end: str) -> tuple[list[Line], int]:
     """Return the statements up to ``end`` at the same depth, and where to go on; "" ends where the compound does."""
     body: list[Line] = []
@@ -214,16 +221,15 @@ def _until(lines: list[Line], number: int, end: str) -> tuple[list[Line], int]:
             last = lines[number - 1].last
             body.append(Line("\n".join([line.text, *(one.text for one in inner), "}"]), line.first, last))
             continue
-        closes = bool(CLOSES.search(line.text))
         if end == "}" and depth == 0 and re.match(r"\}(?:\s|;|$)", line.text):
             break
-        if closes and not OPENS.match(line.text):
+        if moves(line.text) < 0:
             if depth == 0 and end != "}":
                 if not end:
                     body.append(line)
                 break
             depth = max(0, depth - 1)
-        elif OPENS.match(line.text) and not closes:
+        elif moves(line.text) > 0:
             depth += 1
         body.append(line)
     return body, number
@@ -242,8 +248,7 @@ def _commands(script: Script, body: list[Line]) -> None:
                 continue
             current, text = [], label[2]
             script.commands.update({name.strip().strip("\"'"): current for name in label[1].split("|")})
-        closes = bool(CLOSES.search(text))
-        depth += (bool(OPENS.match(text)) and not closes) - (closes and not OPENS.match(text))
+        depth += moves(text)
         ended = depth == 0 and re.search(r";;&?$|;&$", text)
         text = text[: ended.start()].strip() if ended else text
         if text:
