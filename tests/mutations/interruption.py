@@ -118,8 +118,66 @@ KILLED = [
     Mutation(
         "An agent that is silent, its wire cut, is missed",
         _COMMON,
-        (('            [ "$silent" -lt 6 ] || kill -TERM $$\n', ""),),
+        (("            kill -TERM $$\n            stuck", "            stuck"),),
         ("real/test_interruption.py::test_an_agent_that_is_silent_loses_the_lock",),
+    ),
+]
+
+
+FROZEN = [
+    Mutation(
+        "What asks a frozen engine ends",
+        _COMMON,
+        (("    if $words 9 true 2>/dev/null; then bound=$words && break; fi\n", "    :\n"),),
+        ("real/test_frozen_engine.py::test_a_frozen_engine_ends_every_command_and_hides_no_other_server",),
+    ),
+    Mutation(
+        "A Compose that waits for a frozen engine is ended",
+        _COMMON,
+        (('        [ "$missed" -ge 3 ] || continue\n', "        continue\n"),),
+        ("real/test_frozen_engine.py::test_a_frozen_engine_ends_every_command_and_hides_no_other_server",),
+    ),
+    Mutation(
+        "Going back waits for an engine that is started anew",
+        _COMMON,
+        (("    until answers; do\n", "    until true; do\n"),),
+        ("real/test_frozen_engine.py::test_going_back_waits_for_an_engine_that_is_started_anew",),
+    ),
+]
+
+
+LOGIN_SHELLS = [
+    Mutation(
+        "What a login shell prints is not believed",
+        "clients/ssh.py",
+        (
+            (
+                "        if not line.startswith(mark):\n",
+                "        line = mark + line[2:]\n        if not line.startswith(mark):\n",
+            ),
+        ),
+        ("real/test_login_shells.py::test_what_a_start_file_prints_is_not_believed_and_what_it_sets_steers_nothing",),
+    ),
+    Mutation(
+        "What a login shell sets steers nothing",
+        "clients/ssh.py",
+        (("exec sh -c 'exec env -i PATH", "exec sh -c 'exec env PATH"),),
+        ("real/test_login_shells.py::test_what_a_start_file_prints_is_not_believed_and_what_it_sets_steers_nothing",),
+    ),
+    Mutation(
+        "What a killed run has left, a login perhaps, goes with the next run",
+        _COMMON,
+        (("make_work() {\n    sweep\n", "make_work() {\n"),),
+        ("real/test_odd_servers.py::test_a_login_that_a_killed_run_has_left_is_swept_by_the_next",),
+    ),
+    Mutation(
+        "Docker's mere warnings refuse nothing",
+        _COMMON,
+        (
+            ("    if engine_away || grep -v '^WARNING'", "    if engine_away || grep ''"),
+            ('    if [ "$sudo" = no ] && ! own_configuration; then\n', "    if false; then\n"),
+        ),
+        ("real/test_odd_servers.py::test_a_docker_configuration_of_root_refuses_no_deploy",),
     ),
 ]
 
@@ -137,7 +195,7 @@ ABORTED = [
     Mutation(
         "An abort ends what runs on the server, and the lock is gone",
         _COMMON,
-        (("        kill -TERM $$\n    } <&3", "    } <&3"),),
+        (('        echo gone >"$work/beat"\n        kill -TERM $$\n', ""),),
         (
             "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",
             "real/test_interruption.py::test_a_ctrl_c_ends_with_130_and_the_server_goes_back",

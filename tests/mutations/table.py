@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from mutations.health import FAILED
-from mutations.interruption import ABORTED, KILLED, LOCK
+from mutations.interruption import ABORTED, FROZEN, KILLED, LOCK, LOGIN_SHELLS
 from mutations.refusals import HOST_KEYS, MANY, REFUSED
 from mutations.secrets import PRUNED, SECRETS, VALUES
 
-MUTATIONS = [*HOST_KEYS, *LOCK, *KILLED, *ABORTED, *FAILED, *REFUSED, *MANY, *PRUNED, *VALUES, *SECRETS]
+MUTATIONS = [
+    *HOST_KEYS,
+    *LOCK,
+    *KILLED,
+    *ABORTED,
+    *FROZEN,
+    *LOGIN_SHELLS,
+    *FAILED,
+    *REFUSED,
+    *MANY,
+    *PRUNED,
+    *VALUES,
+    *SECRETS,
+]

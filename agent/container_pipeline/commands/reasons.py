@@ -30,6 +30,8 @@ def waiting(text: str) -> str:
     kind, _blank, rest = text.partition(" ")
     if kind == "lock":
         return _("waiting for the lock: {holder}", holder=holder(rest))
+    if kind == "engine":
+        return _("waiting for the Docker engine")
     return _("waiting: {what}", what=health(rest))
 
 
@@ -226,6 +228,10 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
         "docker": (
             _("Docker cannot be used: {text}", text=text),
             _("start it, put the user into the group docker, or set `sudo: true`"),
+        ),
+        "frozen": (
+            _("the Docker engine does not answer"),
+            _("look at it there: `systemctl status docker`, and whether its disk is full or hangs"),
         ),
         "folder": (_("its folder cannot be written: {text}", text=text), _("give the folder to the user who deploys")),
         "unreadable": (

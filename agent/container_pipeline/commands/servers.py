@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from container_pipeline.clients import remote
-from container_pipeline.clients.ssh import CONNECT_TIMEOUT, TAKEN, Access, Ending, Session
+from container_pipeline.clients.ssh import CONNECT_TIMEOUT, SILENCE, TAKEN, Access, Ending, Session
 from container_pipeline.commands import reasons
 from container_pipeline.commands.release import who
 from container_pipeline.errors import (
@@ -60,6 +60,8 @@ class Task:
     parts: tuple[str, ...]
     values: Mapping[str, object]
     payload: bytes = b""
+    #: Whether it changes something there, so that how it ended must be known.
+    changes: bool = False
     #: Gets each line that is no answer of the protocol, with its server; without it such lines are details.
     raw: Callable[[Target, str], None] | None = None
     #: Concludes from what ``compose config`` printed, of that generation in that folder, what the server has to know.
@@ -124,6 +126,7 @@ class Fleet:
                 task.payload,
                 lambda text: self._hear(answer, text, task),
                 lambda line: self._show(answer, line, task),
+                silence=SILENCE if task.changes else SILENCE / 2,
             )
         except PipelineError as error:
             answer.error = error

@@ -14,7 +14,7 @@ PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin:/snap/bin
 newline='
 '
 blanks=$IFS
-next_beat=0
+next_beat=0 sentences=0
 work='' private='' watchers='' in_background='' generation='' sudo_env=no lost=no
 
 # A lost connection must not end this program at its next word: it notices by itself, and cleans up first.
@@ -27,6 +27,9 @@ say() {
     saying=$*
     case $saying in *"$newline"*) saying=$(printf '%s' "$saying" | tr '\n' ' ') ;; esac
     printf '::%s %s\n' "$word" "$saying" 2>/dev/null
+    # For the watcher: this program gets on.
+    sentences=$((sentences + 1))
+    [ ! -d "$work" ] || echo "$sentences" 2>/dev/null >"$work/progress"
 }
 
 # say_lines KIND: each line of stdin as a sentence.
@@ -80,29 +83,75 @@ clean_up() {
     [ -z "$watchers" ] || kill $watchers 2>/dev/null
 }
 
+# When a process began, in ticks of the kernel: its id alone may be another's by now.
+born() {
+    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
+}
+
+# Removes what runs that were killed have left behind, whatever their code: a registry's login may be in it.
+sweep() {
+    [ -n "$(born $$)" ] || return 0
+    for left in /dev/shm/container-pipeline.*.*.* "${TMPDIR:-/tmp}"/container-pipeline.*.*.*; do
+        owner=${left%.*}
+        owner=${owner##*.}
+        case $owner in
+        [0-9]*-[0-9]*) [ "$(born "${owner%-*}")" = "${owner#*-}" ] || rm -rf "$left" 2>/dev/null ;;
+        esac
+    done
+}
+
 make_work() {
-    work=$(mktemp -d "/dev/shm/container-pipeline.$code.XXXXXX" 2>/dev/null || mktemp -d 2>/dev/null) || refuse temporary
+    sweep
+    # In memory where there is room, for a login must not reach a disk.
+    make_room /dev/shm || make_room "${TMPDIR:-/tmp}" || refuse temporary
     private=$folder/releases/.incoming.$$
     watch_over
+    if [ "$sudo" = no ] && ! own_configuration; then
+        DOCKER_CONFIG=$work/login
+        export DOCKER_CONFIG
+    fi
     [ -n "$login" ] || return 0
-    { mkdir "$work/login" && printf '%s' "$login" >"$work/login/config.json"; } 2>/dev/null || refuse temporary
     login=$work/login
     # Where Compose is a plugin of this user's own, it is looked for beside the configuration.
     [ ! -d "$HOME/.docker/cli-plugins" ] || ln -s "$HOME/.docker/cli-plugins" "$login/cli-plugins"
 }
 
+# make_room FOLDER: sets $work, below it the configuration for Docker. A folder may take a name and no content, or no second name.
+make_room() {
+    work=$(mktemp -d "$1/container-pipeline.$code.$$-$(born $$).XXXXXX" 2>/dev/null) || return 1
+    {
+        mkdir "$work/login" && printf '%s' "${login:-"{}"}" >"$work/login/config.json" &&
+            dd if=/dev/zero of="$work/out" bs=65536 count=16 && : >"$work/out" && : >"$work/log" &&
+            : >"$work/found" && : >"$work/not-found" && : >"$work/progress"
+    } 2>/dev/null && return
+    rm -rf "$work"
+    work=''
+    return 1
+}
+
+# Whether this user may read its own configuration of Docker: after `sudo docker login` it is root's.
+own_configuration() {
+    [ ! -d "$HOME/.docker" ] || [ -x "$HOME/.docker" ] || return 1
+    [ ! -e "$HOME/.docker/config.json" ] || [ -r "$HOME/.docker/config.json" ]
+}
+
 # Removes what this program would have removed, were it killed; and ends it where the agent has been silent for half a minute: then
-# the wire is cut.
+# the wire is cut. Where it does not get on for another minute, as on a disk that hangs, all that it waits for is killed.
 watch_over() {
     {
-        before='' silent=0
+        before='' silent=0 done='' stuck=0
         while sleep 5 && kill -0 $$; do
             [ -f "$work/beat" ] || continue
             now=$(cat "$work/beat")
             silent=$((silent + 1))
             [ "$now" = "$before" ] || silent=0
             before=$now
-            [ "$silent" -lt 6 ] || kill -TERM $$
+            [ "$silent" -ge 6 ] || continue
+            kill -TERM $$
+            stuck=$((stuck + 1))
+            [ "$(cat "$work/progress")" = "$done" ] || stuck=0
+            done=$(cat "$work/progress")
+            [ "$stuck" -lt 12 ] || { rm -rf "$work" "$private" && kill -KILL -$$; }
         done
         rm -rf "$work" "$private"
     } </dev/null >/dev/null 2>&1 &
@@ -120,6 +169,7 @@ watch_connection() {
             echo "$beats" >"$work/beat"
             [ -z "$heard" ] || { printf '%s\n' "$heard" >"$work/answer.new" && mv "$work/answer.new" "$work/answer"; }
         done
+        echo gone >"$work/beat"
         kill -TERM $$
     } <&3 >/dev/null 2>&1 &
     watchers="$watchers $!"
@@ -135,16 +185,32 @@ enter_folder() {
 }
 
 # Runs dock or compose so that the process is the command itself, and the leader of a group: docker hands no signal on to its
-# plugins, they must get it too.
+# plugins, they must get it too. It may take its time: guard watches over it.
 background() {
-    in_background='exec setsid'
+    in_background='exec setsid' bound=''
     "$@"
 }
 
 # Ends $child and all that it started. What sudo has started takes no signal from this user, and docker hands none on.
 end_group() {
-    [ "$sudo" = no ] || sudo -n kill -TERM -- "-$child" 2>/dev/null
-    kill -TERM "-$child" 2>/dev/null
+    signal=${1:-TERM}
+    [ "$sudo" = no ] || sudo -n kill "-$signal" -- "-$child" 2>/dev/null
+    kill "-$signal" "-$child" 2>/dev/null
+}
+
+# Ends $child where the engine does not answer any more; as long as it does, gives signs of life.
+guard() {
+    missed=0
+    while sleep $((10 - missed * 3)) >/dev/null && kill -0 $$ "$child" 2>/dev/null; do
+        if answers; then missed=0 && say beat && continue; fi
+        missed=$((missed + 1))
+        [ "$missed" -ge 3 ] || continue
+        echo 'the Docker engine does not answer' >>"$work/out"
+        echo >"$work/frozen"
+        end_group
+        sleep 5
+        end_group KILL
+    done
 }
 
 # long CANCEL COMMAND…: runs it with its output in $work/out. CANCEL yes: it is ended where the connection is lost.
@@ -153,20 +219,78 @@ long() {
     shift
     background "$@" >"$work/out" 2>&1 &
     child=$!
+    guard 2>/dev/null 9>&- &
+    guarded=$!
     while :; do
         wait "$child"
         status=$?
-        [ "$status" -gt 128 ] && [ "$lost" = yes ] && kill -0 "$child" 2>/dev/null || return "$status"
+        if [ "$status" -le 128 ] || [ "$lost" = no ] || ! kill -0 "$child" 2>/dev/null; then break; fi
         [ "$cancel" = no ] || end_group
     done
+    kill "$guarded" 2>/dev/null
+    # A plugin outlives docker while it waits for the engine.
+    [ ! -f "$work/frozen" ] || end_group KILL
+    return "$status"
 }
 
+# The command that ends another one when $limit seconds are over; "" where this server has none.
+bound='' limit=30 trial=no
+for words in 'timeout -k 5' timeout 'timeout -t'; do
+    # shellcheck disable=SC2086 # a command and its options
+    if $words 9 true 2>/dev/null; then bound=$words && break; fi
+done
+# Who may call docker alone by sudo may not call this.
+[ "$sudo" = no ] || sudo -n -l timeout 9 true >/dev/null 2>&1 || bound=''
+
+# shellcheck disable=SC2086 # lists of words
 dock() {
     if [ "$sudo" = yes ]; then
-        $in_background sudo -n docker "$@"
+        $in_background sudo -n ${bound:+$bound $limit} docker "$@"
     else
-        $in_background docker "$@"
+        $in_background ${bound:+$bound $limit} docker "$@"
     fi
+    ended=$?
+    case $bound$ended in
+    ?*124 | ?*137 | ?*143)
+        echo 'the Docker engine does not answer' >&2
+        [ -z "$work" ] || [ "$trial" = yes ] || : >"$work/frozen"
+        ;;
+    esac
+    return "$ended"
+}
+
+# Whether the engine answers now. That it did not once does not yet count as frozen.
+answers() (
+    limit=10 trial=yes
+    dock version >/dev/null 2>&1
+)
+
+# Waits for the engine, a minute at most: it may be starting anew.
+await_engine() {
+    wait_until=$(($(date +%s) + 60))
+    until answers; do
+        [ "$(date +%s)" -lt "$wait_until" ] || return 1
+        say wait engine
+        sleep 2
+    done
+    rm -f "$work/frozen"
+}
+
+# insist COMMAND…: runs it again where the engine was away meanwhile. Where it stays away, $bad is "docker".
+insist() {
+    for _ in 1 2 3; do
+        await_engine || { bad=docker && return 1; }
+        bad=''
+        "$@" && return
+        [ "$bad" = docker ] || engine_away || return 1
+    done
+    return 1
+}
+
+# Whether $work/out says that the engine could not be asked.
+engine_away() {
+    [ ! -f "$work/frozen" ] || return 0
+    grep -v '^WARNING' "$work/out" | grep -Eqi 'cannot connect|is the docker daemon running|error during connect|connection (refused|reset)|unexpected EOF'
 }
 
 # The project and the Compose files (one a line) of the release that is meant. Empty, where an older agent deployed it: then Compose
@@ -278,11 +402,18 @@ current_release() {
     sed -n 1p releases/.current 2>/dev/null
 }
 
-# What Docker said in $work/out, where it could not be asked at all.
+# Where Docker could not be asked at all. Its mere warnings, such as of a configuration that cannot be read, do not say so.
 check_reachable() {
-    if grep -Eqi 'cannot connect|permission denied|is the docker daemon running|error during connect|sudo:' "$work/out"; then
+    [ ! -f "$work/frozen" ] || refuse frozen
+    if engine_away || grep -v '^WARNING' "$work/out" | grep -Eqi 'permission denied|sudo:'; then
         refuse docker "$(last_line "$work/out")"
     fi
+}
+
+# Docker has failed, and $work/out says why.
+refuse_docker() {
+    [ ! -f "$work/frozen" ] || refuse frozen
+    refuse docker "$(last_line "$work/out")"
 }
 
 # What stands in a lock file, which anybody may have written.

@@ -32,7 +32,7 @@ dropped() {
 park_dropped() {
     dropped >"$work/dropped"
     while IFS='|' read -r container name service; do
-        dock stop "$container" >/dev/null 2>&1 && dock rename "$container" "$name.former" >/dev/null 2>&1
+        long no dock stop "$container" && dock rename "$container" "$name.former" >/dev/null 2>&1
     done <"$work/dropped"
 }
 

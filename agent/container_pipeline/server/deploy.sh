@@ -87,7 +87,7 @@ get_image() {
         step pull
         long yes dock ${login:+--config "$login"} pull -q "$image@$digest" || refuse_pull
         ask_for_image
-        find_image || refuse docker "$(last_line "$work/not-found")"
+        find_image || { mv "$work/not-found" "$work/out" && refuse_docker; }
     fi
     id=${found%% *}
     get_other_images
@@ -128,22 +128,31 @@ restore() {
     bad=''
     if [ ! -s "$former/current" ] && grep -Fqx docker-compose.yml "$former/absent" 2>/dev/null; then
         know "$former/release.json"
-        [ ! -f docker-compose.yml ] || long no compose down || bad="down $(last_line "$work/out")"
+        [ ! -f docker-compose.yml ] || insist long no compose down || bad="${bad:-down $(last_line "$work/out")}"
         restore_files
         [ -n "$bad" ] || close_journal
         return
     fi
+    await_engine || bad=docker
     restore_files
+    [ -z "$bad" ] || return
     know_current
     restore_containers
-    if ! start; then
-        bad="start $(last_line "$work/out")"
-        tell "$work/out"
-    elif healthy; then
+    if insist run_former; then
         close_journal
+    elif [ "$started" = no ]; then
+        bad=${bad:-start $(last_line "$work/out")}
+        tell "$work/out"
     else
         show_log
     fi
+}
+
+run_former() {
+    started=no
+    start || return
+    started=yes
+    healthy
 }
 
 start() {
@@ -177,7 +186,7 @@ retire_old() {
     step retire
     ignored=''
     # shellcheck disable=SC2086 # a list of names
-    dock stop $old >"$work/out" 2>&1 && dock rm $old >>"$work/out" 2>&1 && start_others && healthy "$id"
+    long no dock stop $old && dock rm $old >>"$work/out" 2>&1 && start_others && healthy "$id"
 }
 
 # The new container is not started anew: that would be the gap.
@@ -232,6 +241,7 @@ recover() {
     keep_services=$services recreate=''
     restore
     # What could not be put right is put right by the release that comes now; or it fails, and says so.
+    [ "$bad" != docker ] || refuse frozen
     [ ! -d "$former" ] || close_journal
     services=$keep_services
 }

@@ -4,6 +4,7 @@
 
 examine() {
     say hello
+    sweep
     command -v flock >/dev/null 2>&1 && say "fact flock yes"
     ask_docker
     [ ! -f "$folder/.lock" ] || flock -sn "$folder/.lock" true 2>/dev/null || say "fact lock $(lock_holder "$folder/.lock")"
@@ -18,10 +19,10 @@ examine() {
 ask_docker() {
     command -v docker >/dev/null 2>&1 || return 0
     say "fact client yes"
-    if answer=$(dock version --format '{{.Server.Version}}' 2>&1); then
+    if answer=$(dock version --format '{{.Server.Version}}' 2>/dev/null); then
         say "fact docker $answer"
     else
-        say "fact refused $(printf '%s' "$answer" | tail -n 1)"
+        say "fact refused $(dock version 2>&1 | tail -n 1)"
     fi
     if [ "$mode" = swarm ]; then
         [ "$(dock info -f '{{.Swarm.ControlAvailable}}' 2>/dev/null)" != true ] || say "fact manager yes"

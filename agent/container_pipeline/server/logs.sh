@@ -16,6 +16,8 @@ logs() {
     # shellcheck disable=SC2086 # a list of flags
     background compose logs $flags 2>"$work/out" &
     child=$!
+    guard 2>/dev/null &
+    watchers="$watchers $!"
     {
         cat >/dev/null
         end_group
@@ -24,6 +26,7 @@ logs() {
     exec 3<&-
     wait "$child"
     status=$?
+    [ ! -f "$work/frozen" ] || refuse frozen
     [ "$status" -eq 0 ] || [ "$status" -gt 128 ] || { check_reachable && refuse command "$(last_line "$work/out")"; }
     end ok
 }

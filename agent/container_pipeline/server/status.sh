@@ -45,7 +45,7 @@ check_readable() {
 
 # Versions that are kept, that the next `up -d` by hand would start, and whose containers are there.
 show_use() {
-    images=$(images_in_use 2>"$work/out") || refuse docker "$(last_line "$work/out")"
+    images=$(images_in_use 2>"$work/out") || refuse_docker
     check_readable
     {
         ls -1 releases 2>/dev/null
@@ -69,7 +69,7 @@ compare() {
 }
 
 show_containers() {
-    list=$(containers 2>"$work/out") || refuse docker "$(last_line "$work/out")"
+    list=$(containers 2>"$work/out") || refuse_docker
     [ -n "$list" ] || say "differs down"
     image=$(sed -n 's/.*"image": "\([^"]*\)".*/\1/p' "releases/$current/release.json" 2>/dev/null)
     digest=$(sed -n 's/.*"digest": "\([^"]*\)".*/\1/p' "releases/$current/release.json" 2>/dev/null)

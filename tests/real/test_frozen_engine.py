@@ -1,0 +1,100 @@
+"""An engine that stands still, dies or is started anew in the middle: every command ends, and says what did not answer."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from container_pipeline.clients import remote
+from lab.handle import Server
+from real.site import Site, settled
+
+pytestmark = pytest.mark.slow
+
+_DOCKERD = "$(pgrep -x dockerd)"
+
+
+def hasty(*given) -> str:
+    """The program for servers, with short bounds."""
+    text = _GENUINE(*given)
+    for old, new in (
+        ("limit=30 ", "limit=3 "),
+        ("limit=10 trial", "limit=2 trial"),
+        ("sleep $((10 - missed * 3))", "sleep 1"),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+_GENUINE: Callable[..., str] = remote.program
+
+
+def test_a_frozen_engine_ends_every_command_and_hides_no_other_server(
+    site: Site, server_factory, monkeypatch: pytest.MonkeyPatch
+):
+    frozen: Server = server_factory()
+    well = site.lab.servers[0]
+    site.on(frozen, well)
+    site.deployed()
+    former = site.deployed()
+    frozen.run(f"kill -STOP {_DOCKERD}")
+    monkeypatch.setattr(remote, "program", hasty)
+    version = site.publish()
+    sentence = f"{frozen.name}: the Docker engine does not answer"
+    for command in (
+        ("status",),
+        ("up",),
+        ("pull",),
+        ("down", "--yes"),
+        ("rollback",),
+        ("deploy", "--version", version),
+    ):
+        done = site(*command)
+        assert (done.code, sentence.partition(": ")[2] in done.out + done.err) == (1, True), (
+            command,
+            done.out,
+            done.err,
+        )
+        assert site.lock_is_free(frozen), command
+    for command in (("logs", "--server", frozen.name), ("logs", "-f", "--server", frozen.name)):
+        done = site(*command)
+        assert (done.code, sentence in done.err) == (1, True), done.err
+    told = {one["name"]: one for one in site("status", "--json").result["servers"]}
+    assert told[well.name]["status"] == "ok"
+    assert told[well.name]["containers"]
+    assert site("history").code == 0
+    frozen.run(f"kill -CONT {_DOCKERD}")
+    assert site.running(frozen) == former
+    assert site.left_over(frozen) == ""
+
+
+def test_an_aborted_deploy_at_a_frozen_engine_lets_go_of_the_lock(site: Site, server_factory):
+    site.on(server_factory())
+    site.deployed()
+    version = site.publish()
+    site.servers[0].run(f"kill -STOP {_DOCKERD}")
+    run = site.start("deploy", "--version", version)
+    while site.lock_is_free():
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=30)
+    assert run.returncode == 143
+    settled(site, patience=60)
+    site.servers[0].run(f"kill -CONT {_DOCKERD}")
+
+
+@pytest.mark.parametrize("when", ["0", "0.7"])
+def test_going_back_waits_for_an_engine_that_is_started_anew(
+    site: Site, server_factory, monkeypatch: pytest.MonkeyPatch, when: str
+):
+    site.on(server_factory())
+    former = site.deployed()
+    kill = f"{{ sleep {when}; kill -9 {_DOCKERD}; }} >/dev/null 2>&1 &\n"
+    monkeypatch.setattr(remote, "program", lambda *given: _GENUINE(*given).replace("step back\n", f"step back\n{kill}"))
+    done = site("deploy", "--version", site.publish("unhealthy"))
+    assert done.code == 3, done.err
+    assert site.running() == former

@@ -1,0 +1,69 @@
+"""Servers that are odd but do their work: somebody else's Docker configuration, no room in memory, what killed runs have left."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.handle import Server
+from real.site import Site, settled
+
+
+@pytest.fixture
+def there(site: Site, server_factory) -> Server:
+    server = server_factory("server-1")
+    site.on(server)
+    assert isinstance(server, Server)
+    return server
+
+
+def test_a_docker_configuration_of_root_refuses_no_deploy(site: Site, there: Server):
+    there.run(
+        "chmod 666 /run/docker.sock; mkdir -p /docker && chown deploy /docker && "
+        "mkdir -p /home/deploy/.docker && echo '{}' >/home/deploy/.docker/config.json && chmod -R go= /home/deploy/.docker"
+    )
+    site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{there.name}")
+    version = site.deployed()
+    told = site("status", "--json").result["servers"][0]
+    assert (told["version"], told["differs"]) == (version, [])
+    there.run("chmod 600 /run/docker.sock")
+    done = site("deploy", "--version", site.publish())
+    assert (done.code, "Docker cannot be used: " in done.err, "WARNING" in done.err) == (1, True, False), done.err
+    there.run("chmod 666 /run/docker.sock")
+
+
+@pytest.mark.parametrize("options", ["size=4k", "nr_inodes=1", "nr_inodes=3", "mode=555"])
+def test_without_room_in_memory_the_temporary_folder_will_do(site: Site, there: Server, options: str):
+    there.run(f"mount -t tmpfs -o {options} tmpfs /dev/shm")
+    site.deployed()
+    assert site("status").code == 0
+    assert there.run("ls -d /tmp/container-pipeline.* /dev/shm/* 2>/dev/null || true") == ""
+
+
+def test_without_room_anywhere_nothing_is_touched(site: Site, there: Server):
+    there.run("mount -t tmpfs -o size=4k tmpfs /dev/shm; mount -t tmpfs -o size=4k tmpfs /tmp")
+    done = site("deploy", "--version", site.publish())
+    assert (done.code, "there is no room for temporary files" in done.err) == (1, True)
+    assert not (there.folder / "compose" / site.code).exists()
+
+
+@pytest.mark.parametrize("command", ["status", "doctor"])
+def test_a_login_that_a_killed_run_has_left_is_swept_by_the_next(site: Site, there: Server, command: str):
+    site.deployed()
+    run = site.start("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
+    assert run.stderr
+    while "waiting for health" not in run.stderr.readline():
+        pass
+    # All at once, the watchers too.
+    there.run(
+        "kill -9 $(for p in $(pgrep -x sh); do grep -q container-pipeline /proc/$p/cmdline && echo $p; done)",
+        check=False,
+    )
+    run.communicate(timeout=30)
+    settled(site)
+    assert "config.json" in there.run("ls /dev/shm/container-pipeline.*/login")
+    # What a living run has stays.
+    there.run("mkdir /dev/shm/container-pipeline.other.1-$(sed 's/.*) //' /proc/1/stat | cut -d ' ' -f 20).abcdef")
+    there.run("mkdir /dev/shm/container-pipeline.other.1-1.abcdef")
+    site(command)
+    assert [name.rpartition(".other.1-")[1] for name in there.run("ls /dev/shm").split()] == [".other.1-"]
+    assert "1-1." not in there.run("ls /dev/shm")
