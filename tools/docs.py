@@ -65,6 +65,7 @@ _EXIT_CODES = {
     "2": "unknown command or option",
     "3": "the deploy failed, and the former release runs again",
     "4": "the deploy failed, and the former release could not be brought back: a person is needed",
+    "7": "outcome unknown: the connection was lost, and the server could not be asked again",
     "5": "another run holds the lock",
     "130, 143": "interrupted, terminated",
 }

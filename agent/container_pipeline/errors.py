@@ -9,7 +9,8 @@ PipelineError
  ├─ RegistryError         1  a registry refused, failed or sent wrong bytes
  ├─ ServerError           1  a server could not be reached or refused; what ran there still runs
  │   ├─ RolledBackError   3  the deploy failed; the former release runs again
- │   └─ NotRolledBackError 4 the deploy failed, and so did going back: a person is needed
+ │   ├─ NotRolledBackError 4 the deploy failed, and so did going back: a person is needed
+ │   └─ OutcomeUnknownError 7 the connection was lost, and the server could not be asked how it ended
  ├─ LockedError           5  another run holds the lock
  ├─ JenkinsError          1  a Jenkins controller refused or failed
  ├─ ChecksFailed          1  lint or doctor found something
@@ -80,6 +81,11 @@ class RolledBackError(ServerError):
 class NotRolledBackError(ServerError):
     category = "deploy"
     exit_code = 4
+
+
+class OutcomeUnknownError(ServerError):
+    category = "deploy"
+    exit_code = 7
 
 
 class LockedError(PipelineError):

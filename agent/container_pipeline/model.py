@@ -279,7 +279,7 @@ class Target:
         """Read ``[user@]host[:port]``; an IPv6 address stands in brackets where a port follows."""
         message = _("{value!r} is not a server: write [user@]host[:port]", value=text)
         user, at, rest = text.rpartition("@")
-        found = re.fullmatch(r"(\[[a-fA-F0-9:]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?", rest)
+        found = re.fullmatch(r"(\[[a-fA-F0-9:]+\]|[^:\[\]]+)(?::([0-9]{1,20}))?", rest)
         if not found or (at and not user):
             raise SettingsError(message)
         return cls(host=found[1].strip("[]"), user=user, port=int(found[2] or 0))

@@ -36,6 +36,9 @@ class TcpProxy:
         self._open.clear()
 
     def close(self) -> None:
+        # Where a thread waits in accept, a mere close lets one more connection in.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
 

@@ -130,7 +130,7 @@ FAILED = [
     Mutation(
         "A first deploy that fails is taken down",
         _DEPLOY,
-        (("|| long no compose down ||", "|| true ||"),),
+        (("|| insist long no compose down ||", "|| true ||"),),
         (
             "real/test_deploy_failures.py::test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release[compose-v2]",
             "real/test_deploy_failures.py::test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release[compose-v1]",

@@ -8,10 +8,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from container_pipeline.clients import remote
+from container_pipeline.commands import servers
+from container_pipeline.model import Target
 from real.site import Site, settled
 
 pytestmark = pytest.mark.slow
@@ -76,24 +79,73 @@ def test_what_renames_are_about_is_on_the_disk_before_them_so_that_a_loss_of_pow
     assert "releases/.current.new" in synced
 
 
-@pytest.mark.parametrize("step", ["pulling", "waiting for health"])
-def test_a_connection_that_is_cut_is_said_so_and_the_server_goes_back(site: Site, tcp_proxy, tmp_path, step: str):
-    former = site.deployed()
-    proxy = tcp_proxy(f"{site.servers[0].host}:22")
-    config = tmp_path / "config"
+def through(site: Site, proxy, folder: Path) -> None:
+    """Let the agent reach the first server through a proxy."""
+    config = folder / "config"
     config.write_text(
         f"Host {site.servers[0].name}\n HostName {proxy.host}\n Port {proxy.port}\n User root\n"
         f" HostKeyAlias {site.servers[0].name}\n IdentityFile {site.lab.ssh_key}\n UserKnownHostsFile {site.lab.known_hosts}\n"
     )
     site.set("CONTAINER_PIPELINE_SSH_CONFIG", str(config))
-    run = site.start("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
-    read_until(run, step)
-    proxy.cut()
-    _out, err = run.communicate(timeout=30)
-    assert run.returncode == 1
-    assert "the connection was lost while" in err
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "step", "exit_code"),
+    [
+        ("waits for ever", "pulling", 1),
+        ("waits for ever", "waiting for health", 3),
+        ("healthy", "keeping the release", 0),
+    ],
+)
+def test_after_a_cut_the_server_is_asked_how_it_ended(
+    site: Site, tcp_proxy, tmp_path, monkeypatch: pytest.MonkeyPatch, behaviour: str, step: str, exit_code: int
+):
+    former = site.deployed()
+    proxy = tcp_proxy(f"{site.servers[0].host}:22")
+    through(site, proxy, tmp_path)
+    version = site.publish(behaviour)
+    genuine: Callable[..., str] = remote.program
+    # What the server says from here on is lost, whatever it does.
+    monkeypatch.setattr(
+        remote, "program", lambda *given: genuine(*given).replace("step keep\n", "step keep\nsleep 2\n")
+    )
+    tell = servers.Fleet.tell
+
+    def cutting(fleet: servers.Fleet, target: Target, text: str, *, detail: bool = False) -> None:
+        tell(fleet, target, text, detail=detail)
+        if text.startswith(step):
+            proxy.cut()
+
+    monkeypatch.setattr(servers.Fleet, "tell", cutting)
+    done = site("deploy", "--version", version)
+    assert done.code == exit_code, done.err
+    assert "asking the server how it ended" in done.err
+    assert site.running() == (version if exit_code == 0 else former)
+    assert site.lock_is_free()
+
+
+@pytest.mark.parametrize("behaviour", ["waits for ever", "healthy"])
+def test_where_a_server_cannot_be_asked_the_outcome_is_unknown(
+    site: Site, tcp_proxy, tmp_path, monkeypatch: pytest.MonkeyPatch, behaviour: str
+):
+    site.deployed()
+    proxy = tcp_proxy(f"{site.servers[0].host}:22")
+    through(site, proxy, tmp_path)
+    monkeypatch.setattr(servers, "LEARN_TIMEOUT", -17)  # of the 20 s that there are in all
+    tell = servers.Fleet.tell
+
+    def closing(fleet: servers.Fleet, target: Target, text: str, *, detail: bool = False) -> None:
+        tell(fleet, target, text, detail=detail)
+        if text.startswith("waiting for health"):
+            proxy.close()
+
+    monkeypatch.setattr(servers.Fleet, "tell", closing)
+    done = site("deploy", "--version", site.publish(behaviour), "--json")
+    assert done.code == 7, done.err
+    assert "the connection was lost while waiting for health, and how it ended could not be learned" in done.err
+    assert "goes back" not in done.err
+    assert [one["status"] for one in done.result["servers"]] == ["unknown"]
     settled(site)
-    assert site.running() == former
 
 
 def test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143(either: Site):

@@ -85,7 +85,7 @@ PROGRAMS = [
     ["common", words, *rest]
     for words in ("health", "swarm")
     for rest in (list(DEPLOY), ["status"], ["containers", "control"], ["logs"])
-] + [["common", "doctor"]]
+] + [["common", "doctor"], ["common", "outcome"]]
 
 
 @SHELLS

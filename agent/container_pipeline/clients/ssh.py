@@ -8,6 +8,7 @@ shell's start file may print anything.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import selectors
 import shutil
@@ -35,6 +36,12 @@ MAX_LINE = 2**20
 MAX_BEFORE = 2**20
 MAX_OUTPUT = 64 * 2**20
 LINE_COST = 200
+
+#: What ssh(1) says where the connection ended, and not the program.
+_CUT = re.compile(
+    "closed by remote host|not responding|[Cc]onnection (reset|timed out|closed)|Broken pipe|client_loop:|Read from remote host"
+    "|Killed by signal|ssh_dispatch_run_fatal|Corrupted MAC|Bad packet|Disconnect"
+)
 
 #: What the bootstrap ends with where the line that it read is no program: the login shell took the one that was sent.
 TAKEN = 97
@@ -101,6 +108,8 @@ class Access:
             "ControlMaster": "no",
             "ClearAllForwardings": "yes",
             "ForwardAgent": "no",
+            # It says there that a connection was cut.
+            "LogLevel": "INFO",
         }
         if self.key:
             options["IdentityFile"] = _quoted(self.key)
@@ -116,8 +125,12 @@ class Access:
 
 
 def _quoted(path: Path) -> str:
-    """Return a path as an option's value: a ``%`` would begin one of ssh's own tokens (ssh_config(5), TOKENS)."""
-    return '"' + str(path).replace("%", "%%") + '"'
+    """Return a path as an option's value: a ``%`` would begin one of ssh's own tokens (ssh_config(5), TOKENS).
+
+    Within quotes a backslash counts before a quote or another backslash alone (OpenSSH 8.7 and later: argv_split in misc.c).
+    """
+    text = re.sub(r'\\(?=[\\"\']|$)', r"\\\\", str(path).replace("%", "%%"))
+    return '"' + text.replace('"', '\\"') + '"'
 
 
 @dataclass
@@ -134,6 +147,11 @@ class Ending:
     fault: str = ""
     printed: deque[str] = field(default_factory=lambda: deque(maxlen=5))
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=20))
+
+    @property
+    def cut(self) -> bool:
+        """Whether sentences of the program may have been lost: ssh, or its connection, came to an end before the program."""
+        return bool(self.fault) or self.code < 0 or any(_CUT.search(line) for line in self.errors)
 
 
 #: Gets each sentence of the program, without the word before it. What it returns is sent to the program's stdin.

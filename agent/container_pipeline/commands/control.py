@@ -11,6 +11,7 @@ from container_pipeline.plan.deploy import Compose
 def run(run: Run, action: str, *, wait: int = 0, accept_new: bool = False) -> None:
     """Do ``action`` on all servers; raises the error of the worst one."""
     step = Compose(run.settings.targets(), run.settings.code, action)
-    task = Task(parts(run, "control"), rollout.common(run, action, wait, login=action != "down"))
+    values = rollout.common(run, action, wait, login=action != "down")
+    task = Task(parts(run, "control"), values, changes=True, must=("health",) if action == "up" else ())
     answers = rollout.on_servers(run, [step], task, accept_new=accept_new)
     rollout.report(run, answers, running=action == "up")

@@ -45,7 +45,9 @@ def _task(run: Run, upload: Upload, wait: int) -> Task:
         "units": "\n".join(this.units),
         "size": len(payload),
     }
-    return Task(parts(run, *rollout.DEPLOY), values, payload, judge=_judge(run, upload))
+    return Task(
+        parts(run, *rollout.DEPLOY), values, payload, changes=True, must=rollout.STEPS, judge=_judge(run, upload)
+    )
 
 
 def _judge(run: Run, upload: Upload) -> Callable[[str, str, bytes], resolved.Verdict]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from container_pipeline.errors import LockedError, NotRolledBackError, PipelineError, RolledBackError, ServerError
+from container_pipeline.errors import (
+    LockedError,
+    NotRolledBackError,
+    OutcomeUnknownError,
+    PipelineError,
+    RolledBackError,
+    ServerError,
+)
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
 from container_pipeline.plan.deploy import holder
@@ -101,12 +108,8 @@ def explain(
         return _unreachable(name, errors)
     if status == "shell":
         return _login_shell(name, rest, errors)
-    if status == "lost":
-        return ServerError(
-            _("{server}: the connection was lost while {step}", server=name, step=step(facts.get("step", "check"))),
-            _("the server goes back to the former release by itself; look with `container-pipeline status`"),
-            details=errors,
-        )
+    if status in ("lost", "unknown", "died", "unproven", "killed"):
+        return _unfinished(name, status, rest, facts, errors)
     reason, _blank, text = rest.partition(" ")
     if status == "locked":
         return LockedError(
@@ -115,12 +118,43 @@ def explain(
         )
     if status in ("rolled-back", "broken", "taken-down"):
         return _failed(name, status, rest, details)
+    if status == "stopped" and reason == "unfinished":
+        return ServerError(
+            _("{server}: the run was ended there while it changed the release", server=name),
+            _("run `container-pipeline deploy` or `rollback`: they repair it first"),
+        )
     if status == "stopped":
         return ServerError(
             _("{server}: the connection was lost before anything was changed", server=name), _("run it again")
         )
     message, hint = _refusal(reason, text)
     return ServerError(f"{name}: {message}", hint, details=details)
+
+
+def _unfinished(name: str, status: str, fault: str, facts: Mapping[str, str], errors: Sequence[str]) -> ServerError:
+    """Return the error for a program whose last sentence never came, or does not follow from what came before."""
+    doing = step(facts.get("step", "check"))
+    look = _("when it can be reached again, `container-pipeline status` shows what runs there")
+    if status == "killed":
+        return ServerError(_("{server}: ssh was ended by a signal while it connected", server=name), _("run it again"))
+    if status == "unproven":
+        return OutcomeUnknownError(
+            _("{server}: it reports success, but not every step that comes before it", server=name),
+            _("look with `container-pipeline status` at what runs there"),
+        )
+    if status == "died":
+        return ServerError(
+            _("{server}: the program there was ended while {step}", server=name, step=doing),
+            _("look with `container-pipeline status`; the next deploy or rollback repairs what it has left"),
+            details=errors,
+        )
+    what = {
+        "silence": _("{server}: the server did not answer any more while {step}", server=name, step=doing),
+        "flood": _("{server}: the server prints without end while {step}", server=name, step=doing),
+    }.get(fault) or _("{server}: the connection was lost while {step}", server=name, step=doing)
+    if status == "lost":
+        return ServerError(what, _("run it again"), details=errors)
+    return OutcomeUnknownError(_("{what}, and how it ended could not be learned", what=what), look, details=errors)
 
 
 def _failed(name: str, status: str, rest: str, details: Sequence[str]) -> PipelineError:

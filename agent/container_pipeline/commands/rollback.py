@@ -22,6 +22,8 @@ def run(
     task = Task(
         parts(run, *rollout.DEPLOY),
         {**rollout.common(run, "rollback", wait), "version": chosen, "size": 0},
+        changes=True,
+        must=rollout.STEPS,
     )
     groups = plan.groups(run.settings.targets(), rolling)
     steps = [plan.Rollback(group, run.settings.code, chosen) for group in groups]

@@ -13,6 +13,8 @@ from container_pipeline.plan import deploy as plan
 
 #: The files of ``server/`` that deploy and roll back.
 DEPLOY = ("switch", "containers", "found", "ask", "deploy")
+#: What a release goes through on a server, in this order.
+STEPS = ("check", "switch", "start", "health", "keep")
 
 
 def on_servers(run: Run, steps: Sequence[plan.OnServers], task: Task, *, accept_new: bool) -> list[Answer]:

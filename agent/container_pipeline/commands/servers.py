@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import shlex
-import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,21 +15,18 @@ from container_pipeline.clients import remote
 from container_pipeline.clients.ssh import CONNECT_TIMEOUT, SILENCE, TAKEN, Access, Ending, Session
 from container_pipeline.commands import reasons
 from container_pipeline.commands.release import who
-from container_pipeline.errors import (
-    LockedError,
-    NotRolledBackError,
-    PipelineError,
-    RolledBackError,
-    ServerError,
-)
+from container_pipeline.errors import PipelineError, ServerError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
 from container_pipeline.plan.resolved import Verdict
 from container_pipeline.result import ServerResult
 
-#: Worst first: what decides the exit code of a run on several servers.
-_WORST = (NotRolledBackError, RolledBackError, ServerError, LockedError, PipelineError)
+#: Exit codes, worst first: what decides that of a run on several servers.
+_WORST = (4, 7, 3, 1, 5, 6)
+#: Seconds for which a server is asked how a run ended, beside those that going back may wait for health; and between two attempts.
+LEARN_TIMEOUT = 60.0
+LEARN_PAUSE = 2.0
 #: Seconds to wait for our own SIGTERM where ssh has ended before its time: Jenkins' abort ends children first.
 _ABORT_GRACE = 2.0
 
@@ -44,6 +40,7 @@ class Answer:
     reason: str = ""
     facts: dict[str, str] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
     error: PipelineError | None = None
     #: The resolved form of the Compose file, on its way; and why it was refused.
     resolved: list[str] = field(default_factory=list, repr=False)
@@ -62,6 +59,8 @@ class Task:
     payload: bytes = b""
     #: Whether it changes something there, so that how it ended must be known.
     changes: bool = False
+    #: The steps that must have been gone through, in this order, before it is believed that all went well.
+    must: tuple[str, ...] = ()
     #: Gets each line that is no answer of the protocol, with its server; without it such lines are details.
     raw: Callable[[Target, str], None] | None = None
     #: Concludes from what ``compose config`` printed, of that generation in that folder, what the server has to know.
@@ -106,7 +105,7 @@ class Fleet:
 
     def _end_with_the_build(self, answers: Sequence[Answer]) -> None:
         """Where a connection was lost, wait a moment for the signal that may be meant for us too."""
-        if any(answer.status == "lost" for answer in answers):
+        if any(answer.status in ("lost", "unknown", "killed") for answer in answers):
             time.sleep(_ABORT_GRACE)
 
     def one(self, target: Target, task: Task) -> Answer:
@@ -131,7 +130,9 @@ class Fleet:
         except PipelineError as error:
             answer.error = error
             return answer
-        self._conclude(answer, ending)
+        asked = task.changes and ending.started and not ending.said and ending.cut
+        learned = asked and self._learn(answer, session.word, ending)
+        self._conclude(answer, ending, task, learned=learned)
         return answer
 
     def _values(self, target: Target) -> dict[str, object]:
@@ -162,6 +163,7 @@ class Fleet:
             answer.facts[name] = value
         elif kind == "step":
             answer.facts["step"] = text
+            answer.steps.append(text)
             self.tell(answer.target, reasons.step(text))
         elif kind in reasons.NEWS:
             self.tell(answer.target, reasons.news(kind, text))
@@ -181,13 +183,37 @@ class Fleet:
         else:
             self.run.console.line(line)
 
-    def _conclude(self, answer: Answer, ending: Ending) -> None:
+    def _learn(self, answer: Answer, word: str, ending: Ending) -> bool:
+        """Ask the server how a run ended whose connection was lost; True where it could be asked in time, and ``said`` is set."""
+        target = answer.target
+        self.tell(target, _("the connection was lost; asking the server how it ended"))
+        until = time.monotonic() + LEARN_TIMEOUT + self.run.settings.values["timeout"]
+        while not self._stopping.wait(LEARN_PAUSE) and time.monotonic() < until:
+            wait = int(until - time.monotonic())
+            values = {**self._values(target), "run": word, "wait": wait}
+            session = Session(target, self.access)
+            self._sessions.append(session)
+            try:
+                told = session.run(
+                    remote.program(("common", "outcome"), values), b"", lambda _text: None, lambda _line: None
+                )
+            except PipelineError:
+                return False
+            status, _blank, said = told.said.partition(" ended ")
+            if status == "ok":
+                ending.said = said
+                return True
+        return False
+
+    def _conclude(self, answer: Answer, ending: Ending, task: Task, *, learned: bool) -> None:
         answer.status, _blank, rest = ending.said.partition(" ")
         details = [*answer.all("out"), *answer.all("log")]
         if answer.status == "rolled-back":
             answer.facts["version"] = rest.rpartition("|")[2]
         if not ending.said:
-            answer.status, rest, details = *_unsaid(ending), []
+            answer.status, rest, details = *_unsaid(ending, task), []
+        elif answer.status == "ok" and not _proven(answer, rest, task, learned=learned):
+            answer.status = "unproven"
         answer.reason = rest.partition(" ")[0]
         answer.error = reasons.explain(answer.target, answer.status, rest, answer.facts, list(ending.errors), details)
         if answer.reason == "resolved" and answer.refusal:
@@ -218,16 +244,34 @@ def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict
     return line.replace("\n", "\1").encode() + b"\n"
 
 
-def _unsaid(ending: Ending) -> tuple[str, str]:
+def _proven(answer: Answer, rest: str, task: Task, *, learned: bool) -> bool:
+    """Whether what came before says the same as ``ok``: each step in its order, and this version with this digest.
+
+    ``learned``: the steps went by while the connection was lost.
+    """
+    steps = iter(answer.steps)
+    if not learned and not all(step in steps for step in task.must):
+        return False
+    if "keep" not in task.must:
+        return True
+    wanted = [str(task.values.get(name) or answer.facts.get(name, "")) for name in ("version", "digest")]
+    return rest.split() == [word for word in wanted if word]
+
+
+def _unsaid(ending: Ending, task: Task) -> tuple[str, str]:
     """Return status and reason of a program that ended without a last sentence."""
+    if ending.started and ending.cut:
+        return "unknown" if task.changes else "lost", ending.fault
     if ending.started:
-        return "lost", ending.fault
+        return "died", ""
     printed = " / ".join(line for line in ending.printed if line.strip())
     if ending.code == TAKEN:
         return "shell", "taken"
     if ending.fault:
         return "shell", f"{ending.fault} {printed}"
-    if printed or ending.code not in (255, -signal.SIGTERM):
+    if ending.code < 0:
+        return "killed", ""
+    if printed or ending.code != 255:
         return "shell", f"ended {ending.code} {printed}"
     return "unreachable", ""
 
@@ -253,7 +297,7 @@ def finish(run: Run, answers: Sequence[Answer], rows: Callable[[Answer], dict[st
     for name, error in failed.items():
         for line in error.details:
             run.console.error(f"{name}: {line}")
-    worst = next(error for kind in _WORST for error in errors if isinstance(error, kind))
+    worst = min(errors, key=lambda error: _WORST.index(error.exit_code) if error.exit_code in _WORST else len(_WORST))
     raise type(worst)(
         _(
             "{command} failed on {count} of {all} servers: {names}",

@@ -15,7 +15,7 @@ newline='
 '
 blanks=$IFS
 next_beat=0 sentences=0
-work='' private='' watchers='' in_background='' generation='' sudo_env=no lost=no
+work='' private='' watchers='' in_background='' generation='' sudo_env=no lost=no held=no
 
 # A lost connection must not end this program at its next word: it notices by itself, and cleans up first.
 trap '' PIPE
@@ -48,6 +48,8 @@ step() {
 
 # end STATUS REASON [TEXT]: the last word. Who hears it may take the lock at once.
 end() {
+    # For an agent that has lost the connection: outcome.sh.
+    [ "$held" = no ] || printf '%s %s\n' "$word" "$*" 2>/dev/null >"$folder/releases/.end"
     exec 9>&-
     say "end $*"
     exit 0
@@ -139,7 +141,7 @@ own_configuration() {
 # the wire is cut. Where it does not get on for another minute, as on a disk that hangs, all that it waits for is killed.
 watch_over() {
     {
-        before='' silent=0 done='' stuck=0
+        before='' silent=0 done=none stuck=0
         while sleep 5 && kill -0 $$; do
             [ -f "$work/beat" ] || continue
             now=$(cat "$work/beat")
@@ -148,10 +150,9 @@ watch_over() {
             before=$now
             [ "$silent" -ge 6 ] || continue
             kill -TERM $$
-            stuck=$((stuck + 1))
-            [ "$(cat "$work/progress")" = "$done" ] || stuck=0
+            [ "$(cat "$work/progress")" = "$done" ] || stuck=$(date +%s)
             done=$(cat "$work/progress")
-            [ "$stuck" -lt 12 ] || { rm -rf "$work" "$private" && kill -KILL -$$; }
+            [ "$(date +%s)" -lt $((stuck + 60)) ] || { rm -rf "$work" "$private" && kill -KILL -$$; }
         done
         rm -rf "$work" "$private"
     } </dev/null >/dev/null 2>&1 &
@@ -200,6 +201,8 @@ end_group() {
 
 # Ends $child where the engine does not answer any more; as long as it does, gives signs of life.
 guard() {
+    # Not the lock: it must be free when the program ends. (Not by a redirection of the call: dash keeps a copy then.)
+    exec 9>&-
     missed=0
     while sleep $((10 - missed * 3)) >/dev/null && kill -0 $$ "$child" 2>/dev/null; do
         if answers; then missed=0 && say beat && continue; fi
@@ -219,7 +222,7 @@ long() {
     shift
     background "$@" >"$work/out" 2>&1 &
     child=$!
-    guard 2>/dev/null 9>&- &
+    guard 2>/dev/null &
     guarded=$!
     while :; do
         wait "$child"
@@ -227,7 +230,8 @@ long() {
         if [ "$status" -le 128 ] || [ "$lost" = no ] || ! kill -0 "$child" 2>/dev/null; then break; fi
         [ "$cancel" = no ] || end_group
     done
-    kill "$guarded" 2>/dev/null
+    # Where TERM is ignored by now, the guard ignores it, too.
+    { kill -KILL "$guarded" && wait "$guarded"; } 2>/dev/null
     # A plugin outlives docker while it waits for the engine.
     [ ! -f "$work/frozen" ] || end_group KILL
     return "$status"
@@ -435,4 +439,7 @@ take_lock() {
         sleep 0.2 2>/dev/null || sleep 1
     done
     printf '%s|%s|%s\n' "$who" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$version" 2>"$work/out" >.lock || refuse_write
+    held=yes
+    # Its agent has asked how it ended, and was told that it never began.
+    [ "$(lock_holder releases/.given-up)" != "$word" ] || end stopped connection
 }

@@ -328,7 +328,7 @@ deploy() {
     fi
     retire_old || go_back "${bad:-start $(last_line "$work/out")}"
     keep_release
-    end ok "$version"
+    end ok "$version" "$digest"
 }
 
 deploy

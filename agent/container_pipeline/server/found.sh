@@ -10,7 +10,7 @@ find_found() {
     case $(current_release) in '' | found-*) ;; *) return 0 ;; esac
     [ "$generation" != swarm ] || return 0
     real=$(pwd -P)
-    started_from "$folder" >"$work/here" || { check_reachable && refuse docker "$(last_line "$work/out")"; }
+    started_from "$folder" >"$work/here" || refuse_docker
     [ "$real" = "$folder" ] || started_from "$real" >>"$work/here"
     grep -q '|running|\||restarting|' "$work/here" || return 0
     found_project=$({ grep "|$code|" "$work/here" && cat "$work/here"; } | sed -n '1s/^[^|]*|[^|]*|\([^|]*\)|.*/\1/p')
