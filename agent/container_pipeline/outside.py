@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from container_pipeline.i18n import _
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from xml.etree import ElementTree as ET
 
     import yaml
@@ -25,8 +26,8 @@ LARGEST = 8 << 20
 DEEPEST = 64
 MOST = 250_000
 #: Bounds of a YAML file of a project: the reader in pure Python takes a second for 100 kB.
-LARGEST_YAML = 1 << 20
-MOST_YAML = 100_000
+LARGEST_YAML = 1 << 19
+MOST_YAML = 20_000
 
 #: Characters of a sentence that somebody else wrote, and of a whole message of ours.
 QUOTED = 300
@@ -56,6 +57,10 @@ class Unreadable(ValueError):  # noqa: N818 - not yet an error: the caller makes
         super().__init__(short(problem))
         self.problem = short(problem)
         self.line = line
+
+    def place(self, name: str) -> str:
+        """Return where it is in the file ``name``, as ``name:12``."""
+        return f"{name}:{self.line}" if self.line else name
 
 
 def printable(text: str) -> str:
@@ -117,6 +122,14 @@ def seconds(value: str) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError, LookupError, OverflowError):
         return None
+
+
+def read_file(path: Path, largest: int) -> bytes:
+    """Return a file's bytes; raises Unreadable for a larger one, of which no more is read, and OSError."""
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    _bound(len(data), largest)
+    return data
 
 
 def read_json(data: str | bytes, kind: type[T], largest: int = LARGEST) -> T:
@@ -197,10 +210,17 @@ def read_xml(text: str) -> ET.Element:
 
 
 def read_yaml(
-    text: str | bytes, loader: Any = None, largest: int = LARGEST_YAML, most: int = MOST_YAML, *, nodes: bool = False
+    text: str | bytes,
+    loader: Any = None,
+    largest: int = LARGEST_YAML,
+    most: int = MOST_YAML,
+    *,
+    nodes: bool = False,
+    check: Callable[[Any], None] | None = None,
 ) -> Any:
     """Return a YAML document by ``loader`` (PyYAML's safe one), with ``nodes`` as its nodes; raises Unreadable.
 
+    ``check`` gets the root's node before anything is made of it, and may raise YAMLError.
     Events are counted as they come, with what aliases repeat, before anything is made of them.
     """
     import yaml
@@ -212,36 +232,42 @@ def read_yaml(
             text = text.decode("utf-8-sig")
         budget = _Budget(most)
         if hasattr(base, "get_event") and issubclass(base, yaml.parser.Parser):
-            return _read(_watched(base, budget)(text), nodes)
+            return _read(_watched(base, budget)(text), nodes, check)
         for event in yaml.parse(text, base):  # libyaml's, which composes where nobody sees it
             budget.see(event)
-        return _read(base(text), nodes)
+        return _read(base(text), nodes, check)
     except Unreadable:
         raise
     except UnicodeError as error:
         raise Unreadable(_("it is not UTF-8")) from error
-    except (
-        yaml.YAMLError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        # PyYAML's constructors raise what int(), float() and datetime.date() raise.
+    except yaml.reader.ReaderError as error:
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        raise Unreadable(_("character {code} cannot stand in YAML", code=f"U+{code:04X}")) from error
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = (
-            getattr(error, "problem", None) or getattr(error, "reason", None) or str(error) or type(error).__name__
-        )
+        problem = getattr(error, "problem", None) or str(error)
         raise Unreadable(str(problem), mark.line + 1 if mark else 0) from error
+    except _CONSTRUCTORS as error:
+        raise Unreadable(str(error) or type(error).__name__) from error
 
 
-def _read(loader: Any, nodes: bool) -> Any:
+def _read(loader: Any, nodes: bool, check: Callable[[Any], None] | None) -> Any:
     try:
-        return loader.get_single_node() if nodes else loader.get_single_data()
+        node = loader.get_single_node()
+        if nodes or node is None:
+            return node
+        if check:
+            check(node)
+        try:
+            return loader.construct_document(node)
+        except _CONSTRUCTORS as error:
+            raise Unreadable(str(error) or type(error).__name__, node.start_mark.line + 1) from error
     finally:
         loader.dispose()
+
+
+#: What PyYAML raises beside its own errors, because chr(), int(), float() and datetime.date() do.
+_CONSTRUCTORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 def _watched(base: Any, budget: _Budget) -> Any:

@@ -27,6 +27,7 @@ from container_pipeline.model import (
     Secret,
     Target,
 )
+from container_pipeline.outside import LARGEST_YAML, Unreadable, read_file, read_yaml
 from container_pipeline.values import as_texts, convert, refuse_unknown, target_of, targets
 
 
@@ -206,15 +207,15 @@ def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) ->
 def _read_project_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    import yaml
-
     try:
-        data = yaml.load(path.read_text(encoding="utf-8-sig"), as_texts())  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path.name}:{mark.line + 1}" if mark else path.name
-        problem = getattr(error, "problem", None) or _("it is not UTF-8")
-        raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=problem)) from error
+        data = read_yaml(read_file(path, LARGEST_YAML), as_texts())
+    except Unreadable as error:
+        place = error.place(path.name)
+        raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=error.problem)) from error
+    except OSError as error:
+        raise SettingsError(
+            _("{place} cannot be read: {problem}", place=path.name, problem=error.strerror or error)
+        ) from error
     if data is None:
         return {}
     if not isinstance(data, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.keys import KEYS, Key, nearest
 from container_pipeline.model import Target
+from container_pipeline.outside import LARGEST_YAML, read_json
 
 
 class Spelled(str):
@@ -87,7 +87,7 @@ def _structured(value: Any, where: str) -> Any:
     """Read JSON where a variable carries it."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
-            return json.loads(value)
+            return read_json(value, object, LARGEST_YAML)
         except ValueError as error:
             raise SettingsError(_("{where} is not the JSON that it begins as", where=where)) from error
     return value

@@ -134,3 +134,38 @@ def test_an_ssh_command_asks_nothing_and_trusts_nobody_unless_told_so():
     assert "BatchMode=yes" in command
     assert command[-6:-1] == ["2222", "-l", "deploy", "--", "web-1"]
     assert "StrictHostKeyChecking=accept-new" in Access(accept_new=True).command(Target("web-1"))
+
+
+@pytest.mark.parametrize(
+    ("registry", "key"),
+    [
+        ("docker.io/team", "https://index.docker.io/v1/"),
+        ("index.docker.io/team", "https://index.docker.io/v1/"),
+        ("registry-1.docker.io/team", "registry-1.docker.io"),
+        ("r.example:5000/team", "r.example:5000"),
+    ],
+)
+def test_a_login_goes_under_the_key_that_docker_looks_for(registry, key):
+    access = RegistryAccess("production", Registry(registry), "ann", Secret("p"))
+    assert list(json.loads(deploy.login(access).reveal())["auths"]) == [key]
+
+
+@pytest.mark.parametrize(
+    ("registry", "repository", "api", "path", "familiar"),
+    [
+        ("docker.io/team", "code", "registry-1.docker.io", "team/code", "team/code"),
+        ("docker.io", "team/code", "registry-1.docker.io", "team/code", "team/code"),
+        ("index.docker.io", "code", "registry-1.docker.io", "library/code", "code"),
+        (
+            "registry.hub.docker.com/team",
+            "code",
+            "registry-1.docker.io",
+            "team/code",
+            "registry.hub.docker.com/team/code",
+        ),
+        ("r.example/team", "code", "r.example", "team/code", "r.example/team/code"),
+    ],
+)
+def test_docker_hub_has_other_names_for_its_api_and_in_the_engine(registry, repository, api, path, familiar):
+    image = ImageRef(Registry(registry), Repository(repository), "1")
+    assert (image.registry.api_host, image.registry.within(image.repository), image.familiar) == (api, path, familiar)

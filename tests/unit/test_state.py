@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
-from container_pipeline.clients import state
+from container_pipeline.clients import files, state
 from container_pipeline.clients.state import Built
-from container_pipeline.errors import StateError
+from container_pipeline.errors import SettingsError, StateError
 
 BUILT = Built("team/web", "20261124093015", image_id="sha256:" + "1" * 64, sources="abc")
 DIGEST = "sha256:" + "2" * 64
@@ -103,3 +104,32 @@ def test_a_record_whose_digest_is_none_is_refused_with_the_way_out(tmp_path, dig
         state.read(tmp_path)
     assert ".docker_build.json" in caught.value.message
     assert "container-pipeline build" in caught.value.hint
+
+
+def test_no_planted_symbolic_link_is_followed(tmp_path):
+    """Neither where a file goes, nor under a name that a temporary file might have."""
+    project, victim = tmp_path / "project", tmp_path / "victim"
+    project.mkdir()
+    victim.write_text("precious")
+    for name in (state.VERSION_FILE, state.IMAGE_FILE, state.RECORD_FILE):
+        (project / name).symlink_to(victim)
+        (project / f"{name}.{os.getpid()}.tmp").symlink_to(victim)
+    state.write(project, BUILT)
+    assert state.read(project) == BUILT
+    assert victim.read_text() == "precious"
+    assert not (project / state.VERSION_FILE).is_symlink()
+
+
+def test_a_file_behind_a_link_is_repaired_in_its_folder_alone(tmp_path):
+    project = tmp_path / "project"
+    (project / "deploy").mkdir(parents=True)
+    for place in (project / "deploy" / "inside", tmp_path / "outside"):
+        place.write_text("old")
+        (project / place.name).symlink_to(place)
+    files.replace(project / "inside", "new", follow=True)
+    assert (project / "inside").is_symlink()
+    assert (project / "deploy" / "inside").read_text() == "new"
+    with pytest.raises(SettingsError, match="leads out of its folder"):
+        files.replace(project / "outside", "new", follow=True)
+    assert (tmp_path / "outside").read_text() == "old"
+    assert sorted(path.name for path in project.iterdir()) == ["deploy", "inside", "outside"]

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from container_pipeline import outside
 from container_pipeline.clients import environment
 from container_pipeline.clients.engine import LAST_LINES, BuildOptions, build_error
 from container_pipeline.console import Console
@@ -163,10 +164,10 @@ def _with_logins(path: Path, logins: Sequence[RegistryAccess]) -> dict[str, obje
     import base64
 
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = outside.read_json(outside.read_file(path, outside.LARGEST), dict)
     except (OSError, ValueError):
         config = {}
-    auths, helpers = dict(config.get("auths") or {}), dict(config.get("credHelpers") or {})
+    auths, helpers = dict(outside.pick(config, "auths", dict)), dict(outside.pick(config, "credHelpers", dict))
     # One store for all hosts would be asked for ours too: name it for each host that it knows instead.
     store = config.pop("credsStore", "")
     helpers.update({host: store for host in auths if store})

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import codecs
 import os
+import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
 
 #: Byte order marks; that of UTF-32 begins as that of UTF-16 does.
 _MARKS = (
@@ -69,14 +74,34 @@ def encoding(data: bytes) -> str:
     return name
 
 
-def replace(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write ``text``; an existing file keeps its mode, a new one gets ``mode``."""
-    target = path.resolve()
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+def replace(path: Path, text: str, mode: int = 0o644, *, follow: bool = False) -> None:
+    """Write ``text``; an existing file keeps its mode, a new one gets ``mode``.
+
+    A symbolic link at ``path`` is replaced itself, or with ``follow`` what it leads to, in the same folder or below.
+    Raises SettingsError for one that leads elsewhere. The temporary file has a name that nobody can have made before.
+    """
+    target = path.parent.resolve() / path.name
+    if follow and target.is_symlink():
+        target = path.resolve()
+        if path.parent.resolve() not in target.parents:
+            raise SettingsError(
+                _("{path} is a symbolic link that leads out of its folder: it is not written", path=path),
+                _("put the file itself there"),
+            )
+    number, name = tempfile.mkstemp(prefix=f"{target.name[:100]}.", suffix=".tmp", dir=target.parent)
     try:
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(text.encode("utf-8"))
-        temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else mode)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with open(number, "wb") as file:
+            file.write(text.encode("utf-8"))
+            os.fchmod(number, _mode(target, mode))
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _mode(path: Path, default: int) -> int:
+    try:
+        found = path.lstat().st_mode
+    except OSError:
+        return default
+    return stat.S_IMODE(found) if stat.S_ISREG(found) else default

@@ -12,9 +12,11 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
+from container_pipeline.outside import Unreadable, read_file, read_yaml
 
-#: Values that a jobs file may have, its anchors unfolded.
-VALUES = 1_000_000
+#: Bounds of one file: bytes, and values, its anchors unfolded. Ten thousand projects are about a tenth of it.
+_LARGEST = 8 << 20
+VALUES = 500_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class JobsFile:
         """Return the line, from 1 on, of what stands at ``place``, or of the nearest thing around it."""
         import yaml
 
-        node = yaml.compose(self.text, Loader=_base())
+        node = read_yaml(self.text, _base(), _LARGEST, VALUES, nodes=True)
         if node is None:
             return 1
         mark = node.start_mark
@@ -67,58 +69,29 @@ def read(patterns: Sequence[str]) -> list[JobsFile]:
 
 
 def _read(path: str) -> JobsFile:
-    import yaml
-
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        return JobsFile(path, text, _parse(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else path
-        problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or _reason(error)
-        raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=problem)) from error
-    except RecursionError as error:
+        text = read_file(Path(path), _LARGEST).decode()
+        return JobsFile(path, text, read_yaml(text, _base(), _LARGEST, VALUES, check=lambda node: _check(node, set())))
+    except UnicodeDecodeError as error:
+        raise SettingsError(_("{place} cannot be read: {problem}", place=path, problem=_("it is not UTF-8"))) from error
+    except Unreadable as error:
+        place = error.place(path)
+        raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=error.problem)) from error
+    except OSError as error:
         raise SettingsError(
-            _("{place} cannot be read: {problem}", place=path, problem=_("it is nested too deeply"))
+            _("{place} cannot be read: {problem}", place=path, problem=error.strerror or error)
         ) from error
 
 
-def _reason(error: Exception) -> str:
-    """Return the reason of an error that has neither a place nor a problem: a character that no text has."""
-    import yaml
+def _check(node: Any, seen: set[int]) -> None:
+    """Refuse keys that stand twice, of which PyYAML takes the last, and keys that are no text; raises YAMLError.
 
-    if isinstance(error, yaml.reader.ReaderError):
-        code = error.character if isinstance(error.character, int) else ord(error.character)
-        return _("character {code} cannot stand in YAML", code=f"U+{code:04X}")
-    return _("it is not UTF-8")
-
-
-def _parse(text: str) -> Any:
-    """Return the data of ``text``. Anchors and merge keys are taken; raises YAMLError for what a jobs file cannot hold."""
-    loader = _base()(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _check(node, (), {})
-        return loader.construct_document(node)
-    except ValueError as error:  # a date or a number that is none
-        raise _mistake(str(error), node) from error
-    finally:
-        loader.dispose()
-
-
-def _check(node: Any, above: tuple[Any, ...], sizes: dict[Any, int]) -> int:
-    """Return how many values ``node`` has with its anchors unfolded; ``sizes`` are those of the nodes seen before.
-
-    Refuses keys that stand twice, of which PyYAML takes the last, keys that are no text, and anchors without an end.
     Before anything is constructed: merge keys make keys stand twice that nobody wrote twice.
     """
-    if node in sizes:
-        return sizes[node]
-    if node in above:
-        raise _mistake(_("an anchor contains itself"), node)
-    size, keys = 1, set()
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    keys = set()
     for item in node.value if isinstance(node.value, list) else ():
         key, value = item if isinstance(item, tuple) else (None, item)
         if key is not None and isinstance(key.value, list):
@@ -126,11 +99,7 @@ def _check(node: Any, above: tuple[Any, ...], sizes: dict[Any, int]) -> int:
         if key is not None and key.value in keys:
             raise _mistake(_("the key {name!r} stands twice", name=key.value), key)
         keys.add(key and key.value)
-        size += _check(value, (*above, node), sizes)
-    if size > VALUES:
-        raise _mistake(_("anchors unfold to more than {count} values", count=VALUES), node)
-    sizes[node] = size
-    return size
+        _check(value, seen)
 
 
 def _mistake(problem: str, node: Any) -> Exception:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
+import selectors
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from container_pipeline.clients import environment, files
 from container_pipeline.model import Finding
+from container_pipeline.outside import LARGEST, Unreadable, maps, pick, read_json, read_yaml, short
 
 #: Seconds; all three answer in a tenth of one.
 _TIMEOUT = 10
@@ -34,20 +37,46 @@ _BY_DEPLOY = {"DOCKER_REGISTRY": "registry.example", "VERSION": "1"}
 def _run(
     command: Sequence[str], folder: Path, given: str = "", more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str] | None:
-    """Run a program with ``given`` as its input; None where it is not there or hangs."""
-    try:
-        return subprocess.run(
+    """Run a program with ``given`` as its input; None where it is not there, hangs or floods: then its children end, too."""
+    with tempfile.TemporaryFile() as stdin, contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        stdin.write(given.encode())
+        stdin.seek(0)
+        with subprocess.Popen(
             command,
             cwd=folder,
             env={**(more or {}), **environment.for_child()},
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            input=given,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as child:
+            try:
+                output = _output(child, time.monotonic() + _TIMEOUT)
+                out, err = (data.decode(errors="replace") for data in output)
+                return subprocess.CompletedProcess(command, child.wait(_TIMEOUT), out, err)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+    return None
+
+
+def _output(child: subprocess.Popen[bytes], end: float) -> list[bytearray]:
+    """Return what a program writes to stdout and stderr until both are closed; raises TimeoutExpired beyond the bounds."""
+    pipes = [pipe for pipe in (child.stdout, child.stderr) if pipe]
+    output = [bytearray() for _pipe in pipes]
+    with selectors.DefaultSelector() as selector:
+        for pipe, kept in zip(pipes, output):
+            selector.register(pipe, selectors.EVENT_READ, kept)
+        while selector.get_map():
+            ready = selector.select(max(0.0, end - time.monotonic()))
+            if not ready or sum(map(len, output)) > LARGEST:
+                raise subprocess.TimeoutExpired(child.args, _TIMEOUT)
+            for key, _events in ready:
+                data = os.read(key.fd, 65536)
+                key.data.extend(data)
+                if not data:
+                    selector.unregister(key.fileobj)
+    return output
 
 
 def compose_problem(project: Path, file: str) -> Finding | None:
@@ -64,12 +93,10 @@ def compose_problem(project: Path, file: str) -> Finding | None:
 
 def compose_reading(project: Path, text: str) -> Any:
     """Return what Compose makes of a file that holds ``text``, None where it is not there or refuses the text."""
-    import yaml
-
     done = _compose(project, text, ["-f", "-"], [])
     try:
-        return yaml.safe_load(done.stdout) if done and not done.returncode else None
-    except yaml.YAMLError:
+        return read_yaml(done.stdout) if done and not done.returncode else None
+    except Unreadable:
         return None
 
 
@@ -110,13 +137,15 @@ def hadolint(project: Path, file: str) -> list[Finding]:
         return []
     done = _run(["hadolint", "--no-fail", "--format", "json", file], project)
     try:
-        found = json.loads(done.stdout) if done else []
+        found = {"all": read_json(done.stdout, list) if done else []}
     except ValueError:
         return []
     return [
-        Finding(one["code"], file, max(1, one["line"]), one["message"])
-        for one in found
-        if not _OURS.fullmatch(one["code"]) and one["level"] in ("error", "warning")
+        Finding(code, file, max(1, pick(one, "line", int)), short(pick(one, "message", str)))
+        for one in maps(found, "all")
+        if (code := short(pick(one, "code", str), 20))
+        and not _OURS.fullmatch(code)
+        and one.get("level") in ("error", "warning")
     ]
 
 

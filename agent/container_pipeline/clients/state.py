@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Callable
 
+from container_pipeline import outside
+from container_pipeline.clients import files
 from container_pipeline.errors import SettingsError, StateError
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Repository, Version
@@ -20,6 +22,8 @@ IMAGE_FILE = ".docker_build_image"
 VERSION_FILE = ".docker_build_version"
 RECORD_FILE = ".docker_build.json"
 _REPAIR = "container-pipeline build"
+#: Bytes of each file.
+_LARGEST = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ def read(project: Path) -> Built | None:
 
 def write(project: Path, built: Built) -> None:
     """Replace the three files, each whole or not at all."""
-    _replace(project / RECORD_FILE, json.dumps({"schema": 1, **asdict(built)}, indent=1) + "\n")
-    _replace(project / IMAGE_FILE, built.image + "\n")
-    _replace(project / VERSION_FILE, built.version + "\n")
+    files.replace(project / RECORD_FILE, json.dumps({"schema": 1, **asdict(built)}, indent=1) + "\n")
+    files.replace(project / IMAGE_FILE, built.image + "\n")
+    files.replace(project / VERSION_FILE, built.version + "\n")
 
 
 def write_digest(project: Path, version: str, digest: str) -> bool:
@@ -81,8 +85,8 @@ def cannot_write(project: Path) -> str:
 def last_version(project: Path) -> str:
     """Return what the version file says, whatever that is; "" where there is none."""
     try:
-        return (project / VERSION_FILE).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
+        return outside.read_file(project / VERSION_FILE, _LARGEST).decode(errors="replace").strip()
+    except (OSError, ValueError):
         return ""
 
 
@@ -113,8 +117,8 @@ def reserve(name: str, version: str) -> bool:
 def _line(path: Path) -> str:
     try:
         # Not as text: that would hide a carriage return.
-        text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = outside.read_file(path, _LARGEST).decode()
+    except (OSError, ValueError) as error:
         raise _broken(path.name, _("it cannot be read")) from error
     lines = text.split("\n")
     if len(lines) > 2 or (len(lines) == 2 and lines[1]) or not lines[0] or "\r" in text:
@@ -138,16 +142,6 @@ def _broken(name: str, problem: str) -> StateError:
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        return outside.read_json(outside.read_file(path, _LARGEST), dict, _LARGEST)
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

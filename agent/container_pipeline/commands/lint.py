@@ -138,7 +138,7 @@ def _fix(run: Run) -> lint.Facts:
 
 def _write(run: Run, kind: str, source: lint.Source, text: str, findings: Sequence[lint.Finding]) -> None:
     if not run.dry_run:
-        files.replace(run.settings.project / source.name, text)
+        files.replace(run.settings.project / source.name, text, follow=True)
         run.console.line(_("repaired {file}", file=source.name))
     elif kind == ".env":  # its values belong on no screen and in no log
         for one in findings:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from container_pipeline.clients import notify
+from container_pipeline.clients import files, notify
 from container_pipeline.errors import PipelineError, UsageError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
+from container_pipeline.outside import LARGEST, maps, read_file, read_json
 from container_pipeline.plan.report import html, title
 
 
@@ -20,7 +20,7 @@ def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
     told = run.console.redact.within(_read(results))
     build_url = run.settings.build_url
     page = results.parent / f"container-pipeline-{run.settings.code}.html"
-    page.write_text(html(told, build_url), encoding="utf-8")
+    files.replace(page, html(told, build_url))
     run.result.extra["files"] = [page.name]
     if webhook:
         run.console.redact.add([webhook])
@@ -49,9 +49,9 @@ def message(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
 
 def _read(path: Path) -> list[Mapping[str, Any]]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(read_file(path, LARGEST), dict)
     except (OSError, ValueError) as error:
         raise UsageError(_("{path} holds no results", path=path)) from error
-    if not isinstance(data, dict) or not isinstance(data.get("results"), list):
+    if not isinstance(data.get("results"), list):
         raise UsageError(_("{path} holds no results", path=path))
-    return list(data["results"])
+    return list(maps(data, "results"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from container_pipeline.commands.servers import Answer, Fleet, Task, finish, parts
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
+from container_pipeline.outside import read_json
 
 
 def run(run: Run, *, accept_new: bool = False) -> None:
@@ -30,10 +30,11 @@ def release(answer: Answer) -> dict[str, Any]:
 def record(text: str) -> dict[str, Any]:
     """Return a release's record, empty where it cannot be read: somebody edited it, or the disk was full."""
     try:
-        found = json.loads(text)
+        found = read_json(text, dict)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    texts = ("version", "digest", "when", "by", "build")
+    return {name: value for name, value in found.items() if name not in texts or isinstance(value, str)}
 
 
 def differences(answer: Answer) -> list[str]:
@@ -44,7 +45,8 @@ def differences(answer: Answer) -> list[str]:
 
 def containers(answer: Answer) -> list[dict[str, str]]:
     names = ("service", "state", "health", "started", "restarts", "exit_code")
-    return [dict(zip(names, line.split("|"))) for line in answer.all("container")]
+    lines = [line.split("|") for line in answer.all("container")]
+    return [{**dict.fromkeys(names, "-"), **dict(zip(names, line))} for line in lines]
 
 
 def details(answer: Answer) -> dict[str, Any]:

@@ -60,7 +60,9 @@ def performer(run: Run) -> Callable[[Step], None]:
 
     def perform(step: Step) -> None:
         if isinstance(step, WriteFile):
-            disk.replace(run.settings.project / step.file, step.text, 0o600 if step.file == PRIVATE else 0o644)
+            disk.replace(
+                run.settings.project / step.file, step.text, 0o600 if step.file == PRIVATE else 0o644, follow=True
+            )
         elif isinstance(step, RemoveFile):
             (run.settings.project / step.file).unlink()
 

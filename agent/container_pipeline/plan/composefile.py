@@ -14,6 +14,7 @@ from typing import Any
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Code, ImageRef
+from container_pipeline.outside import Unreadable, read_yaml
 
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?])([^}]*))?\})")
 
@@ -87,6 +88,11 @@ def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[st
     _check_image(name, code, own, image, values)
     started = {key: service for key, service in services.items() if not service.get("profiles")}
     for key, service in started.items():
+        for part in ("volumes", "ports"):
+            if not isinstance(service.get(part) or [], list):
+                raise SettingsError(
+                    _("{file}: {part} of service {service} is not a list", file=name, part=part, service=key)
+                )
         if service.get("build") and not service.get("image"):
             raise SettingsError(
                 _("{file}: service {service} is built from sources that are not on the server", file=name, service=key),
@@ -111,12 +117,10 @@ def _load(text: bytes, name: str) -> Any:
 
     Loader.add_multi_constructor("!", untagged)  # type: ignore[no-untyped-call]
     try:
-        return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{name}:{mark.line + 1}" if mark else name
-        problem = getattr(error, "problem", None) or _("it is not UTF-8")
-        raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=problem)) from error
+        return read_yaml(text, Loader)
+    except Unreadable as error:
+        place = error.place(name)
+        raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=error.problem)) from error
 
 
 def _services(text: bytes, name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from container_pipeline.outside import Unreadable, read_yaml
 from container_pipeline.plan.lint.model import Edit, Source
 
 
@@ -18,12 +19,9 @@ class ComposeFile:
         self.problem: tuple[int, str] | None = None
         self.root: yaml.Node | None = None
         try:
-            self.root = yaml.compose(source.plain, Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            self.problem = (mark.line + 1 if mark else 1, error.problem or "YAML")
-        except yaml.YAMLError as error:
-            self.problem = (1, str(error).splitlines()[0])
+            self.root = read_yaml(source.plain, nodes=True)
+        except Unreadable as error:
+            self.problem = (error.line or 1, error.problem)
 
     @property
     def services(self) -> dict[str, Service]:

@@ -5,12 +5,12 @@ Format: docs.docker.com/reference/dockerfile (comments, line continuation, direc
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from container_pipeline.outside import read_json
 from container_pipeline.plan.lint.model import Source
 
 KEYWORDS = frozenset(
@@ -74,10 +74,10 @@ class Instruction:
     def array(self) -> list[str] | None:
         """The items where the arguments are a JSON array of texts (exec form), else None."""
         try:
-            loaded = json.loads(self.text)
+            loaded = read_json(self.text, list)
         except ValueError:
             return None
-        return loaded if isinstance(loaded, list) and all(isinstance(item, str) for item in loaded) else None
+        return loaded if all(isinstance(item, str) for item in loaded) else None
 
     @property
     def copies_project(self) -> bool:

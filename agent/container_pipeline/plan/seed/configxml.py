@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
+from container_pipeline.outside import read_xml
+
 #: Jenkins' own bookkeeping, and what belongs to others: views, health, icons of folders.
 _IGNORED = {
     "actions",
@@ -52,10 +54,7 @@ def parse(text: str) -> ET.Element:
     """
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
     text = re.sub(r"&#(?:x0*(?:[0-8bcef]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2\d|3[01]));", "\ufffd", text, flags=re.I)
-    try:
-        return ET.fromstring(text)  # noqa: S314
-    except ET.ParseError as error:
-        raise ValueError(str(error)) from error
+    return read_xml(text)
 
 
 def description(root: ET.Element) -> str:

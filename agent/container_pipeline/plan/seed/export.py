@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Code
+from container_pipeline.outside import Unreadable
 from container_pipeline.plan.seed import configxml
 from container_pipeline.plan.seed.jobtext import Marker, find_marker
 from container_pipeline.plan.seed.jobxml import MULTIBRANCH, scan_interval
@@ -50,7 +51,11 @@ def projects(items: Iterable[tuple[str, str]]) -> tuple[list[Project], list[str]
     found: list[Project] = []
     remarks: list[str] = []
     for name, config in items:
-        root = configxml.parse(config)
+        try:
+            root = configxml.parse(config)
+        except Unreadable as error:
+            remarks.append(_("{name}: its configuration cannot be read: {problem}", name=name, problem=error.problem))
+            continue
         marker = find_marker(configxml.description(root))
         text = _script(root)
         if not (marker or _CALLS.search(text)):
