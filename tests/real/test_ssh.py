@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -51,8 +53,6 @@ def test_a_new_host_key_is_accepted_only_when_asked_for(site: Site, tmp_path: Pa
 
 
 def test_a_key_that_the_server_does_not_know_is_said_so(site: Site, tmp_path: Path):
-    import subprocess
-
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
     # An empty configuration: the lab's own would offer the right key as well.
     (tmp_path / "config").write_text(f"Host {site.servers[0].name}\n HostName {site.servers[0].host}\n User root\n")
@@ -100,6 +100,21 @@ def test_a_server_that_takes_the_connection_and_says_nothing_costs_a_bounded_tim
         run = site.start("deploy", "--version", site.publish(), "--json")
         out, _err = run.communicate(timeout=40)
     assert {one["status"] for one in json.loads(out)["servers"]} == {"ok", "unreachable"}
+
+
+def test_an_abort_while_ssh_connects_ends_with_143(site: Site):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        site.set("CONTAINER_PIPELINE_SERVERS", f"127.0.0.1:{silent.getsockname()[1]}")
+        run = site.start("status")
+        silent.accept()
+        # As Jenkins does it: children first.
+        children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout
+        for child in children.split():
+            os.kill(int(child), signal.SIGTERM)
+        time.sleep(0.5)
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=30)
+    assert run.returncode == 143
 
 
 def test_ssh_gets_none_of_the_builds_variables(site: Site, tmp_path: Path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import selectors
+import subprocess
 import tracemalloc
 from collections import deque
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from container_pipeline.clients.ssh import Access, Ending, Session
 from container_pipeline.commands import servers
 from container_pipeline.console import Console
+from container_pipeline.errors import SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.model import Target
 from container_pipeline.result import Result
@@ -138,3 +140,19 @@ def test_a_server_whose_turn_comes_while_a_signal_arrives_is_not_begun(monkeypat
     fleet = servers.Fleet(Run(load(tmp_path, {"code": "a-b"}, "", {}), Console(), Result("deploy")))
     fleet.one(TARGET, servers.Task((), {}))
     assert begun == []
+
+
+@pytest.mark.parametrize(
+    "name", ["key", "a b", 'with"quote', "with'quote", "back\\slash", "per%cent", 'both\\"', "end\\"]
+)
+def test_a_keys_path_reaches_ssh_as_it_is(tmp_path: Path, name: str):
+    command = Access(key=tmp_path / name, config=tmp_path / "none").command(TARGET)
+    (tmp_path / "none").touch()
+    told = subprocess.run([command[0], "-G", *command[1:]], capture_output=True, text=True, check=True).stdout
+    assert f"identityfile {tmp_path}/{name.replace('%', '%%')}\n" in told
+
+
+@pytest.mark.parametrize("port", ["65536", "123456", "9" * 20])
+def test_a_port_that_is_too_large_is_refused_as_a_port(port: str):
+    with pytest.raises(SettingsError, match=f"{port} is not a port of a server"):
+        Target.parse(f"web-1:{port}")
