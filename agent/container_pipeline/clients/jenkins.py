@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from container_pipeline.clients.jenkins_wire import RefusedError, Wire
+from container_pipeline.clients.jenkins_wire import LARGEST, RefusedError, Wire
 from container_pipeline.clients.parallel import in_parallel
+from container_pipeline.outside import maps, pick
 
 #: Requests at a time: what a controller bears beside its own work.
 AT_ONCE = 8
@@ -68,7 +69,8 @@ class Controller(Wire):
             if error.status == 404:
                 return {}
             raise
-        return {one["shortName"]: one.get("version", "") for one in answer["plugins"] if one.get("active", True)}
+        active = (one for one in maps(answer, "plugins") if one.get("active", True))
+        return {pick(one, "shortName", str): pick(one, "version", str) for one in active}
 
     def items(self, mark: str) -> list[Found]:
         """Return all items, with the configuration of those that bear ``mark`` in it.
@@ -88,7 +90,11 @@ class Controller(Wire):
         """Return None where the account may not run scripts, or this Jenkins cannot run this one."""
         try:
             answer = self.run_script(_SCRIPT % {"mark": mark, "folder": _FOLDER})
-            fields = zlib.decompress(base64.b64decode(answer, validate=True)).decode("utf-8", "replace").split("\0")
+            packed = zlib.decompressobj()
+            data = packed.decompress(base64.b64decode(answer, validate=True), LARGEST)
+            if not packed.eof:  # cut short, or larger than that: the items are listed one by one instead
+                return None
+            fields = data.decode("utf-8", "replace").split("\0")
         except RefusedError as error:
             if error.status in (403, 404):
                 return None
@@ -109,15 +115,15 @@ class Controller(Wire):
 
         def walk(jobs: Iterable[dict[str, Any]], above: str) -> None:
             for job in jobs:
-                name = f"{above}{job['name']}"
+                name = above + pick(job, "name", str)
                 folder = job.get("_class") == _FOLDER
                 found.append(Found(name, folder))
-                if mark in (job.get("description") or ""):
+                if mark in pick(job, "description", str):
                     marked.add(name)
                 if folder:
-                    walk(job.get("jobs", ()), f"{name}/")
+                    walk(maps(job, "jobs"), f"{name}/")
 
-        walk(self.get_json(f"api/json?tree={tree}").get("jobs", ()), "")
+        walk(maps(self.get_json(f"api/json?tree={tree}"), "jobs"), "")
         return self.with_configs(found, marked)
 
     def config(self, name: str) -> str | None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.clients.jenkins_wire import RefusedError
+from container_pipeline.outside import maps, pick
 
 _LIBRARIES = """
 for (one in org.jenkinsci.plugins.workflow.libs.GlobalLibraries.get().libraries) { println('library ' + one.name) }
@@ -45,16 +46,16 @@ def credentials(controller: Controller, folder: str) -> set[str] | None:
     store = "/".join(f"job/{quote(part)}" for part in folder.split("/")) + "/" if folder else ""
     scope = "folder" if folder else "system"
     answer = controller.json(f"{store}credentials/store/{scope}/domain/_/api/json?tree=credentials[id]")
-    return None if answer is None else {one["id"] for one in answer.get("credentials", ())}
+    return None if answer is None else {pick(one, "id", str) for one in maps(answer, "credentials")}
 
 
 def nodes(controller: Controller, tools: Sequence[str]) -> list[Node]:
     """Return all nodes, with those of ``tools`` that each has."""
     answer = controller.json("computer/api/json?tree=computer[displayName,offline,assignedLabels[name]]") or {}
     found = []
-    for one in answer.get("computer", ()):
-        name = one["displayName"]
-        labels = frozenset(label["name"] for label in one.get("assignedLabels", ()) if "name" in label)
+    for one in maps(answer, "computer"):
+        name = pick(one, "displayName", str)
+        labels = frozenset(pick(label, "name", str) for label in maps(one, "assignedLabels")) - {""}
         online = not one.get("offline", False)
         found.append(Node(name, labels, online, _tools(controller, name, tools) if online else None))
     return found

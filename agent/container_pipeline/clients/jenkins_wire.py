@@ -6,7 +6,6 @@ Reads and writes are retried where Jenkins is only busy (429, 5xx, a cut connect
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -19,10 +18,14 @@ import requests
 from container_pipeline.errors import JenkinsError
 from container_pipeline.i18n import _
 from container_pipeline.model import JenkinsAccess
+from container_pipeline.outside import read_json, seconds, short
 
 ATTEMPTS = 4
 #: Seconds that one answer may take; Jenkins can be slow while it saves or starts.
 TIMEOUT = 60
+#: Bytes of one answer, and seconds in which all of it must be there.
+LARGEST = 24 << 20
+WHOLE = 300
 #: Seconds that Retry-After is honoured for at most.
 LONGEST_WAIT = 30.0
 
@@ -58,7 +61,7 @@ class Wire:
     def get_json(self, path: str) -> Any:
         answer = self.send("GET", path)
         try:
-            return json.loads(answer.text)
+            return read_json(answer.content, dict, LARGEST)
         except ValueError as error:
             raise RefusedError(
                 _(
@@ -100,13 +103,19 @@ class Wire:
             request = requests.Request(method, url, data=data, headers=dict(headers or {}))
             try:
                 answer: requests.Response = server.jenkins_request(request, add_crumb=method == "POST")
+            except (ValueError, LookupError, TypeError, RecursionError) as error:
+                # Its crumb is none, or one that no header can carry: it is not shown.
+                raise RefusedError(
+                    _("Jenkins at {url} answers what cannot be read", url=self.access.url),
+                    _("check JENKINS_URL, with its path prefix"),
+                ) from error
             except (jenkins.JenkinsException, requests.RequestException) as error:
                 failed = _response(error)
                 if method == "POST":  # Winstone may not have read all of it, and would take the rest for a new request
                     server._session.close()
                 if failed is not None and failed.status_code == 403 and "crumb" in failed.text.lower():
                     server.crumb = None
-                wait = _wait(failed, attempt)
+                wait = None if isinstance(error, _UnboundedError) else _wait(failed, attempt)
                 if wait is None:
                     raise _refused(method, self.access.url, path, failed, error) from error
                 time.sleep(wait)
@@ -126,10 +135,37 @@ class Wire:
             login = (user, token) if user and token else (None, None)
             server = jenkins.Jenkins(self.access.url, *login, timeout=TIMEOUT)
             server._session.get_redirect_target = lambda _answer: None
+            server._session.headers["Accept-Encoding"] = "identity"
+            server._session.hooks["response"].append(_read_bounded)
         try:
             yield server
         finally:
             self._idle.append(server)
+
+
+class _UnboundedError(requests.RequestException):
+    """An answer that has no end in sight, or is compressed although nobody asked for that."""
+
+
+def _read_bounded(answer: requests.Response, *_given: Any, **_named: Any) -> None:
+    """Read an answer before requests would read all of it; raises _UnboundedError."""
+    problem = ""
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        problem = _("it answers in a compressed form that nobody asked for")
+    end, data = time.monotonic() + WHOLE, bytearray()
+    for piece in () if problem else answer.iter_content(1 << 16):
+        data += piece
+        if len(data) > LARGEST or time.monotonic() > end:
+            problem = _("its answer has no end")
+            break
+    if problem:
+        answer.close()
+        data.clear()
+    answer.encoding = answer.encoding or "utf-8"  # else it is guessed, which takes long
+    answer._content = bytes(data)
+    answer._content_consumed = True  # type: ignore[attr-defined]
+    if problem:
+        raise _UnboundedError(problem)
 
 
 def _wait(failed: requests.Response | None, attempt: int) -> float | None:
@@ -140,8 +176,8 @@ def _wait(failed: requests.Response | None, attempt: int) -> float | None:
         return 0.0
     if failed is not None and failed.status_code != 429 and failed.status_code < 500:
         return None
-    asked = failed.headers.get("Retry-After", "") if failed is not None else ""
-    return min(float(asked), LONGEST_WAIT) if asked.isdigit() else 0.25 * 2**attempt
+    asked = seconds(failed.headers.get("Retry-After", "")) if failed is not None else None
+    return 0.25 * 2**attempt if asked is None else min(asked, LONGEST_WAIT)
 
 
 def _response(error: BaseException) -> requests.Response | None:
@@ -156,13 +192,16 @@ def _response(error: BaseException) -> requests.Response | None:
 
 def _leads_elsewhere(method: str, url: str, answer: requests.Response) -> bool:
     """Tell a redirect to a login page or to another address of the same thing from one that shows what was done."""
-    target = urlsplit(answer.headers.get("Location", ""))
+    try:
+        target = urlsplit(answer.headers.get("Location", ""))
+    except ValueError:
+        return True
     login = "/login" in target.path or "securityRealm" in target.path
     return method == "GET" or login or target.path == urlsplit(url).path
 
 
 def _redirected(answer: requests.Response) -> RefusedError:
-    where = answer.headers.get("Location", "").split("?")[0]
+    where = short(answer.headers.get("Location", "").split("?")[0])
     return RefusedError(
         _("Jenkins leads to {where} instead of answering", where=where),
         _("check JENKINS_URL (https, prefix), JENKINS_USER and JENKINS_TOKEN"),
@@ -172,7 +211,7 @@ def _redirected(answer: requests.Response) -> RefusedError:
 
 def _refused(method: str, url: str, path: str, answer: requests.Response | None, error: Exception) -> RefusedError:
     if answer is None:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = short(str(error) or type(error).__name__)
         return RefusedError(
             _("Jenkins at {url} cannot be reached: {reason}", url=url, reason=reason),
             _("check JENKINS_URL, the proxy, and REQUESTS_CA_BUNDLE where its certificate is of a private CA"),
@@ -183,7 +222,7 @@ def _refused(method: str, url: str, path: str, answer: requests.Response | None,
         403: _("the account lacks the permission, or no JENKINS_USER and JENKINS_TOKEN are set"),
     }
     where = f"{method} {path.split('?')[0]}"
-    reason = answer.headers.get("X-Error") or _cause(answer.text) or answer.reason or ""
+    reason = short(answer.headers.get("X-Error") or _cause(answer.text) or answer.reason or "")
     message = _("Jenkins answered {status} {reason} to {where}", status=status, reason=reason, where=where)
     return RefusedError(message, hints.get(status, ""), status)
 
@@ -192,5 +231,7 @@ def _cause(page: str) -> str:
     """Return what an error page says went wrong: the innermost cause of its stack trace, where it shows one."""
     import html
 
-    causes = re.findall(r"^Caused by: (?:[\w.$]+(?:Exception|Error): )?(.+)$", html.unescape(page), re.MULTILINE)
+    causes = re.findall(
+        r"^Caused by: (?:[\w.$]+(?:Exception|Error): )?(.+)$", html.unescape(page[:200_000]), re.MULTILINE
+    )
     return str(causes[-1])[:200] if causes else ""
