@@ -106,7 +106,7 @@ def test_an_abort_while_ssh_connects_ends_with_143(site: Site):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         site.set("CONTAINER_PIPELINE_SERVERS", f"127.0.0.1:{silent.getsockname()[1]}")
         run = site.start("status")
-        silent.accept()
+        held, _address = silent.accept()
         # As Jenkins does it: children first.
         children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout
         for child in children.split():
@@ -114,6 +114,7 @@ def test_an_abort_while_ssh_connects_ends_with_143(site: Site):
         time.sleep(0.5)
         run.send_signal(signal.SIGTERM)
         run.communicate(timeout=30)
+        held.close()
     assert run.returncode == 143
 
 
