@@ -118,12 +118,19 @@ def test_a_shell_counts_seconds_as_dockers_time_says(shell, text, seconds):
 
 
 def test_a_bundle_holds_files_with_their_modes_and_the_folders_above_them():
-    data = remote.bundle([remote.File(".env", b"A=1\n", 0o600), remote.File("a/b/c.sh", b"x", 0o755)])
+    data = remote.bundle(
+        [
+            remote.File(".env", b"A=1\n", 0o600),
+            remote.File("a", None, 0o755),
+            remote.File("a/b", None, 0o700),
+            remote.File("a/b/c.sh", b"x", 0o755),
+        ]
+    )
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         assert [(one.name, oct(one.mode)) for one in archive] == [
             (".env", "0o600"),
             ("a", "0o755"),
-            ("a/b", "0o755"),
+            ("a/b", "0o700"),
             ("a/b/c.sh", "0o755"),
         ]
 

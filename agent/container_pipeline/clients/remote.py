@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class File:
-    """One file of a release; ``path`` is relative, with slashes; ``mode`` as chmod takes it."""
+    """One file or folder (``data`` None) of a release; ``path`` is relative, with slashes; ``mode`` as chmod takes it."""
 
     path: str
-    data: bytes
+    data: bytes | None
     mode: int = 0o644
 
 
@@ -37,21 +37,19 @@ def _text(value: object) -> str:
 
 
 def bundle(files: Iterable[File]) -> bytes:
-    """Return a tar of ``files``, the folders that hold them included."""
+    """Return a tar of ``files``. A folder comes before what is in it, once."""
     buffer = io.BytesIO()
     folders: set[str] = set()
     now = int(time.time())
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for file in files:
-            parts = file.path.split("/")[:-1]
-            for depth in range(1, len(parts) + 1):
-                folder = "/".join(parts[:depth])
-                if folder not in folders:
-                    folders.add(folder)
-                    entry = tarfile.TarInfo(folder)
-                    entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, now
-                    archive.addfile(entry)
             entry = tarfile.TarInfo(file.path)
-            entry.size, entry.mode, entry.mtime = len(file.data), file.mode, now
-            archive.addfile(entry, io.BytesIO(file.data))
+            entry.mode, entry.mtime = file.mode, now
+            if file.data is not None:
+                entry.size = len(file.data)
+                archive.addfile(entry, io.BytesIO(file.data))
+            elif file.path not in folders:
+                folders.add(file.path)
+                entry.type = tarfile.DIRTYPE
+                archive.addfile(entry)
     return buffer.getvalue()

@@ -7,9 +7,8 @@ import pwd
 import socket
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-from container_pipeline.clients import state
+from container_pipeline.clients import state, uploads
 from container_pipeline.clients.remote import File
 from container_pipeline.errors import SettingsError, StateError
 from container_pipeline.execute import Run
@@ -129,29 +128,8 @@ def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[tuple[str
     files = [File("docker-compose.yml", text), File(".env", v2, 0o600)]
     if not raw and envfile.render(values, "v1") != v2:
         files.append(File(".env.v1", envfile.render(values, "v1"), 0o600))
-    files += [file for unit in units for file in _unit(settings.project, unit)]
+    files += [file for unit in units for file in uploads.collect(settings.project, unit)]
     return services, tuple(files)
-
-
-def _unit(project: Path, unit: str) -> list[File]:
-    """Return the files of one entry of ``files``; raises SettingsError for one that is missing, empty or leads outside."""
-    top = project / unit
-    if not top.exists():
-        raise SettingsError(_("files: {path} is not there", path=top))
-    found = [path for path in ([top] if top.is_file() else sorted(top.rglob("*"))) if path.is_file()]
-    if not found:
-        # Uploaded all the same, it would empty on every deploy the folder that the service writes to.
-        raise SettingsError(
-            _("files: {path} holds no file", path=top),
-            _("data belongs into a named volume or an absolute path, not into `files:`"),
-        )
-    for path in found:
-        if project not in path.resolve().parents:
-            raise SettingsError(_("files: {path} leads out of the project", path=path))
-    return [
-        File(path.relative_to(project).as_posix(), path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644)
-        for path in found
-    ]
 
 
 def _resolve(access: RegistryAccess, settings: Settings, version: Version) -> Digest:

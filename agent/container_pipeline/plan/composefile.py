@@ -220,7 +220,11 @@ def units(files: Sequence[str]) -> tuple[str, ...]:
 
 def _unit(path: str) -> str:
     unit = posixpath.normpath(path)
-    if unit.startswith(("/", "../", "-")) or unit in ("..", ".", "") or re.search(r"[\x00-\x1f]", unit):
+    if (
+        unit.startswith(("/", "../", "-"))
+        or unit in ("..", ".", "")
+        or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", unit)
+    ):
         raise SettingsError(
             _("files: {path!r} is not a path inside the project", path=path), _("name files and folders below its root")
         )

@@ -50,10 +50,12 @@ former_releases() {
     done
 }
 
-# Newest first: the order in which they were deployed.
+# Newest first: the order in which they were deployed. Whatever has no record is somebody else's.
 list_releases() {
-    # shellcheck disable=SC2012 # names are versions: no blanks, no newlines
-    ls -1t releases 2>/dev/null
+    # shellcheck disable=SC2012 # names are versions: no newlines
+    ls -1t releases 2>/dev/null | while IFS= read -r release; do
+        [ ! -f "releases/$release/release.json" ] || printf '%s\n' "$release"
+    done
 }
 
 # A rollback asks nobody: the release's record says what it is.
@@ -232,13 +234,16 @@ log_attempt() {
 
 # A run before this one was killed in the middle of its switch.
 recover() {
-    for left in releases/.incoming.*; do
-        [ -d "/proc/${left##*/.incoming.}" ] || rm -rf "$left"
+    # shellcheck disable=SC2010 # of these names, only those that end in a number
+    ls -A releases | grep -x '\.incoming\.[0-9][0-9]*' | while IFS= read -r left; do
+        [ -d "/proc/${left#.incoming.}" ] || rm -rf "releases/$left"
     done
     [ -d "$former" ] || return 0
     say recovered
     step recover
     keep_services=$services recreate=''
+    # Containers may have been started since, and have mounted what goes now.
+    [ "$(wc -l <"$former/names")" -le 2 ] || recreate=--force-recreate
     restore
     # What could not be put right is put right by the release that comes now; or it fails, and says so.
     [ "$bad" != docker ] || refuse frozen
@@ -260,14 +265,10 @@ keep_release() {
     remove_dropped
     close_journal
     log_attempt ok
-    number=0
-    for release in $(by_worth); do
-        number=$((number + 1))
-        if [ "$number" -gt "$keep" ]; then
-            name=$(sed -n 's/.*"image": "\([^"]*\)".*/\1/p' "releases/$release/release.json")
-            rm -rf "releases/$release"
-            [ -z "$name" ] || dock rmi "$name:$release" >/dev/null 2>&1
-        fi
+    by_worth | sed "1,${keep}d" | while IFS= read -r release; do
+        name=$(field image "releases/$release/release.json")
+        rm -rf "releases/${release:?}"
+        [ -z "$name" ] || dock rmi "$name:$release" </dev/null >/dev/null 2>&1
     done
 }
 

@@ -63,8 +63,8 @@ compare() {
         cat "releases/$current/.units" 2>/dev/null
     } | while IFS= read -r name; do
         # What was found here before the first release may have none of them.
-        [ -e "$name" ] || [ -e "releases/$current/$name" ] || continue
-        diff -r "$name" "releases/$current/$name" >/dev/null 2>&1 || say "differs $name"
+        [ -e "./$name" ] || [ -e "releases/$current/$name" ] || continue
+        diff -r "./$name" "releases/$current/$name" >/dev/null 2>&1 || say "differs $name"
     done
 }
 

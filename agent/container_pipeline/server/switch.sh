@@ -9,14 +9,77 @@
 
 former=releases/.former
 
-# Whether the new one brings other files than those that are there: Compose does not see what is in them.
-units_differ() {
-    IFS=$newline
-    for unit in $units; do
-        if ! diff -r "$stage/$unit" "$unit" >/dev/null 2>&1; then IFS=$blanks && return 0; fi
+# Prints type, mode and path of all that is below the paths on stdin, one a line, a folder before what is in it.
+kinds() {
+    all=yes
+    while IFS= read -r name; do
+        find "./$name" -exec stat -c '%f %n' {} + 2>/dev/null || all=no
     done
-    IFS=$blanks
-    return 1
+    [ "$all" = yes ]
+}
+
+# Prints the units, or the topmost folder that leads to one and is not there yet: where that is a file, the file must go.
+tops() {
+    while IFS= read -r name; do
+        above=$name
+        while case $above in */*) ;; *) false ;; esac; do
+            above=${above%/*}
+            [ -d "./$above" ] || name=$above
+        done
+        printf '%s\n' "$name"
+    done <"$stage/.units" | awk '!seen[$0]++'
+}
+
+same_files() {
+    cmp -s "$private/list.new" "$private/list.old" || return 1
+    while IFS= read -r name; do
+        diff -r "$stage/$name" "./$name" >/dev/null 2>&1 || return 1
+    done <"$private/list.tops"
+}
+
+# Prints what the new units change among the live files, no path below another one: "put PATH" for what comes, goes or is replaced, "mode
+# OLD NEW PATH" for a folder that stays. Folders stay wherever they can, and files that are the same: containers have them mounted.
+list_changes() {
+    [ -s "$stage/.units" ] || return 0
+    tops >"$private/list.tops" || return 1
+    kinds <"$private/list.tops" >"$private/list.old"
+    (cd "$stage" && kinds) <"$private/list.tops" >"$private/list.new" || return 1
+    ! same_files || return 0
+    awk '
+        { kind = $1 ""; path = substr($0, length(kind) + 2) }
+        side == "old" { old[path] = kind; order[++count] = path; next }
+        { new[path] = kind }
+        index(path, done) == 1 { next }
+        kind ~ /^8/ && kind == old[path] { print "compare " path; next }
+        kind ~ /^4/ && old[path] ~ /^4/ { if (kind != old[path]) print "mode " old[path] " " kind " " path; next }
+        { print "put " path; done = path "/"; replaced[path] = 1 }
+        END {
+            done = "/"
+            for (i = 1; i <= count; i++) {
+                path = order[i]
+                if (index(path, done) == 1) continue
+                if (path in replaced || !(path in new)) done = path "/"
+                if (!(path in new)) print "put " path
+            }
+        }' done=/ side=old "$private/list.old" side=new "$private/list.new" | while IFS= read -r change; do
+        name=${change#compare }
+        if [ "$change" = "$name" ]; then
+            printf '%s\n' "$change" || exit 1
+        elif ! cmp -s "$stage/$name" "$name"; then
+            printf 'put %s\n' "$name" || exit 1
+        fi
+    done
+}
+
+# Lists what the units change, in $private/changes.
+note_units() {
+    [ -z "$units" ] || printf '%s\n' "$units" >"$stage/.units" || return 1
+    list_changes >"$private/changes"
+}
+
+units_differ() {
+    note_units 2>"$work/out" || refuse_write
+    [ -s "$private/changes" ]
 }
 
 switch() {
@@ -24,7 +87,7 @@ switch() {
     # All that needs room on the disk is done before the first rename.
     note_former 2>"$work/out" || refuse_write
     recreate=''
-    if [ -f docker-compose.yml ] && units_differ; then recreate=--force-recreate; fi
+    if [ -f docker-compose.yml ] && [ -s "$private/changes" ]; then recreate=--force-recreate; fi
     if ! { mv "$private/former" "$former" && put_files && { [ -z "$id" ] || tagged || dock tag "$id" "$image:$version"; }; } 2>"$work/out"; then
         # Nothing has been started yet that has the new files.
         recreate=''
@@ -34,9 +97,10 @@ switch() {
 
 # The journal, and a second copy of the new files, on the same disk.
 note_former() {
-    [ -z "$units" ] || printf '%s\n' "$units" >"$stage/.units" || return 1
+    note_units || return 1
     cp -Rp "$stage" "$private/live" && mkdir -p "$private/former/tree" && note_containers || return 1
-    printf '%s\n' docker-compose.yml .env ${units:+"$units"} >"$private/former/names" || return 1
+    { printf '%s\n' docker-compose.yml .env && sed -n 's/^put //p' "$private/changes"; } >"$private/former/names" || return 1
+    sed -n 's/^mode //p' "$private/changes" >"$private/former/modes" || return 1
     cat releases/.current >"$private/former/current" 2>/dev/null
     [ -z "$id" ] || echo "$image:$version" >"$private/former/tag" || return 1
     # Where the version's tag is about to move: from where.
@@ -45,26 +109,49 @@ note_former() {
         [ ! -e "$name" ] || ln "$name" "$private/former/tree/$name" 2>/dev/null || cp -p "$name" "$private/former/tree/$name" || return 1
     done
     while IFS= read -r name; do
-        [ -e "$name" ] || echo "$name"
+        there "$name" || printf '%s\n' "$name"
     done <"$private/former/names" >"$private/former/absent" || return 1
     # On the disk, not in memory alone: where power is lost, what the renames are about must be there. (A sync that knows no files
     # takes all.)
     find "$private" -path "$private/former/tree" -prune -o -type f -exec sync {} +
 }
 
+there() {
+    [ -e "$1" ] || [ -L "$1" ]
+}
+
 put_files() {
-    IFS=$newline
-    for name in $units; do
-        mkdir -p "$(dirname "$name")" "$(dirname "$former/tree/$name")" || return 1
-        [ ! -e "$name" ] || mv -f "$name" "$former/tree/$name" || return 1
-        mv -f "$private/live/$name" "$name" || return 1
-    done
-    IFS=$blanks
+    while IFS= read -r name; do
+        case $name in ./*) put "$name" || return 1 ;; esac
+    done <"$former/names"
+    set_modes new || return 1
     # What was found here may have had none of these.
     for name in docker-compose.yml .env; do
         if [ -e "$private/live/$name" ]; then mv -f "$private/live/$name" . || return 1; else rm -f "$name" || return 1; fi
     done
     rm -rf "$private/live"
+}
+
+# put PATH: what was there is in .former then. A file replaces a file by one rename.
+put() {
+    [ -d "$former/tree/${1%/*}" ] || mkdir -p "$former/tree/${1%/*}" || return 1
+    if [ -f "$1" ] && [ ! -L "$1" ] && [ -f "$private/live/$1" ] && ln "$1" "$former/tree/$1" 2>/dev/null; then
+        :
+    elif there "$1"; then
+        mv -f "$1" "$former/tree/$1" || return 1
+    fi
+    ! there "$private/live/$1" || mv -f "$private/live/$1" "$1"
+}
+
+# set_modes new|old: of folders that stay.
+set_modes() {
+    [ -s "$former/modes" ] || return 0
+    while IFS= read -r change; do
+        old=${change%% *} name=${change#* }
+        new=${name%% *} name=${name#* }
+        [ "$1" = new ] || new=$old
+        chmod "$(printf %o $((0x$new & 07777)))" "$name" || return 1
+    done <"$former/modes"
 }
 
 # Whether the version's tag names this image already: $found lists its tags in brackets.
@@ -75,16 +162,17 @@ tagged() {
     esac
 }
 
-# Puts the files back that .former holds, each by one rename; may be done again where it was cut short.
+# Puts the files back that .former holds, a file by one rename; may be done again where it was cut short.
 restore_files() {
     while IFS= read -r name; do
-        if [ -e "$former/tree/$name" ]; then
-            [ ! -d "$name" ] || rm -rf "$name"
+        if there "$former/tree/$name"; then
+            if [ -d "$name" ] || [ -d "$former/tree/$name" ]; then rm -rf "$name"; fi
             mv -f "$former/tree/$name" "$name"
-        elif grep -Fqx "$name" "$former/absent" 2>/dev/null; then
+        elif grep -Fqx -e "$name" "$former/absent" 2>/dev/null; then
             rm -rf "$name"
         fi
     done <"$former/names"
+    set_modes old
     if [ -s "$former/image" ]; then dock tag "$(cat "$former/image")" "$(cat "$former/tag")"; fi
     if [ ! -s "$former/current" ]; then
         rm -f releases/.current

@@ -1,0 +1,306 @@
+"""Files of a release on the server: what has not changed stays mounted, what has changed comes and goes as a whole."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from container_pipeline.clients import ssh
+from real.site import Site
+
+#: Blanks, quotes, patterns that match others beside them, dashes, backslashes, and what Compose or a shell would replace.
+NAMES = [
+    "notes[1]",
+    "notes1",
+    "a b ",
+    'it\'s "so"',
+    "*",
+    "?",
+    "back\\nslash",
+    "$HOME",
+    "-rf",
+    "é",
+    "pages/[id].html",
+    "pages/i.html",
+]
+SHELLS = ["dash", "busybox ash", "bash --posix"]
+
+
+def write(site: Site, **files: str) -> None:
+    for name, text in files.items():
+        site.write(name, text)
+
+
+def set_files(site: Site, *units: str) -> None:
+    """Set ``files:`` in the project's file, where names may have commas and blanks."""
+    quoted = ["'" + unit.replace("'", "''") + "'" for unit in units]
+    site.write("container-pipeline.yml", f"files: [{', '.join(quoted)}]\n")
+
+
+@pytest.fixture
+def mounted(either: Site) -> Site:
+    """A service with a companion, whose image stays the same; both mount a folder, one below it, and a file."""
+    site = either
+    companion = f"{site.registry.address}/{site.code}:{site.publish('plain')}"
+    volumes = "volumes: ['./conf:/conf', './conf/sub:/sub', './app.ini:/app.ini']"
+    site.append("docker-compose.yml", f"    {volumes}\n  side:\n    image: {companion}\n    {volumes}\n")
+    set_files(site, "conf", "app.ini")
+    for name in ("conf/a", "conf/sub/b", "app.ini"):
+        site.write(name, "one\n")
+    site.deployed()
+    return site
+
+
+def seen(site: Site) -> dict[str, str]:
+    """What each container of the project reads in what it mounts."""
+    server = site.servers[0]
+    ids = server.docker("ps", "-q", "--filter", f"label=com.docker.compose.project={site.code}").split()
+    script = "cd / && for f in conf/* conf/*/* sub/* app.ini; do [ ! -f $f ] || echo $f=$(cat $f); done"
+    found = [server.docker("exec", one, "sh", "-c", script) for one in ids]
+    return {"containers": str(len(ids)), **{line: line for line in {*found}}}
+
+
+def expected(containers: int, **texts: str) -> dict[str, str]:
+    lines = "".join(f"{name}={texts[key]}\n" for name, key in (
+        ("conf/a", "a"), ("conf/sub/b", "b"), ("sub/b", "b"), ("app.ini", "ini")))  # fmt: skip
+    return {"containers": str(containers), lines: lines}
+
+
+def starts(site: Site, service: str) -> str:
+    server = site.servers[0]
+    filters = ("--filter", f"label=com.docker.compose.project={site.code}")
+    [one] = server.docker("ps", "-q", *filters, "--filter", f"label=com.docker.compose.service={service}").split()
+    return server.docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", one)
+
+
+def test_every_container_reads_the_files_of_the_release_that_runs(mounted: Site):
+    site = mounted
+    side, own = starts(site, "side"), starts(site, site.code)
+    first = site.servers[0].docker("inspect", "-f", "{{.Config.Image}}", site.code).strip().rpartition(":")[2]
+    # Nothing changed: nothing is touched.
+    assert site("deploy", "--version", first).code == 0
+    assert seen(site) == expected(2, a="one", b="one", ini="one")
+    assert (starts(site, "side"), starts(site, site.code)) == (side, own)
+    # The service alone.
+    second = site.deployed()
+    assert seen(site) == expected(2, a="one", b="one", ini="one")
+    assert starts(site, "side") == side
+    # A deploy that fails, without and with other files.
+    broken = site.publish("exits")
+    assert site("deploy", "--version", broken).code == 3
+    assert seen(site) == expected(2, a="one", b="one", ini="one")
+    write(site, **{"conf/a": "two\n", "app.ini": "two\n"})
+    (site.folder / "conf/sub/b").unlink()
+    assert site("deploy", "--version", broken).code == 3
+    assert seen(site) == expected(2, a="one", b="one", ini="one")
+    # Files alone: of the folder, then the single one.
+    write(site, **{"conf/sub/b": "one\n", "app.ini": "one\n"})
+    assert site("deploy", "--version", second).code == 0
+    assert seen(site) == expected(2, a="two", b="one", ini="one")
+    write(site, **{"app.ini": "two\n"})
+    third = site.deployed()
+    assert seen(site) == expected(2, a="two", b="one", ini="two")
+    assert site("status", "--json").result["servers"][0]["differs"] == []
+    # And back.
+    assert site("rollback").code == 0
+    assert seen(site) == expected(2, a="two", b="one", ini="one")
+    assert site("rollback", "--version", third).code == 0
+    assert seen(site) == expected(2, a="two", b="one", ini="two")
+
+
+def test_a_folder_stays_mounted_in_a_container_that_nobody_starts_anew(mounted: Site):
+    site, server = mounted, mounted.servers[0]
+    image = server.docker("inspect", "-f", "{{.Image}}", site.code).strip()
+    folder = server.folder / "compose" / site.code if server.docker_host.startswith("unix") else Path()
+    assert folder
+    name = f"{site.code}-stranger"
+    source = server.docker(
+        "inspect", "-f", '{{range .Mounts}}{{if eq .Destination "/conf"}}{{.Source}}{{end}}{{end}}', site.code
+    )
+    server.docker("run", "-d", "--name", name, "-v", f"{source.strip()}:/conf", image, "sleep", "600")
+    write(site, **{"conf/a": "two\n", "conf/new/c": "two\n"})
+    site.deployed()
+    assert server.docker("exec", name, "cat", "/conf/a", "/conf/sub/b", "/conf/new/c") == "two\none\ntwo\n"
+    assert site("rollback").code == 0
+    assert server.docker("exec", name, "sh", "-c", "cat /conf/a /conf/sub/b; ls /conf") == "one\none\na\nsub\n"
+
+
+def live(site: Site, *names: str) -> dict[str, str]:
+    """Mode and content of all that is in the live folder below ``names``."""
+    top = site.servers[0].folder / "compose" / site.code
+    paths = [path for name in names for path in (top / name, *sorted((top / name).rglob("*"))) if os.path.lexists(path)]
+    return {
+        path.relative_to(top).as_posix(): f"{path.stat().st_mode & 0o7777:o} "
+        + ("folder" if path.is_dir() else path.read_text())
+        for path in paths
+    }
+
+
+def as_file(site: Site) -> None:
+    site.write("x", "file\n")
+    set_files(site, "x")
+
+
+def as_folder(site: Site) -> None:
+    site.write("x/a", "in folder\n")
+    site.write("x/b/c", "below\n")
+    set_files(site, "x")
+
+
+def as_part(site: Site) -> None:
+    site.write("x/a", "part\n")
+    set_files(site, "x/a")
+
+
+SHAPES = {"file": as_file, "folder": as_folder, "part": as_part}
+
+
+def shape(site: Site, make: Callable[[Site], None]) -> None:
+    old = site.folder / "x"
+    if old.is_dir():
+        for path in sorted(old.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        old.rmdir()
+    elif old.exists():
+        old.unlink()
+    make(site)
+
+
+def test_a_folder_becomes_a_file_and_comes_back(either: Site):
+    site = either
+    versions, contents = {}, {}
+    for name in ("folder", "file", "part", "file", "folder", "part"):
+        shape(site, SHAPES[name])
+        if name in contents:
+            # What failed had another shape; what ran before is there again, whole.
+            before = live(site, "x")
+            assert site("deploy", "--version", site.publish("exits")).code == 3
+            assert live(site, "x") == before
+        versions[name] = site.deployed()
+        found = live(site, "x")
+        assert found["x"] == ("644 file\n" if name == "file" else "755 folder")
+        contents[name] = found
+    for name in ("file", "folder", "file", "part"):
+        assert site("rollback", "--version", versions[name]).code == 0, name
+        assert site.sh("cat x" if name == "file" else "cat x/a") == {
+            "file": "file\n", "folder": "in folder\n", "part": "part\n"}[name]  # fmt: skip
+    assert site.left_over() == ""
+
+
+def test_links_empty_folders_and_modes_arrive(site: Site):
+    site.write("shared/style.css", "style\n")
+    site.write("web/index.html", "page\n")
+    site.write("web/secret", "hush\n")
+    site.write("web/run", "#!/bin/sh\n")
+    (site.folder / "web/theme").symlink_to("../shared")
+    (site.folder / "web/same").symlink_to("index.html")
+    (site.folder / "web/empty/er").mkdir(parents=True)
+    for name, mode in (("secret", 0o600), ("run", 0o750), ("empty", 0o700), ("empty/er", 0o711), ("index.html", 0o644)):
+        (site.folder / "web" / name).chmod(mode)
+    set_files(site, "web")
+    first = site.deployed()
+    wanted = {
+        "web": "755 folder",
+        "web/empty": "700 folder",
+        "web/empty/er": "711 folder",
+        "web/index.html": "644 page\n",
+        "web/run": "750 #!/bin/sh\n",
+        "web/same": "644 page\n",
+        "web/secret": "600 hush\n",
+        "web/theme": "755 folder",
+        "web/theme/style.css": "644 style\n",
+    }
+    assert live(site, "web") == wanted
+    # Modes alone are a change, and come back too.
+    (site.folder / "web/secret").chmod(0o640)
+    (site.folder / "web/empty").chmod(0o755)
+    assert site("deploy", "--version", site.publish("exits")).code == 3
+    assert live(site, "web") == wanted
+    site.deployed()
+    assert live(site, "web") == {**wanted, "web/secret": "640 hush\n", "web/empty": "755 folder"}
+    assert site("rollback", "--version", first).code == 0
+    assert live(site, "web") == wanted
+
+
+@pytest.mark.parametrize("v", [0, 1], ids=["compose-v2", "compose-v1"])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_name_is_only_a_name(site: Site, monkeypatch: pytest.MonkeyPatch, shell: str, v: int):
+    if v and shell != "dash":
+        pytest.skip("which Compose it is does not depend on the shell")
+    site.on(site.lab.servers[v])
+    monkeypatch.setattr(ssh, "BOOTSTRAP", ssh.BOOTSTRAP.replace("exec sh -c", f"exec {shell} -c"))
+    site.set("CONTAINER_PIPELINE_KEEP", "2")
+    units = [name for name in NAMES if name not in ("notes1", "-rf", "pages/[id].html", "pages/i.html")]
+    for name in NAMES:
+        site.write(f"folder of/{name}", "one\n")
+        if name in units:
+            site.write(name, "one\n")
+    set_files(site, *units, "folder of")
+    version = site.deployed()
+    # Strangers that a pattern, a blank or a dash could mean.
+    strangers = ("notes1", "a", "b", "it", "HOME", "releases/b ackup/x", "releases/b/release.txt", "-rf", "zzz")
+    top = site.servers[0].folder / "compose" / site.code
+    for name in strangers:
+        (top / name).parent.mkdir(exist_ok=True)
+        (top / name).write_text("mine\n")
+
+    def is_live(text: str) -> None:
+        for name in NAMES:
+            assert (top / "folder of" / name).read_text() == text, name
+        assert [(top / name).read_text() for name in units] == [text] * len(units)
+        assert [(top / name).read_text() for name in strangers] == ["mine\n"] * len(strangers)
+        assert site("status", "--json").result["servers"][0]["differs"] == []
+
+    is_live("one\n")
+    for name in NAMES:
+        site.write(f"folder of/{name}", "two\n")
+        if name in units:
+            site.write(name, "two\n")
+    assert site("deploy", "--version", site.publish("exits")).code == 3
+    is_live("one\n")
+    site.deployed()
+    is_live("two\n")
+    assert site("rollback", "--version", version).code == 0
+    is_live("one\n")
+    site.deployed()
+    site.deployed()
+    is_live("two\n")
+
+
+def refused(site: Site, *units: str) -> str:
+    set_files(site, *units)
+    done = site("deploy", "--version", "20200101000000")
+    assert done.code == 1
+    return done.err
+
+
+def test_what_cannot_be_carried_is_refused_by_name(site: Site, tmp_path: Path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/x").write_text("x")
+    site.write("web/index.html", "page\n")
+    web = site.folder / "web"
+
+    def with_entry(name: str, make: Callable[[Path], object]) -> str:
+        path = web / name
+        make(path)
+        try:
+            return refused(site, "web")
+        finally:
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+    assert "web/out leads out" in with_entry("out", lambda path: path.symlink_to(tmp_path / "outside"))
+    assert "web/file leads out" in with_entry("file", lambda path: path.symlink_to(tmp_path / "outside/x"))
+    assert "web/gone is a link that leads nowhere" in with_entry("gone", lambda path: path.symlink_to("nowhere"))
+    assert "web/loop is a link to a folder that it is in" in with_entry("loop", lambda path: path.symlink_to("../web"))
+    assert "web/pipe is a socket, a pipe or a device" in with_entry("pipe", lambda path: os.mkfifo(path))
+    assert "web/socket is a socket" in with_entry("socket", lambda path: socket.socket(socket.AF_UNIX).bind(str(path)))
+    assert "web/two\\nlines' has a control character" in with_entry("two\nlines", lambda path: path.write_text("x"))
+    assert "has the mode 4755" in with_entry("set-id", lambda path: (path.write_text("x"), path.chmod(0o4755)))
+    assert "has the mode 0500" in with_entry("closed", lambda path: path.mkdir(0o500))
+    assert "is not a path inside the project" in refused(site, "-rf")
+    (site.folder / "hollow/er").mkdir(parents=True)
+    assert "holds no file" in refused(site, "hollow")
