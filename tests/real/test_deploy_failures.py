@@ -39,13 +39,24 @@ def test_the_former_release_runs_again_byte_for_byte(site: Site, behaviour: str)
     assert site.lock_is_free()
 
 
-def test_with_compose_v1_too(site: Site):
+def test_with_compose_v1_too_and_latest_in_production_is_mentioned(site: Site):
     site.on(site.lab.servers[1])
+    for suffix, value in (
+        ("", site.registry.address),
+        ("_USER", site.registry.user),
+        ("_PASS", site.registry.password),
+    ):
+        site.set(f"DOCKER_REGISTRY_PROD{suffix}", value)
     former = site.deployed()
     files = site.files()
-    done = site("deploy", "--version", site.publish("exits"))
+    failed = site.publish("exits")
+    done = site("deploy", "--version", failed)
     assert done.code == 3, done.err
     assert (site.files(), site.running()) == (files, former)
+    assert (
+        f"no server runs {failed}: if `latest` in production names it, `container-pipeline promote --version {former}`"
+        in done.err
+    )
 
 
 def test_a_service_that_exits_after_five_seconds_is_not_well(site: Site):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from container_pipeline.clients import remote
 from container_pipeline.commands import release, rollout
 from container_pipeline.commands.release import Upload
-from container_pipeline.commands.servers import Task, parts
+from container_pipeline.commands.servers import Answer, Task, parts
 from container_pipeline.execute import Run
+from container_pipeline.i18n import _
 from container_pipeline.plan import deploy as plan
 from container_pipeline.plan import resolved
 
@@ -30,7 +31,22 @@ def run(
     task = _task(run, upload, wait)
     steps = [plan.Deploy(group, upload.release) for group in plan.groups(run.settings.targets(), rolling)]
     answers = rollout.on_servers(run, steps, task, accept_new=accept_new)
+    _tell_latest(run, answers, str(upload.release.version))
     rollout.report(run, answers, str(upload.release.version))
+
+
+def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
+    """Warn where a promotion has moved ``latest`` to a version that every server rolled back from."""
+    previous = {answer.facts.get("version", "") for answer in answers if answer.status == "rolled-back"}
+    released = [one for one in previous if one and not one.startswith("found-")]
+    if released and run.settings.pulls_from_production and not any(answer.status == "ok" for answer in answers):
+        run.console.warning(
+            _(
+                "no server runs {version}: if `latest` in production names it, `{command}` points it back",
+                version=version,
+                command=f"container-pipeline promote --version {max(released)}",
+            )
+        )
 
 
 def _task(run: Run, upload: Upload, wait: int) -> Task:
