@@ -91,7 +91,7 @@ FAILED = [
         (
             "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",
             "real/test_deploy_failures.py::test_a_port_that_is_taken_leaves_the_former_release_running[compose-v2]",
-            "real/test_deploy_failures.py::test_with_compose_v1_too",
+            "real/test_deploy_failures.py::test_with_compose_v1_too_and_latest_in_production_is_mentioned",
         ),
     ),
     Mutation(
@@ -119,7 +119,7 @@ FAILED = [
         "The exit code says: failed, rolled back",
         "errors.py",
         (("    exit_code = 3\n", "    exit_code = 1\n"),),
-        ("real/test_deploy_failures.py::test_with_compose_v1_too",),
+        ("real/test_deploy_failures.py::test_with_compose_v1_too_and_latest_in_production_is_mentioned",),
     ),
     Mutation(
         "Going back that fails too is told apart, by its exit code",
