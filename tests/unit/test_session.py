@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from container_pipeline.clients.ssh import Access, Ending, Session
-from container_pipeline.commands import servers
+from container_pipeline.commands import rollout, servers
 from container_pipeline.console import Console
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import Run
@@ -156,3 +156,30 @@ def test_a_keys_path_reaches_ssh_as_it_is(tmp_path: Path, name: str):
 def test_a_port_that_is_too_large_is_refused_as_a_port(port: str):
     with pytest.raises(SettingsError, match=f"{port} is not a port of a server"):
         Target.parse(f"web-1:{port}")
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("step check; say step switch; say step start; say step health; say step keep; say end ok 1 sha256:a", 0),
+        ("step check; say step start; say step health; say step keep; say end ok 1 sha256:a", 7),
+        ("step switch; say step check; say step start; say step health; say step keep; say end ok 1 sha256:a", 7),
+        ("step check; say step switch; say step start; say step health; say step keep; say end ok 2 sha256:a", 7),
+        ("step check; say step switch; say step start; say step health; say step keep; say end ok 1 sha256:b", 7),
+        ("end ok 1 sha256:a", 7),
+    ],
+    ids=["all of it", "a step is missing", "out of order", "another version", "another digest", "nothing before it"],
+)
+def test_success_is_believed_only_after_what_comes_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, code: int
+):
+    class Scripted(Session):
+        def __init__(self, target: Target, access: Access) -> None:
+            super().__init__(target, access)
+            self._command = ["env", f"WORD={self.word}", "sh", "-c", f"{HELLO} say {said}"]
+
+    monkeypatch.setattr(servers, "Session", Scripted)
+    fleet = servers.Fleet(Run(load(tmp_path, {"code": "a-b"}, "", {}), Console(), Result("deploy")))
+    task = servers.Task((), {"version": "1", "digest": "sha256:a"}, changes=True, must=rollout.STEPS)
+    error = fleet.one(TARGET, task).error
+    assert (error.exit_code if error else 0) == code
