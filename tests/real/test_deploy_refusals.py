@@ -70,24 +70,34 @@ def test_a_compose_file_that_compose_refuses(untouched: Site):
     refused(untouched, "Compose refuses docker-compose.yml", "--version", version)
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "sentence"),
-    [
-        ("  CODE:\n", "  other:\n", "has no service named CODE"),
-        ("${VERSION:-latest}", "1.0", "service CODE runs"),
-        ("ports:", 'volumes: ["./conf/x.yml:/x.yml"]\n    ports:', "mounts conf/x.yml, which nothing uploads"),
-        ("[.env]", "[.env, more.env]", "mounts more.env, which nothing uploads"),
-        ("services:", "serwices:", "it has no `services:`"),
-        ("services:", "services: [", "docker-compose.yml:"),
-    ],
-)
-def test_a_compose_file_that_cannot_be_right_is_refused_without_a_server(site: Site, before, after, sentence):
-    text = (site.folder / "docker-compose.yml").read_text()
-    site.write(
-        "docker-compose.yml", text.replace(before.replace("CODE", site.code), after.replace("CODE", site.code), 1)
-    )
-    site.set("CONTAINER_PIPELINE_SERVERS", "nowhere.invalid")
-    refused(site, sentence.replace("CODE", site.code), "--version", "20200101000000")
+CANNOT_BE_RIGHT = [
+    ("  CODE:\n", "  other:\n", "has no service named CODE"),
+    ("${VERSION:-latest}", "1.0", "service CODE runs"),
+    ("ports:", 'volumes: ["./conf/x.yml:/x.yml"]\n    ports:', "mounts conf/x.yml, which nothing uploads"),
+    ("[.env]", "[.env, more.env]", "mounts more.env, which nothing uploads"),
+    ("services:", "serwices:", "Compose refuses docker-compose.yml"),
+    ("services:", "services: [", "Compose refuses docker-compose.yml"),
+    ("restart:", "networks: [other]\n    restart:", "Compose refuses docker-compose.yml"),
+    (
+        "services:",
+        "networks: {default: {name: nowhere, external: true}}\nservices:",
+        "external network nowhere is not there",
+    ),
+    ("restart:", "secrets: [key]\n    restart:", "mounts key.txt, which nothing uploads"),
+    ("restart:", "scale: 0\n    restart:", "has no replicas"),
+]
+
+
+def test_compose_files_that_cannot_be_right_are_refused_and_nothing_is_touched(untouched: Site):
+    text, version = (untouched.folder / "docker-compose.yml").read_text(), untouched.publish()
+    for before, after, sentence in CANNOT_BE_RIGHT:
+        changed = text.replace(before.replace("CODE", untouched.code), after.replace("CODE", untouched.code), 1)
+        if "scale" in after:
+            changed = changed.replace('"3.5"', '"2.4"')
+        if "secrets" in after:
+            changed += "secrets: {key: {file: ./key.txt}}\n"
+        untouched.write("docker-compose.yml", changed)
+        refused(untouched, sentence.replace("CODE", untouched.code), "--version", version)
 
 
 @pytest.mark.parametrize("files", ["../secret", "/etc/passwd", ".env", "releases/x", ".", "-rf", "a,a/b", "empty"])

@@ -42,32 +42,32 @@ found_files() {
 keep_found() {
     [ -n "$found_ids" ] || return 0
     kept=$(current_release)
-    name=found-$(date -u +%Y%m%d%H%M%S)
-    found=$private/found
-    { mkdir "$found" && write_found "$name"; } 2>"$work/out" || refuse_write
-    if [ -n "$kept" ] && diff -r -x release.json "$found" "releases/$kept" >/dev/null 2>&1; then rm -rf "$found" && return; fi
-    { mv "$found" "releases/$name" && echo "$name" >releases/.current.new && cat releases/.current >>releases/.current.new 2>/dev/null
+    found_name=found-$(date -u +%Y%m%d%H%M%S)
+    found_dir=$private/found
+    { mkdir "$found_dir" && write_found "$found_name"; } 2>"$work/out" || refuse_write
+    if [ -n "$kept" ] && diff -r -x release.json "$found_dir" "releases/$kept" >/dev/null 2>&1; then rm -rf "$found_dir" && return; fi
+    { mv "$found_dir" "releases/$found_name" && echo "$found_name" >releases/.current.new && cat releases/.current >>releases/.current.new 2>/dev/null
       mv -f releases/.current.new releases/.current; } 2>"$work/out" || refuse_write
-    say "found $name"
+    say "found $found_name"
 }
 
 write_found() {
-    found_files >"$found/.names" || return 1
+    found_files >"$found_dir/.names" || return 1
     # Within the folder; and what this release is about to replace.
-    { grep -v '^/' "$found/.names"; printf '%s\n' "$units"; } | grep -vFx -e docker-compose.yml -e .env -e '' | sort -u |
-        while IFS= read -r name; do [ ! -e "$name" ] || printf '%s\n' "$name"; done >"$found/.units"
-    { printf '%s\n' docker-compose.yml .env && cat "$found/.units"; } >"$found/.all" || return 1
+    { grep -v '^/' "$found_dir/.names"; printf '%s\n' "$units"; } | grep -vFx -e docker-compose.yml -e .env -e '' | sort -u |
+        while IFS= read -r name; do [ ! -e "$name" ] || printf '%s\n' "$name"; done >"$found_dir/.units"
+    { printf '%s\n' docker-compose.yml .env && cat "$found_dir/.units"; } >"$found_dir/.all" || return 1
     while IFS= read -r name; do
         [ -e "$name" ] || continue
-        mkdir -p "$found/$(dirname "$name")" && cp -Rp "$name" "$found/$name" || return 1
-    done <"$found/.all"
+        mkdir -p "$found_dir/$(dirname "$name")" && cp -Rp "$name" "$found_dir/$name" || return 1
+    done <"$found_dir/.all"
     # shellcheck disable=SC2086 # a list of ids
-    dock inspect -f '{{.Image}}|{{.Config.Image}}' $found_ids | sort -u >"$found/.images" || return 1
+    dock inspect -f '{{.Image}}|{{.Config.Image}}' $found_ids | sort -u >"$found_dir/.images" || return 1
     printf '{"schema": 1, "version": "%s", "found": "yes", "digest": "", "image": "", "when": "%s", "by": "", "build": "", "services": "%s", "images": "%s", "project": "%s", "files": "%s"}\n' \
         "$1" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
         "$(sed -n "s/^[^|]*|[^|]*|$found_project|\([^|]*\)|.*/\1/p" "$work/here" | sort -u | in_one_line ' ')" \
-        "$(cut -d'|' -f2 "$found/.images" | in_one_line ' ')" "$found_project" "$(in_one_line : <"$found/.names")" >"$found/release.json" || return 1
-    rm -f "$found/.names" "$found/.all"
+        "$(cut -d'|' -f2 "$found_dir/.images" | in_one_line ' ')" "$found_project" "$(in_one_line : <"$found_dir/.names")" >"$found_dir/release.json" || return 1
+    rm -f "$found_dir/.names" "$found_dir/.all"
 }
 
 in_one_line() {

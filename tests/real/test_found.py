@@ -1,0 +1,92 @@
+"""A service that an operator started in the project's folder before the first deploy is the release before it, and never lost."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from real.site import Site
+
+BY_HAND = """\
+services:
+  CODE:
+    image: REGISTRY/CODE:TAG
+    container_name: CODE
+    ports: ["PORT:8080"]
+    environment: {VERSION: by-hand}
+    volumes: ["data:/data"]
+  helper:
+    image: REGISTRY/CODE:TAG
+    command: [sleep, "3600"]
+    stop_grace_period: 0s
+volumes: {data: {}}
+"""
+
+
+def start_by_hand(site: Site, name: str, options: str = "") -> str:
+    """Start a service as an operator does, from a file named ``name``; return the image's id."""
+    version = site.publish("plain")
+    text = BY_HAND.replace("CODE", site.code).replace("PORT", str(site.port))
+    text = text.replace("REGISTRY", site.registry.address).replace("TAG", version)
+    server = site.servers[0]
+    file = server.folder / "compose" / site.code / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    (file.parent / ".env").write_text("# an operator's\nA=1\n")
+    login = f"docker login -u {site.registry.user} -p {shlex.quote(site.registry.password)} {site.registry.address}"
+    tool = "docker compose" if server.compose == "v2" else "docker-compose"
+    server.run(
+        f"{login} && cd /docker/compose/{site.code} && {tool} {options} up -d && rm -f /root/.docker/config.json"
+    )
+    return server.docker("inspect", "-f", "{{.Image}}", site.code).strip()
+
+
+def folder(site: Site) -> dict[str, bytes]:
+    """The files of the operator, and what else lies beside them."""
+    place = site.servers[0].folder / "compose" / site.code
+    return {file.name: file.read_bytes() for file in place.iterdir() if file.is_file() and file.name != ".lock"}
+
+
+@pytest.mark.parametrize(("name", "options"), [("compose.yaml", ""), ("docker-compose.yaml", "-p shop")])
+def test_a_first_deploy_that_fails_brings_it_back_byte_for_byte(either: Site, name: str, options: str):
+    if either.servers[0].compose == "v1" and name == "compose.yaml":
+        options = f"-f {name}"  # v1 does not look for it
+    image = start_by_hand(either, name, options)
+    files = folder(either)
+    done = either("deploy", "--version", either.publish("exits"))
+    assert done.code == 3, done.err
+    assert folder(either) == files
+    assert either.servers[0].get(either.port).strip() == "by-hand"
+    assert either.servers[0].docker("inspect", "-f", "{{.Image}}", either.code).strip() == image
+    status = either("status", "--json")
+    found = status.result["servers"][0]
+    assert found["version"].startswith("found-"), (
+        found,
+        status.err,
+        either.sh("ls -la . releases; cat releases/.current releases/.log"),
+    )
+    assert {one["service"]: one["state"] for one in found["containers"]} == {
+        either.code: "running",
+        "helper": "running",
+    }
+    # One that is well replaces it; a person's own `up -d` gives the same; and it can come back.
+    version = either.deployed("plain")
+    before = either.container()
+    either.sh("docker compose up -d" if either.servers[0].compose == "v2" else "docker-compose up -d")
+    assert either.container() == before
+    assert either.servers[0].docker("ps", "-aq", "--filter", "label=com.docker.compose.service=helper") == ""
+    assert either.running() == version
+    back = either("rollback")
+    assert back.code == 0, back.err
+    assert folder(either) == files
+    assert either.servers[0].get(either.port).strip() == "by-hand"
+
+
+def test_what_was_found_is_the_last_release_to_go(site: Site):
+    start_by_hand(site, "docker-compose.yml")
+    site.set("CONTAINER_PIPELINE_KEEP", "2")
+    versions = [site.deployed("plain") for _turn in range(3)]
+    kept = site.sh("ls releases").split()
+    assert (len(kept), versions[2] in kept) == (2, True)
+    assert [name for name in kept if name.startswith("found-")]
