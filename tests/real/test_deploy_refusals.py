@@ -77,7 +77,7 @@ CANNOT_BE_RIGHT = [
     ("[.env]", "[.env, more.env]", "mounts more.env, which nothing uploads"),
     ("services:", "serwices:", "Compose refuses docker-compose.yml"),
     ("services:", "services: [", "Compose refuses docker-compose.yml"),
-    ("restart:", "networks: [other]\n    restart:", "Compose refuses docker-compose.yml"),
+    ("restart:", "networks: [other]\n    restart:", "undefined network"),
     (
         "services:",
         "networks: {default: {name: nowhere, external: true}}\nservices:",

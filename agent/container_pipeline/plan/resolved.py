@@ -58,6 +58,8 @@ class Resolved:
     services: tuple[Service, ...]
     networks: Mapping[str, str]
     volumes: Mapping[str, str]
+    #: The keys of all networks: v1 finds out only as it starts that one is missing.
+    declared: tuple[str, ...] = ("default",)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def read(text: bytes, generation: str, folder: str) -> Resolved:
         services = tuple(
             _service(str(name), entry, data, folder, generation) for name, entry in _map(data, "services").items()
         )
-        return Resolved(services, _external(data, "networks"), _external(data, "volumes"))
+        declared = ("default", *map(str, _map(data, "networks")))
+        return Resolved(services, _external(data, "networks"), _external(data, "volumes"), declared)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         # `from None`: the exception's text could show a part of the form.
         raise ServerError(
@@ -216,6 +219,17 @@ def judge(
     known = {one.name: one for one in resolved.services}
     for one in started:
         _check_service(one, file)
+        for network in one.networks:
+            if network not in resolved.declared:
+                raise ServerError(
+                    _(
+                        "{file}: service {service} uses the undefined network {name}",
+                        file=file,
+                        service=one.name,
+                        name=network,
+                    ),
+                    _("declare it under `networks:`"),
+                )
         for need in one.needs:
             if need in known and need not in names and known[need].replicas > 0:
                 raise ServerError(
