@@ -41,9 +41,12 @@ The command completes its own commands and options. Once for each user:
 _SETTINGS = """\
 ## Settings
 
-An option wins over the environment, that over `container-pipeline.yml` in the project's root, that over the default. Lists in a
-variable have commas or blanks between their items; maps are JSON, or `NAME=value` pairs. Keys marked ✓ may stand below
-`environments:` too, and count where `--environment NAME` is said. A Jenkinsfile takes the same keys in camelCase.
+Order: option, environment (`CONTAINER_PIPELINE_<KEY>`), `container-pipeline.yml` in the project's root, the site's default
+(`CONTAINER_PIPELINE_DEFAULT_<KEY>`), default. The variable in the table overrides the project's file for one run, the value that the chosen
+environment sets included; its `DEFAULT` form is for a whole machine or Jenkins. `-v`, `doctor` and `status --json` say where a value comes from.
+
+Lists in a variable have commas or blanks between their items; maps are JSON, or `NAME=value` pairs. Keys marked ✓ may also stand below
+`environments:`, and apply with `--environment NAME`. A Jenkinsfile takes the same keys in camelCase.
 
 """
 _VARIABLES = {

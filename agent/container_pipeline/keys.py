@@ -30,6 +30,11 @@ class Key:
         return PREFIX + self.name.upper()
 
     @property
+    def site_variable(self) -> str:
+        """The variable of a site's default, which the project's file overrides."""
+        return PREFIX + "DEFAULT_" + self.name.upper()
+
+    @property
     def camel(self) -> str:
         """The key's name in a Jenkinsfile."""
         head, *tail = self.name.split("_")

@@ -1,4 +1,4 @@
-"""Settings: option, else environment, else project file, else default; validated and frozen.
+"""Settings: option, environment, project file, the site's default, default; validated and frozen.
 
 The only reader of ``container-pipeline.yml`` and of the variables that are this product's own; what belongs to the machine
 (language, terminal, HOME, proxies, CAs, what a child gets) is read where it is used.
@@ -29,6 +29,9 @@ from container_pipeline.model import (
 )
 from container_pipeline.outside import LARGEST_YAML, Unreadable, read_file, read_yaml
 from container_pipeline.values import as_texts, convert, refuse_unknown, target_of, targets
+
+#: Where a value comes from, beside "default", the project file's name, ``environments.NAME`` and "option".
+SITE, ENVIRONMENT = "site", "environment"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,24 @@ class Settings:
         """The image's path in each registry: ``image_name``, where a command was given one, stands in for the code."""
         namespace, name = self.values["namespace"], self.image_name or str(self.code)
         return Repository(f"{namespace}/{name}" if namespace else name)
+
+    def origins(self) -> dict[str, str]:
+        """Return key → where its value comes from, for all that are not the product's own defaults."""
+        names = {ENVIRONMENT: lambda key: key.variable, SITE: lambda key: key.site_variable}
+        return {
+            name: names[source](BY_NAME[name]) if source in names else source
+            for name, source in self.sources.items()
+            if source != "default"
+        }
+
+    def overridden(self) -> list[tuple[str, str]]:
+        """Return each (environment, key) of the project's file whose value a variable replaces, whichever environment is chosen."""
+        return [
+            (environment, key)
+            for environment, values in self.values["environments"].items()
+            for key in values
+            if self.sources[key] == ENVIRONMENT
+        ]
 
     def path(self, key: str) -> Path:
         """Return the file or folder that ``key`` names, below the project's root where it is relative."""
@@ -158,8 +179,9 @@ def load(
     project = project.resolve()
     layers = [
         ("default", {key.name: key.default for key in KEYS}),
+        (SITE, {key.name: environ[key.site_variable] for key in KEYS if environ.get(key.site_variable)}),
         (PROJECT_FILE, _read_project_file(project / PROJECT_FILE)),
-        ("environment", _read_environ(environ)),
+        (ENVIRONMENT, {key.name: environ[key.variable] for key in KEYS if environ.get(key.variable)}),
         ("option", {name: value for name, value in options.items() if value is not None}),
     ]
     values: dict[str, Any] = {}
@@ -191,7 +213,7 @@ def load(
 
 
 def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) -> None:
-    """Lay the named environment's values over those of the file; options and variables still win."""
+    """Lay the named environment's values over those of the file and the site's defaults; options and overrides still win."""
     known = values["environments"]
     if environment not in known:
         raise SettingsError(
@@ -199,7 +221,7 @@ def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) ->
             nearest(environment, list(known)) if known else _("set `environments:` in {file}", file=PROJECT_FILE),
         )
     for name, value in known[environment].items():
-        if sources[name] in ("default", PROJECT_FILE):
+        if sources[name] in ("default", SITE, PROJECT_FILE):
             values[name] = value
             sources[name] = f"environments.{environment}"
 
@@ -222,10 +244,6 @@ def _read_project_file(path: Path) -> dict[str, Any]:
         raise SettingsError(_("{place} must hold keys and values, such as `code: aglaia-web-re`", place=path.name))
     refuse_unknown(data, list(BY_NAME), path.name)
     return data
-
-
-def _read_environ(environ: Mapping[str, str]) -> dict[str, Any]:
-    return {key.name: environ[key.variable] for key in KEYS if environ.get(key.variable)}
 
 
 def _access(role: str, environ: Mapping[str, str], insecure: Sequence[str]) -> RegistryAccess | None:

@@ -39,7 +39,8 @@ def as_texts() -> Any:
 
 def convert(key: Key, value: Any, source: str) -> Any:
     """Return ``value`` as the key's kind, or raise SettingsError that names key and source."""
-    where = key.variable if source == "environment" else f"{key.name} ({source})"
+    variables = {"environment": key.variable, "site": key.site_variable}
+    where = variables.get(source) or f"{key.name} ({source})"
     converted = _CONVERTERS[key.kind](value, where)
     if key.choices and converted and converted not in key.choices:
         raise SettingsError(

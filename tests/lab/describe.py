@@ -74,7 +74,7 @@ def variables(said: dict[str, Any]) -> dict[str, str]:
         "DOCKER_REGISTRY_PROD_USER": production["user"],
         "DOCKER_REGISTRY_PROD_PASS": production["password"],
         "DOCKER_HOST": said["engine"]["docker_host"],
-        "CONTAINER_PIPELINE_SERVERS": ",".join(server["name"] for server in said["servers"]),
+        "CONTAINER_PIPELINE_DEFAULT_SERVERS": ",".join(server["name"] for server in said["servers"]),
     }
 
 

@@ -21,6 +21,7 @@ FIELDS = {
     ".env": "env",
     "requirements.txt": "requirements",
     "Jenkinsfile": "jenkinsfile",
+    "container-pipeline.yml": "project_file",
 }
 EXAMPLES: dict[str, dict[str, Any]] = {
     rule: example
@@ -44,7 +45,9 @@ def facts(rule: str, text: str, more: dict[str, Any] | None = None) -> lint.Fact
         given[name] = frozenset(value) if name == "tracked" else tuple(value) if isinstance(value, list) else value
     if kind in FIELDS:
         source = lint.Source(kind, text, encoding)
-        given[FIELDS[kind]] = source if kind in ("Dockerfile", ".dockerignore", "Jenkinsfile") else (source,)
+        given[FIELDS[kind]] = (
+            source if kind in ("Dockerfile", ".dockerignore", "Jenkinsfile", "container-pipeline.yml") else (source,)
+        )
     return lint.Facts(**given)
 
 
@@ -65,7 +68,7 @@ def test_the_bad_example_is_found_on_its_line(rule):
     assert (findings[0].edit is not None) == ("fixed" in example)
 
 
-@pytest.mark.parametrize("rule", [rule for rule in EXAMPLES if rule != "CP601"])
+@pytest.mark.parametrize("rule", [rule for rule in EXAMPLES if rule not in ("CP601", "CP701")])
 def test_the_good_example_is_left_alone(rule):
     example = EXAMPLES[rule]
     more = {name: value for name, value in example.get("with", {}).items() if name != "encoding"}

@@ -7,6 +7,7 @@ import pytest
 from container_pipeline.errors import SettingsError
 from container_pipeline.keys import KEYS
 from container_pipeline.model import Target
+from container_pipeline.plan import doctor, lint
 from container_pipeline.settings import load
 
 
@@ -29,6 +30,49 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(project):
         5,
         5,
     ]
+
+
+def test_a_sites_default_yields_to_the_file_and_to_its_environments(project):
+    folder = project(
+        "code: a-b\nkeep: 3\nservers: [file]\nenvironments: {test: {servers: [test-1]}, prod: {servers: [prod-1]}, bare: {}}\n"
+    )
+    site = {
+        f"CONTAINER_PIPELINE_DEFAULT_{key}": value
+        for key, value in (("SERVERS", "site"), ("KEEP", "9"), ("AT_ONCE", "2"))
+    }
+    hosts = {
+        name: [one.host for one in load(folder, {}, name, environ=site).servers]
+        for name in ("", "test", "prod", "bare")
+    }
+    assert hosts == {"": ["file"], "test": ["test-1"], "prod": ["prod-1"], "bare": ["file"]}
+    chosen = load(folder, {}, "test", environ=site)
+    assert (chosen.values["keep"], chosen.values["at_once"], chosen.overridden()) == (3, 2, [])
+    assert chosen.origins() == {
+        "code": "container-pipeline.yml",
+        "keep": "container-pipeline.yml",
+        "environments": "container-pipeline.yml",
+        "servers": "environments.test",
+        "at_once": "CONTAINER_PIPELINE_DEFAULT_AT_ONCE",
+    }
+
+
+def test_a_variable_without_default_overrides_every_environment_and_is_reported(project):
+    folder = project("code: a-b\nenvironments: {test: {servers: [test-1]}, prod: {servers: [prod-1], keep: 3}}\n")
+    settings = load(folder, {}, "test", environ={"CONTAINER_PIPELINE_SERVERS": "web-1"})
+    assert [one.host for one in settings.servers] == ["web-1"]
+    assert settings.overridden() == [("test", "servers"), ("prod", "servers")]
+    [good, *bad] = doctor.origins("settings", settings.origins(), settings.overridden())
+    assert good.ok
+    assert "servers (CONTAINER_PIPELINE_SERVERS)" in good.text
+    assert [(one.ok, one.repair) for one in bad] == [(False, "rename it to CONTAINER_PIPELINE_DEFAULT_SERVERS")] * 2
+    source = lint.Source("container-pipeline.yml", (folder / "container-pipeline.yml").read_text())
+    found = lint.check(lint.Facts(project_file=source, overridden=tuple(settings.overridden())))
+    assert [(one.rule, one.line) for one in found if one.file == "container-pipeline.yml"] == [("CP701", 2)] * 2
+
+
+def test_a_bad_default_of_a_site_names_its_variable(tmp_path):
+    with pytest.raises(SettingsError, match="CONTAINER_PIPELINE_DEFAULT_KEEP must be a whole number"):
+        load(tmp_path, {}, environ={"CONTAINER_PIPELINE_DEFAULT_KEEP": "many"})
 
 
 def test_a_project_without_a_file_has_the_defaults(tmp_path):

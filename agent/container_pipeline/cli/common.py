@@ -94,4 +94,6 @@ def _run(ctx: click.Context, name: str, given: dict[str, Any]) -> Run:
     console.redact.add(access.password for access in accesses)
     console.redact.add([settings.jenkins.token] if settings.jenkins else [])
     result.code = settings.values["code"]
+    origins = ", ".join(f"{key} ({source})" for key, source in settings.origins().items())
+    console.detail(_("settings: {origins}", origins=origins or _("all are the defaults")))
     return Run(settings, console, result, given.pop("dry_run", False))

@@ -51,7 +51,10 @@ Examine = Callable[[], Iterable[Check]]
 def _groups(run: Run) -> dict[str, Examine]:
     """Return each group of checks by its title."""
     settings = run.settings
-    groups: dict[str, Examine] = {_("this machine"): partial(_machine, run)}
+    groups: dict[str, Examine] = {
+        _("this machine"): partial(_machine, run),
+        _("settings"): partial(plan.origins, _("settings"), settings.origins(), settings.overridden()),
+    }
     for role, access, title in (
         ("development", settings.development, _("development registry")),
         ("production", settings.production, _("production registry")),

@@ -13,6 +13,7 @@ from container_pipeline.clients import files, linters
 from container_pipeline.errors import ChecksFailed
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
+from container_pipeline.keys import PROJECT_FILE
 from container_pipeline.plan import lint
 from container_pipeline.plan.difference import difference
 from container_pipeline.plan.lint import reports
@@ -64,6 +65,8 @@ def read(settings: Settings) -> lint.Facts:
         env=_read_all(project, env_names),
         requirements=_read_all(project, sorted(path.name for path in project.glob("requirements*.txt"))),
         jenkinsfile=_read(project, "Jenkinsfile"),
+        project_file=_read(project, PROJECT_FILE),
+        overridden=tuple(settings.overridden()),
         uploaded=tuple(values["files"]) + tuple(name for one in per_environment for name in one.get("files", ())),
         names=tuple(sorted(os.listdir(project))),
     )

@@ -18,6 +18,7 @@ def run(run: Run, *, accept_new: bool = False) -> None:
     run.console.table(
         (_("SERVER"), _("VERSION"), _("STATE"), _("SINCE"), _("BY"), _("DIFFERS")), [_row(answer) for answer in answers]
     )
+    run.result.extra["settings"] = run.settings.origins()
     finish(run, answers, details)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from container_pipeline.i18n import _
+from container_pipeline.keys import BY_NAME
 from container_pipeline.model import Target
 from container_pipeline.plan.deploy import holder
 
@@ -26,6 +27,28 @@ class Check:
 
     def __str__(self) -> str:
         return f"  {'✓' if self.ok else '✗'} {self.text}" + (f"\n      → {self.repair}" if self.repair else "")
+
+
+def origins(group: str, sources: Mapping[str, str], overridden: Sequence[tuple[str, str]]) -> list[Check]:
+    """Tell where settings come from; a variable that replaces what an environment sets is wrong in all but one run."""
+    told = ", ".join(f"{key} ({source})" for key, source in sources.items())
+    return [
+        Check(group, True, told or _("all are the defaults")),
+        *(
+            Check(
+                group,
+                False,
+                _(
+                    "{variable} replaces {key} of environment {environment}",
+                    variable=BY_NAME[key].variable,
+                    key=key,
+                    environment=environment,
+                ),
+                _("rename it to {variable}", variable=BY_NAME[key].site_variable),
+            )
+            for environment, key in overridden
+        ),
+    ]
 
 
 def server(target: Target, facts: Mapping[str, str], now: float, values: Mapping[str, Any]) -> list[Check]:

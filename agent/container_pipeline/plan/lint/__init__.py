@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from container_pipeline.keys import PROJECT_FILE
 from container_pipeline.plan.lint import compose_rules, docker_rules, jenkins_rules, run_rules, text_rules
 from container_pipeline.plan.lint.composefile import ComposeFile
 from container_pipeline.plan.lint.dockerfile import Dockerfile
@@ -57,6 +58,8 @@ def _parsed(facts: Facts) -> Iterator[tuple[str, Source, Any]]:
         yield ".env", source, EnvFile(source)
     for source in facts.requirements:
         yield "requirements.txt", source, Requirements(source)
+    if facts.project_file:
+        yield PROJECT_FILE, facts.project_file, facts.project_file
     if facts.jenkinsfile:
         yield "Jenkinsfile", facts.jenkinsfile, Jenkinsfile(facts.jenkinsfile)
     yield ".git", Source(".gitignore", ""), None

@@ -1,4 +1,4 @@
-"""CP5… and CP6…: the Jenkinsfile, and what git must not have."""
+"""CP5… to CP7…: the Jenkinsfile, what git must not have, and the project file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from container_pipeline.i18n import _
-from container_pipeline.keys import nearest
+from container_pipeline.keys import BY_NAME, PROJECT_FILE, nearest
 from container_pipeline.plan import groovy
 from container_pipeline.plan.jenkinsfile import library_keys
 from container_pipeline.plan.lint.model import Facts, Hit, Source, rule
@@ -120,3 +120,32 @@ def committed_state(_file: None, facts: Facts) -> Iterator[Hit]:
             yield Hit(
                 1, _("git has {name}", name=name), _("git rm --cached {name}, and list it in .gitignore", name=name)
             )
+
+
+@rule(
+    "CP701",
+    PROJECT_FILE,
+    _("a variable that is set for a whole machine or Jenkins replaces what each environment sets"),
+)
+def _environment_is_overridden(source: Source, facts: Facts) -> Iterator[Hit]:
+    for environment, key in facts.overridden:
+        yield Hit(
+            _line_of(source, environment, key),
+            _(
+                "{variable} replaces {key} of environment {environment}",
+                variable=BY_NAME[key].variable,
+                key=key,
+                environment=environment,
+            ),
+            _("rename it to {variable}", variable=BY_NAME[key].site_variable),
+        )
+
+
+def _line_of(source: Source, environment: str, key: str) -> int:
+    """Return the line, from 1 on, that names the key behind its environment; the environment's own where that is one line."""
+    lines = source.plain.split("\n")
+    first = next(
+        (number for number, line in enumerate(lines) if re.search(rf"\b{re.escape(environment)}\b.*:", line)), 0
+    )
+    found = (number for number, line in enumerate(lines[first:], first) if re.search(rf"\b{re.escape(key)}\b.*:", line))
+    return next(found, first) + 1

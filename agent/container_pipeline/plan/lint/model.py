@@ -76,7 +76,8 @@ class Hit:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that rules may know. ``tracked`` are the names that git has; ``uploaded`` those that a deploy brings along.
+    """All that rules may know. ``tracked`` are the names that git has; ``uploaded`` those that a deploy brings along;
+    ``overridden`` each (environment, key) whose value a variable of this machine replaces.
 
     ``unsafe`` are the findings (file, rule, message) whose repair would change more than it repairs.
     """
@@ -93,6 +94,8 @@ class Facts:
     tracked: frozenset[str] = frozenset()
     outside: tuple[Finding, ...] = ()
     names: tuple[str, ...] = field(default=())
+    project_file: Source | None = None
+    overridden: tuple[tuple[str, str], ...] = ()
     unsafe: frozenset[tuple[str, str, str]] = frozenset()
 
 
