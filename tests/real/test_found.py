@@ -42,6 +42,10 @@ def start_by_hand(site: Site, name: str, options: str = "") -> str:
     return server.docker("inspect", "-f", "{{.Image}}", site.code).strip()
 
 
+def of_folder(site: Site) -> str:
+    return f"label=com.docker.compose.project.working_dir=/docker/compose/{site.code}"
+
+
 def folder(site: Site) -> dict[str, bytes]:
     """The files of the operator, and what else lies beside them."""
     place = site.servers[0].folder / "compose" / site.code
@@ -75,12 +79,15 @@ def test_a_first_deploy_that_fails_brings_it_back_byte_for_byte(either: Site, na
     before = either.container()
     either.sh("docker compose up -d" if either.servers[0].compose == "v2" else "docker-compose up -d")
     assert either.container() == before
-    assert either.servers[0].docker("ps", "-aq", "--filter", "label=com.docker.compose.service=helper") == ""
+    helpers = f"docker ps -aq --filter label=com.docker.compose.service=helper --filter {of_folder(either)}"
+    assert either.sh(helpers) == ""
     assert either.running() == version
     back = either("rollback")
     assert back.code == 0, back.err
     assert folder(either) == files
     assert either.servers[0].get(either.port).strip() == "by-hand"
+    # Its project is not named after the code: nobody else removes it.
+    either.sh(f"docker rm -f $(docker ps -aq --filter {of_folder(either)})")
 
 
 def test_what_was_found_is_the_last_release_to_go(site: Site):
