@@ -24,7 +24,19 @@ TEXT = {
         },
         {
             "code": "in-re",
-            "pipeline": {"node": "docker"},
+            "branch": "dev",
+            "credentials": "reader",
+            "library": "other@1",
+            "pipeline": {
+                "node": "docker",
+                "env_file": "a'b\\c",
+                "servers": ["deploy@a:22", {"host": "b", "port": 2222}],
+                "build_args": {"X": "y z, [1]", "a-b": 1, "E": {}, "F": ""},
+                "credentials": {"registry": "reg", "known_hosts": "hosts"},
+                "approve": "Really, ${USER}?",
+                "cache": True,
+                "sudo": False,
+            },
             "description": "two\nlines",
             "keep_builds": {"builds": 2, "days": 3},
         },
@@ -34,6 +46,19 @@ TEXT = {
             "branches": ["main", "release/*"],
             "triggers": {"scan": "1d"},
             "keep_builds": 4,
+        },
+        {"code": "bare-re", "pipeline": True, "library": ""},
+        {
+            "code": "step-re",
+            "kind": "freestyle",
+            "branch": "feature/<a>&'b",
+            "pipeline": {
+                "node": "n",
+                "servers": ["a", "b"],
+                "cache": True,
+                "build_args": {"X": "it's $HOME `id`\n"},
+                "timeout": 9,
+            },
         },
         {
             "code": "old-re",
@@ -60,6 +85,34 @@ def test_what_seed_made_comes_back_as_the_file_that_made_it():
     assert remarks == []
     assert list(schema.check(jobs_file.schema(), document)) == []
     assert sorted(jobs.read(document)[0], key=str) == sorted(wanted, key=str)
+
+
+def test_what_a_jobs_file_cannot_hold_is_named_and_left_out():
+    parameters = "".join(
+        f"<{kind}><name>{name}</name><choices/></{kind}>"
+        for kind, name in (
+            ("hudson.model.PasswordParameterDefinition", "P"),
+            ("hudson.model.StringParameterDefinition", "my-name"),
+            ("hudson.model.ChoiceParameterDefinition", "C"),
+            ("hudson.model.StringParameterDefinition", "OK"),
+        )
+    )
+    config = (
+        f"<flow-definition><properties><x><parameterDefinitions>{parameters}</parameterDefinitions></x></properties><triggers>"
+        "<hudson.triggers.TimerTrigger><spec>every day</spec></hudson.triggers.TimerTrigger></triggers><definition><script>"
+        "git url: 'r', branch: 'main'\ncontainerPipeline(code: 'a', node: label())</script></definition></flow-definition>"
+    )
+    found, remarks = export.projects([("a", config)])
+    kept, more = export.checked(found, jobs_file.schema())
+    assert kept == [{"code": "a", "repository": "r", "pipeline": True, "parameters": [{"name": "OK"}]}]
+    assert [line.rpartition(" ")[2] for line in remarks] == ["P", "my-name", "C"]
+    assert more == ["a: 'every day' is not a line of a Jenkins cron"]
+
+
+def test_the_name_of_the_jobs_file_is_kept():
+    (job,), _problems = jobs.read({"name": "team", "projects": [{"code": "a", "repository": "r"}]})
+    assert export.set_name([("a", jobxml.job_xml(job)), ("b", "<project/>")]) == "team"
+    assert list(export.document([{"code": "a", "repository": "r"}], "team")) == ["name", "projects"]
 
 
 def test_what_all_projects_say_alike_stands_once():

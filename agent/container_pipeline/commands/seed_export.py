@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from container_pipeline.clients import jobs_file
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import Run
@@ -17,7 +18,9 @@ def run(run: Run) -> None:
     """Write what Jenkins has that calls docker.sh or containerPipeline; raises JenkinsError where it is not reached."""
     controller = Controller(run.settings.controller())
     items = [(one.name, one.config) for one in controller.items("") if one.config and not one.folder]
-    _write(run, *export.projects(items))
+    found, remarks = export.projects(items)
+    kept, more = export.checked(found, jobs_file.schema())
+    _write(run, kept, [*remarks, *more], export.set_name(items))
 
 
 def from_list(run: Run, path: Path) -> None:
@@ -27,7 +30,7 @@ def from_list(run: Run, path: Path) -> None:
     _write(run, *export.from_addresses(line for line in lines if line))
 
 
-def _write(run: Run, found: list[Project], remarks: list[str]) -> None:
+def _write(run: Run, found: list[Project], remarks: list[str], name: str = "") -> None:
     import yaml
 
     for remark in remarks:
@@ -36,7 +39,7 @@ def _write(run: Run, found: list[Project], remarks: list[str]) -> None:
         raise SettingsError(_("nothing was found to put into a jobs file"))
     run.console.result(
         yaml.safe_dump(
-            export.document(found), sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
+            export.document(found, name), sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
         ).rstrip()
     )
     run.console.line(

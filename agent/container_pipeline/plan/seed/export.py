@@ -11,7 +11,8 @@ from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Code
 from container_pipeline.outside import Unreadable
-from container_pipeline.plan.seed import configxml
+from container_pipeline.plan.seed import configxml, jobread, schema
+from container_pipeline.plan.seed import jobs as plan_jobs
 from container_pipeline.plan.seed.jobtext import Marker, find_marker
 from container_pipeline.plan.seed.jobxml import MULTIBRANCH, scan_interval
 
@@ -63,6 +64,7 @@ def projects(items: Iterable[tuple[str, str]]) -> tuple[list[Project], list[str]
                 remarks.append(_("{name}: its Jenkinsfile is in the repository and was not seen", name=name))
             continue
         project = _project(name, root, text, marker)
+        remarks += _dropped_parameters(name, root)
         try:
             Code(project["code"])
         except SettingsError as error:
@@ -85,18 +87,18 @@ def _project(name: str, root: ET.Element, text: str, marker: Marker | None) -> P
         "name": "" if short == code else short,
         "folder": folder,
         "kind": {"project": "freestyle", MULTIBRANCH: "multibranch"}.get(root.tag, ""),
-        "description": "\n".join(description.splitlines()[:-1]).strip() if marker else description,
+        "description": description.rpartition("\n")[0].strip() if marker else description,
         **_branches(root, text),
         "credentials": _any(root.find(".//scm"), ("credentialsId",))
         or _any(root.find(".//source"), ("credentialsId",)),
         "jenkinsfile": _path(root),
-        "pipeline": _pipeline(root, text),
+        **_inline(root, marker),
         "triggers": _triggers(root),
-        "parameters": [_parameter(one) for one in root.findall(".//parameterDefinitions/*")],
+        "parameters": [_parameter(one) for one in root.findall(".//parameterDefinitions/*") if _is_taken(one)],
         "keep_builds": _kept(root),
         "disabled": root.findtext("disabled") == "true",
     }
-    return {key: value for key, value in project.items() if value or key == "repository"}
+    return {key: value for key, value in project.items() if value or key in ("repository", "library")}
 
 
 def _script(root: ET.Element) -> str:
@@ -133,14 +135,26 @@ def _path(root: ET.Element) -> str:
     return "" if path == "Jenkinsfile" else path
 
 
-def _pipeline(root: ET.Element, text: str) -> Any:
-    if root.tag == "project":
-        label = root.findtext("assignedNode") or ""
-        return {"node": label} if label else ""
-    if root.find("definition/script") is None:
-        return ""
-    found = re.search(r"^node\('([^']+)'\)", text, re.MULTILINE)
-    return {"node": found[1]} if found else True
+def _inline(root: ET.Element, marker: Marker | None) -> Project:
+    """Return what is written into the job itself: the keys of its Jenkinsfile or of its shell step."""
+    script = root.findtext("definition/script")
+    label = root.findtext("assignedNode") or ""
+    try:
+        if script is not None:
+            found = jobread.read_jenkinsfile(script)
+        elif root.tag == "project" and marker:
+            found = jobread.read_shell_step("\n".join(one.text or "" for one in root.iter("command")))
+        else:
+            found = {}
+    except (ValueError, IndexError):  # a Jenkinsfile or a step that somebody wrote: more than a jobs file says
+        found = {"pipeline": script is not None}
+    if label:
+        found["pipeline"] = {"node": label, **(found.get("pipeline") or {})}
+    if found.get("library") == "container-pipeline" or (script is not None and not marker):
+        found.pop("library", None)
+    if found.get("branch") == "main":
+        del found["branch"]
+    return {key: value for key, value in found.items() if value or key == "library"}
 
 
 def _triggers(root: ET.Element) -> dict[str, str]:
@@ -156,6 +170,39 @@ def _triggers(root: ET.Element) -> dict[str, str]:
 
 def _one(root: ET.Element, tag: str) -> ET.Element | None:
     return next(root.iter(tag), None)
+
+
+def _is_taken(element: ET.Element) -> bool:
+    """Tell whether a jobs file can say this parameter."""
+    kind = re.fullmatch(r"hudson\.model\.(String|Text|Boolean|Choice)ParameterDefinition", element.tag)
+    named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", element.findtext("name") or "")
+    return bool(kind and named and (kind[1] != "Choice" or next(element.iter("string"), None) is not None))
+
+
+def _dropped_parameters(name: str, root: ET.Element) -> list[str]:
+    dropped = [
+        one.findtext("name") or one.tag for one in root.findall(".//parameterDefinitions/*") if not _is_taken(one)
+    ]
+    return [_("{name}: a jobs file cannot hold its parameter {parameter}", name=name, parameter=one) for one in dropped]
+
+
+def checked(found: Sequence[Project], rules: schema.Schema) -> tuple[list[Project], list[str]]:
+    """Return the projects without what seed would refuse, and a remark on each such thing."""
+    kept: list[Project] = []
+    remarks: list[str] = []
+    for one in found:
+        project: Project | None = dict(one)
+        while project is not None:
+            document = {"projects": [project]}
+            problems = list(schema.check(rules, document)) or plan_jobs.read(document)[1]
+            if not problems:
+                kept.append(project)
+                break
+            remarks.append(f"{one.get('name') or one['code']}: {problems[0].message}")
+            key = problems[0].path[2] if len(problems[0].path) > 2 else ""
+            if key in ("code", "name", "folder", "repository") or project.pop(key, None) is None:
+                project = None
+    return kept, remarks
 
 
 def _parameter(element: ET.Element) -> Project:
@@ -191,8 +238,20 @@ def from_addresses(addresses: Iterable[str]) -> tuple[list[Project], list[str]]:
     return found, remarks
 
 
-def document(found: Sequence[Project]) -> dict[str, Any]:
-    """Return the jobs file's content: what all projects say alike stands once, in ``defaults``."""
+def set_name(items: Iterable[tuple[str, str]]) -> str:
+    """Return the name of the one jobs file that made all the jobs of seed; "" where there are several or none."""
+    names = set()
+    for _name, config in items:
+        try:
+            marker = find_marker(configxml.description(configxml.parse(config)))
+        except Unreadable:
+            continue
+        names |= {marker.set_name} if marker and marker.code else set()
+    return names.pop() if len(names) == 1 else ""
+
+
+def document(found: Sequence[Project], name: str = "") -> dict[str, Any]:
+    """Return the content of the jobs file ``name``: what all projects say alike stands once, in ``defaults``."""
     defaults: Project = {}
     for key in _SHARED:
         values = [one.get(key) for one in found]
@@ -203,4 +262,5 @@ def document(found: Sequence[Project]) -> dict[str, Any]:
         defaults["repository"] = common
     rest = [{key: value for key, value in one.items() if key not in defaults} for one in found]
     short: list[Any] = [one["code"] if list(one) == ["code"] else one for one in rest]
-    return {"defaults": defaults, "projects": short} if defaults else {"projects": short}
+    head = {"name": name} if name not in ("", "jobs") else {}
+    return {**head, **({"defaults": defaults} if defaults else {}), "projects": short}
