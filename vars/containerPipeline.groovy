@@ -3,15 +3,20 @@ Map call(Map options = [:]) {
     containerAgent.check('containerPipeline', options)
     containerAgent.onNode(options) {
         List results = []
+        String unfinished = ''
         try {
             for (step in stages(options)) {
+                unfinished = step.name
                 stage(step.name) {
                     carryOut(step, options, results)
                 }
+                unfinished = ''
             }
         } finally {
+            if (results || unfinished) {
+                describe(results, options, unfinished)
+            }
             if (results) {
-                describe(results)
                 containerAgent.report(results, options)
             }
         }
@@ -48,14 +53,19 @@ private Map summary(List results) {
     ]
 }
 
-private void describe(List results) {
-    String text = [results[0].code, results[0].version].findAll { it }.join(' ') + outcome(results)
+private void describe(List results, Map options, String unfinished) {
+    Map first = results ? results[0] : [code: options.code]
+    String text = [first.code, first.version].findAll { it }.join(' ') + outcome(results, unfinished)
     currentBuild.description = currentBuild.description ? "${currentBuild.description}; ${text}" : text
 }
 
-private String outcome(List results) {
+/** A stage that did not finish and left no failed result was aborted, or its question was answered with no. */
+private String outcome(List results, String unfinished) {
     if (!results.every { it.ok }) {
         return containerAgent.say(': {command} failed', [command: results[-1].command])
+    }
+    if (unfinished) {
+        return containerAgent.say(': stopped in {stage}', [stage: unfinished])
     }
     int servers = results.collectMany { it.servers }.size()
     if (servers == 1) {

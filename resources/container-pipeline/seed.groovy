@@ -1,11 +1,10 @@
 // Job DSL script: makes the jobs of a jobs file, the same as `container-pipeline seed` makes.
 //
-// `container-pipeline seed --job-dsl` writes it out with its data in front. From a pipeline of one's own:
-//   jobDsl scriptText: libraryResource('container-pipeline/seed.groovy'),
-//          additionalParameters: [CONTAINER_PIPELINE_JOBS: data]
+// It is the same for every jobs file, so that one approval lasts; `container-pipeline seed --job-dsl` writes the data that
+// it reads. From a pipeline of one's own: jobDsl scriptText: libraryResource('container-pipeline/seed.groovy')
 // Triggers are written as XML: `triggers { }` is deprecated for pipelines and knows no webhook.
 
-def data = new groovy.json.JsonSlurper().parseText(CONTAINER_PIPELINE_JOBS)
+def data = new groovy.json.JsonSlurper().parseText(readFileFromWorkspace('container-pipeline-jobs.json'))
 
 data.folders.each { wanted ->
     folder(wanted.name) {

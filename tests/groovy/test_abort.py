@@ -56,3 +56,4 @@ def test_what_comes_after_an_aborted_call_does_not_run(build, engine, slow):
     assert run.result == "ABORTED"
     assert run.stage_names == ["Build"]
     assert "not reached" not in run.lines
+    assert run.description == f"{slow.code}: stopped in Build"

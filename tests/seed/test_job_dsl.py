@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from container_pipeline.commands import seed_file
 from container_pipeline.plan.seed import configxml, jobxml
 
 HERE = Path(__file__).parent
+SCRIPT = HERE.parents[1] / "resources" / "container-pipeline" / "seed.groovy"
 
 #: Every key of the jobs file stands in here; a test holds that.
 EVERYTHING = """name: everything
@@ -63,7 +65,7 @@ class Dsl:
     def __init__(self, classpath: str, folder: Path) -> None:
         self.classpath, self.folder = classpath, folder
 
-    def run(self, script: str) -> tuple[dict[str, list[str]], dict[str, list[str]], str]:
+    def run(self, script: str, workspace: Path) -> tuple[dict[str, list[str]], dict[str, list[str]], str]:
         """Return items and views, each by name as what it says, and what was printed."""
         file = self.folder / "script.groovy"
         file.write_text(script, encoding="utf-8")
@@ -74,7 +76,15 @@ class Dsl:
             "--add-opens",
             "java.base/java.lang=ALL-UNNAMED",
         ]
-        command = [*java, "-cp", self.classpath, "groovy.ui.GroovyMain", str(HERE / "Run.groovy"), str(file)]
+        command = [
+            *java,
+            "-cp",
+            self.classpath,
+            "groovy.ui.GroovyMain",
+            str(HERE / "Run.groovy"),
+            str(file),
+            str(workspace),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         found: dict[str, dict[str, list[str]]] = {"item": {}, "view": {}}
         for line in done.stdout.splitlines():
@@ -107,7 +117,7 @@ def test_every_key_of_the_jobs_file_is_in_the_comparison(someone):
 
 
 def test_the_script_makes_the_same_jobs_folders_and_views_as_seed(someone, dsl):
-    items, views, said = dsl.run(someone.seed("--job-dsl").out)
+    items, views, said = dsl.run(someone.seed("--job-dsl").out, someone.folder)
     jobs, _names = seed_file.load([str(someone.folder / "jobs.yml")])
     expected = {job.full_name: configxml.canonical(jobxml.job_xml(job)) for job in jobs}
     folder = configxml.canonical(jobxml.folder_xml("everything"))
@@ -119,16 +129,27 @@ def test_the_script_makes_the_same_jobs_folders_and_views_as_seed(someone, dsl):
 def test_a_method_that_job_dsl_does_not_know_is_an_error(someone, dsl):
     """What the comparison above stands on: a changed method of Job DSL cannot pass unseen."""
     broken = someone.seed("--job-dsl").out.replace("lightweight(true)", "lightWeight(true)")
-    items, _views, said = dsl.run(broken)
+    items, _views, said = dsl.run(broken, someone.folder)
     assert items == {}
     assert "lightWeight" in said
 
 
-def test_thousands_of_jobs_fit_into_one_script(someone, dsl):
-    """A Java class file holds 64 kB in one constant and in one method."""
+def test_the_script_is_the_same_for_every_jobs_file(someone):
+    """Jenkins asks for an approval of each script that it has not seen."""
+    first = someone.seed("--job-dsl").out
+    data = someone.folder / "container-pipeline-jobs.json"
+    before = data.read_text(encoding="utf-8")
+    someone.write("projects: [{code: CODE-a, repository: r}]\n")
+    assert someone.seed("--job-dsl", "--dry-run").out == first
+    assert data.read_text(encoding="utf-8") == before
+    assert someone.seed("--job-dsl").out == first == SCRIPT.read_text(encoding="utf-8")
+    assert [one["name"] for one in json.loads(data.read_text(encoding="utf-8"))["jobs"]] == [f"{someone.prefix}-a"]
+
+
+def test_thousands_of_jobs_are_made_by_one_script(someone, dsl):
     codes = ", ".join(f"project-{number:04}-re" for number in range(1000))
     someone.folder.joinpath("jobs.yml").write_text(
         f"defaults: {{repository: 'git@x:中文/{{code}}.git'}}\nprojects: [{codes}]\n"
     )
-    items, _views, said = dsl.run(someone.seed("--job-dsl").out)
+    items, _views, said = dsl.run(someone.seed("--job-dsl").out, someone.folder)
     assert len(items) == 1000, said[-500:]

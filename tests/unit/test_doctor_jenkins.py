@@ -91,6 +91,14 @@ def test_a_store_that_may_not_be_seen_is_not_an_empty_one(controller):
     assert jenkins_facts.credentials(jenkins, "") is None
 
 
+@pytest.mark.parametrize(("status", "expected"), [(404, set()), (200, None), (403, None)])
+def test_a_folder_that_is_not_there_holds_no_ids_and_no_right_is_missing(controller, status, expected):
+    jenkins, wire = controller
+    wire.get(f"{URL}/job/team/credentials/store/folder/domain/_/api/json", status=404)
+    wire.get(f"{URL}/job/team/api/json", status=status, json={"name": "team"})
+    assert jenkins_facts.credentials(jenkins, "team") == expected
+
+
 @pytest.mark.parametrize(
     ("status", "text", "expected"),
     [

@@ -19,7 +19,7 @@ from container_pipeline.i18n import _
     ),
     click.option("--adopt", is_flag=True, help=_("take over jobs of the same name that seed did not make")),
     click.option("--yes", is_flag=True, help=_("disable or remove even most of the jobs")),
-    click.option("--job-dsl", is_flag=True, help=_("write the jobs out as a Job DSL script, do not ask Jenkins")),
+    click.option("--job-dsl", is_flag=True, help=_("write a Job DSL script and its data, do not ask Jenkins")),
     click.option("--export", is_flag=True, help=_("write a first jobs file from what Jenkins has")),
     click.option(
         "--from-scm-list",

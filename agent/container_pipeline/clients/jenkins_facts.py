@@ -42,11 +42,23 @@ def libraries(controller: Controller) -> set[str] | None:
 
 
 def credentials(controller: Controller, folder: str) -> set[str] | None:
-    """Return the ids in a folder's own store, for "" in the global one; None where the account may not know."""
+    """Return the ids in a folder's own store, for "" in the global one; None where the account may not know.
+
+    A folder that is not there (yet) has none.
+    """
     store = "/".join(f"job/{quote(part)}" for part in folder.split("/")) + "/" if folder else ""
     scope = "folder" if folder else "system"
     answer = controller.json(f"{store}credentials/store/{scope}/domain/_/api/json?tree=credentials[id]")
-    return None if answer is None else {pick(one, "id", str) for one in maps(answer, "credentials")}
+    if answer is None:
+        return set() if folder and _is_missing(controller, f"{store}api/json?tree=name") else None
+    return {pick(one, "id", str) for one in maps(answer, "credentials")}
+
+
+def _is_missing(controller: Controller, path: str) -> bool:
+    try:
+        return controller.get_text(path) is None
+    except RefusedError:
+        return False
 
 
 def nodes(controller: Controller, tools: Sequence[str]) -> list[Node]:

@@ -1,4 +1,4 @@
-"""seed --job-dsl: the jobs of the jobs file as one script for Jenkins' Job DSL plugin."""
+"""seed --job-dsl: the jobs of the jobs file for Jenkins' Job DSL plugin."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from collections.abc import Sequence
 
 from container_pipeline.commands import seed_file
 from container_pipeline.execute import Run
+from container_pipeline.i18n import _
 from container_pipeline.plan.seed import jobdsl
 
 
 def run(run: Run, files: Sequence[str]) -> None:
-    """Write the script to stdout; raises SettingsError for a mistake in a file."""
+    """Write the script to stdout, which is the same for all jobs files, and beside them the data that it reads.
+
+    Raises SettingsError for a mistake in a file.
+    """
     jobs, _names = seed_file.load(files)
-    body = (pkgutil.get_data("container_pipeline", "jobdsl/seed.groovy") or b"").decode()
-    run.console.result(jobdsl.script(jobs, body))
+    text = jobdsl.data(jobs)
+    if not run.dry_run:
+        (run.settings.project / jobdsl.FILE).write_text(text, encoding="utf-8")
+        run.console.line(_("wrote {file}, which the script reads from its workspace", file=jobdsl.FILE))
+    run.console.result((pkgutil.get_data("container_pipeline", "jobdsl/seed.groovy") or b"").decode().rstrip())

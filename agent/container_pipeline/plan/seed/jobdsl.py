@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from container_pipeline.plan.seed.jobs import Job
-from container_pipeline.plan.seed.jobtext import Marker, described, groovy, jenkinsfile, shell_step
+from container_pipeline.plan.seed.jobtext import Marker, described, jenkinsfile, shell_step
 from container_pipeline.plan.seed.jobxml import scan_interval, scan_spec, view_regex
 
-#: Characters in one literal: a constant of a Java class file holds 65,535 bytes, a character takes three at most.
-_PIECE = 20_000
+#: The file in the workspace that the script reads.
+FILE = "container-pipeline-jobs.json"
 
 
-def script(jobs: Sequence[Job], body: str) -> str:
-    """Return a script that needs nothing beside it: the data, as the variable that ``body`` reads, then ``body``."""
-    text = json.dumps({"folders": _folders(jobs), "jobs": [_data(job) for job in jobs]}, ensure_ascii=False)
-    pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
-    lines = ["CONTAINER_PIPELINE_JOBS = ''", *(f"CONTAINER_PIPELINE_JOBS += {groovy(piece)}" for piece in pieces)]
-    return "\n".join([*lines, "", body.rstrip()])
+def data(jobs: Sequence[Job]) -> str:
+    """Return what the script reads: all that differs from one jobs file to the next, so that one approval lasts."""
+    content = {"folders": _folders(jobs), "jobs": [_data(job) for job in jobs]}
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
 def _folders(jobs: Sequence[Job]) -> list[dict[str, str]]:
