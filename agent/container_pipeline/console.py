@@ -118,7 +118,7 @@ def forms(text: str) -> list[str]:
     import shlex
 
     data = text.encode("utf-8", "surrogateescape")
-    found = [text, data.hex(), data.hex().upper(), repr(text)[1:-1], shlex.quote(text)[1:-1], html.escape(text)]
+    found = [text, data.hex(), data.hex().upper(), repr(text)[1:-1], shlex.quote(f" {text}")[2:-1], html.escape(text)]
     for escaped in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
         # Go writes three signs in another way (encoding/json, HTMLEscape), PHP and old Java a fourth.
         marked = re.sub("[<>&]", lambda sign: f"\\u{ord(sign[0]):04x}", escaped)

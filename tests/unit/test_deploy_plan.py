@@ -117,6 +117,13 @@ def test_a_shell_counts_seconds_as_dockers_time_says(shell, text, seconds):
     assert int(done.stdout) == seconds
 
 
+@SHELLS
+def test_a_lock_file_that_is_not_there_is_no_error_on_the_terminal(shell):
+    program = remote.program(["common"], {"code": "a-b"}) + "\nlock_holder /nowhere/.given-up"
+    done = subprocess.run([*shell, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_a_bundle_holds_files_with_their_modes_and_the_folders_above_them():
     data = remote.bundle(
         [

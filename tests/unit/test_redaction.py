@@ -96,6 +96,10 @@ def test_details_and_json_hide_a_secret_that_is_cut_by_lines(capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)["lines"] == ["first", "***", "last"]
 
 
+def test_a_word_that_holds_the_middle_of_a_plain_secret_is_not_hidden():
+    assert shown("create folder seeded/admins", "seeder", "admin1") == "create folder seeded/admins\n"
+
+
 def test_ordinary_words_are_not_hidden():
     text = "registry.example refused user deployer; password must be set\nprod\nserver prod-1 has deployed"
     assert shown(text, "prod-password", "deployer-2026") == text + "\n"

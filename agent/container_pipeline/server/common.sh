@@ -422,7 +422,7 @@ refuse_docker() {
 
 # What stands in a lock file, which anybody may have written.
 lock_holder() {
-    dd bs=1000 count=1 <"$1" 2>/dev/null | head -n 1
+    dd bs=1000 count=1 2>/dev/null <"$1" | head -n 1
 }
 
 # One run at a time for each code. The lock is the kernel's: it goes when this process, and the Compose that it started, are gone.
