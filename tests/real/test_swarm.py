@@ -102,6 +102,85 @@ def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     assert manager.docker("stack", "ls", "--format", "{{.Name}}").strip() == ""
 
 
+@pytest.fixture
+def one_node(site: Site, server_factory) -> Site:
+    """A Swarm of one manager; its stack has a companion that mounts a file and has a config."""
+    manager = server_factory(compose="none")
+    manager.docker("swarm", "init", "--advertise-addr", manager.host)
+    site.on(manager)
+    site.set("CONTAINER_PIPELINE_MODE", "swarm")
+    site.set("CONTAINER_PIPELINE_FILES", "page,setting")
+    site.write("page", "first page")
+    site.write("setting", "first setting")
+    site.write("docker-compose.yml", stack(site, "proxy"))
+    return site
+
+
+def stack(site: Site, companion: str) -> str:
+    image = f"${{DOCKER_REGISTRY:-x}}/{site.code}:${{VERSION:-latest}}"
+    return f"""\
+version: "3.5"
+services:
+  {site.code}:
+    image: {image}
+    env_file: [.env]
+    environment: {{RELEASE: "${{VERSION}}"}}
+  {companion}:
+    image: {image}
+    healthcheck: {{disable: true}}
+    command: [sh, -c, "cat /page /setting; trap 'exit 0' TERM; sleep 1000 & wait"]
+    volumes: ["./page:/page:ro"]
+    configs: [{{source: setting, target: /setting}}]
+configs:
+  setting: {{file: ./setting}}
+"""
+
+
+def environment(site: Site) -> list[str]:
+    form = "{{json .Spec.TaskTemplate.ContainerSpec.Env}}"
+    return json.loads(site.servers[0].docker("service", "inspect", "-f", form, f"{site.code}_{site.code}"))
+
+
+def test_files_values_and_services_of_a_stack_change_with_releases(one_node: Site, server_factory):
+    site, manager = one_node, one_node.servers[0]
+    steering = "DOCKER_DEFAULT_PLATFORM=no/such\nDOCKER_STACK_ORCHESTRATOR=none\nDOCKER_API_VERSION=1.1\nDOCKER_HOST=tcp://no:1\n"
+    large = "".join(f"LARGE_{number}={str(number % 10) * 4096}\n" for number in range(50))
+    site.write(".env", steering + "COMPOSE_HTTP_TIMEOUT=x\n" + large)
+    first = site.deployed("healthy", "--timeout", "60")
+    assert {f"RELEASE={first}", *steering.split(), "COMPOSE_HTTP_TIMEOUT=x", *large.split()} <= set(environment(site))
+    assert site.deployed("healthy", "--timeout", "60")
+
+    site.write("page", "second page")
+    site.write("setting", "second setting")
+    second = site.deployed("healthy", "--timeout", "60")
+    assert "second pagesecond setting" in site("logs").out
+
+    # It adds a service, and removes one.
+    site.write("docker-compose.yml", stack(site, "other"))
+    site.write("setting", "third setting")
+    failed = site("deploy", "--version", site.publish("exits"), "--timeout", "60")
+    assert (failed.code, "cannot start: no database" in failed.err) == (3, True), failed.err
+    names = manager.docker("stack", "services", "--format", "{{.Name}}", site.code).split()
+    assert sorted(names) == sorted([f"{site.code}_{site.code}", f"{site.code}_proxy"])
+    assert site.sh("head -n 1 releases/.current").strip() == second
+
+    # The words of that failure are not the next one's.
+    later = site("deploy", "--version", site.publish("unhealthy"), "--timeout", "15")
+    assert (later.code, "no database" in later.err.replace("echo no database", "")) == (3, False), later.err
+
+    # Other nodes would not have the page; and of two managers one alone decides nothing.
+    other = server_factory(compose="none")
+    token = manager.docker("swarm", "join-token", "-q", "manager").strip()
+    other.docker("swarm", "join", "--token", token, f"{manager.host}:2377")
+    refused = site("deploy", "--version", first)
+    assert (refused.code, "only one node of the Swarm would have" in refused.err) == (1, True), refused.err
+    other.stop()
+    for command in (("status",), ("logs",), ("doctor",), ("deploy", "--version", first)):
+        asked = site(*command)
+        assert asked.code != 0
+        assert "the Swarm has no leader" in asked.out + asked.err, command
+
+
 def test_a_server_that_is_no_manager_is_refused(site: Site):
     site.set("CONTAINER_PIPELINE_MODE", "swarm")
     done = site("deploy", "--version", site.publish())

@@ -259,6 +259,14 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("it is not a manager of a Docker Swarm"),
             _("name a manager, or run `docker swarm init` there; without a swarm leave out `mode: swarm`"),
         ),
+        "no-quorum": (
+            _("the Swarm has no leader: {text}", text=text),
+            _("bring more than half of its managers back (`docker node ls` on one of them)"),
+        ),
+        "many-nodes": (
+            _("services mount {paths} of `files:`, which only one node of the Swarm would have", paths=text),
+            _("use `configs:` or `secrets:` with `file:`, which Swarm takes to every node"),
+        ),
         "docker": (
             _("Docker cannot be used: {text}", text=text),
             _("start it, put the user into the group docker, or set `sudo: true`"),

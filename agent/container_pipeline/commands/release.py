@@ -6,7 +6,7 @@ import os
 import pwd
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from container_pipeline.clients import state, uploads
 from container_pipeline.clients.remote import File
@@ -14,7 +14,7 @@ from container_pipeline.errors import SettingsError, StateError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, ImageRef, RegistryAccess, Version
-from container_pipeline.plan import composefile, envfile
+from container_pipeline.plan import composefile, envfile, stackfile
 from container_pipeline.plan.deploy import Release, server_env
 from container_pipeline.settings import Settings
 
@@ -43,8 +43,10 @@ def gather(run: Run, version: str | None) -> Upload:
     known = built if built and built.version == str(chosen) and built.image == str(settings.repository) else None
     image = settings.image(access, str(chosen))
     values = server_env(_env_values(run), image)
-    services, files = _files(run, image, values)
+    services, mounts, files = _files(run, image, values)
     digest = Digest(known.digest) if known and known.digest else _resolve(access, settings, chosen)
+    if settings.values["mode"] == "swarm":
+        files = (*files, _override(run, image, digest, values, files))
     release = Release(
         code=settings.code,
         version=chosen,
@@ -56,6 +58,7 @@ def gather(run: Run, version: str | None) -> Upload:
         by=who(),
         build=settings.build_url,
         commit=known.revision if known else "",
+        mounts=mounts,
     )
     run.result.version, run.result.digest = str(chosen), str(digest)
     profiles = tuple(name.strip() for name in values.get("COMPOSE_PROFILES", "").split(",") if name.strip())
@@ -67,7 +70,17 @@ def check(run: Run) -> None:
     settings = run.settings
     settings.targets()
     image = settings.image(settings.pull_from(), Version.FORMAT.replace("%", ""))
-    _files(run, image, server_env(_env_values(run), image))
+    values = server_env(_env_values(run), image)
+    files = _files(run, image, values)[2]
+    if settings.values["mode"] == "swarm":
+        _override(run, image, Digest(f"sha256:{0:064}"), values, files)
+
+
+def _override(run: Run, image: ImageRef, digest: Digest, values: dict[str, str], files: tuple[File, ...]) -> File:
+    name = run.settings.values["compose_file"]
+    contents = {file.path: file.data for file in files}
+    text = contents["docker-compose.yml"] or b""
+    return File(".stack.yml", stackfile.override(text, name, image, str(digest), values, contents))
 
 
 def who() -> str:
@@ -98,8 +111,10 @@ def _env_values(run: Run) -> dict[str, str]:
     return values
 
 
-def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[tuple[str, ...], tuple[File, ...]]:
-    """Return the files of the release, and its services where Swarm runs it: Compose is asked for them on the server."""
+def _files(
+    run: Run, image: ImageRef, values: dict[str, str]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[File, ...]]:
+    """Return the files of the release, before them its services and their mounts where Swarm runs it: Compose is asked for them on the server."""
     settings = run.settings
     path = settings.path("compose_file")
     name = settings.values["compose_file"]
@@ -110,11 +125,19 @@ def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[tuple[str
     text = path.read_bytes()
     units = composefile.units(settings.values["files"])
     services: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
     raw = settings.values["mode"] == "swarm"
     if raw:
+        if settings.values["strategy"] == "start-first":
+            raise SettingsError(
+                _("`strategy: start-first` is not for Swarm, which updates services itself"),
+                _("remove it, and write `deploy: {update_config: {order: start-first}}` in {file}", file=name),
+            )
+        stackfile.check(text, name, values)
         compose = composefile.read(text, name, settings.code, image, values)
+        compose = replace(compose, env_files=(*compose.env_files, *stackfile.uploads(text, name, values)))
         composefile.check_files(compose, units, settings.path("env_file").is_file(), name)
-        services = compose.services
+        services, mounts = compose.services, compose.mounts
     else:
         glance = composefile.glance(text, name, settings.code)
         if glance.reads_env and not settings.path("env_file").is_file():
@@ -129,7 +152,7 @@ def _files(run: Run, image: ImageRef, values: dict[str, str]) -> tuple[tuple[str
     if not raw and envfile.render(values, "v1") != v2:
         files.append(File(".env.v1", envfile.render(values, "v1"), 0o600))
     files += [file for unit in units for file in uploads.collect(settings.project, unit)]
-    return services, tuple(files)
+    return services, mounts, tuple(files)
 
 
 def _resolve(access: RegistryAccess, settings: Settings, version: Version) -> Digest:

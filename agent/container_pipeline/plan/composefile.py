@@ -19,7 +19,7 @@ from container_pipeline.outside import Unreadable, read_yaml
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?])([^}]*))?\})")
 
 #: What lies in a release's folder, and in the project's on a server, beside the files of the project.
-_OURS = ("docker-compose.yml", ".env", ".env.v1", "releases", ".lock", "release.json", ".units")
+_OURS = ("docker-compose.yml", ".env", ".env.v1", ".stack.yml", "releases", ".lock", "release.json", ".units")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Glance:
 def glance(text: bytes, name: str, code: Code) -> Glance:
     """Return what is sure of a file; raises SettingsError where no Compose could start ``code`` from it."""
     try:
-        data = _load(text, name)
+        data = load(text, name)
     except SettingsError:
         # Not every file that Compose reads is read here.
         return Glance()
@@ -100,12 +100,13 @@ def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[st
             )
     return ComposeFile(
         services=tuple(started),
-        mounts=tuple(dict.fromkeys(path for service in started.values() for path in _mounts(service, values))),
+        mounts=tuple(dict.fromkeys(path for service in started.values() for path in mounts(service, values))),
         env_files=tuple(dict.fromkeys(path for service in started.values() for path in _env_files(service))),
     )
 
 
-def _load(text: bytes, name: str) -> Any:
+def load(text: bytes, name: str) -> Any:
+    """Return what the YAML of a Compose file holds; raises SettingsError where it cannot be read."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -124,7 +125,7 @@ def _load(text: bytes, name: str) -> Any:
 
 
 def _services(text: bytes, name: str) -> dict[str, Any]:
-    data = _load(text, name)
+    data = load(text, name)
     services = data.get("services") if isinstance(data, dict) else None
     if not isinstance(services, dict) or not all(isinstance(service, dict) for service in services.values()):
         raise SettingsError(_("{file} is not a Compose file: it has no `services:`", file=name))
@@ -161,7 +162,7 @@ def substitute(text: str, values: Mapping[str, str]) -> str:
     return _VARIABLE.sub(fill, text)
 
 
-def _mounts(service: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[str]:
+def mounts(service: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[str]:
     """Yield the relative sources of bind mounts, normalised."""
     for volume in service.get("volumes") or []:
         if isinstance(volume, Mapping):

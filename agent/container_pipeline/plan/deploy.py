@@ -27,6 +27,8 @@ class Release:
     by: str
     build: str = ""
     commit: str = ""
+    #: Paths of the project that its services mount, where Swarm runs them.
+    mounts: tuple[str, ...] = ()
 
     def record(self) -> bytes:
         """Return release.json: one line, since a shell on the server reads it too."""
@@ -43,6 +45,8 @@ class Release:
         # What Compose says of it, the server adds.
         if self.services:
             fields["services"] = " ".join(self.services)
+        if self.mounts:
+            fields["mounts"] = " ".join(self.mounts)
         return (json.dumps(fields, ensure_ascii=True) + "\n").encode()
 
 

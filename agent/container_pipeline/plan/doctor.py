@@ -95,6 +95,9 @@ def _compose(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
 def _manager(facts: Mapping[str, str]) -> tuple[bool, str, str]:
     if "manager" in facts:
         return True, _("it is a manager of a Docker Swarm"), ""
+    if "quorum" in facts:
+        lost = _("the Swarm has no leader: {text}", text=facts["quorum"])
+        return False, lost, _("bring more than half of its managers back (`docker node ls` on one of them)")
     repair = _("name a manager, or run `docker swarm init` there; without a swarm leave out `mode: swarm`")
     return False, _("it is not a manager of a Docker Swarm"), repair
 

@@ -16,6 +16,8 @@ from container_pipeline.i18n import _
 _NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 #: What both read as it stands, without quotes.
 _PLAIN = r"[A-Za-z0-9_./:@%+,=-][A-Za-z0-9_./:@%+,=\\~^&*()|;<>?!{}\[\]-]*"
+#: Linux' MAX_ARG_STRLEN: bytes of one variable, its end included.
+_LONGEST = 128 * 1024
 #: Names by which Compose itself is steered: the folder's name and docker-compose.yml decide.
 _RESERVED = ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME")
 
@@ -88,6 +90,11 @@ def render(values: Mapping[str, str], generation: str) -> bytes:
     """
     if generation == "raw":
         for name, value in values.items():
+            if len(f"{name}={value}".encode()) >= _LONGEST:
+                raise SettingsError(
+                    _("{name} in .env is longer than 128 kB, which no program on Linux can be given", name=name),
+                    _("put the value into a file, and name it under `files:`"),
+                )
             if "\n" in value:
                 raise SettingsError(
                     _("{name} in .env has several lines", name=name),

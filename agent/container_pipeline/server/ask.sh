@@ -56,7 +56,7 @@ same_as_current() {
 
 ask_compose() {
     unchanged=no images=''
-    [ "$generation" != swarm ] || return 0
+    [ "$generation" != swarm ] || { ask_swarm && return; }
     name_project
     write_names
     if same_as_current; then

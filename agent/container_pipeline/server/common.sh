@@ -378,6 +378,7 @@ field() {
 
 # know FILE: project, files and services of the release whose record this is.
 know() {
+    record=$1
     project=$(field project "$1") services=$(field services "$1")
     files=$(field files "$1" | tr ':' '\n')
 }

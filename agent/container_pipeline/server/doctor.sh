@@ -25,7 +25,11 @@ ask_docker() {
         say "fact refused $(dock version 2>&1 | tail -n 1)"
     fi
     if [ "$mode" = swarm ]; then
-        [ "$(dock info -f '{{.Swarm.ControlAvailable}}' 2>/dev/null)" != true ] || say "fact manager yes"
+        answer=$(dock info -f '{{.Swarm.ControlAvailable}} {{.Swarm.Error}}' 2>/dev/null)
+        case $answer in
+        'true ') say "fact manager yes" ;;
+        true*) say "fact quorum ${answer#true }" ;;
+        esac
         return 0
     fi
     answer=$(dock compose version --short 2>/dev/null) || answer=$(docker-compose version --short 2>/dev/null) || return 0

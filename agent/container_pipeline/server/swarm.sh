@@ -1,16 +1,18 @@
 #!/bin/sh
 # The same words as common.sh and health.sh have for Compose, for a stack of Docker Swarm: this server is one of its managers.
 # Docker places, starts and updates the tasks; here one asks it to, and watches. Expects common.sh.
-# shellcheck disable=SC2034,SC2154 # the parts share their variables
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # the parts share their variables
 
 find_docker() {
     command -v flock >/dev/null 2>&1 || refuse no-flock
     command -v docker >/dev/null 2>&1 || refuse no-docker
     generation=swarm
-    if [ "$(dock info -f '{{.Swarm.ControlAvailable}}' 2>"$work/out")" != true ]; then
-        check_reachable
-        refuse no-manager
-    fi
+    answer=$(dock info -f '{{.Swarm.ControlAvailable}} {{.Swarm.Error}}' 2>"$work/out")
+    case $answer in
+    'true ') ;;
+    true*) refuse no-quorum "${answer#true }" ;;
+    *) check_reachable && refuse no-manager ;;
+    esac
     say "fact compose swarm"
 }
 
@@ -25,27 +27,37 @@ compose() {
     esac
 }
 
+# Before anything is touched. Other nodes do not have the files of the release.
+ask_swarm() {
+    know "$stage/release.json"
+    nodes=$(dock node ls -q 2>"$work/out") || { check_reachable && refuse no-quorum "$(last_line "$work/out")"; }
+    mounts=$(field mounts "$stage/release.json")
+    [ -z "$mounts" ] || [ "$(printf '%s\n' "$nodes" | wc -l)" -eq 1 ] || refuse many-nodes "$mounts"
+}
+
 # Of the variables of .env, docker stack takes only what stands in the environment. They are put there by a shell of its own, which
 # has no other variables, reads each as what stands in quotes, and then is docker: none becomes a variable of this program, and none
 # an argument. (`command`: a name that may not be set, such as UID in some shells, is passed over.)
 # shellcheck disable=SC2016 # for that shell
 with_env='eval "$(sed -n "
-    /^PATH=/d; /^HOME=/d; /^DOCKER_[CHT]/d
+    /^PATH=/d; /^HOME=/d; /^TMPDIR=/d; /^LD_/d; /^SSH_AUTH_SOCK=/d; /^GODEBUG=/d
+    /^DOCKER_REGISTRY/!{
+        /^DOCKER_/d
+    }
     s/$1/$1\\\\$1$1/g
     s/^\([A-Za-z_][A-Za-z0-9_]*\)=\(.*\)/command export \1=$1\2$1/p" .env)" 2>/dev/null
-export VERSION="$2"
-shift 2
+shift
 exec "$@"'
 
 deploy_stack() {
-    # Pinned by the digest, wherever the tag goes meanwhile.
-    tag=$(sed -n 's/^VERSION=//p' .env)
-    record=releases/$tag/release.json
-    if [ -n "$stage" ] && grep -q "\"version\": \"$tag\"" "$stage/release.json" 2>/dev/null; then record=$stage/release.json; fi
-    pinned=$(sed -n 's/.*"digest": "\([^"]*\)".*/\1/p' "$record" 2>/dev/null)
-    set -- docker ${login:+--config "$login"} stack deploy --with-registry-auth --prune -c docker-compose.yml "$code"
+    # The tasks that there are already: what failed in them is not this release's fault.
+    (in_background='' && dock stack ps -q --no-trunc "$code") 2>/dev/null | tr '\n' ' ' >"$work/earlier"
+    set -- docker ${login:+--config "$login"} stack deploy --with-registry-auth --prune -c docker-compose.yml
+    # Beside the record of the release that is meant: it pins the image by its digest, wherever the tag goes meanwhile.
+    [ ! -f "${record%/*}/.stack.yml" ] || set -- "$@" -c "${record%/*}/.stack.yml"
+    set -- "$@" "$code"
     [ "$sudo" = no ] || set -- sudo -n -E "$@"
-    $in_background sh -c "$with_env" sh "'" "$tag${pinned:+@$pinned}" "$@"
+    $in_background sh -c "$with_env" sh "'" "$@"
 }
 
 remove_stack() {
@@ -127,19 +139,25 @@ judge_service() {
     esac
     running=${replicas%%/*} wanted=${replicas#*/}
     [ "$running" = "${wanted%% *}" ] || waiting="$service replicas $replicas"
-    fallen=$(dock service ps --filter desired-state=shutdown --format '{{.CurrentState}}' "$name" | grep -Ec '^(Failed|Rejected)')
+    fallen=$(new_tasks shutdown '{{.CurrentState}}' | grep -Ec '^[^ ]* (Failed|Rejected)')
     if [ "$fallen" -ge 3 ] && [ -n "$waiting" ] && [ -z "$state" ]; then bad="$service restarting -" failed=$name; fi
+}
+
+# new_tasks STATE FORMAT: id and FORMAT of those tasks of service $name that this release has started, latest first.
+new_tasks() {
+    dock service ps --no-trunc --filter "desired-state=$1" --format "{{.ID}} $2" "$name" 2>/dev/null | while IFS= read -r task; do
+        case " $(cat "$work/earlier" 2>/dev/null)" in *" ${task%% *} "*) ;; *) printf '%s\n' "$task" ;; esac
+    done
 }
 
 show_log() {
     [ -n "$failed" ] || return 0
-    dock service logs --raw --tail 20 "$failed" >"$work/log" 2>&1 &
+    name=$failed
+    tasks=$({ new_tasks running '' && new_tasks shutdown ''; } | tr '\n' ' ')
     # A node that does not answer would let it wait for ever.
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-        kill -0 $! 2>/dev/null || break
-        sleep 0.5 2>/dev/null || sleep 1
-    done
-    kill $! 2>/dev/null
-    dock service ps --no-trunc --format '{{.Error}}' "$failed" 2>&1 | grep -v '^$' | head -n 3 >>"$work/log"
+    for task in $tasks; do
+        limit=5 dock service logs --raw --tail 20 "$task" 2>&1
+    done | tail -n 20 >"$work/log"
+    { new_tasks running '{{.Error}}' && new_tasks shutdown '{{.Error}}'; } | sed 's/^[^ ]* *//' | grep -v '^$' | sort -u | head -n 3 >>"$work/log"
     say_lines log <"$work/log"
 }
