@@ -93,7 +93,7 @@ def test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release(either: S
     assert done.code == 1
     assert done.result["servers"][0]["status"] == "taken-down"
     assert either.servers[0].docker("ps", "-aq", "--filter", f"name=^{either.code}$") == ""
-    assert either.sh("ls -A . releases").split() == [".:", ".lock", "releases", "releases:", ".log"]
+    assert either.sh("ls -A . releases").split() == [".:", ".lock", "releases", "releases:", ".end", ".log"]
 
 
 def test_files_that_an_operator_put_there_by_hand_are_a_former_release_too(site: Site):
