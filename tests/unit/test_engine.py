@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import tarfile
+import time
 from contextlib import ExitStack
 
 import pytest
 import requests
 
-from container_pipeline.clients.engine import _Layers, _refused, engine_errors
+from container_pipeline.clients import imagefiles
+from container_pipeline.clients.engine import BuildLog, Engine, _Layers, _refused, engine_errors, read_events
 from container_pipeline.console import Console
-from container_pipeline.errors import EngineError
-from container_pipeline.model import Registry, RegistryAccess
+from container_pipeline.errors import BuildError, EngineError, PipelineError
+from container_pipeline.model import ImageRef, Registry, RegistryAccess, Repository
+from container_pipeline.outside import Unreadable
+from unit.test_lying_registry import DEEP, answer, chunk, flood, liar
 
 
 @pytest.mark.parametrize(
@@ -65,9 +70,145 @@ def test_a_push_shows_each_layer_once_and_keeps_the_digest():
             {"status": "Pushing", "id": "bbb", "progressDetail": {"current": 1, "total": 2}},
             {"status": "Pushing", "id": "aaa", "progressDetail": {"current": 10, "total": 10}},
             {"status": "Pushed", "id": "aaa", "progressDetail": {}},
-            {"progressDetail": {}, "aux": {"Tag": "1", "Digest": "sha256:abc", "Size": 7}},
+            {"progressDetail": {}, "aux": {"Tag": "1", "Digest": "sha256:" + "a" * 64, "Size": 7}},
         ):
             layers.see(event)
         assert list(layers._layers) == ["aaa", "bbb"]
         assert layers._done == {"aaa": 10, "bbb": 1}
-    assert layers.digest == "sha256:abc"
+    assert layers.digest == "sha256:" + "a" * 64
+
+
+JSON = "Content-Type: application/json"
+IMAGE = ImageRef(Registry("r.example"), Repository("x"), "1")
+LIES = {
+    "deep json": answer(DEEP, JSON),
+    "a list": answer("[[]]", JSON),
+    "a text": answer('"x"', JSON),
+    "null": answer("null", JSON),
+    "other types": answer('{"Id":7,"RepoDigests":7,"Size":"x","Created":[]}', JSON),
+    "entries of other types": answer('[{"Id":7,"RepoTags":[7]},{"ImageID":[]}]', JSON),
+    "a number without end": answer('{"Id":' + "9" * 100_000 + "}", JSON),
+    "not utf-8": answer(b'{"Id":"\xff"}', JSON),
+    "a flood": flood(chunk(b"x" * 65536)),
+    "a refusal of a megabyte": answer('{"message":"' + "x" * 1_000_000 + '"}', JSON, status="500 x"),
+    "an event that is a list": answer(chunk(b"[]\n") + chunk(b""), "Transfer-Encoding: chunked"),
+    "an error that is a map": answer(chunk(b'{"error":{"a":[]}}\n') + chunk(b""), "Transfer-Encoding: chunked"),
+    "a digest that is none": answer(chunk(b'{"aux":{"Digest":7}}\n') + chunk(b""), "Transfer-Encoding: chunked"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_an_engine_that_lies_is_one_sentence(name, monkeypatch):
+    version = answer('{"ApiVersion":"1.44"}', JSON)
+    with liar(lambda _method, path: version if path == "/version" else LIES[name]) as address:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{address}")
+        engine = Engine(Console(stream=io.StringIO()))
+        for ask in (
+            lambda: engine.image(IMAGE),
+            lambda: engine.tags(IMAGE),
+            engine.used,
+            lambda: engine.push(IMAGE, RegistryAccess("development", Registry("r.example"), "me")),
+            lambda: engine.pull(IMAGE, RegistryAccess("development", Registry("r.example"), "me")),
+            lambda: imagefiles.config(engine, "x"),
+            lambda: imagefiles.listing(engine, "x"),
+        ):
+            try:
+                ask()
+            except PipelineError as error:
+                assert len(error.message) < 2500  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["{}", "[]", "7", '{"ApiVersion":7}', '{"ApiVersion":"x.y"}', '{"ApiVersion":"1.1.' + "9" * 100 + '"}', DEEP],
+)
+def test_an_engine_whose_version_is_none_is_one_sentence(said, monkeypatch):
+    with liar(lambda _method, _path: answer(said, JSON)) as address:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{address}")
+        with pytest.raises(EngineError, match="the Docker engine cannot be reached"):
+            Engine(Console(stream=io.StringIO()))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{"stream": 7}, {"status": [], "id": 7}, {"errorDetail": 7}, {"id": "a", "progressDetail": 7}, {"aux": [7]},
+     {"id": "a", "progressDetail": {"current": "x", "total": []}}, {"id": "a", "progressDetail": {"current": 5, "total": "x"}}],
+)  # fmt: skip
+def test_an_event_of_another_shape_is_passed_over(event):
+    console = Console(stream=io.StringIO(), out=io.StringIO())
+    BuildLog(console).see(event)
+    with ExitStack() as tasks:
+        _Layers(console, tasks).see(event)
+
+
+def test_an_error_of_another_shape_ends_the_build():
+    with pytest.raises(BuildError, match="the build failed"):
+        BuildLog(Console(stream=io.StringIO())).see({"error": {"a": 1}, "errorDetail": {"code": "x"}})
+
+
+def test_events_come_whole_however_they_are_cut():
+    text = b'{"stream":"a"}\r\n{"stream":"b"}\r\n{"stream":"c"}'
+    for size in (1, 3, 100):
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        assert [event["stream"] for event in read_events(pieces)] == ["a", "b", "c"]
+
+
+def test_an_event_without_end_is_refused():
+    with pytest.raises(Unreadable, match="its answer has no end"):
+        list(read_events(b"x" * 65536 for _ in iter(int, 1)))
+
+
+def packed(*entries: tarfile.TarInfo, format: int = tarfile.PAX_FORMAT) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=format) as archive:
+        for entry in entries:
+            archive.addfile(entry, io.BytesIO(b"x" * entry.size))
+    return file.getvalue()
+
+
+def header(kind: bytes, size: int) -> bytes:
+    entry = tarfile.TarInfo("a")
+    entry.type, entry.size = kind, size
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_the_files_of_an_image_are_read_with_long_names():
+    entry = tarfile.TarInfo("a/" * 200 + "\u00e9")
+    entry.size = 3
+    for kind in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        (found,) = imagefiles.entries([packed(entry, format=kind)]).items()
+        assert (found[0], found[1][4]) == (entry.name, 3)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [b"x" * 100_000],
+        [header(tarfile.XHDTYPE, 1 << 33), b"x" * 2_000_000],
+        [header(tarfile.GNUTYPE_LONGNAME, 1 << 33), b"x" * 2_000_000],
+        [header(tarfile.GNUTYPE_SPARSE, 512), b"x" * 10_000],
+        [header(b"Z", 512), b"x" * 10_000],
+        [header(tarfile.XHDTYPE, 512), b"9" * 600],
+        [header(tarfile.REGTYPE, -5)],
+        [header(tarfile.REGTYPE, 10_000), b"x" * 600],
+        [b""],
+    ],
+    ids=["noise", "pax", "long name", "sparse", "unknown", "bad pax", "negative", "cut", "empty"],
+)
+def test_an_exported_image_that_cannot_be_read_is_one_sentence(chunks):
+    with pytest.raises(EngineError, match="it failed: the engine's answer cannot be read"), engine_errors("it failed"):
+        imagefiles.entries(chunks)
+
+
+def test_more_files_than_the_bound_are_refused(monkeypatch):
+    monkeypatch.setattr(imagefiles, "MOST", 50)
+    with pytest.raises(Unreadable, match="more than 50 values"):
+        imagefiles.entries([packed(*(tarfile.TarInfo(f"a{n}") for n in range(60)))])
+
+
+def test_an_export_that_never_ends_is_ended(monkeypatch):
+    monkeypatch.setattr(imagefiles, "_WHOLE", 0.2)
+    begun = time.monotonic()
+    with pytest.raises(Unreadable, match="its answer has no end"):
+        imagefiles.entries(piece for piece in iter(lambda: packed(tarfile.TarInfo("a"))[:512], b""))
+    assert time.monotonic() - begun < 30

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from container_pipeline.clients import linters
+from container_pipeline.clients import children, linters
 
 
 @pytest.mark.parametrize("program", ["docker", "hadolint", "git"])
@@ -33,7 +33,7 @@ def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path, monkey
     script.write_text(f"#!/bin/sh\necho $$ >group\n{body}\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(linters, "_TIMEOUT", 1)
+    monkeypatch.setattr(children, "TIMEOUT", 0.5)
     assert linters.hadolint(tmp_path, "Dockerfile") == []
     group = int((tmp_path / "group").read_text())
     for _turn in range(100):  # the system takes a moment to bury them

@@ -132,6 +132,7 @@ def test_honest_yaml_with_anchors_is_read():
         "\x00",
         "[1",
     ],
+    ids=range(9),
 )
 def test_json_beyond_the_bounds_is_unreadable(text: str):
     with pytest.raises(Unreadable):
@@ -149,6 +150,7 @@ def test_json_beyond_the_bounds_is_unreadable(text: str):
         "",
         "<a/>" * 2,
     ],
+    ids=range(7),
 )
 def test_xml_beyond_the_bounds_is_unreadable(text: str):
     with pytest.raises(Unreadable):

@@ -68,16 +68,18 @@ def accepted(kind: type, text: str) -> bool:
     return True
 
 
-components = st.from_regex(r"[a-z0-9]{1,6}((\.|_|__|-{1,3})[a-z0-9]{1,6}){0,3}", fullmatch=True)
+words = st.text(SMALL, min_size=1, max_size=6)
+separated = st.builds("".join, st.tuples(st.sampled_from([".", "_", "__", "-", "--", "---"]), words))
+components = st.builds(lambda word, more: word + "".join(more), words, st.lists(separated, max_size=3))
 paths = st.lists(components, min_size=1, max_size=4).map("/".join)
-labels = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,6}[a-zA-Z0-9])?", fullmatch=True)
+labels = st.text(ascii_letters + digits + "-", min_size=1, max_size=8).filter(is_label)
 domains = st.builds(
     lambda names, port: ".".join(names) + port,
     st.lists(labels, min_size=2, max_size=4),
     st.one_of(st.just(""), st.integers(1, 65535).map(":{}".format)),
 )
 registries = st.builds(lambda domain, path: domain + path, domains, st.one_of(st.just(""), paths.map("/{}".format)))
-tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", fullmatch=True)
+tags = st.builds(str.__add__, st.sampled_from(WORD), st.text(WORD + ".-", max_size=127))
 #: Texts that are nearly right: right letters in any order, and now and then a wrong one.
 nearly = st.text(st.sampled_from("aZ09._-/: \n@$é"), max_size=12)
 

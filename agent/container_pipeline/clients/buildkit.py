@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from container_pipeline import outside
-from container_pipeline.clients import environment
+from container_pipeline.clients import children, environment
 from container_pipeline.clients.engine import LAST_LINES, BuildOptions, build_error
 from container_pipeline.console import Console
 from container_pipeline.errors import BuildError
@@ -25,6 +25,12 @@ from container_pipeline.model import ImageRef, RegistryAccess
 
 #: Seconds that an interrupted client has to end by itself; Jenkins gives the agent five in all.
 GRACE = 3
+#: Seconds for a question about the client itself, which asks each of its plugins first.
+_TIMEOUT = 30
+#: Characters of a line of its progress; a longer one is shown in several.
+_LONGEST = 1 << 16
+#: Steps whose names and lines are remembered.
+_STEPS = 2000
 #: Build arguments with these names would change the client itself, so that they cannot travel in its environment.
 _CLIENTS_OWN = re.compile(r"PATH|HOME|(?:DOCKER|BUILDKIT|BUILDX)_.*")
 
@@ -52,16 +58,9 @@ class BuildKit:
         return bool(self._ask("buildx", "version"))
 
     def _ask(self, *arguments: str) -> str:
-        """Return what the client prints, "" where it refuses."""
-        done = subprocess.run(
-            [self.program, *arguments],
-            env=self._environ(),
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            check=False,
-        )
-        return done.stdout if done.returncode == 0 else ""
+        """Return what the client prints, "" where it refuses or does not end."""
+        done = children.ask([self.program, *arguments], self._environ(), timeout=_TIMEOUT)
+        return done.stdout.decode(errors="replace") if done and done.returncode == 0 else ""
 
     def build(
         self,
@@ -102,8 +101,9 @@ class BuildKit:
             start_new_session=True,
         ) as child:
             assert child.stdout is not None  # noqa: S101 - it is a pipe
+            pipe = child.stdout
             try:
-                for line in child.stdout:
+                for line in iter(lambda: pipe.readline(_LONGEST), ""):
                     log.see(line.rstrip("\n"))
             except BaseException:
                 _end(child)
@@ -183,25 +183,30 @@ class PlainLog:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._known: set[str] = set()
         self._names: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}
         self._failed = ""
         self._problem = ""
 
     def see(self, line: str) -> None:
-        found = re.fullmatch(r"#([0-9]+) (.*)", line)
+        found = re.fullmatch(r"#([0-9]{1,9}) (.*)", line)
         number, text = (found[1], found[2]) if found else ("", line)
         output = re.match(r"[0-9]+\.[0-9]+ (.*)", text)
         step = re.match(r"\[(?!internal\]).*?\] (.*)", text)
         if re.match(r"(?i)error: |failed to solve", text):
             self._failed = self._failed or number
-            self._problem = re.sub(r"(?i)^error: ", "", text)
+            self._problem = outside.short(re.sub(r"(?i)^error: ", "", text), outside.MESSAGE)
+        elif number not in self._known and len(self._known) >= _STEPS:
+            pass
         elif number and output:
+            self._known.add(number)
             lines = self._lines.setdefault(number, [])
             lines.append(output[1])
             del lines[:-LAST_LINES]
         elif number and step:
-            self._names[number] = step[1]
+            self._known.add(number)
+            self._names[number] = outside.short(step[1])
         # What BuildKit says of its own work is for who asks for more.
         (self._console.line if number and (output or step) else self._console.detail)(line)
 

@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import IO, Any
 
-from container_pipeline.clients.engine import Engine, engine_errors
+from container_pipeline.clients.engine import WHOLE, Engine, engine_errors, identity
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RunOptions
+from container_pipeline.outside import pick, read_json
 
 #: Seconds that an interrupted container has to end by itself; Jenkins gives the agent five in all.
 GRACE = 4
@@ -20,6 +21,8 @@ def run(engine: Engine, image: ImageRef, options: RunOptions, out: IO[str], err:
     Its output goes to ``out`` and ``err``; a detached one's id to ``out``. An exception meanwhile, such as a signal,
     stops the container before it goes on.
     """
+    from container_pipeline.clients import answers
+
     client = engine.client
     with engine_errors(_("{image} could not be run", image=image)):
         container: str = _create(engine, image, options)
@@ -34,7 +37,8 @@ def run(engine: Engine, image: ImageRef, options: RunOptions, out: IO[str], err:
             for stdout, stderr in output:
                 _write(out, stdout)
                 _write(err, stderr)
-            return int(ended.json()["StatusCode"])
+            answers.read(ended, 1 << 16, WHOLE)
+            return pick(read_json(ended.content, dict), "StatusCode", int, 1)
         except BaseException:
             with contextlib.suppress(Exception):
                 client.stop(container, timeout=GRACE)
@@ -62,7 +66,7 @@ def _create(engine: Engine, image: ImageRef, options: RunOptions) -> str:
             auto_remove=True,
         ),
     )
-    return str(created["Id"])
+    return identity(created)
 
 
 def _exposed(bindings: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ Credentials travel in the call that needs them and rest nowhere. API: docs.docke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,14 +17,26 @@ from container_pipeline.console import Console, Task
 from container_pipeline.errors import BuildError, EngineError, PipelineError, RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess
+from container_pipeline.outside import MESSAGE, Unreadable, maps, pick, read_json, short
 
 if TYPE_CHECKING:
     import docker
+    import requests
 
 #: Seconds without one byte from the engine after which a call is given up.
 SILENCE = 600
 #: Lines of a failing step that are shown again at the end.
 LAST_LINES = 20
+#: Bounds of an answer that is read whole, as a list of all containers: bytes, values, seconds.
+LARGEST = 24 << 20
+_VALUES = 500_000
+WHOLE = 300
+#: Bounds of a stream of events: bytes of one, and of all of them: a build's log may be long.
+_EVENT = 1 << 20
+_EVENTS = 1 << 30
+_PIECE = 1 << 16
+#: Layers whose progress is shown; an image has at most 127.
+_LAYERS = 500
 
 
 @dataclass(frozen=True)
@@ -51,18 +64,21 @@ class Engine:
     """One engine. ``client`` is docker-py's, for what has no method here; every error is a PipelineError."""
 
     def __init__(self, console: Console) -> None:
-        import docker
         import docker.utils
 
         self._console = console
-        with engine_errors(_("the Docker engine cannot be reached"), _START):
-            self.client: docker.APIClient = docker.APIClient(
-                version="auto",
-                timeout=SILENCE,
-                use_ssh_client=True,
-                credstore_env=environment.emptied(),
-                **docker.utils.kwargs_from_env(),
-            )
+        failed = _("the Docker engine cannot be reached")
+        with engine_errors(failed, _START):
+            try:
+                self.client: docker.APIClient = _client()(
+                    version="auto",
+                    timeout=SILENCE,
+                    use_ssh_client=True,
+                    credstore_env=environment.emptied(),
+                    **docker.utils.kwargs_from_env(),
+                )
+            except (ValueError, TypeError, LookupError, AttributeError) as error:  # what it says of its version
+                raise EngineError(failed + ": " + _("it answers what cannot be read"), _START) from error
 
     def image(self, name: ImageRef | str) -> Image | None:
         """Return the image that a name or an id names, None where the engine has none."""
@@ -73,21 +89,22 @@ class Engine:
                 found = self.client.inspect_image(str(name))
             except docker.errors.ImageNotFound:
                 return None
-        digests = frozenset(entry.partition("@")[2] for entry in found.get("RepoDigests") or ())
-        return Image(found["Id"], digests, found.get("Size", 0), found.get("Created", ""))
+            digests = frozenset(entry.partition("@")[2] for entry in _names(found, "RepoDigests"))
+            return Image(identity(found), digests, pick(found, "Size", int), pick(found, "Created", str))
 
     def tags(self, image: ImageRef) -> dict[str, str]:
         """Return the tags that the engine has of an image, whatever its own, and the ids that they name."""
         name = image.familiar
         with engine_errors(_("the engine did not answer for {image}", image=name)):
             found = self.client.images(name)
-        names = [(text, image["Id"]) for image in found for text in image.get("RepoTags") or ()]
-        return {text.rpartition(":")[2]: str(image) for text, image in names if text.rpartition(":")[0] == name}
+            names = [(text, identity(one)) for one in maps({"": found}, "") for text in _names(one, "RepoTags")]
+        return {text.rpartition(":")[2]: one for text, one in names if text.rpartition(":")[0] == name}
 
     def used(self) -> set[str]:
         """Return the ids of the images that containers are made of, running or not."""
         with engine_errors(_("the engine did not list its containers")):
-            return {str(container["ImageID"]) for container in self.client.containers(all=True)}
+            found = {"": self.client.containers(all=True)}
+            return {identity(container, "ImageID") for container in maps(found, "")}
 
     def remove(self, image: ImageRef) -> None:
         """Remove a name, and with the last one the image; never one that a container is made of."""
@@ -107,12 +124,11 @@ class Engine:
         failed = _("{image} could not be pushed", image=image)
         with engine_errors(failed), ExitStack() as tasks:
             layers = _Layers(self._console, tasks)
-            events = self.client.push(image.name, image.tag, stream=True, decode=True, auth_config=_login(access))
-            for event in events:
+            for event in read_events(self.client.push(image.name, image.tag, stream=True, auth_config=_login(access))):
                 if event.get("error"):
                     raise _refused(failed, event, access)
                 layers.see(event)
-        if not layers.digest:
+        if not re.fullmatch("sha256:[0-9a-f]{64}", layers.digest):
             raise RegistryError(failed + ": " + _("the engine ended without a digest"), _("push it again"))
         return layers.digest
 
@@ -120,7 +136,7 @@ class Engine:
         failed = _("{image} could not be pulled", image=image)
         login = _login(access) if access.user else None
         with engine_errors(failed):
-            for event in self.client.pull(image.name, image.tag, stream=True, decode=True, auth_config=login):
+            for event in read_events(self.client.pull(image.name, image.tag, stream=True, auth_config=login)):
                 if event.get("error"):
                     raise _refused(failed, event, access)
 
@@ -144,10 +160,87 @@ class Engine:
                 forcerm=True,
                 buildargs=dict(options.arguments),
                 labels=dict(options.labels),
-                decode=True,
             )
-            for event in events:
+            for event in read_events(events):
                 log.see(event)
+
+
+def _client() -> type[docker.APIClient]:
+    """Return docker-py's client, which reads answers within bounds: whole ones at once, streams in small pieces."""
+    import docker
+    import requests
+
+    from container_pipeline.clients import answers
+
+    class Client(docker.APIClient):  # type: ignore[misc] # it has no types
+        def send(self, request: Any, **options: Any) -> requests.Response:
+            streamed = bool(options.get("stream"))
+            answer: requests.Response = super().send(request, **{**options, "stream": True})
+            upgraded = request.headers.get("Upgrade") and answer.ok
+            is_file = "tar" in answer.headers.get("Content-Type", "") or "octet" in answer.headers.get(
+                "Content-Type", ""
+            )
+            chunked = "chunked" in answer.headers.get("Transfer-Encoding", "")
+            if upgraded:
+                return answer
+            if not (streamed and answer.ok and (chunked or is_file)):
+                answers.read(answer, LARGEST, WHOLE)
+                if not answer.ok or "json" in answer.headers.get("Content-Type", ""):
+                    _check_json(answer)
+                return answer
+            # docker-py asks for a whole chunk at a time, however long the engine says that it is.
+            read = answer.raw.read
+
+            def in_pieces(amt: int | None = None, *more: Any, **named: Any) -> bytes:
+                return read(_PIECE if amt is None else min(amt, _PIECE), *more, **named)
+
+            answer.raw.read = in_pieces  # type: ignore[method-assign]
+            return answer
+
+    return Client
+
+
+def _check_json(answer: requests.Response) -> None:
+    """Raise Unreadable for JSON beyond the bounds; what a refusal says is left out where it cannot be read."""
+    try:
+        found = read_json(answer.content, object, LARGEST, _VALUES) if answer.content.strip() else {}
+        if not answer.ok and not (isinstance(found, dict) and isinstance(found.get("message"), str)):
+            raise Unreadable("")
+    except Unreadable:
+        if answer.ok:
+            raise
+        # docker-py looks for a message in it.
+        answer._content = b'{"message": ""}'
+
+
+def read_events(stream: Iterable[bytes | str]) -> Iterator[dict[str, Any]]:
+    """Yield the events of an engine's stream, one JSON map a line; raises Unreadable beyond the bounds."""
+    total, kept = 0, bytearray()
+    for piece in stream:
+        data = piece.encode() if isinstance(piece, str) else piece
+        total += len(data)
+        kept += data
+        *lines, rest = kept.split(b"\n") if b"\n" in data else [kept]
+        if total > _EVENTS or len(rest) > _EVENT:
+            raise Unreadable(_("its answer has no end"))
+        for line in lines:
+            if line.strip():
+                yield read_json(bytes(line), dict, _EVENT)
+        kept = rest
+    if kept.strip():
+        yield read_json(bytes(kept), dict, _EVENT)
+
+
+def identity(data: Any, name: str = "Id") -> str:
+    """Return the id that the engine's answer names; raises Unreadable where there is none."""
+    found = pick(data, name, str)
+    if not found:
+        raise Unreadable(_("it is JSON of another shape"))
+    return found
+
+
+def _names(data: Any, name: str) -> list[str]:
+    return [entry for entry in pick(data, name, list) if isinstance(entry, str)]
 
 
 _START = _("start it, or name one in DOCKER_HOST; `container-pipeline doctor` tells more")
@@ -165,7 +258,11 @@ def engine_errors(failed: str, hint: str = "") -> Iterator[None]:
         # A broken pipe is our own reader's, such as head; the engine's comes as an error of requests.
         raise
     except docker.errors.APIError as error:
-        raise EngineError(f"{failed}: {error.explanation or error}", hint) from error
+        raise EngineError(f"{failed}: {short(error.explanation or error)}", hint) from error
+    except Unreadable as error:
+        raise EngineError(
+            f"{failed}: " + _("the engine's answer cannot be read: {problem}", problem=error.problem)
+        ) from error
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         reason = _reason(error)
         denied = _("this user may not use Docker: add it to the group of the socket, such as docker")
@@ -176,7 +273,7 @@ def _reason(error: BaseException) -> str:
     """Return the innermost cause that has something to say, in one line."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return short(str(error).splitlines()[0]) if str(error).strip() else type(error).__name__
 
 
 def _login(access: RegistryAccess) -> dict[str, str]:
@@ -188,7 +285,7 @@ def _login(access: RegistryAccess) -> dict[str, str]:
 
 
 def _refused(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> RegistryError:
-    text = str(event["error"]).strip()
+    text = short(event["error"], MESSAGE)
     denied = any(word in text for word in ("unauthorized", "denied", "no basic auth", "authentication required"))
     user, password = f"{access.variable}_USER", f"{access.variable}_PASS"
     hint = _("check {user} and {password}", user=user, password=password) if denied else ""
@@ -205,15 +302,16 @@ class _Layers:
         self.digest = ""
 
     def see(self, event: Mapping[str, Any]) -> None:
-        self.digest = (event.get("aux") or {}).get("Digest") or self.digest
-        layer, detail = event.get("id"), event.get("progressDetail") or {}
-        if not layer or "current" not in detail:
+        self.digest = pick(pick(event, "aux", dict), "Digest", str) or self.digest
+        layer, detail = short(pick(event, "id", str), 64), pick(event, "progressDetail", dict)
+        current, total = pick(detail, "current", int, -1), pick(detail, "total", int)
+        if not layer or current < 0 or (layer not in self._layers and len(self._layers) >= _LAYERS):
             return
         if layer not in self._layers:
             title = _("layer {layer}", layer=layer)
-            self._layers[layer] = self._tasks.enter_context(self._console.task(title, detail.get("total", 0)))
-        self._layers[layer].advance(detail["current"] - self._done.get(layer, 0))
-        self._done[layer] = detail["current"]
+            self._layers[layer] = self._tasks.enter_context(self._console.task(title, max(0, total)))
+        self._layers[layer].advance(current - self._done.get(layer, 0))
+        self._done[layer] = current
 
 
 class BuildLog:
@@ -227,11 +325,12 @@ class BuildLog:
     def see(self, event: Mapping[str, Any]) -> None:
         """Take one event of the engine's stream; raises BuildError where it is an error."""
         if "error" in event:
-            code = (event.get("errorDetail") or {}).get("code")
-            raise build_error(self._step, self._lines, code, str(event["error"]).strip())
-        for line in str(event.get("stream") or event.get("status") or "").splitlines():
+            code = pick(event, "errorDetail", dict).get("code")
+            problem = short(event["error"], MESSAGE)
+            raise build_error(self._step, self._lines, code if type(code) is int else None, problem)
+        for line in (pick(event, "stream", str) or pick(event, "status", str)).splitlines():
             if line.startswith("Step "):
-                self._step, self._lines = line.partition(" : ")[2] or line, []
+                self._step, self._lines = short(line.partition(" : ")[2] or line), []
             elif line.strip() and not line.startswith((" ---> ", "Removing intermediate container ")):
                 self._lines = [*self._lines[1 - LAST_LINES :], line]
             if line.strip() and not event.get("progress"):

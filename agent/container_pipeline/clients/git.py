@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from container_pipeline.clients import context
+from container_pipeline.clients import children, context
 
 
 @dataclass(frozen=True)
@@ -22,16 +21,15 @@ class Sources:
 
 def sources(folder: Path, dockerfile: Path) -> Sources:
     """Return what an image is built from, by git where it can say so, else by sizes and times."""
-    revision = _git(folder, "rev-parse", "HEAD").strip()
+    revision = (_git(folder, "rev-parse", "HEAD") or "").strip()
     changed = _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
-    tree = _git(folder, "rev-parse", "HEAD:./").strip() if revision else ""
-    if not tree:
+    tree, top = (_git(folder, "rev-parse", name) if revision else None for name in ("HEAD:./", "--show-toplevel"))
+    if changed is None or not tree or not top:
         return Sources(revision, "", _hash(_stats(folder, [str(dockerfile), *_walk(folder)])))
-    top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
     names = [entry[3:] for entry in changed.split("\0") if entry and not _state(entry[3:])]
     # The remote's address may carry a login.
-    url = re.sub(r"://[^/]*@", "://", _git(folder, "config", "--get", "remote.origin.url").strip())
-    return Sources(revision, url, _hash([tree, *_stats(top, [str(dockerfile), *names])]))
+    url = re.sub(r"://[^/]*@", "://", (_git(folder, "config", "--get", "remote.origin.url") or "").strip())
+    return Sources(revision, url, _hash([tree.strip(), *_stats(Path(top.rstrip("\n")), [str(dockerfile), *names])]))
 
 
 def _walk(folder: Path) -> list[str]:
@@ -65,16 +63,12 @@ def _hash(lines: list[str]) -> str:
 _ENVIRONMENT = re.compile(r"PATH|HOME|XDG_CONFIG_HOME|GIT_(?:DIR|WORK_TREE|CEILING_DIRECTORIES|CONFIG.*)")
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    """Return what git prints, "" where it is not there or refuses."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            env={name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)},
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except OSError:
-        return ""
-    return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else ""
+#: Seconds for one question: in a large repository git reads the state of every file.
+_TIMEOUT = 120
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what git prints, None where it is not there, refuses or does not end."""
+    environ = {name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)}
+    done = children.ask(["git", "-C", str(folder), *arguments], environ, timeout=_TIMEOUT)
+    return done.stdout.decode("utf-8", "surrogateescape") if done and done.returncode == 0 else None

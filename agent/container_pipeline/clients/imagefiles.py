@@ -5,37 +5,85 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from container_pipeline.clients.engine import Engine, engine_errors
+from container_pipeline.clients.engine import Engine, engine_errors, identity
 from container_pipeline.i18n import _
+from container_pipeline.outside import LARGEST, MOST, Unreadable, pick
 
 #: What differs between two builds of the same: caches, logs, compiled Python, what the engine mounts.
 _VOLATILE = re.compile(
     r"(?:tmp|proc|sys|dev|run|var/(?:log|cache|lib/apt|tmp))(?:/|$)|.*(?:__pycache__|\.pyc$|\.docker_build_)|etc/(?:hosts|hostname|resolv\.conf|mtab|ld\.so\.cache)$|\.dockerenv$"
 )
 
+#: Entries that hold a long name or PAX records of the next one, and all that are read.
+_BESIDE = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+_KINDS = {*tarfile.SUPPORTED_TYPES, *_BESIDE} - {tarfile.GNUTYPE_SPARSE}
+#: Bytes of a header beside the files' own, and of one file; seconds for all of it.
+_HEADER = 1 << 20
+_FILE = 1 << 40
+_WHOLE = 3600
+
 
 def config(engine: Engine, image: str) -> dict[str, Any]:
     with engine_errors(_("the engine did not answer for {image}", image=image)):
-        return cast("dict[str, Any]", engine.client.inspect_image(image)["Config"])
+        return pick(engine.client.inspect_image(image), "Config", dict)
 
 
 def listing(engine: Engine, image: str) -> dict[str, tuple[object, ...]]:
     """Return path → kind, mode, owner, size and link of each file; the container made for it is removed."""
     with engine_errors(_("{image} cannot be read", image=image)):
-        container = engine.client.create_container(image, command=["-"])["Id"]
+        container = identity(engine.client.create_container(image, command=["-"]))
         try:
-            stream = _Stream(engine.client.export(container))
-            with tarfile.open(fileobj=cast("io.BufferedReader", stream), mode="r|") as archive:
-                return {
-                    entry.name: (entry.type, entry.mode, entry.uid, entry.gid, entry.size, entry.linkname)
-                    for entry in archive
-                    if not _VOLATILE.match(entry.name)
-                }
+            return entries(engine.client.export(container))
         finally:
             engine.client.remove_container(container)
+
+
+def entries(chunks: Iterable[bytes]) -> dict[str, tuple[object, ...]]:
+    """Return path → kind, mode, owner, size and link of each file of a tar; raises Unreadable, also beyond the bounds."""
+    found: dict[str, tuple[object, ...]] = {}
+    letters = 0
+    try:
+        stream = cast("io.BufferedReader", _Stream(chunks))
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Entry) as archive:
+            for entry in archive:
+                archive.members.clear()  # type: ignore[attr-defined] # it would keep them all
+                letters += len(entry.name) + len(entry.linkname)
+                if len(found) >= MOST or letters > LARGEST * 2:
+                    raise Unreadable(_("it has more than {count} values", count=MOST))
+                if not _VOLATILE.match(entry.name):
+                    found[entry.name] = (entry.type, entry.mode, entry.uid, entry.gid, entry.size, entry.linkname)
+    except (tarfile.TarError, EOFError, OverflowError, LookupError, TypeError) as error:
+        raise Unreadable(str(error) or type(error).__name__) from error
+    except ValueError as error:
+        raise error if isinstance(error, Unreadable) else Unreadable(str(error)) from error
+    return found
+
+
+class _Entry(tarfile.TarInfo):
+    """A header that costs no more memory than it is worth: tarfile reads long names and PAX records whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Entry:
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.type not in _KINDS:
+            raise Unreadable(_("it holds an entry of an unknown kind"))
+        if not 0 <= entry.size <= (_HEADER if entry.type in _BESIDE else _FILE):
+            raise Unreadable(_("a number in it is too large"))
+        return entry
+
+    def _proc_gnusparse_10(self, *_given: object) -> None:
+        """Refuse a map of holes that stands among a file's own bytes, without a bound."""
+        raise Unreadable(_("it holds an entry of an unknown kind"))
 
 
 def remove(engine: Engine, images: Sequence[str]) -> None:
@@ -48,6 +96,7 @@ class _Stream(io.RawIOBase):
     """The chunks of an answer as a file that is read once."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._end = time.monotonic() + _WHOLE
         self._chunks: Iterator[bytes] = iter(chunks)
         self._rest = b""
 
@@ -60,6 +109,8 @@ class _Stream(io.RawIOBase):
             chunk = next(self._chunks, b"")
             if not chunk:
                 break
+            if time.monotonic() > self._end:
+                raise Unreadable(_("its answer has no end"))
             parts.append(chunk)
             length += len(chunk)
         data = b"".join(parts)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import jenkins
 import requests
 
+from container_pipeline.clients import answers
 from container_pipeline.errors import JenkinsError
 from container_pipeline.i18n import _
 from container_pipeline.model import JenkinsAccess
@@ -115,7 +116,7 @@ class Wire:
                     server._session.close()
                 if failed is not None and failed.status_code == 403 and "crumb" in failed.text.lower():
                     server.crumb = None
-                wait = None if isinstance(error, _UnboundedError) else _wait(failed, attempt)
+                wait = None if isinstance(error, answers.UnboundedError) else _wait(failed, attempt)
                 if wait is None:
                     raise _refused(method, self.access.url, path, failed, error) from error
                 time.sleep(wait)
@@ -143,29 +144,8 @@ class Wire:
             self._idle.append(server)
 
 
-class _UnboundedError(requests.RequestException):
-    """An answer that has no end in sight, or is compressed although nobody asked for that."""
-
-
 def _read_bounded(answer: requests.Response, *_given: Any, **_named: Any) -> None:
-    """Read an answer before requests would read all of it; raises _UnboundedError."""
-    problem = ""
-    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-        problem = _("it answers in a compressed form that nobody asked for")
-    end, data = time.monotonic() + WHOLE, bytearray()
-    for piece in () if problem else answer.iter_content(1 << 16):
-        data += piece
-        if len(data) > LARGEST or time.monotonic() > end:
-            problem = _("its answer has no end")
-            break
-    if problem:
-        answer.close()
-        data.clear()
-    answer.encoding = answer.encoding or "utf-8"  # else it is guessed, which takes long
-    answer._content = bytes(data)
-    answer._content_consumed = True  # type: ignore[attr-defined]
-    if problem:
-        raise _UnboundedError(problem)
+    answers.read(answer, LARGEST, WHOLE)
 
 
 def _wait(failed: requests.Response | None, attempt: int) -> float | None:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import selectors
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from container_pipeline.clients import environment, files
+from container_pipeline.clients import children, environment, files
 from container_pipeline.model import Finding
-from container_pipeline.outside import LARGEST, Unreadable, maps, pick, read_json, read_yaml, short
-
-#: Seconds; all three answer in a tenth of one.
-_TIMEOUT = 10
+from container_pipeline.outside import Unreadable, maps, pick, read_json, read_yaml, short
 
 #: What docker says that has no compose plugin: it takes -f for an option of its own.
 _NO_COMPOSE = r"unknown (?:command|shorthand flag|flag)|is not a docker command"
@@ -37,46 +31,12 @@ _BY_DEPLOY = {"DOCKER_REGISTRY": "registry.example", "VERSION": "1"}
 def _run(
     command: Sequence[str], folder: Path, given: str = "", more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str] | None:
-    """Run a program with ``given`` as its input; None where it is not there, hangs or floods: then its children end, too."""
-    with tempfile.TemporaryFile() as stdin, contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        stdin.write(given.encode())
-        stdin.seek(0)
-        with subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**(more or {}), **environment.for_child()},
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as child:
-            try:
-                output = _output(child, time.monotonic() + _TIMEOUT)
-                out, err = (data.decode(errors="replace") for data in output)
-                return subprocess.CompletedProcess(command, child.wait(_TIMEOUT), out, err)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-    return None
-
-
-def _output(child: subprocess.Popen[bytes], end: float) -> list[bytearray]:
-    """Return what a program writes to stdout and stderr until both are closed; raises TimeoutExpired beyond the bounds."""
-    pipes = [pipe for pipe in (child.stdout, child.stderr) if pipe]
-    output = [bytearray() for _pipe in pipes]
-    with selectors.DefaultSelector() as selector:
-        for pipe, kept in zip(pipes, output):
-            selector.register(pipe, selectors.EVENT_READ, kept)
-        while selector.get_map():
-            ready = selector.select(max(0.0, end - time.monotonic()))
-            if not ready or sum(map(len, output)) > LARGEST:
-                raise subprocess.TimeoutExpired(child.args, _TIMEOUT)
-            for key, _events in ready:
-                data = os.read(key.fd, 65536)
-                key.data.extend(data)
-                if not data:
-                    selector.unregister(key.fileobj)
-    return output
+    """Run a program with ``given`` as its input; return None where it is not there, hangs or floods."""
+    done = children.ask(command, {**(more or {}), **environment.for_child()}, folder=folder, given=given.encode())
+    if done is None:
+        return None
+    out, err = (data.decode(errors="replace") for data in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(command, done.returncode, out, err)
 
 
 def compose_problem(project: Path, file: str) -> Finding | None:

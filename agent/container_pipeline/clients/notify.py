@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from container_pipeline.errors import PipelineError
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
+from container_pipeline.outside import read_json, short
 
 #: Host → the format it takes.
 HOSTS = {
@@ -19,6 +20,8 @@ HOSTS = {
 }
 FORMATS = ("dingtalk", "wecom", "feishu", "slack")
 TIMEOUT = 10.0
+#: Bytes of the answer; that of every format is shorter than a kilobyte.
+_LARGEST = 1 << 16
 
 
 def payload(kind: str, text: str) -> dict[str, Any]:
@@ -39,14 +42,28 @@ def send(address: Secret, text: str, kind: str = "") -> None:
     """Send one message; raises PipelineError, without the address, where it did not arrive."""
     import requests
 
+    from container_pipeline.clients import answers
+
     url = address.reveal().strip()
-    host = urlsplit(url).hostname
-    if urlsplit(url).scheme not in ("https", "http") or not host:
-        raise PipelineError(_("the webhook's address is no http address"))
+    try:
+        parts = urlsplit(url)
+        host = short(parts.hostname or "") if parts.scheme in ("https", "http") and parts.port != 0 else ""
+    except ValueError:
+        host = ""
+    if not host:
+        raise PipelineError(_("the webhook's address is no http address")) from None
     try:
         # A redirect would carry the token to somebody else.
-        answer = requests.post(url, json=payload(kind or format_of(url), text), timeout=TIMEOUT, allow_redirects=False)
-    except requests.RequestException as error:
+        answer = requests.post(
+            url,
+            json=payload(kind or format_of(url), text),
+            timeout=TIMEOUT,
+            allow_redirects=False,
+            headers={"Accept-Encoding": "identity"},
+            stream=True,
+        )
+        answers.read(answer, _LARGEST, TIMEOUT)
+    except (requests.RequestException, ValueError) as error:
         # The exception's own text holds the address.
         raise PipelineError(
             _("webhook at {host} cannot be reached: {problem}", host=host, problem=type(error).__name__)
@@ -60,7 +77,7 @@ def send(address: Secret, text: str, kind: str = "") -> None:
 def _refused(answer: Any) -> bool:
     """DingTalk and WeCom (errcode) and Feishu (code) refuse with HTTP 200."""
     try:
-        body = answer.json()
+        body = read_json(answer.content, dict)
     except ValueError:
         return False
-    return isinstance(body, dict) and bool(body.get("errcode") or body.get("code"))
+    return bool(body.get("errcode") or body.get("code"))

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from container_pipeline.clients import children
+
 _KEPT = 20
-#: Seconds; a script of a thousand lines takes shfmt a hundredth of one.
-_TIMEOUT = 10
 
 
 def run(command: Sequence[str], folder: Path) -> tuple[int, list[str]]:
@@ -23,11 +23,8 @@ def run(command: Sequence[str], folder: Path) -> tuple[int, list[str]]:
 
 def parses(text: str, shell: str = "sh") -> bool:
     """Return whether ``shell`` takes ``text`` for complete commands; nothing of it runs."""
-    try:
-        done = subprocess.run([shell, "-n"], input=text.encode("utf-8", "replace"), capture_output=True, check=False)
-    except OSError:  # no such shell here: nobody can say
-        return True
-    return not done.returncode
+    done = children.ask([shell, "-n"], given=text.encode("utf-8", "replace"))
+    return done is None or not done.returncode  # without such a shell nobody can say
 
 
 #: Compound statements whose lines the reader of docker.sh takes one by one.
@@ -39,12 +36,10 @@ def statements(text: str) -> list[tuple[int, int]]:
 
     if, loops, case and functions are left out: what stands in them is in the list.
     """
+    done = children.ask(["shfmt", "--to-json"], given=text.encode("utf-8", "replace"))
     try:
-        done = subprocess.run(
-            ["shfmt", "--to-json"], input=text.encode(), capture_output=True, timeout=_TIMEOUT, check=False
-        )
-        return sorted(set(_spans(json.loads(done.stdout)))) if not done.returncode else []
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, subprocess.TimeoutExpired):
+        return sorted(set(_spans(json.loads(done.stdout)))) if done and not done.returncode else []
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return []
 
 

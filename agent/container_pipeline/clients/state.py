@@ -102,14 +102,16 @@ def reserve(name: str, version: str) -> bool:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "container-pipeline" / "versions"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / hashlib.sha256(name.encode()).hexdigest()[:32]).open("a+", encoding="ascii") as file:
+        path = folder / hashlib.sha256(name.encode()).hexdigest()[:32]
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with open(number, "r+", encoding="ascii") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            if file.read() == version:
+            if file.read(_LARGEST) == version:
                 return False
-            file.truncate(0)
+            file.seek(0)
+            file.truncate()
             file.write(version)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, UnicodeError):
         return True
     return True
 

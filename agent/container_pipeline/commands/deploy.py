@@ -57,6 +57,7 @@ def _task(run: Run, upload: Upload, wait: int) -> Task:
         "version": this.version,
         "digest": this.digest,
         "image": this.image.name,
+        "familiar": this.image.familiar,
         "services": " ".join(this.services),
         "units": "\n".join(this.units),
         "size": len(payload),

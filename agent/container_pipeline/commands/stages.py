@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Callable
 
+from container_pipeline.errors import SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
+from container_pipeline.outside import Unreadable, read_json
 from container_pipeline.plan.flow import stages
 from container_pipeline.plan.jenkinsfile import wishes_of
 from container_pipeline.settings import Settings
@@ -15,7 +16,12 @@ from container_pipeline.settings import Settings
 def tell(run: Run, wishes: str, enter: Callable[[str], Settings]) -> None:
     """Answer with the stages; what is absent is also said in the log. ``enter`` gives an environment's settings."""
     settings = run.settings
-    wished, names = wishes_of(json.loads(wishes))
+    try:
+        wished, names = wishes_of(read_json(wishes, dict))
+    except Unreadable as error:
+        raise SettingsError(
+            _("{place} cannot be read: {problem}", place=error.place("--wishes"), problem=error.problem)
+        ) from error
     present, absent = stages(settings, [(name, enter(name)) for name in names], wished)
     run.console.line(_("stages of {code}: {names}", code=settings.code, names=", ".join(each.name for each in present)))
     for sentence in absent:

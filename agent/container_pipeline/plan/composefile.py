@@ -93,6 +93,10 @@ def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[st
                 raise SettingsError(
                     _("{file}: {part} of service {service} is not a list", file=name, part=part, service=key)
                 )
+        if not isinstance(service.get("environment") or [], (list, dict)):
+            raise SettingsError(
+                _("{file}: environment of service {service} must be a list or a map", file=name, service=key)
+            )
         if service.get("build") and not service.get("image"):
             raise SettingsError(
                 _("{file}: service {service} is built from sources that are not on the server", file=name, service=key),

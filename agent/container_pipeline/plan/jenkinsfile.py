@@ -73,4 +73,11 @@ def wishes_of(data: Mapping[str, Any]) -> tuple[Wishes, list[str]]:
     names = data.get("environments") or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SettingsError(_("environments must be a list of names, such as ['test', 'prod']"))
+    for name, kinds in (("promote", bool), ("deploy", bool), ("approve", (bool, str))):
+        if not isinstance(data.get(name), (type(None), *(kinds if isinstance(kinds, tuple) else (kinds,)))):
+            raise SettingsError(
+                _("{name} must be true or false", name=name)
+                if kinds is bool
+                else _("{name} must be true, false or a text", name=name)
+            )
     return Wishes(data.get("promote"), data.get("deploy"), data.get("approve")), names

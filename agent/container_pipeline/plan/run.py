@@ -86,6 +86,9 @@ def parse_env_file(text: str, name: str, environ: Mapping[str, str]) -> dict[str
 
 def _environment(value: Any, environ: Mapping[str, str]) -> dict[str, str]:
     if isinstance(value, Mapping):
+        for name, text in value.items():
+            if isinstance(text, (dict, list, tuple)):
+                raise SettingsError(_("{where} must be a text", where=f"run.environment.{name}"))
         return {str(name): "" if text is None else scalar(text) for name, text in value.items()}
     found: dict[str, str] = {}
     for entry in _texts(value, "run.environment"):
@@ -116,9 +119,11 @@ def _volume(volume: str, folder: Path) -> str:
 def _texts(value: Any, where: str) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, (str, int)):
+    if isinstance(value, str) or (type(value) is int and where == "run.ports"):
         return (str(value),)
-    if not isinstance(value, (list, tuple)) or any(isinstance(item, (dict, list)) for item in value):
+    if not isinstance(value, (list, tuple)) or any(
+        item is None or isinstance(item, (bool, dict, list, tuple)) for item in value
+    ):
         raise SettingsError(_("{where} must be a list", where=where))
     return tuple(str(item) for item in value)
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The change of the live files, all of it or nothing. Expects common.sh, and from deploy.sh: private, stage, former, units, image,
-# version, id, found.
+# familiar, version, id, found.
 #
 # What may be left behind by a run that was killed: releases/.incoming.PID (never used again) and releases/.former. The latter is
 # the journal of a switch: it appears whole, by one rename, before the first live file changes, and goes by one rename when all is
@@ -154,10 +154,10 @@ set_modes() {
     done <"$former/modes"
 }
 
-# Whether the version's tag names this image already: $found lists its tags in brackets.
+# Whether the version's tag names this image already: $found lists its tags in brackets, as the engine calls them ($familiar).
 tagged() {
     case " $(printf %s "${found#* }" | tr '[]' '  ') " in
-    *" $image:$version "*) ;;
+    *" ${familiar:-$image}:$version "*) ;;
     *) return 1 ;;
     esac
 }

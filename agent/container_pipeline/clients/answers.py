@@ -1,0 +1,60 @@
+"""Answers that come through requests, read within bounds of bytes and time before requests reads all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Any
+
+import requests
+
+from container_pipeline.i18n import _
+
+
+class UnboundedError(requests.RequestException):
+    """An answer that has no end in sight, or is compressed although nobody asked for that."""
+
+
+def read(answer: requests.Response, largest: int, whole: float) -> None:
+    """Read an answer of at most ``largest`` bytes within ``whole`` seconds; raises UnboundedError.
+
+    A byte now and then keeps every wait of requests alive: at the end of the time the connection is cut.
+    """
+    problem = ""
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        problem = _("it answers in a compressed form that nobody asked for")
+    end, data = time.monotonic() + whole, bytearray()
+    clock = threading.Timer(whole, _cut, [answer])
+    clock.daemon = True
+    clock.start()
+    try:
+        for piece in () if problem else answer.iter_content(1 << 16):
+            data += piece
+            if len(data) > largest or time.monotonic() > end:
+                problem = _("its answer has no end")
+                break
+    except (requests.RequestException, OSError, ValueError, AttributeError):
+        if time.monotonic() < end:
+            raise
+        problem = _("its answer has no end")
+    finally:
+        clock.cancel()
+    if not problem and time.monotonic() > end:  # without a length, the cut looks like its end
+        problem = _("its answer has no end")
+    if problem:
+        answer.close()
+        data.clear()
+    answer.encoding = answer.encoding or "utf-8"  # else it is guessed, which takes long
+    answer._content = bytes(data)
+    answer._content_consumed = True  # type: ignore[attr-defined]
+    if problem:
+        raise UnboundedError(problem)
+
+
+def _cut(answer: requests.Response) -> None:
+    raw: Any = answer.raw
+    with contextlib.suppress(OSError, AttributeError):
+        # Not the connection's own: where it is not kept alive, that has let it go.
+        raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
