@@ -168,7 +168,6 @@ class Engine:
 def _client() -> type[docker.APIClient]:
     """Return docker-py's client, which reads answers within bounds: whole ones at once, streams in small pieces."""
     import docker
-    import requests
 
     from container_pipeline.clients import answers
 
