@@ -208,6 +208,24 @@ ABORTED = [
         ("real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",),
     ),
     Mutation(
+        "A former file that cannot be put back is no success",
+        _SWITCH,
+        (('put_back "$name" || unrestored=yes', 'put_back "$name"'),),
+        ("real/test_release_files.py::test_a_file_that_cannot_be_put_back_ends_in_4",),
+    ),
+    Mutation(
+        "A folder that stays gets its former mode back, or the deploy ends in 4",
+        _SWITCH,
+        (("set_modes old || unrestored=yes", "set_modes old"),),
+        ("real/test_release_files.py::test_a_file_that_cannot_be_put_back_ends_in_4",),
+    ),
+    Mutation(
+        "A mode that changed arrives",
+        _SWITCH,
+        (("{ if (kind != old[path])", "{ if (0)"),),
+        ("real/test_release_files.py::test_links_empty_folders_and_modes_arrive",),
+    ),
+    Mutation(
         "What renames are about is on the disk before them",
         _SWITCH,
         (('    find "$private" -path "$private/former/tree" -prune -o -type f -exec sync {} +\n', ""),),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from container_pipeline.clients import ssh
+from container_pipeline.clients import remote, ssh
 from real.site import Site
 
 #: Blanks, quotes, patterns that match others beside them, dashes, backslashes, and what Compose or a shell would replace.
@@ -189,6 +189,34 @@ def test_a_folder_becomes_a_file_and_comes_back(either: Site):
         assert site.sh("cat x" if name == "file" else "cat x/a") == {
             "file": "file\n", "folder": "in folder\n", "part": "part\n"}[name]  # fmt: skip
     assert site.left_over() == ""
+
+
+def test_a_file_that_cannot_be_put_back_ends_in_4(site: Site, monkeypatch: pytest.MonkeyPatch):
+    site.append("docker-compose.yml", "    volumes: ['./conf:/conf']\n")
+    site.set("CONTAINER_PIPELINE_FILES", "conf")
+    site.write("conf/a", "one\n")
+    former = site.deployed()
+    genuine: Callable[..., str] = remote.program
+    broken = site.publish("exits")
+    site.write("conf/a", "two\n")
+    (site.folder / "conf").chmod(0o700)
+    for command, pattern in (("mv", "releases/.former/tree/"), ("chmod", "755 ./conf")):
+        fails = f"""{command}() {{
+    case "$*" in *"{pattern}"*" ./"* | "{pattern}") echo "{command}: read-only file system" >&2; return 1 ;; esac
+    command {command} "$@"
+}}
+"""
+        monkeypatch.setattr(remote, "program", lambda *given, fails=fails: fails + genuine(*given))
+        done = site("deploy", "--version", broken)
+        assert done.code == 4, (command, done.err)
+        assert f"{command}: read-only file system" in done.err
+        # The journal stays: what was not put back is put back by the next run, or that refuses too.
+        again = site("deploy", "--version", former)
+        assert f"{command}: read-only file system" in again.err
+        monkeypatch.setattr(remote, "program", genuine)
+        assert site("deploy", "--version", broken).code == 3
+        assert (site.sh("cat conf/a"), site.sh("stat -c %a conf")) == ("one\n", "755\n"), command
+        assert site.running() == former
 
 
 def test_links_empty_folders_and_modes_arrive(site: Site):

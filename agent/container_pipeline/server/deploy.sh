@@ -131,23 +131,25 @@ restore() {
     if [ ! -s "$former/current" ] && grep -Fqx docker-compose.yml "$former/absent" 2>/dev/null; then
         know "$former/release.json"
         [ ! -f docker-compose.yml ] || insist long no compose down || bad="${bad:-down $(last_line "$work/out")}"
-        restore_files
+        restore_files || bad=${bad:-$unrestored}
         [ -n "$bad" ] || close_journal
         return
     fi
     await_engine || bad=docker
-    restore_files
+    restore_files || true
     [ -z "$bad" ] || return
     know_current
     restore_containers
     if insist run_former; then
-        close_journal
+        [ -n "$unrestored" ] || close_journal
     elif [ "$started" = no ]; then
         bad=${bad:-start $(last_line "$work/out")}
         tell "$work/out"
     else
         show_log
     fi
+    # Healthy or not: this is not the former release.
+    bad=${unrestored:-$bad}
 }
 
 run_former() {
@@ -247,6 +249,7 @@ recover() {
     restore
     # What could not be put right is put right by the release that comes now; or it fails, and says so.
     [ "$bad" != docker ] || refuse frozen
+    [ -z "$unrestored" ] || { mv "$work/unrestored" "$work/out" && refuse_write; }
     [ ! -d "$former" ] || close_journal
     services=$keep_services
 }

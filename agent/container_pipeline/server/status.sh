@@ -16,11 +16,11 @@ report() {
     say "fact version $current"
     if [ "$action" = history ]; then
         check_readable
-        # shellcheck disable=SC2045 # names are versions: no blanks, no newlines
-        for release in $(ls -1t releases 2>/dev/null); do
+        ls -1t releases >"$work/releases" 2>/dev/null
+        while IFS= read -r release; do
             [ -x "releases/$release" ] || refuse unreadable "$folder/releases/$release"
             [ ! -f "releases/$release/release.json" ] || say "kept $release $(record "$release")"
-        done
+        done <"$work/releases"
         tail -n 50 releases/.log 2>/dev/null | say_lines attempt
         end ok
     fi

@@ -162,22 +162,33 @@ tagged() {
     esac
 }
 
-# Puts the files back that .former holds, a file by one rename; may be done again where it was cut short.
+# Puts the files back that .former holds; may be done again where it was cut short. Where one cannot be put back, the others are: false
+# then, and $unrestored says why.
 restore_files() {
-    while IFS= read -r name; do
-        if there "$former/tree/$name"; then
-            if [ -d "$name" ] || [ -d "$former/tree/$name" ]; then rm -rf "$name"; fi
-            mv -f "$former/tree/$name" "$name"
-        elif grep -Fqx -e "$name" "$former/absent" 2>/dev/null; then
-            rm -rf "$name"
-        fi
-    done <"$former/names"
-    set_modes old
+    unrestored=''
+    {
+        while IFS= read -r name; do
+            put_back "$name" || unrestored=yes
+        done <"$former/names"
+        set_modes old || unrestored=yes
+    } 2>"$work/unrestored"
+    [ -z "$unrestored" ] || unrestored="switch $(last_line "$work/unrestored")"
     if [ -s "$former/image" ]; then dock tag "$(cat "$former/image")" "$(cat "$former/tag")"; fi
     if [ ! -s "$former/current" ]; then
         rm -f releases/.current
     elif ! cmp -s "$former/current" releases/.current; then
         cp "$former/current" releases/.current
+    fi
+    [ -z "$unrestored" ]
+}
+
+# put_back PATH: a file by one rename.
+put_back() {
+    if there "$former/tree/$1"; then
+        if [ -d "$1" ] || [ -d "$former/tree/$1" ]; then rm -rf "$1" || return 1; fi
+        mv -f "$former/tree/$1" "$1"
+    elif grep -Fqx -e "$1" "$former/absent" 2>/dev/null; then
+        rm -rf "$1"
     fi
 }
 
