@@ -173,3 +173,12 @@ def test_a_check_that_never_ends_is_given_up(doctor: Doctor, silent: int, monkey
     monkeypatch.setattr("container_pipeline.commands.doctor.DEADLINE", 0.5)
     answer = doctor(DOCKER_REGISTRY=f"127.0.0.1:{silent}")
     assert any("no answer within" in text for text, _repair in failed(answer, "development"))
+
+
+def test_a_login_shell_that_would_decide_by_hand_is_found(doctor: Doctor, server_factory: Callable[..., Server]):
+    server = server_factory(engine="server-1")
+    server.run("echo 'export COMPOSE_FILE=other.yml VERSION=6.6.6 COMPOSE_PROFILES=' >/root/.bashrc")
+    answer = doctor("--server", server.name, CONTAINER_PIPELINE_SSH_CONFIG=str(server.ssh_config))
+    ((text, _repair),) = failed(answer, server.name)
+    assert text.startswith("the login shell sets COMPOSE_FILE, VERSION:")
+    assert "6.6.6" not in json.dumps(answer)

@@ -96,3 +96,9 @@ def test_what_a_server_does_not_tell_is_no_fault():
 def test_a_check_shows_a_mark_and_below_it_the_repair():
     assert str(Check("web", True, "ssh is there")) == "  ✓ ssh is there"
     assert str(Check("web", False, "no ssh", "apt-get install ssh")) == "  ✗ no ssh\n      → apt-get install ssh"
+
+
+def test_a_shell_that_would_decide_by_hand_is_told():
+    (fault,) = [check for check in judge(**{"by-hand": "COMPOSE_FILE VERSION"}) if not check.ok]
+    assert fault.text.startswith("the login shell sets COMPOSE_FILE, VERSION:")
+    assert "/etc/environment" in fault.repair

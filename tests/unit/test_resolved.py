@@ -62,6 +62,55 @@ def test_what_cannot_work_is_refused(own, sentence):
         judge(form(own))
 
 
+def test_files_of_configs_and_secrets_must_be_there_and_v1_mounts_no_configs():
+    data = json.loads(form({"configs": [{"source": "c"}], "secrets": ["s"]}))
+    data |= {"configs": {"c": {"file": "/x/stage/c.conf"}}, "secrets": {"s": {"file": "/etc/key"}}}
+    text = json.dumps(data).encode()
+    assert sorted(judge(text).paths) == ["/etc/key", "c.conf"]
+    assert judge(text, "v1").paths == ("/etc/key",)
+
+
+def test_external_networks_and_volumes_are_looked_for_by_their_real_names_where_they_are_used():
+    data = json.loads(
+        form({"volumes": [{"type": "volume", "source": "data", "target": "/d"}], "networks": {"n": None}})
+    )
+    data["volumes"] = {"data": {"external": True, "name": "shop_data"}, "unused": {"external": True}}
+    data["networks"] = {"n": {"external": {"name": "shop"}}}
+    verdict = judge(json.dumps(data).encode())
+    assert (verdict.networks, verdict.volumes) == (("shop",), ("shop_data",))
+
+
+def test_a_service_that_needs_one_without_replicas_starts_and_one_of_a_profile_is_refused():
+    assert judge(form({"depends_on": ["b"]}, b={"image": "x", "scale": 0})).services == ("a-b",)
+    with pytest.raises(ServerError, match="needs b, which no enabled profile starts"):
+        judge(form({"depends_on": {"b": {"required": True}}}, b={"image": "x", "profiles": ["p"]}))
+    assert judge(form({"depends_on": {"b": {"required": False}}}, b={"image": "x", "profiles": ["p"]})).services == (
+        "a-b",
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"build": {"context": "."}}, "built from sources"),
+        ({"image": "x; rm"}, "no image that Docker takes"),
+        (None, "no image that Docker takes"),
+    ],
+)
+def test_a_companion_that_cannot_start_is_refused(other, sentence):
+    with pytest.raises(ServerError, match=sentence):
+        judge(form(other=other))
+
+
+def test_external_secrets_are_refused_and_so_are_mounts_that_v1_does_not_find():
+    data = json.loads(form({"secrets": ["s"]})) | {"secrets": {"s": {"external": True}}}
+    with pytest.raises(ServerError, match="uses s, which is external"):
+        judge(json.dumps(data).encode())
+    mount = form({"volumes": [{"type": "bind", "source": "conf", "target": "/c"}]})
+    with pytest.raises(ServerError, match="which Compose v1 does not find"):
+        judge(mount, "v1")
+
+
 @pytest.mark.parametrize(
     "text", [b"", b"[", b"[]", b'{"services": {"a-b": 1}}', b'{"services": {"a-b": {"scale": "x"}}}']
 )

@@ -47,7 +47,8 @@ _CUT = re.compile(
 TAKEN = 97
 
 #: The first line of stdin is the program, its newlines as \001, so that not one byte of what follows is taken. A constant.
-#: Whatever variables the login shell has set, the program gets those that Docker and sudo need, and no others.
+#: Whatever variables the login shell has set, the program gets those that Docker and sudo need, and no others; of those that would decide
+#: where a person runs Compose, it hears which are set, for doctor.
 BOOTSTRAP = (
     r"""exec sh -c 'exec env -i PATH="$PATH" """
     + " ".join(
@@ -66,6 +67,11 @@ BOOTSTRAP = (
             "DOCKER_TLS_VERIFY",
             "DOCKER_API_VERSION",
         )
+    )
+    + " "
+    + " ".join(
+        f'${{{name}:+"BY_HAND_{name}=yes"}}'
+        for name in ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "DOCKER_REGISTRY", "VERSION")
     )
     + r""" sh -c "$0"' 'IFS= read -r program; """
     r"""case $program in "#container-pipeline"*) eval "$(printf %s "$program" | tr "\001" "\n")" ;; *) exit """

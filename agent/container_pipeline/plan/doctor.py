@@ -69,6 +69,7 @@ def server(target: Target, facts: Mapping[str, str], now: float, values: Mapping
         _space(facts, ssh),
         _clock(facts, ssh, now),
         _lock(facts),
+        _shell(facts),
     ]
     return [Check(target.name, ok, text, "" if ok else repair) for ok, text, repair in checks]
 
@@ -127,3 +128,14 @@ def _lock(facts: Mapping[str, str]) -> tuple[bool, str, str]:
     if "lock" not in facts:
         return True, _("nobody holds the lock"), ""
     return False, holder(facts["lock"]), _("wait until it has ended; the lock goes with the run that holds it")
+
+
+def _shell(facts: Mapping[str, str]) -> tuple[bool, str, str]:
+    names = facts.get("by-hand", "")
+    if not names:
+        return True, _("no variable of the login shell decides instead of .env"), ""
+    text = _(
+        "the login shell sets {names}: where a person runs Compose, that decides instead of .env",
+        names=", ".join(names.split()),
+    )
+    return False, text, _("take it out of the user's start files and /etc/environment there; a deploy is not affected")

@@ -13,6 +13,8 @@ examine() {
     [ ! -w "${place:-/}" ] || say "fact writable yes"
     say "fact space $(df -Pk "${place:-/}" 2>/dev/null | sed -n 2p | tr -s ' ' | cut -d ' ' -f 4)"
     say "fact clock $(date +%s)"
+    by_hand=$(env | sed -n 's/^BY_HAND_\([A-Z_]*\)=yes$/\1/p' | sort | tr '\n' ' ')
+    [ -z "$by_hand" ] || say "fact by-hand ${by_hand% }"
     end ok
 }
 
