@@ -50,7 +50,10 @@ _FIELDS = {
 }
 
 #: The Jenkins whose answers ``SEEN`` holds.
-SEEN_ON = "Jenkins 2.579 with the plugins of August 2026 (cloudbees-folder, workflow-multibranch, git, matrix-auth)"
+SEEN_ON = (
+    "Jenkins 2.579, and Jenkins 2.541.3 on 2026-11-27, with the plugins of August 2026: "
+    "cloudbees-folder 1105, workflow-multibranch 835, branch-api 1284, git 5579, matrix-auth 490"
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,13 @@ SEEN = (
     Seen("a creation of a taken name", "createItem?name=web", "<project/>", (400,)),
     Seen("a creation without the right there", "job/shut/createItem?name=x", "<project/>", (403,)),
     Seen("a rename to a taken name", "job/web/confirmRename", {"newName": "other"}, (400,)),
-    Seen("a rename", "job/web/confirmRename", {"newName": "x"}, (302,), "job/x/", changes=True),
+    Seen("a rename", "job/web/confirmRename", {"newName": "x"}, (302,), "job/x", changes=True),
+    Seen("a rename to the present name", "job/web/confirmRename", {"newName": "web"}, (400,)),
+    Seen("a rename in a folder that changes only case", "job/team/job/web/confirmRename", {"newName": "WEB"}, (302,),
+         "job/team/job/WEB", changes=True),
+    Seen("a creation in a folder of a name in another case", "job/team/createItem?name=WEB", "<project/>", (200,), changes=True),
+    Seen("a reading in a folder by another case", "job/team/job/WEB/config.xml", "", (404,), method="GET"),
+    Seen("a reading at the top by another case", "job/TEAM/job/web/config.xml", "", (200,), method="GET"),
     Seen("a disabling", "job/web/disable", {}, (302,), changes=True),
     Seen("a deletion", "job/web/doDelete", {}, (302,), changes=True),
     Seen("a write without a crumb", "job/web/disable", {}, (403,), crumb=False),
@@ -342,8 +351,14 @@ def rewrite(root: ET.Element, old: bool = False) -> str:
 
 
 def _named(state: State, name: str) -> str | None:
-    """Return the full name of the item that Jenkins finds by ``name``: upper and lower case are the same to it."""
-    return next((one for one in state.items if one.casefold() == name.casefold()), None)
+    """Return the full name of the item that Jenkins finds by ``name``."""
+    return next((one for one in state.items if _folded(one) == _folded(name)), None)
+
+
+def _folded(name: str) -> str:
+    """Jenkins tells upper from lower case in folders, not at its top."""
+    top, slash, below = name.partition("/")
+    return top.casefold() + slash + below
 
 
 def _item(state: State, name: str) -> Entry:
@@ -386,8 +401,8 @@ def _enable(state: State, _query: dict[str, str], _body: str, name: str) -> Redi
 
 def _delete(state: State, _query: dict[str, str], _body: str, name: str) -> Redirect:
     _item(state, name)
-    gone = (_named(state, name) or name).casefold()
-    for one in [one for one in state.items if f"{one}/".casefold().startswith(f"{gone}/")]:
+    gone = _folded(name)
+    for one in [one for one in state.items if f"{_folded(one)}/".startswith(f"{gone}/")]:
         del state.items[one]
     return Redirect(_address(name.rpartition("/")[0]))
 
@@ -398,7 +413,7 @@ def _rename(state: State, query: dict[str, str], _body: str, name: str) -> Redir
     target = f"{above}/{query['newName']}".lstrip("/")
     if _named(state, target) is not None:
         raise Refusal(500 if state.old else 400, f"The name {target} is already in use")
-    return _relocate(state, name, target)
+    return Redirect(_relocate(state, name, target).path.rstrip("/"))
 
 
 def _confirm_rename(state: State, query: dict[str, str], body: str, name: str) -> Redirect:

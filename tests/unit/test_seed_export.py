@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from container_pipeline.clients import jobs_file
-from container_pipeline.plan.seed import export, jobs, jobxml, schema
+from container_pipeline.plan.seed import configxml, export, jobs, jobxml, schema
+from seed.standin import rewrite
 
 TEXT = {
     "name": "jobs",
@@ -85,6 +89,66 @@ def test_what_seed_made_comes_back_as_the_file_that_made_it():
     assert remarks == []
     assert list(schema.check(jobs_file.schema(), document)) == []
     assert sorted(jobs.read(document)[0], key=str) == sorted(wanted, key=str)
+
+
+LINE = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters="\ufffe\uffff"), min_size=1, max_size=8
+)
+WORDS = LINE | st.sampled_from(
+    ["0", "false", " x ", "a\nb", "]]>", "&amp; <b>", "5%20$X \\ 'q' \"", "${USER}", "#", "no", "1e3", "2024-01-01"]
+)
+PROJECTS = st.fixed_dictionaries(
+    {"code": st.just("a-re"), "repository": st.just("git@x:a.git"), "kind": st.sampled_from(["pipeline", "freestyle"])},
+    optional={
+        "description": WORDS,
+        "credentials": LINE,
+        "branch": st.sampled_from(["dev", "feature/<a>&'b\"", "0", "$x"]),
+        "disabled": st.booleans(),
+        "keep_builds": st.integers(1, 9) | st.fixed_dictionaries({"days": st.integers(1, 9)}),
+        "triggers": st.sampled_from(
+            [{"cron": "TZ=Asia/Shanghai\nH 3 * * *\n# x\n@daily"}, {"webhook": "0"}, {"poll": "H/5 * * * *"}]
+        ),
+        "pipeline": st.fixed_dictionaries(
+            {},
+            optional={
+                "node": LINE,
+                "env_file": LINE,
+                "cache": st.booleans(),
+                "timeout": st.integers(1, 9),
+                "servers": st.lists(LINE, min_size=1, max_size=2),
+                "build_args": st.dictionaries(LINE, WORDS | st.booleans() | st.integers(), max_size=2),
+            },
+        ),
+        "parameters": st.lists(
+            st.fixed_dictionaries(
+                {"name": st.sampled_from(["A", "B"])}, optional={"default": WORDS, "description": WORDS}
+            )
+            | st.fixed_dictionaries(
+                {"name": st.just("C"), "type": st.just("choice"), "choices": st.lists(WORDS, min_size=1, max_size=3)}
+            )
+            | st.fixed_dictionaries({"name": st.just("D"), "type": st.just("text"), "default": WORDS}),
+            max_size=2,
+        ),
+    },
+)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(PROJECTS)
+def test_a_job_is_the_same_after_export_and_another_seed(project):
+    (job,), problems = jobs.read({"projects": [project]})
+    assert problems == []
+    written = jobxml.job_xml(job)
+    kept = rewrite(configxml.parse(written))
+    assert configxml.canonical(kept) == configxml.canonical(written)
+    found, _remarks = export.projects([(job.full_name, kept)])
+    (one,), remarks = export.checked(found, jobs_file.schema())
+    assert remarks == []
+    document = yaml.safe_load(yaml.safe_dump(export.document([one]), allow_unicode=True, sort_keys=False))
+    assert list(schema.check(jobs_file.schema(), document)) == []
+    (again,), problems = jobs.read(document)
+    assert problems == []
+    assert configxml.differences(configxml.canonical(kept), configxml.canonical(jobxml.job_xml(again))) == []
 
 
 def test_what_a_jobs_file_cannot_hold_is_named_and_left_out():

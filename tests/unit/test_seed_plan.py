@@ -10,7 +10,7 @@ import pytest
 from container_pipeline.plan import seed
 from container_pipeline.plan.seed import Change, Item, State, jobxml
 from container_pipeline.plan.seed.jobplugins import missing_plugins
-from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.plan.seed.jobs import Job, _cron_problems
 
 WEB = Job("jobs", "aglaia-web-re", "git@x:web.git", "aglaia-web-re", branches=("main",))
 UI = Job("jobs", "aglaia-ui-re", "git@x:ui.git", "aglaia-ui-re", branches=("main",))
@@ -200,3 +200,29 @@ def test_a_freestyle_job_needs_no_plugin_unless_it_polls_or_logs_in():
     job = replace(WEB, kind="freestyle")
     assert missing_plugins([job], ()) == {}
     assert missing_plugins([replace(job, credentials="id")], ()) == {"git": WEB.name}
+
+
+def test_a_name_in_a_folder_may_change_its_case_alone():
+    job = replace(WEB, folder="team")
+    plan = seed.make([replace(job, name="Aglaia-web-re")], has(job), {"jobs"})
+    assert (done(plan), plan.refused) == ([("move", "team/Aglaia-web-re")], [])
+    plan = seed.make([replace(WEB, name="Aglaia-web-re")], has(WEB), {"jobs"})
+    assert (done(plan), [one.item for one in plan.refused]) == ([], ["Aglaia-web-re"])
+
+
+def test_a_job_is_known_beside_another_whose_name_differs_in_case():
+    job = replace(WEB, folder="team")
+    state = has(job)
+    others = {**state.items, "team/AGLAIA-WEB-RE": Item("team/AGLAIA-WEB-RE", FOREIGN)}
+    assert seed.make([job], State(others, state.views), {"jobs"}).unchanged == [job.full_name]
+
+
+#: What hudson.scheduler.CronTabList of Jenkins 2.541.3 said on 2026-11-27.
+@pytest.mark.parametrize("line", ["* * H/28 * *", "* * */32 * *", "*/61 * * * *", "H(0-29)/30 * * * *", "* * * * H/7", "* * H(1-31)/31 * *", "TZ=UTC\r\n5\t* * * *"])  # fmt: skip
+def test_a_cron_that_jenkins_took_is_taken(line):
+    assert list(_cron_problems(line, ())) == []
+
+
+@pytest.mark.parametrize("line", ["* * H/29 * *", "* * * * H/8", "H(1-2)/5 * * * *", "H(0-29)/40 * * * *", "\uff15 * * * *", "5\u3000* * * *", "5 * * * *\u20286 * * * *", "5 * * * *\x856 * * * *", "*/0 * * * *", "* * * * MON"])  # fmt: skip
+def test_a_cron_that_jenkins_refused_is_refused(line):
+    assert list(_cron_problems(line, ()))

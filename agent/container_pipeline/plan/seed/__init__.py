@@ -203,9 +203,16 @@ class _Planner:
         return {one.item for one in self.plan.refused}
 
     def _other_case(self, name: str) -> str:
-        """Return why ``name`` cannot be made: Jenkins tells no upper from lower case; "" where it can."""
+        """Return why ``name`` cannot be made beside a name that differs only in case; "" where it can.
+
+        Jenkins takes both for one at its top level. In a folder it tells them apart, unless the disk does not: there a
+        job of ours may change the case of its own name.
+        """
         has = self.folded.get(name.casefold(), name)
-        return "" if has == name else _("Jenkins has {name}, and upper and lower case are the same to it", name=has)
+        own = "/" in name and self.moved.get(name) == has
+        if own or has == name or name in self.state.items:
+            return ""
+        return _("Jenkins has {name}, and upper and lower case are the same to it", name=has)
 
     def _mark(self, name: str) -> str:
         return str(self.markers.get(name) or "")

@@ -223,12 +223,12 @@ def _multibranch_problems(merged: Mapping[str, Any], path: Path) -> Iterator[Pro
 
 def _cron_problems(spec: str, path: Path) -> Iterator[Problem]:
     """Jenkins drops a trigger that it cannot read, and says so in its log alone."""
-    for number, line in enumerate(spec.strip().splitlines()):
-        text = line.strip()
+    for number, line in enumerate(re.split(r"\r?\n", spec.strip())):
+        text = line.strip(" \t")
         zone = number == 0 and re.fullmatch(r"TZ=[\w+/:-]+", text)
         if not text or zone or text.startswith("#") or text in _CRON_NAMES:
             continue
-        fields = text.split()
+        fields = re.split(r"[ \t]+", text)
         bad = [field for field, limits in zip(fields, _CRON_FIELDS) if not _is_cron_field(field, *limits)]
         if len(fields) != len(_CRON_FIELDS) or bad:
             yield Problem(
@@ -239,16 +239,21 @@ def _cron_problems(spec: str, path: Path) -> Iterator[Problem]:
 
 
 def _is_cron_field(text: str, least: int, most: int) -> bool:
-    """Return whether Jenkins takes a field: terms such as ``1-5``, ``*/2``, ``H``, ``H(0-29)/10``."""
+    """Return whether Jenkins takes a field: terms such as ``1-5``, ``*/2``, ``H``, ``H(0-29)/10``.
+
+    A step of ``H`` is at most as long as its range, which ends at 28 for days and at 6 for weekdays where none is given.
+    """
     for term in text.split(","):
-        found = re.fullmatch(r"(?:\*|H|H\((\d+)-(\d+)\)|(\d+)(?:-(\d+))?)(?:/(\d+))?", term)
+        found = re.fullmatch(r"(?:\*|H|H\((\d+)-(\d+)\)|(\d+)(?:-(\d+))?)(?:/(\d+))?", term, re.ASCII)
         if found is None:
             return False
         low, high = found[1] or found[3], found[2] or found[4] or found[1] or found[3]
         step = found[5]
         if low and not least <= int(low) <= int(high) <= most:
             return False
-        if step and (not 1 <= int(step) <= most - least + 1 or (found[3] and not found[4])):
+        spread = int(high) - int(low) + 1 if low else {31: 28, 7: 7}.get(most, most - least + 1)
+        longest = spread if term.startswith("H") else int(step or 1)
+        if step and (not 1 <= int(step) <= longest or (found[3] and not found[4])):
             return False
     return True
 
