@@ -14,6 +14,7 @@ from pathlib import Path
 
 HOST = Path(__file__).parent / "host"
 POMS = Path(__file__).parent / "poms"
+NEWER = ("groovy-cps", "groovy-sandbox")
 LISTS = ("generic-whitelist", "jenkins-whitelist", "blacklist")
 NO_LISTS = (
     "not run: the Groovy sandbox. Let JENKINS_LISTS name a folder with script-security's lists: "
@@ -39,14 +40,16 @@ def find() -> Parts:
     """Return the parts, fetching and compiling what is missing; safe for several test processes at once."""
     with _locked(cache()):
         jars = _jars()
-        classes = _compile(sorted(HOST.glob("*.java")), jars)
+        newer = any(_named(name) for name in NEWER)
+        sources = [path for path in sorted(HOST.glob("*.java")) if not (newer and path.name == "OlderSandbox.java")]
+        classes = _compile(sources, jars)
     return Parts(os.pathsep.join([str(classes), *map(str, jars)]), _lists())
 
 
 def _jars() -> list[Path]:
     """Return Maven Central's jars, with newer ones of the folder ``JENKINS_PARTS`` in their place."""
-    newer = [jar for name in ("groovy-cps", "groovy-sandbox") for jar in _named(name)]
-    replaced = {name for name in ("groovy-cps", "groovy-sandbox") for jar in newer if jar.name.startswith(name)}
+    newer = [jar for name in NEWER for jar in _named(name)]
+    replaced = {name for name in NEWER for jar in newer if jar.name.startswith(name)}
     central = [jar for jar in _maven("central") if not jar.name.startswith(tuple(replaced))]
     return [*newer, *central]
 

@@ -53,6 +53,9 @@ def test_an_entry_of_a_map_held_over_a_step_is_found(run):
     assert done.problems
 
 
+#: The Jenkins that answered every row of REFUSED and ALLOWED, in CPS and in @NonCPS code.
+SEEN_ON = "Jenkins 2.541.3 with workflow-cps 4356, workflow-support 1018 and script-security 1408; 27 November 2026"
+#: What that Jenkins refuses to a sandboxed script, and what of it the host's refusal names.
 REFUSED = {
     "env['PATH']": "getAt java.lang.String",
     "env[\"${'PATH'}\".toString()]": "getAt java.lang.String",
@@ -70,8 +73,8 @@ REFUSED = {
     "['/etc/passwd'] as File": "new java.io.File",
     "File f = ['/etc/passwd']": "new java.io.File",
     "Class.forName('java.io.File')": "forName",
-    "evaluate('1')": "evaluate java.lang.String",
 }
+#: What that Jenkins allows, and what it answered.
 ALLOWED = {
     "env.NAME": "value",
     "env.\"${'NAME'}\"": "value",
@@ -85,6 +88,20 @@ ALLOWED = {
     "[3, 1].collect { it + 1 }": "[4, 2]",
     "(String) 'x'": "x",
     "[1, 2].toString()": "[1, 2]",
+    "\"${'1'}\" + \"${'2'}\"": "12",
+    "[[1]].collectMany { it }": "[1]",
+    "(0..3).toList()": "[0, 1, 2, 3]",
+    "'x' ==~ 'x'": "true",
+    "[env.NAME = 'new'].size()": "1",
+    "env.setProperty('NAME', 'new')": "null",
+    "println('said')": "null",
+    "print('said')": "null",
+    "currentBuild.result": "null",
+    "[currentBuild.result = 'UNSTABLE'].size()": "1",
+    "currentBuild.number": "1",
+    "currentBuild.description": "null",
+    "[currentBuild.description = 'new'].size()": "1",
+    "[currentBuild.displayName = 'new'].size()": "1",
 }
 
 

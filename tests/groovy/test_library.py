@@ -267,6 +267,44 @@ def test_the_administrators_yaml_is_yaml():
     assert "DOCKER_REGISTRY" in variables
 
 
+EVERY_CREDENTIAL = {
+    "login": {"type": "usernamePassword", "username": "someone", "password": "else-canary"},
+    "key": {"type": "sshUserPrivateKey", "username": "deploy", "content": "key-canary"},
+    "file": {"type": "file", "content": "a=1\n"},
+    "hook": {"type": "string", "secret": "http://127.0.0.1:1/"},
+}
+STEPS = ["Build", "Push", "Promote", "Deploy", "Rollback", "Status"]
+
+
+@pytest.mark.parametrize("step", [*STEPS, "Seed"])
+def test_every_step_hands_over_every_kind_of_option(build, node, step):
+    node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
+    ids = {"registry": "login", "production": "login", "ssh": "key", "knownHosts": "file", "env": "file"}
+    credentials = "[jenkins: 'login']" if step == "Seed" else written(ids)
+    options = (
+        "jobs: 'none.yml', dryRun: true"
+        if step == "Seed"
+        else (
+            "code: 'a-b', servers: [[host: 'a', port: 22], 'deploy@b'], buildArgs: [A: 'x'], cache: false, timeout: 60, "
+            "envFile: \"${'x'}.env\""
+        )
+    )
+    notify = "" if step in ("Seed", "Status") else ", notify: [credentials: 'hook', format: 'none']"
+    run = build(
+        f"node {{ container{step}({options}, credentials: {credentials}{notify}) }}", credentials=EVERY_CREDENTIAL
+    )
+    errors = [line for line in run.lines if line.startswith("ERROR: ")]
+    assert run.result == "FAILURE"
+    assert len(errors) == 1
+    assert errors[0].startswith(f"ERROR: {step.lower()}: ")
+    assert "canary" not in run.log
+    assert not notify or "container-pipeline: no report: report: " in run.log
+
+
+def written(values: dict[str, str]) -> str:
+    return "[" + ", ".join(f"{name}: '{value}'" for name, value in values.items()) + "]"
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [

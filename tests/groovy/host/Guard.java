@@ -164,11 +164,11 @@ final class Guard extends GroovyInterceptor {
 
     private boolean callableStatically(Class<?> receiver, String name, Object... arguments) {
         MetaMethod picked = metaClass(receiver).retrieveStaticMethod(name, arguments);
-        // So groovy-cps 1.31 makes a text with ${…} in it; newer ones do not.
-        boolean text = receiver == ScriptBytecodeAdapter.class && name.equals("asType") && arguments[0] instanceof List
-                && (arguments[1] == Object[].class || arguments[1] == String[].class);
-        if (picked == null || text) {
-            return text || own(receiver);
+        // So groovy-cps 1.31 makes a text with ${…} in it, and a range; newer ones do not.
+        boolean literal = receiver == ScriptBytecodeAdapter.class && (name.equals("createRange") || name.equals("asType")
+                && arguments[0] instanceof List && (arguments[1] == Object[].class || arguments[1] == String[].class));
+        if (picked == null || literal) {
+            return literal || own(receiver);
         }
         Set<String> known = picked instanceof CachedMethod ? signatures(receiver, picked)
                 : Set.of("staticMethod " + DefaultGroovyStaticMethods.class.getName() + " " + name
@@ -274,7 +274,9 @@ final class Guard extends GroovyInterceptor {
 
     private static boolean overridden(Method method, Class<?>[] wanted) {
         Class<?>[] types = method.getParameterTypes();
-        return types.length == wanted.length && IntStream.range(0, types.length).allMatch(at -> types[at].isAssignableFrom(wanted[at]));
+        // script-security takes a text with ${…} in it for the String that it becomes: so a sum of two is allowed.
+        return types.length == wanted.length && IntStream.range(0, types.length).allMatch(at -> types[at].isAssignableFrom(wanted[at])
+                || types[at] == String.class && GString.class.isAssignableFrom(wanted[at]));
     }
 
     private static Set<Class<?>> ancestors(Class<?> type) {

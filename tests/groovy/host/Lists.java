@@ -14,7 +14,10 @@ final class Lists {
     private static final String ENV = "org.jenkinsci.plugins.workflow.cps.EnvActionImpl ";
     private static final String RUN = "org.jenkinsci.plugins.workflow.support.steps.build.RunWrapper ";
     private static final String SCRIPT = "org.jenkinsci.plugins.workflow.cps.CpsScript ";
-    /** Of {@code @Whitelisted}, as of August 2026 (workflow-cps, workflow-support): what the host has of these classes. */
+    /**
+     * What the host has of CpsWhitelist (workflow-cps 4356, July 2026: the script and env) and of {@code @Whitelisted}
+     * (workflow-support 1018: RunWrapper). ALLOWED in test_host.py has what a Jenkins with these answered.
+     */
     private static final Set<String> ANNOTATED = Set.of(
             "method " + SCRIPT + "getProperty java.lang.String",
             "method " + SCRIPT + "invokeMethod java.lang.String java.lang.Object",

@@ -16,7 +16,16 @@ final class Sandbox implements Rules {
             SandboxTransformer.class.getMethod("forbidIfFinalizer", MethodNode.class);
             return new SandboxCpsTransformer();
         } catch (NoSuchMethodException old) {
-            return new OlderSandbox();
+            return older();
+        }
+    }
+
+    /** By its name, as it compiles only against the pair for which it is. */
+    private static CpsTransformer older() {
+        try {
+            return (CpsTransformer) Class.forName("host.OlderSandbox").getDeclaredConstructor().newInstance();
+        } catch (ReflectiveOperationException failure) {
+            throw new IllegalStateException("groovy-cps and groovy-sandbox do not fit each other; JENKINS_PARTS needs both", failure);
         }
     }
 
