@@ -71,7 +71,7 @@ mutations-here: venv
 	@$(LAB) install --tests
 	PYTHONPATH=tests $(BIN)/python -m mutations -n $(WORKERS) $(ONLY)
 
-agent: venv          ## the one file that the library carries
+agent: venv          ## the agent's files that the library carries
 	$(BIN)/python -m tools.keys
 	$(BIN)/python -m tools.pack
 

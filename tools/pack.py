@@ -1,9 +1,12 @@
-"""Builds the agent as the one file that the library carries: ``python tools/pack.py [FOLDER]``.
+"""Builds the agent as the files that the library carries: ``python -m tools.pack [FOLDER]``.
 
-Two files come out: ``agent.tar.bz2`` and ``agent.sha256``, its digest. They are the same bytes on every machine: the
-wheels are pinned by hash and chosen for one fixed platform, only their Python files are taken, names are sorted, times
-and owners are fixed, and bzip2 is the one compressor of the standard library whose encoder has stayed as it is for
-twenty years (zlib's output differs between zlib, zlib-ng and their versions).
+``agent.tar`` is our own code, ``agent.libraries.tar.bz2`` what it imports, and ``agent.sha256`` has the digests of both.
+Our own code changes with almost every commit: uncompressed, git stores each version as a small difference.
+
+The files are the same bytes on every machine: the wheels are pinned by hash and chosen for one fixed platform, only
+their Python files are taken, names are sorted, times and owners are fixed, and bzip2 is the one compressor of the
+standard library whose encoder has stayed as it is for twenty years (zlib's output differs between zlib, zlib-ng and
+their versions).
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ from typing import Callable
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements" / "agent.txt"
 TARGET = ROOT / "resources" / "container-pipeline"
-BUNDLE, DIGEST = "agent.tar.bz2", "agent.sha256"
+OWN, LIBRARIES, DIGESTS = "agent.tar", "agent.libraries.tar.bz2", "agent.sha256"
 PLATFORM = ["--platform=manylinux2014_x86_64", "--platform=any", "--python-version=3.9", "--implementation=cp"]
 
-#: Distributions that the agent runs without: rich needs them for Markdown and source code only, pbr not at all here.
-UNUSED = {"pygments", "markdown-it-py", "mdurl", "setuptools"}
+#: Distributions that the agent runs without: rich and what it needs draw bars on a terminal, pbr needs no setuptools here.
+UNUSED = {"rich", "pygments", "markdown-it-py", "mdurl", "setuptools"}
 #: Published as source only; pure Python.
 SOURCE_ONLY = {"multi-key-dict"}
 #: What of a wheel is carried: its Python, its data, its licence, and the metadata that python-jenkins asks for.
@@ -38,21 +41,24 @@ LEFT = ("*/tests/*", "pbr/cmd/*", "pbr/hooks/*", "pbr/_compat/*", "*/__pycache__
 
 
 def build(folder: Path = TARGET, agent: Path = ROOT / "agent") -> str:
-    """Write both files into ``folder`` and return the digest."""
-    archive = _archive(sorted([*_own(agent), *_others()]))
-    packed = bz2.compress(archive, 9)
-    digest = hashlib.sha256(packed).hexdigest()
+    """Write the files into ``folder`` and return their digests, a blank between."""
+    packed = {OWN: _archive(sorted(_own(agent))), LIBRARIES: bz2.compress(_archive(sorted(_others())), 9)}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / BUNDLE).write_bytes(packed)
-    (folder / DIGEST).write_text(digest + "\n", encoding="ascii")
-    return digest
+    for name, content in packed.items():
+        (folder / name).write_bytes(content)
+    digests = _digests(folder)
+    (folder / DIGESTS).write_text(digests + "\n", encoding="ascii")
+    return digests
+
+
+def _digests(folder: Path) -> str:
+    return " ".join(hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (OWN, LIBRARIES))
 
 
 def _own(agent: Path) -> Iterator[tuple[str, bytes]]:
-    yield "run.py", (Path(__file__).parent / "agent_run.py").read_bytes()
     for path in (agent / "container_pipeline").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
-            yield f"lib/{path.relative_to(agent).as_posix()}", path.read_bytes()
+            yield path.relative_to(agent).as_posix(), path.read_bytes()
 
 
 def _others() -> Iterator[tuple[str, bytes]]:
@@ -61,12 +67,13 @@ def _others() -> Iterator[tuple[str, bytes]]:
             for name in opened.namelist():
                 carried = any(fnmatch.fnmatch(name, pattern) for pattern in CARRIED)
                 if carried and not name.endswith("/") and not any(fnmatch.fnmatch(name, pattern) for pattern in LEFT):
-                    yield f"lib/{name}", opened.read(name)
+                    yield name, opened.read(name)
 
 
 def _wheels() -> list[Path]:
-    """Return the pinned wheels, kept between runs under the digest of the requirements."""
-    key = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
+    """Return the pinned wheels, kept between runs under the digest of the requirements and of what is left out."""
+    wanted = _pinned(lambda name: name not in UNUSED)
+    key = hashlib.sha256(wanted.encode()).hexdigest()[:16]
     kept = ROOT / "build" / f"wheels-{key}"
     if not kept.is_dir():
         kept.parent.mkdir(exist_ok=True)
@@ -132,10 +139,10 @@ def _archive(files: list[tuple[str, bytes]]) -> bytes:
 def main() -> int:
     """Build, or with ``--check`` say whether what is committed is what would be built."""
     if "--check" in sys.argv:
-        committed = (TARGET / DIGEST).read_text(encoding="ascii").strip()
+        committed = (TARGET / DIGESTS).read_text(encoding="ascii").strip()
         with tempfile.TemporaryDirectory() as name:
             fresh = build(Path(name))
-        same = fresh == committed and hashlib.sha256((TARGET / BUNDLE).read_bytes()).hexdigest() == committed
+        same = fresh == committed == _digests(TARGET)
         print(
             "the committed agent is the one that `make agent` builds"
             if same
@@ -143,8 +150,8 @@ def main() -> int:
         )
         return 0 if same else 1
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
-    digest = build(folder)
-    print(f"{folder / BUNDLE}: {(folder / BUNDLE).stat().st_size} bytes, sha256 {digest}")
+    for name, digest in zip((OWN, LIBRARIES), build(folder).split()):
+        print(f"{folder / name}: {(folder / name).stat().st_size} bytes, sha256 {digest}")
     return 0
 
 

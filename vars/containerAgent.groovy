@@ -77,16 +77,19 @@ Map attempt(String command, Map options, List arguments = []) {
         'CONTAINER_PIPELINE_CALL=' + JsonOutput.toJson([argv: [command] + arguments]),
         'CONTAINER_PIPELINE_NEEDS=' + (NEEDS[command] ?: ''),
         'CONTAINER_PIPELINE_SHA256=' + libraryResource('container-pipeline/agent.sha256').trim(),
-        'CONTAINER_PIPELINE_TMP=' + folder(options),
+        'CONTAINER_PIPELINE_START=' + libraryResource('container-pipeline/start.py'),
+        'CONTAINER_PIPELINE_TMP=' + folder(),
     ]
     withVariables(variables, bindings(command, options)) {
-        String answer = launch(command)
-        if (answer == 'missing') {
-            send('unpack.py', options)
-            send('agent.tar.bz2', options)
-            answer = launch(command)
+        Map result = launch(command)
+        if (result.missing) {
+            // A folder for each step: others may send the same at the same time.
+            String sent = "${folder()}/${options.code ?: 'jenkins'}/${UUID.randomUUID()}"
+            for (name in result.missing) {
+                send(name, sent)
+            }
+            result = withEnv(["CONTAINER_PIPELINE_SENT=${sent}"]) { launch(command) }
         }
-        Map result = containerOptions.read(answer)
         result.command = command
         result
     }
@@ -96,7 +99,7 @@ Map attempt(String command, Map options, List arguments = []) {
 void report(List results, Map options) {
     try {
         List format = options.notify instanceof Map ? ['--format', options.notify.format ?: ''] : []
-        dir("${folder(options)}/report") {
+        dir("${folder()}/${options.code ?: 'jenkins'}/report") {
             writeFile(file: 'results.json', text: JsonOutput.toJson([results: results]))
             Map told = attempt('report', options, ['--results', 'results.json'] + format)
             archiveArtifacts(artifacts: insist(told).files.join(','))
@@ -115,19 +118,20 @@ Map insist(Map result) {
     return result
 }
 
-private String launch(String command) {
+private Map launch(String command) {
     // Not in the node's own encoding: what the agent says is UTF-8 everywhere.
-    sh(script: libraryResource('container-pipeline/launch.sh'), returnStdout: true, encoding: 'UTF-8',
+    String answer = sh(script: libraryResource('container-pipeline/launch.sh'), returnStdout: true, encoding: 'UTF-8',
         label: "container-pipeline ${command}")
+    return containerOptions.read(answer)
 }
 
-/** A folder beside the workspace, for what is not the project's: one for each code, as two may run at once. */
-private String folder(Map options) {
-    "${env.WORKSPACE_TMP ?: pwd(tmp: true)}/container-pipeline/${options.code ?: 'jenkins'}"
+/** A folder beside the workspace, for what is not the project's. What belongs to one code has a folder of its own there. */
+private String folder() {
+    "${env.WORKSPACE_TMP ?: pwd(tmp: true)}/container-pipeline"
 }
 
-private void send(String name, Map options) {
-    writeFile(file: "${folder(options)}/${name}", encoding: 'Base64',
+private void send(String name, String folder) {
+    writeFile(file: "${folder}/${name}", encoding: 'Base64',
         text: libraryResource(resource: "container-pipeline/${name}", encoding: 'Base64'))
 }
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, quote_plus
 
@@ -209,12 +210,12 @@ class Console:
 
     @contextmanager
     def task(self, title: str, total: int = 0, unit: str = "B") -> Iterator[Task]:
-        """Show how far a long piece of work is: a bar on a terminal, else a line every ten seconds.
+        """Show how far a long piece of work is: a bar on a terminal where rich is installed, else a line every ten seconds.
 
         ``unit`` is "B" for bytes (with rate and time left) or the name of what is counted.
         """
         title = self.redact(title)
-        if self.interactive and self.verbosity >= 0:
+        if self.interactive and self.verbosity >= 0 and find_spec("rich"):
             with self._bar(title, total, unit) as task:
                 yield task
         else:

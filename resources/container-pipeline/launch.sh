@@ -2,9 +2,11 @@
 # Runs one command of the agent on a node. Everything comes in variables (see vars/containerAgent.groovy):
 #   CONTAINER_PIPELINE_CALL     the command line as JSON: {"argv": ["deploy", …]}
 #   CONTAINER_PIPELINE_NEEDS    programs that the command needs, blank between
-#   CONTAINER_PIPELINE_SHA256   digest of the agent
-#   CONTAINER_PIPELINE_TMP      folder beside the workspace, where the agent is put when the node has none
-# Answers on stdout: the agent's JSON, or the one word "missing" where the agent must be sent first.
+#   CONTAINER_PIPELINE_SHA256   digests of the agent's files
+#   CONTAINER_PIPELINE_START    start.py, which finds the agent on the node and runs it
+#   CONTAINER_PIPELINE_TMP      folder beside the workspace, for the agent where the user has no place of their own
+#   CONTAINER_PIPELINE_SENT     folder with the files that the node lacked; unset at first
+# Answers on stdout in JSON: the agent's result, or {"missing": [...]}, the files that must be sent first.
 set -u
 
 say() {
@@ -48,19 +50,4 @@ EOF
     unset found line
 fi
 
-sent=$CONTAINER_PIPELINE_TMP
-own=${sent%/*}/cache
-user=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
-user=${user:+$user/container-pipeline}
-agent=
-for cache in "${user:-$own}" "$own"; do
-    [ -f "$cache/$CONTAINER_PIPELINE_SHA256/run.py" ] && agent=$cache/$CONTAINER_PIPELINE_SHA256 && break
-done
-if [ -z "$agent" ]; then
-    if ! [ -f "$sent/agent.tar.bz2" ]; then
-        printf missing
-        exit 0
-    fi
-    agent=$(python3 "$sent/unpack.py" "$sent/agent.tar.bz2" "$CONTAINER_PIPELINE_SHA256" "${user:-$own}" "$own") || exit 1
-fi
-exec python3 "$agent/run.py"
+exec python3 -c "$CONTAINER_PIPELINE_START"
