@@ -133,7 +133,7 @@ PROJECTS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(PROJECTS)
 def test_a_job_is_the_same_after_export_and_another_seed(project):
     (job,), problems = jobs.read({"projects": [project]})
