@@ -35,7 +35,7 @@ def test_cli_md_is_what_make_docs_writes():
 
 
 def test_the_only_registry_that_a_file_falls_back_to_is_an_example():
-    command = ["git", "grep", "-hoE", r"\{DOCKER_REGISTRY(_PROD)?:?-[a-z0-9-]+\.[^}]*"]
+    command = ["git", "grep", "-IhoE", r"\{DOCKER_REGISTRY(_PROD)?:?-[a-z0-9-]+\.[^}]*"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split()
     assert {text.partition("-")[2].partition(":")[0] for text in found} == {"registry.example"}
 
