@@ -97,7 +97,7 @@ FAILED = [
     Mutation(
         "After a failure the former files are back, byte for byte",
         _SWITCH,
-        (('            mv -f "$former/tree/$name" "$name"\n', "            :\n"),),
+        (('        mv -f "$former/tree/$1" "$1"\n', "        :\n"),),
         (
             "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[unhealthy]",
             "real/test_deploy_failures.py::test_files_that_an_operator_put_there_by_hand_are_a_former_release_too",

@@ -21,6 +21,7 @@ WORDS = {
     "ids",
     "found_ids",
     "names",
+    "tasks",
     "images",
     "ports",
     "OTHERS",
