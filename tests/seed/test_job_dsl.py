@@ -126,6 +126,19 @@ def test_the_script_makes_the_same_jobs_folders_and_views_as_seed(someone, dsl):
     assert "deprecated" not in said
 
 
+def test_a_folder_that_is_there_keeps_what_it_has(someone, dsl):
+    there = (
+        "<com.cloudbees.hudson.plugins.folder.Folder plugin='cloudbees-folder@6'><description>ours</description><properties>"
+        "<org.jenkinsci.plugins.workflow.libs.FolderLibraries><libraries><name>team-library</name></libraries>"
+        "</org.jenkinsci.plugins.workflow.libs.FolderLibraries></properties><folderViews><views><name>by hand</name></views></folderViews>"
+        "</com.cloudbees.hudson.plugins.folder.Folder>"
+    )
+    (someone.folder / "existing").mkdir()
+    (someone.folder / "existing" / "team").write_text(there, encoding="utf-8")
+    items, _views, said = dsl.run(someone.seed("--job-dsl").out, someone.folder)
+    assert items["team"] == configxml.canonical(there), said
+
+
 def test_a_method_that_job_dsl_does_not_know_is_an_error(someone, dsl):
     """What the comparison above stands on: a changed method of Job DSL cannot pass unseen."""
     broken = someone.seed("--job-dsl").out.replace("lightweight(true)", "lightWeight(true)")

@@ -6,9 +6,27 @@
 
 def data = new groovy.json.JsonSlurper().parseText(readFileFromWorkspace('container-pipeline-jobs.json'))
 
+// A folder that is there keeps all that it has (libraries, credentials, views): Job DSL would write it anew.
+def existing = { name ->
+    try {
+        new XmlParser().parseText(jm.getConfig(name))
+    } catch (javaposse.jobdsl.dsl.JobConfigurationNotFoundException none) {
+        null
+    }
+}
+
 data.folders.each { wanted ->
+    def there = existing(wanted.name)
     folder(wanted.name) {
-        description(wanted.description)
+        if (there == null) {
+            description(wanted.description)
+        } else {
+            configure { root ->
+                root.children().clear()
+                root.attributes().putAll(there.attributes())
+                there.children().each { root.append(it) }
+            }
+        }
     }
     listView(wanted.name) {
         description(wanted.description)
