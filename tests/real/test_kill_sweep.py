@@ -40,6 +40,8 @@ def old_or_new(site: Site, old: dict[str, str], new: dict[str, str]) -> None:
 def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
+    # Nobody aborts the agent here.
+    monkeypatch.setattr("container_pipeline.commands.servers._ABORT_GRACE", 0)
     site.append("docker-compose.yml", "    volumes: ['./conf:/conf']\n")
     site.set("CONTAINER_PIPELINE_FILES", "conf")
     versions, contents = [], {}

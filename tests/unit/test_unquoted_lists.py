@@ -27,6 +27,9 @@ WORDS = {
     "OTHERS",
     "in_background",
     "watchers",
+    "brief",
+    "bound",
+    "limit",
     "json",
     "flags",
 }

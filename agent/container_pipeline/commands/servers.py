@@ -105,7 +105,7 @@ class Fleet:
 
     def _end_with_the_build(self, answers: Sequence[Answer]) -> None:
         """Where a connection was lost, wait a moment for the signal that may be meant for us too."""
-        if any(answer.status in ("lost", "unknown", "killed") for answer in answers):
+        if any(answer.status in ("lost", "unknown", "killed", "died") for answer in answers):
             time.sleep(_ABORT_GRACE)
 
     def one(self, target: Target, task: Task) -> Answer:

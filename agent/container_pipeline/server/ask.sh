@@ -79,7 +79,7 @@ resolve() {
     json=''
     [ "$generation" = v1 ] || json='--format json'
     # shellcheck disable=SC2086 # two words or none
-    (cd "$stage" && compose config $json) >"$work/resolved" 2>"$work/out" || refuse_compose_file
+    (cd "$stage" && ask config $json) >"$work/resolved" 2>"$work/out" || refuse_compose_file
     [ "$(wc -c <"$work/resolved")" -lt 4000000 ] || refuse compose-file 'its resolved form is larger than 4 MB'
     base64 <"$work/resolved" | say_lines resolved
     rm -f "$work/resolved"

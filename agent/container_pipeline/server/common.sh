@@ -264,6 +264,7 @@ dock() {
 }
 
 # Whether the engine answers now. That it did not once does not yet count as frozen.
+# shellcheck disable=SC2030 # the limit is meant for this subshell alone
 answers() (
     limit=10 trial=yes
     dock version >/dev/null 2>&1
@@ -300,8 +301,26 @@ engine_away() {
 # The project and the Compose files (one a line) of the release that is meant. Empty, where an older agent deployed it: then Compose
 # decides by the folder, as it did for that one.
 project='' files=''
+# The bound of a call of Compose that only reads: it asks the engine too, for its version.
+brief=''
+
+# Compose for what is read at once.
+# shellcheck disable=SC2031,SC2086 # the limit of this shell; a command and its options
+ask() {
+    brief=${bound:+$bound $limit}
+    compose "$@"
+    ended=$? brief=''
+    case $bound$ended in
+    ?*124 | ?*137 | ?*143)
+        echo 'the Docker engine does not answer' >&2
+        : >"$work/frozen"
+        ;;
+    esac
+    return "$ended"
+}
 
 # Compose with the files and the project named, in an environment in which nothing but .env decides.
+# shellcheck disable=SC2086 # a command and its options
 compose() {
     given=$#
     set -f
@@ -330,9 +349,9 @@ compose() {
     for variable in $(steering); do set -- "$variable=$(neutral "$variable")" "$@"; done
     set -- PATH="$PATH" DOCKER_CONFIG="${login:-${DOCKER_CONFIG:-$HOME/.docker}}" PYTHONCOERCECLOCALE=0 "$@"
     if [ "$sudo" = no ]; then
-        $in_background env -i "$@"
+        $in_background $brief env -i "$@"
     elif [ "$sudo_env" = yes ]; then
-        $in_background sudo -n env -i "$@"
+        $in_background sudo -n $brief env -i "$@"
     else
         # Where sudo runs docker alone, its own environment has to do.
         while case $1 in *=*) ;; *) false ;; esac do shift; done
@@ -385,7 +404,7 @@ know() {
 
 know_current() {
     know "releases/$(current_release)/release.json"
-    [ -n "$services" ] || [ "$generation" = swarm ] || services=$(compose config --services 2>/dev/null | tr '\n' ' ')
+    [ -n "$services" ] || [ "$generation" = swarm ] || services=$(ask config --services 2>/dev/null | tr '\n' ' ')
 }
 
 find_docker() {

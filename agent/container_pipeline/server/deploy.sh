@@ -65,7 +65,7 @@ know_release() {
     images=$(field images "$stage/release.json")
     if [ -z "$project" ] && [ "$generation" != swarm ]; then name_project; fi
     cmp -s "$stage/docker-compose.yml" docker-compose.yml && cmp -s "$stage/.env" .env && return
-    (cd "$stage" && compose config -q) >"$work/out" 2>&1 || refuse_compose_file
+    (cd "$stage" && ask config -q) >"$work/out" 2>&1 || refuse_compose_file
 }
 
 # Asked for while the files are still on their way; find_image waits for the answer.

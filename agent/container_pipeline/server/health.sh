@@ -86,12 +86,23 @@ judge() {
     created/*) waiting="$service created" ;;
     *) bad="$service $status" ;;
     esac
-    [ "$restarts" -lt $((before + 3)) ] || bad="$service restarting $exit"
+    [ "$exit" = 0 ] || crashed="$name|$exit"
+    [ "$restarts" -lt $((before + 3)) ] || judge_loop
     [ -z "$bad" ] || failed=${name#/}
 }
 
+# It restarts again and again. Between two crashes it runs, and its exit code is known from a look before: else one more is taken.
+judge_loop() {
+    case $crashed in "$name|"*) exit=${crashed##*|} ;; esac
+    if [ "$status/$exit" = running/0 ] && [ "$restarts" -lt $((before + 6)) ]; then
+        waiting="$service settling"
+    else
+        bad="$service restarting $exit"
+    fi
+}
+
 # Names of containers that do not count: old ones that are about to go.
-ignored=''
+ignored='' crashed=''
 began=$(date +%s)
 
 # healthy [IMAGE]: waits until all is well. False: $bad says what is not, $failed is that container. Every service that

@@ -186,7 +186,8 @@ restore_files() {
 put_back() {
     if there "$former/tree/$1"; then
         if [ -d "$1" ] || [ -d "$former/tree/$1" ]; then rm -rf "$1" || return 1; fi
-        mv -f "$former/tree/$1" "$1"
+        # One that the switch has not reached yet is the same file under two names, which mv refuses.
+        mv -f "$former/tree/$1" "$1" || cmp -s "$former/tree/$1" "$1"
     elif grep -Fqx -e "$1" "$former/absent" 2>/dev/null; then
         rm -rf "$1"
     fi
