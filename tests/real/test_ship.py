@@ -150,7 +150,7 @@ def test_an_unknown_key_of_the_project_file_is_refused(agent, project):
 
 def test_what_does_not_apply_is_absent_and_said(lab, project, agent):
     done = agent(
-        "ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PROD", CONTAINER_PIPELINE_SERVERS=""
+        "ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PROD", CONTAINER_PIPELINE_DEFAULT_SERVERS=""
     )
     assert done.returncode == 0, done.stderr
     assert [step["name"] for step in json.loads(done.stdout)["steps"]] == ["build", "push", "tag", "move-tag"]
