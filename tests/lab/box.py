@@ -30,6 +30,7 @@ class Box:
     engine: "own", "none" (no Docker on the server), or another box' socket folder (the server is given that engine)
     compose: "v2", "v1" or "none"
     disk: for a small /docker: a size as tmpfs takes it ("4m"), else on this machine's disk
+    appended: pairs of a path and text that is appended to that file before the engine starts
     """
 
     place: Place
@@ -38,6 +39,7 @@ class Box:
     engine: str = "own"
     compose: str = "v2"
     disk: str = ""
+    appended: tuple[tuple[str, str], ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -124,6 +126,7 @@ class Box:
             "compose": self.compose,
             "compose_v2": str(compose.v2_binary()) if self.compose == "v2" else "",
             "disk": self.disk,
+            "appended": self.appended,
             "host_key": self.host_key.read_text(),
             "authorized_key": authorized_key,
         }

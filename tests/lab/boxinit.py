@@ -139,6 +139,8 @@ def _write_files(spec: dict[str, Any]) -> None:
     os.chown("/home/deploy", 4242, 4242)
     if os.path.isdir("/etc/sudoers.d"):
         _write("/etc/sudoers.d/deploy", "deploy ALL=(root) NOPASSWD: ALL\n", 0o440)
+    for path, text in spec["appended"]:
+        _append(path, text)
     if spec["engine"] not in ("own", "none"):
         os.symlink("/run/lab/docker.sock", "/run/docker.sock")
 

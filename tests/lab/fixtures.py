@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +24,7 @@ from lab.registry import Registry, configure, new_password
 from lab.tcpproxy import TcpProxy
 from lab.up import bring_up
 
+Appended = tuple[tuple[str, str], ...]
 _PRIVATE = range(101, 251)  # last part of the addresses of tests' own servers
 
 
@@ -66,18 +67,25 @@ def project(tmp_path: Path, code: str, port: int) -> Project:
 
 @pytest.fixture
 def registry_factory(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
-    """registry_factory(auth=True, delete=True, readonly=False, tls=False) → a running registry of the test's own.
+    """registry_factory(auth=True, delete=True, readonly=False, tls=False, names=()) → a running registry of the test's own.
 
     It can be stopped and started again: `registry.stop()`, `registry.start()`. With tls=True, `registry.certificate`
-    is the file to trust.
+    is the file to trust; it is for the registry's address and for `names`.
     """
     made: list[Registry] = []
 
-    def make(*, auth: bool = True, delete: bool = True, readonly: bool = False, tls: bool = False) -> Registry:
+    def make(
+        *,
+        auth: bool = True,
+        delete: bool = True,
+        readonly: bool = False,
+        tls: bool = False,
+        names: Sequence[str] = (),
+    ) -> Registry:
         folder = tmp_path / f"registry-{len(made)}"
         certificate = folder / "certificate.pem" if tls else None
         one = Registry(folder.name, folder, f"127.0.0.1:{free_port()}", "tester", new_password(), certificate)
-        configure(one, auth=auth, delete=delete, readonly=readonly, tls=tls)
+        configure(one, auth=auth, delete=delete, readonly=readonly, tls=tls, names=names)
         made.append(one)
         one.start()
         return one
@@ -89,19 +97,20 @@ def registry_factory(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
 
 @pytest.fixture
 def server_factory(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """server_factory(engine="own", compose="v2", disk="") → a running server of the test's own.
+    """server_factory(engine="own", compose="v2", disk="", appended=()) → a running server of the test's own.
 
     engine: "own" (2 s to start), "none" (no Docker on it), or "server-1" (it uses that shared server's engine and is up in
     0.3 s: published ports then answer at server-1's address, and bind mounts are of server-1's files).
     compose: "v2", "v1" or "none". disk: the size of /docker, such as "4m", to fill it up.
+    appended: (path, text) pairs for files of the server that its engine reads when it starts, as /etc/hosts.
     `server.ssh_config` knows this server alone; `server.box.stop()` pulls its plug.
     """
     made: list[Box] = []
 
-    def make(engine: str = "own", compose: str = "v2", disk: str = "") -> Server:
+    def make(engine: str = "own", compose: str = "v2", disk: str = "", appended: Appended = ()) -> Server:
         if compose == "v1":
             _needs_v1()
-        server = private_server(lab, tmp_path, engine, compose, disk)
+        server = private_server(lab, tmp_path, engine, compose, disk, appended)
         made.append(server.box)
         return server
 
@@ -110,10 +119,12 @@ def server_factory(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., Server]]:
         box.remove()
 
 
-def private_server(lab: Lab, folder: Path, engine: str = "own", compose: str = "v2", disk: str = "") -> Server:
+def private_server(
+    lab: Lab, folder: Path, engine: str = "own", compose: str = "v2", disk: str = "", appended: Appended = ()
+) -> Server:
     """Start a server of one's own; whoever asks ends it with `server.box.remove()`."""
     shared = next((str(one.box.sockets) for one in lab.servers if one.name == engine), engine)
-    box = _reserve(lab, shared, compose, disk)
+    box = _reserve(lab, shared, compose, disk, appended)
     box.start(lab.ssh_key.with_suffix(".pub").read_text())
     folder = folder / box.name
     folder.mkdir()
@@ -129,10 +140,10 @@ def _needs_v1() -> None:
         _missing("no Compose v1 on this machine: Debian up to 12 and Ubuntu up to 22.04 package it")
 
 
-def _reserve(lab: Lab, engine: str, compose: str, disk: str) -> Box:
+def _reserve(lab: Lab, engine: str, compose: str, disk: str, appended: Appended) -> Box:
     """An address that no other worker takes: whoever makes the folder has it."""
     for last in _PRIVATE:
-        box = Box(lab.place, f"private-{last}", last, engine, compose, disk)
+        box = Box(lab.place, f"private-{last}", last, engine, compose, disk, appended)
         try:
             box.folder.mkdir(parents=True)
         except FileExistsError:

@@ -6,6 +6,7 @@ import http.client
 import json
 import secrets
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,9 +70,15 @@ def new_password() -> str:
 
 
 def configure(
-    registry: Registry, *, auth: bool = True, delete: bool = True, readonly: bool = False, tls: bool = False
+    registry: Registry,
+    *,
+    auth: bool = True,
+    delete: bool = True,
+    readonly: bool = False,
+    tls: bool = False,
+    names: Sequence[str] = (),
 ) -> None:
-    """Write the folder's config.yml (and users, certificate)."""
+    """Write the folder's config.yml (and users, certificate); ``names`` are other hosts that its certificate is for."""
     registry.folder.mkdir(parents=True, exist_ok=True)
     config: dict[str, object] = {
         "version": "0.1",
@@ -91,20 +98,20 @@ def configure(
         _write_private(users, run("htpasswd", "-inB", "-C", "4", registry.user, stdin=registry.password))
         config["auth"] = {"htpasswd": {"realm": registry.name, "path": str(users)}}
     if tls:
-        certificate, key = _certificate(registry)
+        certificate, key = _certificate(registry, names)
         config["http"] = {**dict(config["http"]), "tls": {"certificate": str(certificate), "key": str(key)}}  # type: ignore[call-overload]
     # JSON is YAML.
     _write_private(registry.folder / "config.yml", json.dumps(config, indent=2))
 
 
-def _certificate(registry: Registry) -> tuple[Path, Path]:
+def _certificate(registry: Registry, names: Sequence[str]) -> tuple[Path, Path]:
     if registry.certificate is None:
         raise LabError(f"the registry {registry.name} has no place for its certificate")
     host, key = registry.address.rpartition(":")[0], registry.folder / "key.pem"
     run(
         "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
         "-keyout", str(key), "-out", str(registry.certificate), "-subj", f"/CN={host}",
-        "-addext", f"subjectAltName=IP:{host}",
+        "-addext", ",".join([f"subjectAltName=IP:{host}", *(f"DNS:{name}" for name in names)]),
     )  # fmt: skip
     return registry.certificate, key
 
