@@ -132,7 +132,7 @@ class Redirect:
 class State:
     """What the stand-in is. ``old`` makes it a Hudson: no plugins, no crumbs, renames of the old kind.
 
-    ``shut`` are folders where the account may not create.
+    ``shut`` are folders where the account may not create, ``denied`` is a pattern of paths that it may not use.
     """
 
     old: bool = False
@@ -142,6 +142,7 @@ class State:
     scripts: bool = True
     prefix: str = ""
     shut: tuple[str, ...] = ()
+    denied: str = ""
     items: dict[str, Entry] = field(default_factory=dict)
     views: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -204,6 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
                 if not parts.path.startswith(self.state.prefix + "/"):
                     raise Refusal(404)
                 path = unquote(parts.path[len(self.state.prefix) + 1 :])
+                if self.state.denied and re.fullmatch(self.state.denied, path):
+                    raise Refusal(403, f"{self.state.user} is missing a permission")
                 status, kind, text = respond(self.state, method, path, query, body.decode("utf-8", "replace"))
                 if status == 302 and text:
                     leads, text = f"{self.state.prefix}/{text}", ""

@@ -222,3 +222,34 @@ def test_the_table_tells_a_folder_from_the_view_beside_it(someone):
     someone.write(DEFAULTS + "projects: [{code: own-web, folder: team}]\n")
     lines = [" ".join(line.split()) for line in someone.seed().out.splitlines()]
     assert {"folder team created", "view team created", "team/CODE-web created"} <= set(lines)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--prune",)])
+def test_a_job_whose_new_name_is_taken_stays_as_it_is(someone, jenkins, arguments):
+    someone.write(DEFAULTS + "projects: [{code: own-web, name: web, folder: old}]\n")
+    assert someone.seed().code == 0
+    before = jenkins.state.items["old/web"].config
+    jenkins.state.items["new"] = Entry(FOLDER, f"<{FOLDER}/>")
+    jenkins.state.items["new/web"] = Entry("project", BY_HAND)
+    someone.write(DEFAULTS + "projects: [{code: own-web, name: web, folder: new, branch: dev}]\n")
+    answer = someone.seed(*arguments)
+    assert answer.code == 1
+    assert "no longer names it" not in answer.out + answer.err
+    reason = "seed did not make it; --adopt takes it over; old/web stays as it is"
+    assert f"new/web: {reason}\n" in someone.seed(*arguments, "--dry-run").out
+    assert jenkins.state.items["old/web"].config == before
+    assert jenkins.state.items["new/web"].config == BY_HAND
+
+
+def test_prune_tries_again_to_remove_a_view(someone, jenkins):
+    someone.write(DEFAULTS + "projects: [{code: own-web, folder: team/old}, {code: own-ui}]\n")
+    someone.seed()
+    someone.write(DEFAULTS + "projects: [{code: own-ui}]\n")
+    jenkins.state.denied = "job/team/view/old/doDelete"
+    for _run in range(2):
+        answer = someone.seed("--prune")
+        assert (answer.code, "403 Forbidden to POST job/team/view/old/doDelete" in answer.out) == (1, True), answer.out
+        assert ("team/old" in jenkins.state.items, "team/old" in jenkins.state.views) == (True, True)
+    jenkins.state.denied = ""
+    assert someone.seed("--prune").code == 0
+    assert (list(jenkins.state.items), jenkins.state.views) == (["own-ui"], {})

@@ -167,6 +167,42 @@ def test_a_chain_of_renames_is_done_from_its_free_end():
     assert [(change.source, change.item) for change in changes if change.action == "move"] == [("b", "c"), ("a", "b")]
 
 
+#: A job whose project the file names is left as it is, with every job that waits for its name.
+@pytest.mark.parametrize("prune", [False, True])
+@pytest.mark.parametrize("taken", ["c", "C"])
+def test_a_refused_name_holds_back_the_jobs_before_it(taken, prune):
+    state = has(replace(WEB, name="a"), replace(UI, name="b"), **{taken: FOREIGN})
+    plan = seed.make([replace(WEB, name="b", disabled=True), replace(UI, name="c")], state, {"jobs"}, prune=prune)
+    assert (plan.changes, plan.staying) == ([], 2)
+    reasons = {one.item: one.reason for one in plan.refused}
+    assert list(reasons) == ["c", "b"]
+    assert reasons["b"] == "b cannot move to c; a stays as it is"
+
+
+def test_a_new_job_does_not_overwrite_a_job_that_cannot_move():
+    plan = seed.make([replace(UI, name="b"), replace(WEB, name="c")], has(replace(WEB, name="b"), c=FOREIGN), {"jobs"})
+    assert (plan.changes, [one.item for one in plan.refused]) == ([], ["c", "b"])
+    assert plan.refused[1].reason == "b cannot move to c"
+
+
+def test_a_new_job_takes_the_name_that_a_move_frees():
+    plan = seed.make([replace(UI, name="b"), replace(WEB, name="c")], has(replace(WEB, name="b")), {"jobs"})
+    assert done(plan) == [("move", "c"), ("create", "b")]
+
+
+def test_prune_keeps_the_folder_of_a_job_that_cannot_move():
+    plan = seed.make([replace(WEB, name="web")], has(replace(WEB, folder="team"), web=FOREIGN), {"jobs"}, prune=True)
+    assert plan.changes == []
+
+
+@pytest.mark.parametrize(("prune", "action"), [(False, "disable"), (True, "delete")])
+def test_a_job_gives_way_to_the_adopted_job_of_its_new_name(prune, action):
+    state = has(replace(WEB, name="old"), web="<flow-definition><description>by hand</description></flow-definition>")
+    changes = seed.make([replace(WEB, name="web")], state, {"jobs"}, adopt=True, prune=prune).changes
+    assert [(change.action, change.item) for change in changes] == [("update", "web"), (action, "old")]
+    assert changes[1].describe().endswith(": the jobs file now names web for its project")
+
+
 def test_jobs_that_swap_their_names_stay_in_place():
     state = has(replace(WEB, name="a"), replace(UI, name="b"))
     assert done(seed.make([replace(WEB, name="b"), replace(UI, name="a")], state, {"jobs"})) == [

@@ -90,7 +90,10 @@ def _delete(jenkins: Controller, change: Change) -> None:
 
 
 def _delete_folder(jenkins: Controller, change: Change) -> None:
+    """Remove a folder after the view beside it, which no later run would find without the folder."""
     _insist_on_empty(jenkins, change)
+    if mark_of(jenkins.view(change.item) or ""):
+        raise JenkinsError(_("folder {item} stays until the view beside it is removed", item=change.item))
     _delete(jenkins, change)
 
 

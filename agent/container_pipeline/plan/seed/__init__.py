@@ -70,6 +70,7 @@ class State:
 class Change(Step):
     """One change of one thing in Jenkins. ``source`` is where a moved job is now; ``diff`` is for a person.
 
+    ``heir`` is the job that the file names for the project of a job that goes; "" where it names none.
     ``mark`` is the mark that the thing had when the plan was made: with another one it is not touched.
     """
 
@@ -79,6 +80,7 @@ class Change(Step):
     config: str = ""
     source: str = ""
     diff: tuple[str, ...] = ()
+    heir: str = ""
     mark: str = field(default="", compare=False)
 
     @property
@@ -89,16 +91,19 @@ class Change(Step):
         return _("view {name}", name=self.item) if self.action.endswith("-view") else self.item
 
     def describe(self) -> str:
+        why = _("the jobs file no longer names it")
+        if self.heir:
+            why = _("the jobs file now names {name} for its project", name=self.heir)
         texts = {
             "create-folder": _("create folder {item}", item=self.item),
             "move": _("move {source} to {item}, with its history", source=self.source, item=self.item),
             "create": _("create {item}", item=self.item),
             "update": _("update {item}", item=self.item),
             "replace": _("replace {item}: its kind changes, its history goes", item=self.item),
-            "disable": _("disable {item}: the jobs file no longer names it", item=self.item),
+            "disable": _("disable {item}: {why}", item=self.item, why=why),
             "create-view": _("create view {item}", item=self.item),
             "update-view": _("update view {item}", item=self.item),
-            "delete": _("remove {item} and its history: the jobs file no longer names it", item=self.item),
+            "delete": _("remove {item} and its history: {why}", item=self.item, why=why),
             "delete-view": _("remove view {item}", item=self.item),
             "delete-folder": _("remove folder {item}: nothing is left in it", item=self.item),
         }
@@ -170,6 +175,8 @@ class _Planner:
             if marker.set_name in sets and not state.items[name].folder
         }
         self.moved: dict[str, str] = {}
+        self.held: dict[str, str] = {}
+        self.heirs: dict[str, str] = {}
         self.folded = {name.casefold(): name for name in state.items}
 
     def folders(self) -> None:
@@ -185,19 +192,38 @@ class _Planner:
                 self._change("create-folder", path, folder_xml(job.set_name))
 
     def jobs(self) -> None:
-        self.moved = find_moves(self.wanted, self.ours, self.state.items)
+        self.moved, taken = find_moves(self.wanted, self.ours, self.state.items)
         self.plan.refused += [
             Refused(name, reason)
             for name in self.wanted
             if name not in self._refused() and (reason := self._other_case(name))
         ]
-        refused = self._refused()
+        self._hold_back(taken)
         for name, source in self.moved.items():
-            if name not in refused:
-                self.plan.changes.append(Change("move", name, source=source, mark=self._mark(source)))
+            self.plan.changes.append(Change("move", name, source=source, mark=self._mark(source)))
+        refused = self._refused()
         for name, job in self.wanted.items():
             if name not in refused:
                 self._job(name, job)
+
+    def _hold_back(self, taken: Mapping[str, str]) -> None:
+        """Keep jobs whose new name is refused, and refuse the names that they hold, until nothing waits for those."""
+        moves = {**taken, **self.moved}
+        reasons = {one.item: one.reason for one in self.plan.refused}
+        reasons.update({new: why for new in taken if (why := self._not_ours(new, self.state.items[new]))})
+        while True:
+            self.held = {old: new for new, old in moves.items() if new in reasons}
+            more = [name for name in self.wanted if name in self.held and name not in reasons]
+            if not more:
+                break
+            for name in more:
+                reasons[name] = _("{name} cannot move to {target}", name=name, target=self.held[name])
+        for name, reason in reasons.items():
+            if name in moves:
+                reasons[name] = _("{reason}; {name} stays as it is", reason=reason, name=moves[name])
+        self.plan.refused = [Refused(name, reason) for name, reason in reasons.items()]
+        self.moved = {new: old for new, old in self.moved.items() if new not in reasons}
+        self.heirs = {old: new for new, old in taken.items() if new not in reasons}
 
     def _refused(self) -> set[str]:
         return {one.item for one in self.plan.refused}
@@ -220,7 +246,7 @@ class _Planner:
     def _job(self, name: str, job: Job) -> None:
         source = self.moved.get(name, name)
         item = self.state.items.get(source)
-        if item is None:
+        if item is None or (source == name and name in self.moved.values()):
             self._change("create", name, job_xml(job))
             return
         reason = self._not_ours(source, item)
@@ -270,12 +296,11 @@ class _Planner:
 
     def rest(self) -> None:
         """What the files no longer name: disabled, or with ``prune`` removed, with the folders that it leaves empty."""
-        gone = set(self.ours) - set(self.wanted) - set(self.moved.values())
+        gone = set(self.ours) - set(self.wanted) - set(self.moved.values()) - set(self.held)
         for name in sorted(gone):
-            if self.prune:
-                self._change("delete", name, mark=self._mark(name))
-            elif "disabled: true" not in self.state.items[name].reading.lines:
-                self._change("disable", name, mark=self._mark(name))
+            if self.prune or "disabled: true" not in self.state.items[name].reading.lines:
+                action, heir = "delete" if self.prune else "disable", self.heirs.get(name, "")
+                self.plan.changes.append(Change(action, name, heir=heir, mark=self._mark(name)))
         self.plan.staying = len(self.ours) - len(gone) - sum(one.action == "replace" for one in self.plan.changes)
         if self.prune:
             self._empty_folders(gone | set(self.moved.values()))

@@ -10,11 +10,14 @@ from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.plan.seed.jobtext import Marker
 
 
-def find_moves(wanted: Mapping[str, Job], ours: Mapping[str, Marker], items: Collection[str]) -> dict[str, str]:
+def find_moves(
+    wanted: Mapping[str, Job], ours: Mapping[str, Marker], items: Collection[str]
+) -> tuple[dict[str, str], dict[str, str]]:
     """Return the new name → the present name of each job that is known again under another name.
 
-    Known by code and repository; else, where only one on each side fits, by repository (the code changed) or by code
-    (the repository moved). Moves whose target is taken wait for it to be free; jobs that only swap stay in place.
+    The first are those that can be moved, in an order in which each new name is free; the second those whose new name
+    is taken and stays so. A job is known by code and repository; else, where only one on each side fits, by repository
+    (the code changed) or by code (the repository moved).
     """
     pairs: dict[str, str] = {}
     for key in (
@@ -46,13 +49,13 @@ def _pair(jobs: list[Job], items: Mapping[str, Marker], key: Callable[[str, str]
     return pairs
 
 
-def _in_order(moves: dict[str, str], taken: set[str]) -> dict[str, str]:
-    """Return the moves that can be done, in an order in which each target is free."""
+def _in_order(moves: dict[str, str], taken: set[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the moves that can be done, in an order in which each target is free, and the others."""
     ordered: dict[str, str] = {}
     while True:
         possible = [new for new in moves if new not in taken]
         if not possible:
-            return ordered
+            return ordered, moves
         for new in possible:
             ordered[new] = moves.pop(new)
             taken.discard(ordered[new])
