@@ -338,3 +338,12 @@ class Finding:
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}: {self.rule} {self.message}"
         return f"{text} — {self.hint}" if self.hint else text
+
+
+@dataclass(frozen=True)
+class File:
+    """One file or folder (``data`` None) of a release; ``path`` is relative, with slashes; ``mode`` as chmod takes it."""
+
+    path: str
+    data: bytes | None
+    mode: int = 0o644

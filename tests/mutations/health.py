@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mutations.entry import Mutation
 
-_DEPLOY = "server/deploy.sh"
-_HEALTH = "server/health.sh"
-_SWITCH = "server/switch.sh"
+_DEPLOY = "remote/programs/deploy.sh"
+_HEALTH = "remote/programs/health.sh"
+_SWITCH = "remote/programs/switch.sh"
 
 FAILED = [
     Mutation(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mutations.entry import Mutation
 
-_COMMON = "server/common.sh"
-_DEPLOY = "server/deploy.sh"
-_HEALTH = "server/health.sh"
-_SWITCH = "server/switch.sh"
+_COMMON = "remote/programs/common.sh"
+_DEPLOY = "remote/programs/deploy.sh"
+_HEALTH = "remote/programs/health.sh"
+_SWITCH = "remote/programs/switch.sh"
 
 LOCK = [
     Mutation(
@@ -149,7 +149,7 @@ FROZEN = [
 LOGIN_SHELLS = [
     Mutation(
         "What a login shell prints is not believed",
-        "clients/ssh.py",
+        "remote/ssh.py",
         (
             (
                 "        if not line.startswith(mark):\n",
@@ -160,7 +160,7 @@ LOGIN_SHELLS = [
     ),
     Mutation(
         "What a login shell sets steers nothing",
-        "clients/ssh.py",
+        "remote/ssh.py",
         (("exec sh -c 'exec env -i PATH", "exec sh -c 'exec env PATH"),),
         ("real/test_login_shells.py::test_what_a_start_file_prints_is_not_believed_and_what_it_sets_steers_nothing",),
     ),
@@ -185,7 +185,7 @@ LOGIN_SHELLS = [
 ABORTED = [
     Mutation(
         "An abort, to children first, ends with 143",
-        "commands/servers.py",
+        "remote/fleet.py",
         (("            time.sleep(_ABORT_GRACE)\n", "            pass\n"),),
         (
             "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from mutations.entry import Mutation
 
-_COMMON = "server/common.sh"
-_ASK = "server/ask.sh"
-_DEPLOY = "server/deploy.sh"
-_SWITCH = "server/switch.sh"
+_COMMON = "remote/programs/common.sh"
+_ASK = "remote/programs/ask.sh"
+_DEPLOY = "remote/programs/deploy.sh"
+_SWITCH = "remote/programs/switch.sh"
 
 HOST_KEYS = [
     Mutation(
         "An unknown host key is refused, nothing is written",
-        "clients/ssh.py",
+        "remote/ssh.py",
         (('if self.accept_new else "yes"', 'if self.accept_new else "accept-new"'),),
         ("real/test_ssh.py::test_an_unknown_host_key_is_refused_and_nothing_is_written",),
     ),
     Mutation(
         "A changed host key is refused, even where new ones are accepted",
-        "clients/ssh.py",
+        "remote/ssh.py",
         (('"accept-new" if self.accept_new', '"no" if self.accept_new'),),
         ("real/test_ssh.py::test_a_changed_host_key_is_refused_even_where_new_ones_are_accepted",),
     ),
@@ -44,7 +44,7 @@ REFUSED = [
     ),
     Mutation(
         "A version that is in no registry is found before a server is touched",
-        "commands/release.py",
+        "execute/release.py",
         (("    if digest is None:\n", "    if digest == 0:\n"),),
         ("real/test_deploy_refusals.py::test_a_version_that_is_not_in_the_registry[compose-v2]",),
     ),
@@ -65,7 +65,7 @@ REFUSED = [
     ),
     Mutation(
         "What was built is deployed, by digest, wherever its tag is by now",
-        "commands/release.py",
+        "execute/release.py",
         (("Digest(known.digest) if known and known.digest else _resolve", "_resolve"),),
         ("real/test_releases.py::test_a_tag_that_moved_in_the_registry_does_not_change_what_is_deployed",),
     ),
@@ -117,13 +117,13 @@ REFUSED = [
 MANY = [
     Mutation(
         "With one server of three dead the run fails",
-        "commands/servers.py",
+        "remote/fleet.py",
         (("    if not failed:\n", "    if len(failed) < 2:\n"),),
         ("real/test_ssh.py::test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time",),
     ),
     Mutation(
         "Each server has its own result, whatever happened on another",
-        "commands/servers.py",
+        "remote/fleet.py",
         (
             (
                 "            futures = [pool.submit(self.one, target, task) for target in targets]\n",
@@ -134,13 +134,13 @@ MANY = [
     ),
     Mutation(
         "A server that does not answer costs a bounded time",
-        "clients/ssh.py",
+        "remote/ssh.py",
         (('            "ConnectTimeout": str(self.connect_timeout),\n', ""),),
         ("real/test_ssh.py::test_a_server_that_takes_the_connection_and_says_nothing_costs_a_bounded_time",),
     ),
     Mutation(
         "A rolling deploy stops at the first failure",
-        "commands/rollout.py",
+        "execute/rollout.py",
         (("        if any(answer.error for answer in answers):\n", "        if not step.servers:\n"),),
         ("real/test_releases.py::test_rolling_stops_at_the_first_failure_and_leaves_the_rest_alone",),
     ),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mutations.entry import Mutation
 
-_COMMON = "server/common.sh"
-_DEPLOY = "server/deploy.sh"
+_COMMON = "remote/programs/common.sh"
+_DEPLOY = "remote/programs/deploy.sh"
 
 PRUNED = [
     Mutation(
@@ -104,7 +104,7 @@ VALUES = [
 SECRETS = [
     Mutation(
         "No password in any process' arguments: all that is secret travels on stdin",
-        "clients/ssh.py",
+        "remote/ssh.py",
         (
             (
                 "            self._command,\n",
@@ -118,7 +118,7 @@ SECRETS = [
     ),
     Mutation(
         "Children get only what they need of the environment",
-        "clients/ssh.py",
+        "remote/ssh.py",
         (("            env=environment,\n", "            env=None,\n"),),
         ("real/test_ssh.py::test_ssh_gets_none_of_the_builds_variables",),
     ),
@@ -147,7 +147,7 @@ SECRETS = [
     ),
     Mutation(
         ".env is for its owner alone",
-        "commands/release.py",
+        "execute/release.py",
         (('File(".env", v2, 0o600)', 'File(".env", v2)'),),
         (
             "real/test_deploy.py::test_files_are_for_their_owner_alone_where_they_hold_secrets",

@@ -33,7 +33,7 @@ def test_a_version_that_is_not_in_the_registry(untouched: Site):
 def test_an_image_that_is_gone_between_the_look_and_the_pull(untouched: Site, monkeypatch: pytest.MonkeyPatch):
     from container_pipeline.model import Digest
 
-    monkeypatch.setattr("container_pipeline.commands.release._resolve", lambda *_args: Digest("sha256:" + "0" * 64))
+    monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: Digest("sha256:" + "0" * 64))
     refused(untouched, "is not in the registry", "--version", "20200101000000")
 
 
@@ -41,7 +41,7 @@ def test_a_password_that_is_wrong(untouched: Site, monkeypatch: pytest.MonkeyPat
     from container_pipeline.model import Digest
 
     digest = Digest(untouched.digest(untouched.publish()))
-    monkeypatch.setattr("container_pipeline.commands.release._resolve", lambda *_args: digest)
+    monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: digest)
     untouched.set("DOCKER_REGISTRY_PASS", "another-one")
     refused(untouched, "the login is missing or wrong", "--version", "20200101000000")
 
@@ -52,7 +52,7 @@ def test_a_registry_that_is_down_between_upload_and_pull(untouched: Site, regist
     registry = registry_factory()
     untouched.use(registry)
     digest = Digest(untouched.digest(untouched.publish()))
-    monkeypatch.setattr("container_pipeline.commands.release._resolve", lambda *_args: digest)
+    monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: digest)
     registry.stop()
     refused(untouched, "the image cannot be pulled", "--version", "20200101000000")
 

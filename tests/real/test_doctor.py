@@ -22,7 +22,7 @@ Doctor = Callable[..., dict[str, Any]]
 @pytest.fixture
 def doctor(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Doctor:
     """doctor(*options, **environment) → the JSON answer; no registry and no server but those that are given."""
-    monkeypatch.setattr("container_pipeline.commands.doctor.DEADLINE", 60.0)
+    monkeypatch.setattr("container_pipeline.commands.start.doctor.DEADLINE", 60.0)
     for name, value in lab.environment(LC_ALL="C").items():
         monkeypatch.setenv(name, value)
     for name in ("DOCKER_REGISTRY", "DOCKER_REGISTRY_PROD", "CONTAINER_PIPELINE_SERVERS", "JENKINS_URL"):
@@ -170,7 +170,7 @@ def test_a_server_that_hangs_does_not_hold_up_the_others(doctor: Doctor, silent:
 
 
 def test_a_check_that_never_ends_is_given_up(doctor: Doctor, silent: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("container_pipeline.commands.doctor.DEADLINE", 0.5)
+    monkeypatch.setattr("container_pipeline.commands.start.doctor.DEADLINE", 0.5)
     answer = doctor(DOCKER_REGISTRY=f"127.0.0.1:{silent}")
     assert any("no answer within" in text for text, _repair in failed(answer, "development"))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from container_pipeline.clients import remote
+from container_pipeline.remote import transfer
 from lab.handle import Server
 from real.site import Site, settled
 
@@ -30,7 +30,7 @@ def hasty(*given) -> str:
     return text
 
 
-_GENUINE: Callable[..., str] = remote.program
+_GENUINE: Callable[..., str] = transfer.program
 
 
 def test_a_frozen_engine_ends_every_command_and_hides_no_other_server(
@@ -42,7 +42,7 @@ def test_a_frozen_engine_ends_every_command_and_hides_no_other_server(
     site.deployed()
     former = site.deployed()
     frozen.run(f"kill -STOP {_DOCKERD}")
-    monkeypatch.setattr(remote, "program", hasty)
+    monkeypatch.setattr(transfer, "program", hasty)
     version = site.publish()
     sentence = f"{frozen.name}: the Docker engine does not answer"
     for command in (
@@ -94,7 +94,9 @@ def test_going_back_waits_for_an_engine_that_is_started_anew(
     site.on(server_factory())
     former = site.deployed()
     kill = f"{{ sleep {when}; kill -9 {_DOCKERD}; }} >/dev/null 2>&1 &\n"
-    monkeypatch.setattr(remote, "program", lambda *given: _GENUINE(*given).replace("step back\n", f"step back\n{kill}"))
+    monkeypatch.setattr(
+        transfer, "program", lambda *given: _GENUINE(*given).replace("step back\n", f"step back\n{kill}")
+    )
     done = site("deploy", "--version", site.publish("unhealthy"))
     assert done.code == 3, done.err
     assert site.running() == former

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from container_pipeline.clients import remote
-from container_pipeline.commands import servers
 from container_pipeline.model import Target
+from container_pipeline.remote import fleet, transfer
 from real.site import Site, settled
 
 pytestmark = pytest.mark.slow
@@ -62,13 +61,13 @@ def test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_i
 def test_what_renames_are_about_is_on_the_disk_before_them_so_that_a_loss_of_power_finds_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
-    genuine: Callable[..., str] = remote.program
+    genuine: Callable[..., str] = transfer.program
     site.deployed()
     folder, fake = f"/docker/compose/{site.code}", f"/docker/{site.code}-bin"
     # In place of sync: it writes down what it is asked for, and whether a rename has come before it.
     script = f'#!/bin/sh\nfor f; do echo "${{f#*/.incoming.*/}} $(ls -d {folder}/releases/.former 2>/dev/null)"; done >>{fake}/log\n'
     site.sh(f"mkdir {fake} && printf '%s' {shlex.quote(script)} >{fake}/sync && chmod +x {fake}/sync")
-    monkeypatch.setattr(remote, "program", lambda *given: f"PATH={fake}:$PATH\n{genuine(*given)}")
+    monkeypatch.setattr(transfer, "program", lambda *given: f"PATH={fake}:$PATH\n{genuine(*given)}")
     site.write(".env", "ENV=new\n")
     site.deployed()
     synced = dict(line.partition(" ")[::2] for line in site.sh(f"cat {fake}/log; rm -r {fake}").splitlines())
@@ -104,19 +103,19 @@ def test_after_a_cut_the_server_is_asked_how_it_ended(
     proxy = tcp_proxy(f"{site.servers[0].host}:22")
     through(site, proxy, tmp_path)
     version = site.publish(behaviour)
-    genuine: Callable[..., str] = remote.program
+    genuine: Callable[..., str] = transfer.program
     # What the server says from here on is lost, whatever it does.
     monkeypatch.setattr(
-        remote, "program", lambda *given: genuine(*given).replace("step keep\n", "step keep\nsleep 2\n")
+        transfer, "program", lambda *given: genuine(*given).replace("step keep\n", "step keep\nsleep 2\n")
     )
-    tell = servers.Fleet.tell
+    tell = fleet.Fleet.tell
 
-    def cutting(fleet: servers.Fleet, target: Target, text: str, *, detail: bool = False) -> None:
+    def cutting(fleet: fleet.Fleet, target: Target, text: str, *, detail: bool = False) -> None:
         tell(fleet, target, text, detail=detail)
         if text.startswith(step):
             proxy.cut()
 
-    monkeypatch.setattr(servers.Fleet, "tell", cutting)
+    monkeypatch.setattr(fleet.Fleet, "tell", cutting)
     done = site("deploy", "--version", version)
     assert done.code == exit_code, done.err
     assert "asking the server how it ended" in done.err
@@ -131,15 +130,15 @@ def test_where_a_server_cannot_be_asked_the_outcome_is_unknown(
     site.deployed()
     proxy = tcp_proxy(f"{site.servers[0].host}:22")
     through(site, proxy, tmp_path)
-    monkeypatch.setattr(servers, "LEARN_TIMEOUT", -17)  # of the 20 s that there are in all
-    tell = servers.Fleet.tell
+    monkeypatch.setattr(fleet, "LEARN_TIMEOUT", -17)  # of the 20 s that there are in all
+    tell = fleet.Fleet.tell
 
-    def closing(fleet: servers.Fleet, target: Target, text: str, *, detail: bool = False) -> None:
+    def closing(fleet: fleet.Fleet, target: Target, text: str, *, detail: bool = False) -> None:
         tell(fleet, target, text, detail=detail)
         if text.startswith("waiting for health"):
             proxy.close()
 
-    monkeypatch.setattr(servers.Fleet, "tell", closing)
+    monkeypatch.setattr(fleet.Fleet, "tell", closing)
     done = site("deploy", "--version", site.publish(behaviour), "--json")
     assert done.code == 7, done.err
     assert "the connection was lost while waiting for health, and how it ended could not be learned" in done.err
@@ -204,10 +203,10 @@ def processes(site: Site, ask: str) -> list[str]:
 
 def test_an_agent_that_is_silent_loses_the_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
     former = site.deployed()
-    genuine: Callable[..., str] = remote.program
+    genuine: Callable[..., str] = transfer.program
     # As where the wire is cut: nobody says goodbye. The server waits for half a minute; here, for three seconds.
-    monkeypatch.setattr("container_pipeline.clients.ssh.HEARTBEAT", 1000)
-    monkeypatch.setattr(remote, "program", lambda *given: genuine(*given).replace("sleep 5", "sleep 0.5"))
+    monkeypatch.setattr("container_pipeline.remote.ssh.HEARTBEAT", 1000)
+    monkeypatch.setattr(transfer, "program", lambda *given: genuine(*given).replace("sleep 5", "sleep 0.5"))
     done = site("deploy", "--version", site.publish("waits for ever"), "--timeout", "40")
     assert (done.code, "the connection was lost" in done.err) == (3, True)
     assert site.running() == former

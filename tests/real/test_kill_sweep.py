@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from container_pipeline.clients import remote
+from container_pipeline.remote import transfer
 from real.killing import current, killed_before
 from real.site import Site, settled
 
@@ -41,7 +41,7 @@ def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
     # Nobody aborts the agent here.
-    monkeypatch.setattr("container_pipeline.commands.servers._ABORT_GRACE", 0)
+    monkeypatch.setattr("container_pipeline.remote.fleet._ABORT_GRACE", 0)
     site.append("docker-compose.yml", "    volumes: ['./conf:/conf']\n")
     site.set("CONTAINER_PIPELINE_FILES", "conf")
     versions, contents = [], {}
@@ -50,16 +50,16 @@ def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs
         site.append("docker-compose.yml", f"    labels: {{changed: '{turn}'}}\n" if turn == "two" else "")
         versions.append(site.deployed())
         contents[versions[-1]] = files(site)
-    genuine: Callable[..., str] = remote.program
+    genuine: Callable[..., str] = transfer.program
     composes = {version: contents[version]["docker-compose.yml"] for version in versions}
     for k in itertools.count(1):
         former, wanted = versions[(k + 1) % 2], versions[k % 2]
         former, wanted = (former, wanted) if current(site) == former else (wanted, former)
         site.write("docker-compose.yml", composes[wanted])
         site.write(MOUNTED, contents[wanted][MOUNTED])
-        monkeypatch.setattr(remote, "program", lambda *given, k=k: killed_anywhere(k, genuine(*given)))
+        monkeypatch.setattr(transfer, "program", lambda *given, k=k: killed_anywhere(k, genuine(*given)))
         cut_short = site("deploy", "--version", wanted)
-        monkeypatch.setattr(remote, "program", genuine)
+        monkeypatch.setattr(transfer, "program", genuine)
         settled(site)
         old_or_new(site, contents[former], contents[wanted])
         if cut_short.code == 0:

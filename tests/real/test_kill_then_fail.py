@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from container_pipeline.clients import remote
+from container_pipeline.remote import transfer
 from real.killing import current, killed_before
 from real.site import Site, settled
 
@@ -24,12 +24,12 @@ def test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_
     former = site.deployed()
     old = site.files()
     wanted, broken = site.publish(), site.publish("unhealthy")
-    genuine: Callable[..., str] = remote.program
+    genuine: Callable[..., str] = transfer.program
     for k in itertools.count(1):
         site.write("conf/app.ini", f"killed {k}\n")
-        monkeypatch.setattr(remote, "program", lambda *given, k=k: killed_before(k, genuine(*given), ["mv"]))
+        monkeypatch.setattr(transfer, "program", lambda *given, k=k: killed_before(k, genuine(*given), ["mv"]))
         assert site("deploy", "--version", wanted).code in (0, 1)
-        monkeypatch.setattr(remote, "program", genuine)
+        monkeypatch.setattr(transfer, "program", genuine)
         settled(site)
         if current(site) == wanted:
             break

@@ -52,8 +52,8 @@ def test_what_a_start_file_prints_is_not_believed_and_what_it_sets_steers_nothin
 def test_a_login_shell_that_does_not_start_us_is_named(
     site: Site, there: Server, monkeypatch: pytest.MonkeyPatch, text: str, words: str
 ):
-    monkeypatch.setattr("container_pipeline.clients.ssh.START_TIMEOUT", -7)
-    monkeypatch.setattr("container_pipeline.clients.ssh.HEARTBEAT", 1)
+    monkeypatch.setattr("container_pipeline.remote.ssh.START_TIMEOUT", -7)
+    monkeypatch.setattr("container_pipeline.remote.ssh.HEARTBEAT", 1)
     start_file(there, text)
     version = site.publish()
     for command in (("status",), ("deploy", "--version", version)):

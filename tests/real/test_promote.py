@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from container_pipeline.clients import state
+from container_pipeline.project import state
 from lab import ask, images
 from lab.faultproxy import Fault
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from container_pipeline.commands import history, prune
+from container_pipeline.commands.registry import prune
+from container_pipeline.commands.server import history
 from container_pipeline.errors import ServerError
 from container_pipeline.plan import prune as prune_plan
 from lab import ask, images

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from container_pipeline.clients import remote, ssh
+from container_pipeline.remote import ssh, transfer
 from real.site import Site
 
 #: Blanks, quotes, patterns that match others beside them, dashes, backslashes, and what Compose or a shell would replace.
@@ -196,7 +196,7 @@ def test_a_file_that_cannot_be_put_back_ends_in_4(site: Site, monkeypatch: pytes
     site.set("CONTAINER_PIPELINE_FILES", "conf")
     site.write("conf/a", "one\n")
     former = site.deployed()
-    genuine: Callable[..., str] = remote.program
+    genuine: Callable[..., str] = transfer.program
     broken = site.publish("exits")
     site.write("conf/a", "two\n")
     (site.folder / "conf").chmod(0o700)
@@ -206,14 +206,14 @@ def test_a_file_that_cannot_be_put_back_ends_in_4(site: Site, monkeypatch: pytes
     command {command} "$@"
 }}
 """
-        monkeypatch.setattr(remote, "program", lambda *given, fails=fails: fails + genuine(*given))
+        monkeypatch.setattr(transfer, "program", lambda *given, fails=fails: fails + genuine(*given))
         done = site("deploy", "--version", broken)
         assert done.code == 4, (command, done.err)
         assert f"{command}: read-only file system" in done.err
         # The journal stays: what was not put back is put back by the next run, or that refuses too.
         again = site("deploy", "--version", former)
         assert f"{command}: read-only file system" in again.err
-        monkeypatch.setattr(remote, "program", genuine)
+        monkeypatch.setattr(transfer, "program", genuine)
         assert site("deploy", "--version", broken).code == 3
         assert (site.sh("cat conf/a"), site.sh("stat -c %a conf")) == ("one\n", "755\n"), command
         assert site.running() == former

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from container_pipeline.commands.doctor_jenkins import checks
+from container_pipeline.commands.start.doctor_jenkins import checks
 from container_pipeline.settings import load
 
 

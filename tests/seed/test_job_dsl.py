@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from container_pipeline.clients import jobs_file
-from container_pipeline.commands import seed_file
+from container_pipeline.execute import jobs_files
 from container_pipeline.plan.seed import configxml, jobxml
+from container_pipeline.project import jobs_file
 
 HERE = Path(__file__).parent
 SCRIPT = HERE.parents[1] / "resources" / "container-pipeline" / "seed.groovy"
@@ -118,7 +118,7 @@ def test_every_key_of_the_jobs_file_is_in_the_comparison(someone):
 
 def test_the_script_makes_the_same_jobs_folders_and_views_as_seed(someone, dsl):
     items, views, said = dsl.run(someone.seed("--job-dsl").out, someone.folder)
-    jobs, _names = seed_file.load([str(someone.folder / "jobs.yml")])
+    jobs, _names = jobs_files.load([str(someone.folder / "jobs.yml")])
     expected = {job.full_name: configxml.canonical(jobxml.job_xml(job)) for job in jobs}
     folder = configxml.canonical(jobxml.folder_xml("everything"))
     assert items == {**expected, "team": folder, "team/web": folder}, said

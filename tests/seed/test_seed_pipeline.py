@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from container_pipeline.clients.jenkins import Controller
-from container_pipeline.commands import seed_file
+from container_pipeline.execute import jobs_files
 from container_pipeline.plan.seed import configxml
 from seed.standin import PLUGINS, Entry
 
@@ -67,7 +67,7 @@ def test_plugins_and_jobs_are_asked_for_at_once_while_the_files_are_read(adminis
 
         return call
 
-    for place, name in ((Controller, "plugins"), (Controller, "items"), (seed_file, "load")):
+    for place, name in ((Controller, "plugins"), (Controller, "items"), (jobs_files, "load")):
         monkeypatch.setattr(place, name, meeting(getattr(place, name)))
     someone = administrator(jenkins.url)
     someone.write(TEAM)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from container_pipeline.clients import context, git
-from container_pipeline.clients.context import Ignored, parse
+from container_pipeline.clients import git
 from container_pipeline.errors import BuildError
+from container_pipeline.project import context
+from container_pipeline.project.context import Ignored, parse
 
 
 def sent(root: Path, *always: str, extra: dict[str, bytes] | None = None) -> dict[str, tarfile.TarInfo]:

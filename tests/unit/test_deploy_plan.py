@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 import container_pipeline
-from container_pipeline.clients import remote
-from container_pipeline.clients.ssh import Access
-from container_pipeline.commands.rollout import DEPLOY
+from container_pipeline.execute.rollout import DEPLOY
 from container_pipeline.model import (
     Code,
     Digest,
+    File,
     ImageRef,
     Registry,
     RegistryAccess,
@@ -26,6 +25,8 @@ from container_pipeline.model import (
     Version,
 )
 from container_pipeline.plan import deploy
+from container_pipeline.remote import transfer
+from container_pipeline.remote.ssh import Access
 
 IMAGE = ImageRef(Registry("r.example"), Repository("a-b"), "1")
 RELEASE = deploy.Release(
@@ -69,7 +70,7 @@ def test_a_login_is_for_the_registrys_host_and_prints_as_stars():
 
 def test_values_reach_the_program_as_they_are_and_comments_do_not():
     awkward = "a'b\"c $d `e` \\ \n f"
-    program = remote.program(["common"], {"given": awkward, "sudo": False})
+    program = transfer.program(["common"], {"given": awkward, "sudo": False})
     assert "\n#" not in program
     done = subprocess.run(
         ["sh", "-c", program + '\nprintf "%s|%s" "$given" "$sudo"'], capture_output=True, text=True, check=True
@@ -91,12 +92,12 @@ PROGRAMS = [
 @SHELLS
 @pytest.mark.parametrize("parts", PROGRAMS, ids="-".join)
 def test_every_shell_reads_every_program(shell, parts):
-    program = remote.program(parts, {"code": "a-b"})
+    program = transfer.program(parts, {"code": "a-b"})
     subprocess.run([*shell, "-n"], input=program, text=True, check=True)
 
 
 def test_the_programs_that_shells_read_here_are_made_of_all_the_files_there_are():
-    files = {file.stem for file in (Path(container_pipeline.__file__).parent / "server").iterdir()}
+    files = {file.stem for file in (Path(container_pipeline.__file__).parent / "remote/programs").iterdir()}
     assert files == {part for parts in PROGRAMS for part in parts}
 
 
@@ -112,25 +113,25 @@ def test_the_programs_that_shells_read_here_are_made_of_all_the_files_there_are(
     ],
 )
 def test_a_shell_counts_seconds_as_dockers_time_says(shell, text, seconds):
-    program = remote.program(["common", "health"], {"code": "a-b"}) + f"\nepoch {text}"
+    program = transfer.program(["common", "health"], {"code": "a-b"}) + f"\nepoch {text}"
     done = subprocess.run([*shell, "-c", program], capture_output=True, text=True, check=True)
     assert int(done.stdout) == seconds
 
 
 @SHELLS
 def test_a_lock_file_that_is_not_there_is_no_error_on_the_terminal(shell):
-    program = remote.program(["common"], {"code": "a-b"}) + "\nlock_holder /nowhere/.given-up"
+    program = transfer.program(["common"], {"code": "a-b"}) + "\nlock_holder /nowhere/.given-up"
     done = subprocess.run([*shell, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_a_bundle_holds_files_with_their_modes_and_the_folders_above_them():
-    data = remote.bundle(
+    data = transfer.bundle(
         [
-            remote.File(".env", b"A=1\n", 0o600),
-            remote.File("a", None, 0o755),
-            remote.File("a/b", None, 0o700),
-            remote.File("a/b/c.sh", b"x", 0o755),
+            File(".env", b"A=1\n", 0o600),
+            File("a", None, 0o755),
+            File("a/b", None, 0o700),
+            File("a/b/c.sh", b"x", 0o755),
         ]
     )
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:

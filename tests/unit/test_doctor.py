@@ -75,7 +75,7 @@ def test_what_nobody_foresaw_is_told_as_what_it_is(monkeypatch, tmp_path, capsys
     def fall_over(*_arguments):
         raise ValueError("a fault of doctor's own")
 
-    monkeypatch.setattr("container_pipeline.commands.doctor._engine", fall_over)
+    monkeypatch.setattr("container_pipeline.commands.start.doctor._engine", fall_over)
     monkeypatch.setenv("LC_ALL", "C")
     assert main(["doctor", "--project", str(tmp_path)]) == 1
     shown = capsys.readouterr()

@@ -26,7 +26,7 @@ def no_registry(monkeypatch):
 
 def judge(folder: Path) -> list[str]:
     """What lint's own rules say, without the programs that this machine may have."""
-    from container_pipeline.commands.lint import read
+    from container_pipeline.commands.start.lint import read
 
     return [str(one) for one in lint.check(read(load(folder, {})))]
 

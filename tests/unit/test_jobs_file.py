@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from container_pipeline.clients import jobs_file
-from container_pipeline.commands import seed_file
 from container_pipeline.errors import SettingsError
+from container_pipeline.execute import jobs_files
 from container_pipeline.keys import KEYS
 from container_pipeline.plan.seed import jobs as plan_jobs
 from container_pipeline.plan.seed import schema
+from container_pipeline.project import jobs_file
 
 USUAL = "projects:\n- code: aglaia-web-re\n  repository: git@git.example:team/aglaia-web-re.git\n"
 
@@ -23,7 +23,7 @@ USUAL = "projects:\n- code: aglaia-web-re\n  repository: git@git.example:team/ag
 def load(folder: Path, text: str) -> list[plan_jobs.Job]:
     path = folder / "jobs.yml"
     path.write_text(text, encoding="utf-8")
-    return seed_file.load([str(path)])[0]
+    return jobs_files.load([str(path)])[0]
 
 
 def mistakes(folder: Path, text: str) -> list[str]:
@@ -235,7 +235,7 @@ def test_every_mistake_of_every_file_is_told_in_one_go(tmp_path):
     )
     (tmp_path / "b.yml").write_text("projects:\n- {code: C, repository: r}\n")
     with pytest.raises(SettingsError) as refused:
-        seed_file.load([str(tmp_path / "*.yml")])
+        jobs_files.load([str(tmp_path / "*.yml")])
     told = [*refused.value.details, refused.value.message]
     assert [line.partition(": ")[0].rpartition("/")[2] for line in told] == ["a.yml:2", "a.yml:3", "b.yml:2"]
 
@@ -244,12 +244,12 @@ def test_two_projects_of_one_full_name_are_refused(tmp_path):
     (tmp_path / "a.yml").write_text("projects: [{code: a, repository: r}]\n")
     (tmp_path / "b.yml").write_text("projects: [{code: a, repository: s}]\n")
     with pytest.raises(SettingsError, match=r"b\.yml:1: job a is named twice: in .*a\.yml too"):
-        seed_file.load([str(tmp_path / "*.yml")])
+        jobs_files.load([str(tmp_path / "*.yml")])
 
 
 def test_a_pattern_that_names_nothing_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="there is no jobs file"):
-        seed_file.load([str(tmp_path / "*.yml")])
+        jobs_files.load([str(tmp_path / "*.yml")])
 
 
 def test_the_schema_knows_every_key_of_the_settings():

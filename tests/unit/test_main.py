@@ -97,7 +97,7 @@ def test_the_help_has_no_english_line_where_the_user_reads_chinese():
 
 
 def test_json_hides_secrets_in_what_it_says_and_keeps_its_own_names(monkeypatch, capsys, tmp_path):
-    from container_pipeline.commands import images
+    from container_pipeline.commands.registry import images
     from container_pipeline.errors import RegistryError
 
     passwords = {"DOCKER_REGISTRY": 'p"ss\\w', "DOCKER_REGISTRY_PROD": "version"}

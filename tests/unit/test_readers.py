@@ -13,16 +13,18 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from container_pipeline import outside
-from container_pipeline.clients import buildkit, jobs_file, state
+from container_pipeline.clients import buildkit
 from container_pipeline.clients.registry import Manifest
-from container_pipeline.commands import seed_file, status
+from container_pipeline.commands.server import status
 from container_pipeline.errors import PipelineError, SettingsError
+from container_pipeline.execute import jobs_files
 from container_pipeline.model import Code, ImageRef, Registry, RegistryAccess, Repository, Secret
 from container_pipeline.outside import Unreadable, read_json, read_xml, read_yaml
 from container_pipeline.plan import composefile, envfile
 from container_pipeline.plan.lint import composefile as lint_composefile
 from container_pipeline.plan.lint.model import Source
 from container_pipeline.plan.seed import configxml, export
+from container_pipeline.project import jobs_file, state
 from container_pipeline.settings import load
 
 quick = settings(
@@ -81,7 +83,7 @@ def test_hostile_yaml_is_refused_by_every_reader_of_yaml(name: str, tmp_path: Pa
     for read in (
         lambda: load(tmp_path, {}, "", {}),
         lambda: composefile.read(text.encode(), "docker-compose.yml", Code("x"), IMAGE, {}),
-        lambda: seed_file.load([str(path)]),
+        lambda: jobs_files.load([str(path)]),
     ):
         with pytest.raises(SettingsError) as caught:
             read()
@@ -208,7 +210,7 @@ def test_a_projects_files_are_read_or_refused(tmp_path: Path, text: str):
     path.write_text(text, encoding="utf-8", errors="replace")
     for read in (
         lambda: load(tmp_path, {}, "", {}),
-        lambda: seed_file.load([str(path)]),
+        lambda: jobs_files.load([str(path)]),
         lambda: composefile.read(text.encode(errors="replace"), "docker-compose.yml", Code("x"), IMAGE, {}),
         lambda: envfile.parse(text.encode(errors="replace"), ".env"),
     ):

@@ -10,13 +10,13 @@ from email.utils import formatdate
 
 import pytest
 
-from container_pipeline.clients.parallel import in_parallel
 from container_pipeline.clients.registry import Manifest, transport
 from container_pipeline.clients.registry.auth import challenges
 from container_pipeline.clients.registry.connection import is_loopback, origin
 from container_pipeline.clients.registry.transport import ATTEMPTS, Answer, Passing, Transport
 from container_pipeline.errors import RegistryError
 from container_pipeline.model import Registry, RegistryAccess
+from container_pipeline.parallel import in_parallel
 
 
 @pytest.mark.parametrize(

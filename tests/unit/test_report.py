@@ -10,7 +10,7 @@ import pytest
 import responses
 
 from container_pipeline.clients import notify
-from container_pipeline.commands.report import message, report
+from container_pipeline.commands.library.report import message, report
 from container_pipeline.console import Console
 from container_pipeline.errors import PipelineError
 from container_pipeline.execute import Run

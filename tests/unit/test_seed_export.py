@@ -9,8 +9,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from container_pipeline.clients import jobs_file
 from container_pipeline.plan.seed import configxml, export, jobs, jobxml, schema
+from container_pipeline.project import jobs_file
 from seed.standin import rewrite
 
 TEXT = {

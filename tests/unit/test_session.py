@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from container_pipeline.clients.ssh import Access, Ending, Session
-from container_pipeline.commands import rollout, servers
 from container_pipeline.console import Console
 from container_pipeline.errors import SettingsError
-from container_pipeline.execute import Run
+from container_pipeline.execute import rollout
 from container_pipeline.model import Target
-from container_pipeline.result import Result
+from container_pipeline.remote import fleet
+from container_pipeline.remote.ssh import Access, Ending, Session
 from container_pipeline.settings import load
 
 TARGET = Target("web-1")
@@ -115,7 +114,7 @@ def test_silence_ends_and_a_sign_of_life_does_not(monkeypatch: pytest.MonkeyPatc
     assert run(HELLO + "sleep 60", silence=0.5)[0].fault == "silence"
     beats = HELLO + "for _ in 1 2 3 4 5 6 7 8; do say beat; sleep 0.2; done; say end ok"
     assert run(beats, silence=1)[0].said == "ok"
-    monkeypatch.setattr("container_pipeline.clients.ssh.START_TIMEOUT", -9)
+    monkeypatch.setattr("container_pipeline.remote.ssh.START_TIMEOUT", -9)
     assert run("sleep 60")[0].fault == "start"
 
 
@@ -130,15 +129,15 @@ def test_a_server_whose_turn_comes_while_a_signal_arrives_is_not_begun(monkeypat
         def __init__(self, target: Target, access: Access) -> None:
             super().__init__(target, access)
             # Here a signal comes: what runs is stopped, what comes after it must not begin.
-            fleet._stopping.set()
+            some._stopping.set()
 
         def run(self, *_given):
             begun.append(self.target)
             raise AssertionError
 
-    monkeypatch.setattr(servers, "Session", Late)
-    fleet = servers.Fleet(Run(load(tmp_path, {"code": "a-b"}, "", {}), Console(), Result("deploy")))
-    fleet.one(TARGET, servers.Task((), {}))
+    monkeypatch.setattr(fleet, "Session", Late)
+    some = fleet.Fleet(load(tmp_path, {"code": "a-b"}, "", {}), Console())
+    some.one(TARGET, fleet.Task((), {}))
     assert begun == []
 
 
@@ -178,8 +177,8 @@ def test_success_is_believed_only_after_what_comes_before_it(
             super().__init__(target, access)
             self._command = ["env", f"WORD={self.word}", "sh", "-c", f"{HELLO} say {said}"]
 
-    monkeypatch.setattr(servers, "Session", Scripted)
-    fleet = servers.Fleet(Run(load(tmp_path, {"code": "a-b"}, "", {}), Console(), Result("deploy")))
-    task = servers.Task((), {"version": "1", "digest": "sha256:a"}, changes=True, must=rollout.STEPS)
-    error = fleet.one(TARGET, task).error
+    monkeypatch.setattr(fleet, "Session", Scripted)
+    some = fleet.Fleet(load(tmp_path, {"code": "a-b"}, "", {}), Console())
+    task = fleet.Task((), {"version": "1", "digest": "sha256:a"}, changes=True, must=rollout.STEPS)
+    error = some.one(TARGET, task).error
     assert (error.exit_code if error else 0) == code

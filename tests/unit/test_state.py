@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from container_pipeline.clients import files, state
-from container_pipeline.clients.state import Built
 from container_pipeline.errors import SettingsError, StateError
+from container_pipeline.project import files, state
+from container_pipeline.project.state import Built
 
 BUILT = Built("team/web", "20261124093015", image_id="sha256:" + "1" * 64, sources="abc")
 DIGEST = "sha256:" + "2" * 64

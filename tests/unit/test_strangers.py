@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from container_pipeline.__main__ import main
-from container_pipeline.clients import answers, buildkit, children, git, jenkins_wire, notify, script, state
+from container_pipeline.clients import answers, buildkit, children, git, jenkins_wire, notify, script
 from container_pipeline.clients.buildkit import BuildKit, PlainLog
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.console import Console
@@ -19,10 +19,11 @@ from container_pipeline.errors import JenkinsError, PipelineError, SettingsError
 from container_pipeline.model import Code, ImageRef, JenkinsAccess, Registry, Repository, Secret
 from container_pipeline.plan import composefile
 from container_pipeline.plan import run as run_plan
+from container_pipeline.project import state
 from unit.test_linters import _group
 from unit.test_lying_registry import answer, chunk, flood, liar
 
-SWITCH = Path(__file__).parents[2] / "agent/container_pipeline/server/switch.sh"
+SWITCH = Path(__file__).parents[2] / "agent/container_pipeline/remote/programs/switch.sh"
 
 
 def slowly(head: bytes):

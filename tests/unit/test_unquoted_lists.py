@@ -12,7 +12,7 @@ import pytest
 
 from mutations.entry import PACKAGE, REPOSITORY
 
-SCRIPTS = sorted((REPOSITORY / PACKAGE / "server").glob("*.sh"))
+SCRIPTS = sorted((REPOSITORY / PACKAGE / "remote/programs").glob("*.sh"))
 #: What may be split: ids, words of ours, and names of services, images, releases and ports, which have no blanks and no patterns.
 WORDS = {
     "services",

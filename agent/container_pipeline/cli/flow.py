@@ -17,7 +17,7 @@ from container_pipeline.i18n import _
     examples=("ship", "ship --environment test", "ship --dry-run"),
 )
 def ship(run: Run) -> None:
-    from container_pipeline.commands import ship
+    from container_pipeline.commands.flow import ship
 
     ship.run(run)
 

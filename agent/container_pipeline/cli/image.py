@@ -20,10 +20,10 @@ _EXAMPLES = {
 def _word(name: str) -> click.Command:
     @command(name, changes=True, image=True, examples=_EXAMPLES.get(name, (name,)))
     def call(run: Run) -> None:
-        from container_pipeline.commands import pipeline
+        from container_pipeline.commands.image import words
         from container_pipeline.plan.image import WORDS
 
-        pipeline.run(run, WORDS[name])
+        words.run(run, WORDS[name])
 
     return call
 
@@ -36,9 +36,9 @@ def _word(name: str) -> click.Command:
     examples=("push", "push --latest"),
 )
 def push(run: Run, latest: bool) -> None:
-    from container_pipeline.commands import push
+    from container_pipeline.commands.image import words
 
-    push.run(run, latest)
+    words.push(run, latest)
 
 
 @command(
@@ -59,7 +59,7 @@ def push(run: Run, latest: bool) -> None:
     examples=("run", "run -p 8080:80 -e ENV=dev", "run -d --name web -v /opt/logs:/logs"),
 )
 def run(run: Run, variables: tuple[str, ...], env_files: tuple[str, ...], **given: Any) -> None:
-    from container_pipeline.commands import run as command_run
+    from container_pipeline.commands.image import run as command_run
 
     command_run.run(run, environment=variables, env_file=env_files, **given)
 

@@ -42,19 +42,19 @@ def seed(
 ) -> None:
     patterns = [str(run.settings.project / name) for name in jobs_files or ("jobs.yml",)]
     if export:
-        from container_pipeline.commands import seed_export
+        from container_pipeline.commands.jenkins import seed_export
 
         seed_export.run(run)
     elif from_scm_list:
-        from container_pipeline.commands import seed_export
+        from container_pipeline.commands.jenkins import seed_export
 
         seed_export.from_list(run, from_scm_list)
     elif job_dsl:
-        from container_pipeline.commands import seed_job_dsl
+        from container_pipeline.commands.jenkins import seed_job_dsl
 
         seed_job_dsl.run(run, patterns)
     else:
-        from container_pipeline.commands import seed as seeding
+        from container_pipeline.commands.jenkins import seed as seeding
 
         seeding.run(run, patterns, prune=prune, adopt=adopt, yes=yes)
 

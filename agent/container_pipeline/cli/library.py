@@ -16,7 +16,7 @@ from container_pipeline.settings import Settings, load
 
 @command("stages", click.option("--wishes", default="{}"))
 def stages(run: Run, wishes: str) -> None:
-    from container_pipeline.commands.stages import tell
+    from container_pipeline.commands.library.stages import tell
 
     def enter(name: str) -> Settings:
         return load(run.settings.project, {}, name)
@@ -31,7 +31,7 @@ def stages(run: Run, wishes: str) -> None:
     click.option("--webhook", envvar=PREFIX + "WEBHOOK", default=""),
 )
 def report(run: Run, results: Path, kind: str, webhook: str) -> None:
-    from container_pipeline.commands.report import report as write
+    from container_pipeline.commands.library.report import report as write
 
     write(run, results, Secret(webhook), kind)
 

@@ -11,7 +11,7 @@ from container_pipeline.i18n import _
 
 @command("promote", VERSION, changes=True, examples=("promote", "promote --version 20261124093015 --dry-run"))
 def promote(run: Run, version: str | None) -> None:
-    from container_pipeline.commands import promote
+    from container_pipeline.commands.registry import promote
 
     promote.run(run, version)
 
@@ -21,7 +21,7 @@ _PROD = click.option("--prod", "production", is_flag=True, help=_("the productio
 
 @command("images", _PROD, examples=("images", "images --prod", "images --json"))
 def images(run: Run, production: bool) -> None:
-    from container_pipeline.commands import images
+    from container_pipeline.commands.registry import images
 
     images.run(run, production=production)
 
@@ -36,12 +36,12 @@ def images(run: Run, production: bool) -> None:
     examples=("prune --dry-run", "prune --prod --keep 10", "prune --local"),
 )
 def prune(run: Run, production: bool, local: bool) -> None:
-    from container_pipeline.commands import prune, prune_local
+    from container_pipeline.commands.registry import prune
 
     if local and production:
         raise click.UsageError(_("--local and --prod exclude each other"))
     if local:
-        prune_local.run(run)
+        prune.local(run)
     else:
         prune.run(run, production=production)
 

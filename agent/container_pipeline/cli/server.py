@@ -42,7 +42,7 @@ _ROLLING = click.option(
     ),
 )
 def deploy(run: Run, version: str | None, rolling: int | None, wait: int, accept_new: bool) -> None:
-    from container_pipeline.commands import deploy
+    from container_pipeline.commands.server import deploy
 
     deploy.run(run, version=version, rolling=rolling or 0, wait=wait, accept_new=accept_new)
 
@@ -59,30 +59,30 @@ def deploy(run: Run, version: str | None, rolling: int | None, wait: int, accept
     examples=("rollback", "rollback --version 20261124093015 --server web-1.example"),
 )
 def rollback(run: Run, version: str | None, rolling: int | None, wait: int, accept_new: bool) -> None:
-    from container_pipeline.commands import rollback
+    from container_pipeline.commands.server import rollback
 
     rollback.run(run, version=version, rolling=rolling or 0, wait=wait, accept_new=accept_new)
 
 
 @command("status", _ACCEPT_NEW, servers=True, examples=("status", "status --json --environment prod"))
 def status(run: Run, accept_new: bool) -> None:
-    from container_pipeline.commands import status
+    from container_pipeline.commands.server import status
 
     status.run(run, accept_new=accept_new)
 
 
 @command("history", _ACCEPT_NEW, servers=True, examples=("history --server web-1.example",))
 def history(run: Run, accept_new: bool) -> None:
-    from container_pipeline.commands import history
+    from container_pipeline.commands.server import history
 
     history.run(run, accept_new=accept_new)
 
 
 @command("up", _TIMEOUT, _WAIT, _ACCEPT_NEW, changes=True, servers=True, examples=("up --server web-1.example",))
 def up(run: Run, wait: int, accept_new: bool) -> None:
-    from container_pipeline.commands import up
+    from container_pipeline.commands.server import control
 
-    up.run(run, wait=wait, accept_new=accept_new)
+    control.run(run, "up", wait=wait, accept_new=accept_new)
 
 
 @command(
@@ -95,11 +95,11 @@ def up(run: Run, wait: int, accept_new: bool) -> None:
     examples=("down --server web-1.example --yes",),
 )
 def down(run: Run, yes: bool, wait: int, accept_new: bool) -> None:
-    from container_pipeline.commands import down
+    from container_pipeline.commands.server import control
 
     if not (yes or run.dry_run):
         _ask(run)
-    down.run(run, wait=wait, accept_new=accept_new)
+    control.run(run, "down", wait=wait, accept_new=accept_new)
 
 
 def _ask(run: Run) -> None:
@@ -113,9 +113,9 @@ def _ask(run: Run) -> None:
 
 @command("pull", _WAIT, _ACCEPT_NEW, changes=True, servers=True, examples=("pull",))
 def pull(run: Run, wait: int, accept_new: bool) -> None:
-    from container_pipeline.commands import pull
+    from container_pipeline.commands.server import control
 
-    pull.run(run, wait=wait, accept_new=accept_new)
+    control.run(run, "pull", wait=wait, accept_new=accept_new)
 
 
 @command(
@@ -127,7 +127,7 @@ def pull(run: Run, wait: int, accept_new: bool) -> None:
     examples=("logs -f", "logs --tail 50 --server web-1.example"),
 )
 def logs(run: Run, tail: int, follow: bool, accept_new: bool) -> None:
-    from container_pipeline.commands import logs
+    from container_pipeline.commands.server import logs
 
     logs.run(run, tail=tail, follow=follow, accept_new=accept_new)
 

@@ -12,7 +12,7 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 
 if TYPE_CHECKING:
-    from container_pipeline.commands.writing import Questions
+    from container_pipeline.execute.writing import Questions
 
 
 @command(
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     examples=("lint", "lint --fix --dry-run", "lint --format sarif > lint.sarif"),
 )
 def lint(run: Run, report: str, fix: bool) -> None:
-    from container_pipeline.commands import lint as command
+    from container_pipeline.commands.start import lint as command
 
     command.run(run, report, fix)
 
@@ -40,7 +40,7 @@ def lint(run: Run, report: str, fix: bool) -> None:
     examples=("init", "init --code aglaia-web-re", "init --project ~/work/shop --dry-run"),
 )
 def init(run: Run) -> None:
-    from container_pipeline.commands import init as command
+    from container_pipeline.commands.start import init as command
 
     command.run(run, _questions(run))
 
@@ -56,8 +56,8 @@ def init(run: Run) -> None:
     examples=("adopt --dry-run", "adopt --verify", "adopt --yes --remove"),
 )
 def adopt(run: Run, verify: bool, remove: bool, yes: bool) -> None:
-    from container_pipeline.commands import adopt as command
-    from container_pipeline.commands.writing import Agreed
+    from container_pipeline.commands.start import adopt as command
+    from container_pipeline.execute.writing import Agreed
 
     command.run(run, Agreed() if yes else _questions(run), verify, remove)
 
@@ -68,14 +68,14 @@ def adopt(run: Run, verify: bool, remove: bool, yes: bool) -> None:
     examples=("doctor", "doctor --server deploy@web-1.example", "doctor --environment test --json"),
 )
 def doctor(run: Run) -> None:
-    from container_pipeline.commands import doctor as command
+    from container_pipeline.commands.start import doctor as command
 
     command.run(run)
 
 
 def _questions(run: Run) -> Questions:
     """Ask a person where there is one: a terminal in and out, and no JSON wanted."""
-    from container_pipeline.commands.writing import Questions
+    from container_pipeline.execute.writing import Questions
 
     class Asked(Questions):
         def text(self, question: str, default: str) -> str:

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from container_pipeline import outside
-from container_pipeline.clients import children, environment
+from container_pipeline import environment, outside
+from container_pipeline.clients import children
 from container_pipeline.clients.engine import LAST_LINES, BuildOptions, build_error
 from container_pipeline.console import Console
 from container_pipeline.errors import BuildError

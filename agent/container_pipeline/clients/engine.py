@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from container_pipeline.clients import context, environment
+from container_pipeline import environment
 from container_pipeline.console import Console, Task
 from container_pipeline.errors import BuildError, EngineError, PipelineError, RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess
 from container_pipeline.outside import MESSAGE, Unreadable, maps, pick, read_json, short
+from container_pipeline.project import context
 
 if TYPE_CHECKING:
     import docker

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from container_pipeline.clients import children, context
+from container_pipeline.clients import children
+from container_pipeline.project import context
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from container_pipeline.clients.jenkins_wire import LARGEST, RefusedError, Wire
-from container_pipeline.clients.parallel import in_parallel
 from container_pipeline.outside import maps, pick
+from container_pipeline.parallel import in_parallel
 
 #: Requests at a time: what a controller bears beside its own work.
 AT_ONCE = 8

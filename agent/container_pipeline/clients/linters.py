@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from container_pipeline.clients import children, environment, files
+from container_pipeline import environment
+from container_pipeline.clients import children
 from container_pipeline.model import Finding
 from container_pipeline.outside import Unreadable, maps, pick, read_json, read_yaml, short
+from container_pipeline.project import files
 
 #: What docker says that has no compose plugin: it takes -f for an option of its own.
 _NO_COMPOSE = r"unknown (?:command|shorthand flag|flag)|is not a docker command"

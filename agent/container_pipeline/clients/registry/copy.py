@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from container_pipeline.clients.parallel import in_parallel
 from container_pipeline.clients.registry import sentences
 from container_pipeline.clients.registry.client import CONNECTIONS, Registry
 from container_pipeline.clients.registry.manifest import Descriptor, Manifest
@@ -18,6 +17,7 @@ from container_pipeline.console import Task
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Repository
+from container_pipeline.parallel import in_parallel
 
 #: Bytes read and sent at a time; times the number of transfers, this is the memory that a copy takes.
 CHUNK = 1 << 20

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from container_pipeline.keys import PROJECT_FILE
-from container_pipeline.plan.lint import compose_rules, docker_rules, jenkins_rules, run_rules, text_rules
+from container_pipeline.plan.lint import compose, docker_rules, jenkinsfile, run_instructions, text_rules
 from container_pipeline.plan.lint.composefile import ComposeFile
 from container_pipeline.plan.lint.dockerfile import Dockerfile
-from container_pipeline.plan.lint.jenkins_rules import Jenkinsfile
+from container_pipeline.plan.lint.jenkinsfile import Jenkinsfile
 from container_pipeline.plan.lint.model import RULES, Facts, Finding, Source, apply, silenced
 from container_pipeline.plan.lint.text_rules import EnvFile, Requirements
 
@@ -22,10 +22,10 @@ __all__ = [
     "apply",
     "check",
     "code_of",
-    "compose_rules",
+    "compose",
     "docker_rules",
-    "jenkins_rules",
-    "run_rules",
+    "jenkinsfile",
+    "run_instructions",
     "sources",
     "text_rules",
 ]

@@ -1,0 +1,1 @@
+"""The standard flow for a person."""

@@ -1,0 +1,61 @@
+"""The standard flow for a person: build, push, promote, deploy."""
+
+from __future__ import annotations
+
+from container_pipeline.commands.image import words
+from container_pipeline.commands.registry import promote
+from container_pipeline.commands.server import deploy
+from container_pipeline.execute import Run, building, release
+from container_pipeline.i18n import _
+from container_pipeline.plan.flow import Stage, Wishes, stages
+from container_pipeline.plan.image import WORDS
+from container_pipeline.plan.steps import Promote
+from container_pipeline.result import StepResult
+
+
+def run(run: Run) -> None:
+    """Build, push, promote and deploy; what a later stage would miss is refused before the first.
+
+    Stages that do not apply are absent, as in a Jenkinsfile, and the log says why. Whoever types this approves of it.
+    """
+    present, absent = stages(run.settings, [], Wishes(approve=False))
+    _check(run, [stage.command for stage in present])
+    for sentence in absent:
+        run.console.line(sentence)
+    words.run(run, WORDS["pipeline-rebuild"])
+    version = run.result.version
+    for stage in present:
+        if run.dry_run:
+            _announce(run, stage, version)
+        elif stage.command == "promote":
+            promote.run(run, version)
+        elif stage.command == "deploy":
+            deploy.run(run, version=version)
+
+
+def _check(run: Run, commands: list[str]) -> None:
+    settings = run.settings
+    building.check(settings)
+    settings.access("development", login=True)
+    if "promote" in commands:
+        settings.access("production", login=True)
+    if "deploy" in commands:
+        release.check(run)
+
+
+def _announce(run: Run, stage: Stage, version: str) -> None:
+    """Say what a dry run cannot plan in full: the image is not built yet, so its digest is not known."""
+    settings = run.settings
+    if stage.command == "promote":
+        development, production = settings.access("development"), settings.access("production")
+        source, target = settings.image(development, version), settings.image(production, version)
+        step = Promote(source, target, (version, "latest"), development, production)
+        run.console.result(step.describe())
+    elif stage.command == "deploy":
+        servers = ", ".join(target.name for target in settings.targets())
+        run.console.result(
+            _("deploy {code} {version} to {servers}", code=settings.code, version=version, servers=servers)
+        )
+    else:
+        return
+    run.result.steps.append(StepResult(stage.command, "planned"))

@@ -1,0 +1,1 @@
+"""Commands that docker.sh had: build, run, tag, push, and its pipelines."""

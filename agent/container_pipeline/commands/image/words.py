@@ -1,0 +1,90 @@
+"""docker.sh's words, one or several: look at engine and registries, plan, carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from container_pipeline.clients import git
+from container_pipeline.clients.engine import Image
+from container_pipeline.errors import RegistryError
+from container_pipeline.execute import Run, building
+from container_pipeline.execute.image import Actions
+from container_pipeline.i18n import _
+from container_pipeline.model import ImageRef, RegistryAccess, Version
+from container_pipeline.plan.image import Facts, plan
+from container_pipeline.project import state
+
+
+def run(run: Run, words: Sequence[str]) -> None:
+    """Do what docker.sh did for ``words``; raises the error that it stopped at, after what went before."""
+    actions = Actions(run)
+    built = None if words[0] == "build" else state.read(run.settings.project)
+    facts = Facts(Version(built.version) if built else None)
+    if run.settings.development and not facts.version and words[0].startswith("build"):
+        building.check(run.settings)
+        facts.new_version = building.new_version(run, actions.engine)
+    elif run.settings.development and facts.version:
+        _look(actions, words, facts)
+    if built and words[0] == "build?":
+        _warn_of_changes(run, built)
+    made = plan(words, run.settings, facts)
+    if made.refusal and made.steps:
+        run.console.warning(_("this will stop half way: {problem}", problem=made.refusal.message))
+    run.result.version = str(facts.new_version or facts.version or "")
+    run.result.digest = built.digest if built else ""
+    run.execute(made.steps, actions.perform)
+    if made.refusal:
+        raise made.refusal
+
+
+def push(run_: Run, latest: bool = False) -> None:
+    """Push the version that was built last; with ``latest``, tag it so here and in the registry."""
+    run(run_, ("push", "tag-latest", "push-latest") if latest else ("push",))
+
+
+def _look(actions: Actions, words: Sequence[str], facts: Facts) -> None:
+    """Note what the engine and, where a push comes, the registries hold of the version and of latest."""
+    settings, version = actions.run.settings, str(facts.version)
+    pushes = any(word.startswith("push") for word in words)
+    for access in (settings.development, settings.production):
+        if access is None:
+            continue
+        image = settings.image(access, version)
+        for name in (image, image.with_tag("latest")):
+            found = actions.engine.image(name)
+            if found:
+                facts.engine[str(name)] = found.id
+        asked = access.role == "development" or any("prod" in word for word in words)
+        if pushes and asked and access.user and access.password:
+            needed = access.role == "production" or any(word == "push" for word in words)
+            held = _held(actions, image, access, needed)
+            if held:
+                facts.registries[str(image)] = held
+
+
+def _held(actions: Actions, image: ImageRef, access: RegistryAccess, needed: bool) -> str:
+    """Return the id of the image that a registry holds as ``image``, "" where it holds none.
+
+    A registry that is only a shorter way, and does not answer, holds nothing.
+    """
+    built = actions.run.settings.image(actions.run.settings.access("development"), image.tag)
+    try:
+        return actions.held(image, access, actions.engine.image(built) or Image(""))
+    except RegistryError as error:
+        if needed:
+            raise
+        actions.run.console.detail(error.message)
+        return ""
+
+
+def _warn_of_changes(run: Run, built: state.Built) -> None:
+    sources = git.sources(*building.paths(run.settings))
+    if built.sources and built.sources != sources.fingerprint:
+        run.console.warning(
+            _(
+                "the sources have changed since {version} was built: this publishes the old image; "
+                "`{command}` builds anew",
+                version=built.version,
+                command=f"container-pipeline {run.result.command}-rebuild",
+            )
+        )

@@ -1,0 +1,1 @@
+"""Commands for the administrator of a Jenkins."""

@@ -1,0 +1,148 @@
+"""seed: make Jenkins be what the jobs file says, and say first what that changes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from container_pipeline.clients.jenkins import AT_ONCE, Controller, Found
+from container_pipeline.errors import JenkinsError, PipelineError
+from container_pipeline.execute import Run, jobs_files, seeding
+from container_pipeline.i18n import _
+from container_pipeline.parallel import in_background, in_parallel
+from container_pipeline.plan import seed as plan
+from container_pipeline.plan.seed import Change, Item, Plan, State
+from container_pipeline.plan.seed.jobplugins import missing_plugins
+from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.plan.seed.jobtext import MARK
+
+
+def run(
+    run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, adopt: bool = False, yes: bool = False
+) -> None:
+    """Read the files and meanwhile Jenkins, change what differs.
+
+    Raises SettingsError for a mistake in a file, JenkinsError where Jenkins lacks a plugin or, without ``yes``, most of
+    its jobs would go (all before anything is written), and JenkinsError at the end where some jobs failed or are not
+    seed's; the others are done then.
+    """
+    asked = in_background(lambda: _ask(Controller(run.settings.controller())))
+    jobs, sets = jobs_files.load(files)
+    with run.result.step("read"):
+        controller, plugins, found = asked()
+        state = _gather(controller, plugins, found, jobs, adopt)
+    missing = missing_plugins(jobs, state.plugins)
+    if missing:
+        needs = ", ".join(f"{name} ({job})" for name, job in sorted(missing.items()))
+        raise JenkinsError(
+            _("this Jenkins lacks plugins that the jobs file needs: {plugins}", plugins=needs),
+            _("install them, or use `kind: freestyle`; nothing was touched"),
+        )
+    made = plan.make(jobs, state, sets, prune=prune, adopt=adopt)
+    if made.drastic and not yes:
+        if run.dry_run:
+            _execute(run, controller, made)
+        raise JenkinsError(
+            _("{going} jobs would be disabled or removed, {staying} stay", going=len(made.going), staying=made.staying),
+            _("is the jobs file whole? If so, say --yes; nothing was touched"),
+        )
+    failed = _execute(run, controller, made)
+    _summarise(run, made, failed)
+
+
+def _ask(controller: Controller) -> tuple[Controller, Collection[str] | None, list[Found]]:
+    """Ask at once what can be asked without knowing the files."""
+    plugins = in_background(controller.plugins)
+    items = controller.items(MARK)
+    return controller, plugins(), items
+
+
+def _gather(
+    controller: Controller,
+    plugins: Collection[str] | None,
+    found: Sequence[Found],
+    jobs: Sequence[Job],
+    adopt: bool,
+) -> State:
+    """Return what Jenkins has of what ``jobs`` and seed's own earlier ones are about."""
+    if adopt:
+        found = controller.with_configs(found, {job.full_name for job in jobs})
+    items = {one.name: Item(one.name, one.config, one.folder) for one in found}
+    folders = sorted({name for job in jobs for name in job.folders} | {one.name for one in found if one.folder})
+    views = dict(zip(folders, in_parallel(controller.view, folders, AT_ONCE)))
+    return State(items, {name: config for name, config in views.items() if config is not None}, plugins)
+
+
+def _execute(run: Run, controller: Controller, made: Plan) -> dict[str, PipelineError]:
+    """Carry out the plan phase by phase; return what failed. What one job fails at does not keep others back."""
+    failed: dict[str, PipelineError] = {}
+    if run.dry_run:
+        run.execute(made.changes, lambda _step: None)
+        return failed
+    lock = threading.Lock()
+    with run.console.task(_("seeding"), len(made.changes), _("jobs")) as task:
+
+        def perform(change: Change) -> None:
+            if change.label in failed:
+                return
+            try:
+                with run.result.step(change.action):
+                    seeding.perform(controller, change)
+            except JenkinsError as error:
+                with lock:
+                    failed[change.label] = error
+                run.console.error(f"{change.label}: {error.message}")
+            else:
+                run.console.line(change.describe())
+            task.advance(1)
+
+        for phase in made.phases():
+            alone = bool(phase) and phase[0].action in plan.ALONE
+            in_parallel(perform, phase, 1 if alone else AT_ONCE)
+    return failed
+
+
+def _summarise(run: Run, made: Plan, failed: dict[str, PipelineError]) -> None:
+    """Show what happened as one table, and fail where a job is not as the file says."""
+    words = _words()
+    rows = [(one.label, words[one.action], "") for one in made.changes if one.label not in failed]
+    rows += [(name, _("failed"), error.message) for name, error in failed.items()]
+    rows += [(one.item, _("left alone"), one.reason) for one in made.refused]
+    if run.dry_run:
+        for one in made.refused:
+            run.console.result(f"{one.item}: {one.reason}")
+        texts = [_("{count} to change", count=len(made.changes))] if made.changes else []
+    else:
+        if rows:
+            run.console.table((_("JOB"), _("STATUS"), _("WHY")), rows)
+        texts = [f"{count} {word}" for word, count in Counter(word for _item, word, _why in rows).items()]
+    run.console.result(", ".join([*texts, _("{count} unchanged", count=len(made.unchanged))]))
+    run.result.extra["jobs"] = [{"name": name, "status": word, "error": why} for name, word, why in rows]
+    run.result.extra["unchanged"] = len(made.unchanged)
+    bad = [*failed, *(one.item for one in made.refused)]
+    if bad:
+        raise JenkinsError(
+            _(
+                "{count} of the jobs are not as the file says: {names}",
+                count=len(bad),
+                names=", ".join(sorted(bad)[:5]),
+            ),
+            _("run it again when their reason is gone; what is done stays done"),
+        )
+
+
+def _words() -> dict[str, str]:
+    return {
+        "create-folder": _("created"),
+        "move": _("moved"),
+        "create": _("created"),
+        "update": _("updated"),
+        "replace": _("replaced"),
+        "disable": _("disabled"),
+        "create-view": _("created"),
+        "update-view": _("updated"),
+        "delete": _("removed"),
+        "delete-view": _("removed"),
+        "delete-folder": _("removed"),
+    }

@@ -1,0 +1,1 @@
+"""Commands that speak to registries alone: promote, images, prune."""

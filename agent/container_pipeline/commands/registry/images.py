@@ -1,0 +1,179 @@
+"""List a project's versions: what engine and registries hold, how big, how old, and which is latest."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from container_pipeline.clients.registry.client import CONNECTIONS
+from container_pipeline.console import human_size
+from container_pipeline.errors import EngineError, RegistryError
+from container_pipeline.execute import Run
+from container_pipeline.execute.image import Actions
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, RegistryAccess
+from container_pipeline.outside import pick
+from container_pipeline.parallel import in_parallel
+
+if TYPE_CHECKING:
+    from container_pipeline.clients.registry import Manifest, Registry
+
+
+@dataclass(frozen=True)
+class Image:
+    """What stands under a digest: ``size`` in bytes as it travels, ``created`` where the image says so; or the problem with it."""
+
+    size: int
+    created: datetime | None
+    problem: str = ""
+
+
+def run(run: Run, *, production: bool = False) -> None:
+    """Show the versions of development with production beside them, or with ``production`` those of production alone."""
+    settings, actions = run.settings, Actions(run)
+    accesses = [settings.access("production" if production else "development")]
+    if not production and settings.production:
+        accesses.append(settings.production)
+    problems: dict[str, str] = {}
+    held = {access.role: _tags(actions, access, problems) for access in accesses}
+    here = _here(actions, accesses)
+    versions = sorted({*here, *problems, *(tag for tags in held.values() for tag in tags)} - {"latest"}, reverse=True)
+    images = _images(actions, accesses, held)
+    rows = [_entry(version, held, images, here.get(version), problems.get(version, "")) for version in versions]
+    if any(row.get("problem") for row in rows):
+        # It is the image's own fault only where its registry answers at all.
+        for access in accesses:
+            actions.registry(access).ping()
+    run.result.extra["images"] = rows
+    roles = [_role(access) for access in accesses]
+    heads = (_("VERSION"), _("DIGEST"), _("SIZE"), _("CREATED"), _("AGE"), _("HERE"), *roles)
+    run.console.table(heads, [_row(entry, held) for entry in rows])
+    for row in rows:
+        if row.get("problem"):
+            run.console.warning(f"{row['version']}: {row['problem']}")
+
+
+def _here(actions: Actions, accesses: list[RegistryAccess]) -> dict[str, Image]:
+    """Return the versions that this machine's engine has; none where there is no engine, for registries need none."""
+    found: dict[str, Image] = {}
+    try:
+        for access in accesses:
+            name = actions.run.settings.image(access, "latest")
+            for tag in actions.engine.tags(name):
+                image = actions.engine.image(name.with_tag(tag))
+                if image:
+                    found.setdefault(tag, Image(image.size, _moment(image.created)))
+    except EngineError as error:
+        actions.run.console.detail(error.message)
+    return found
+
+
+def _tags(actions: Actions, access: RegistryAccess, problems: dict[str, str]) -> dict[str, Digest]:
+    """Return each tag's digest; a tag that was deleted in this moment is none, and one that cannot be read is a problem."""
+    registry, repository = actions.registry(access), actions.run.settings.repository
+    tags = registry.tags(repository)
+
+    def resolve(tag: str) -> Digest | None:
+        try:
+            return registry.resolve(repository, tag)
+        except RegistryError as error:
+            problems[tag] = error.message
+            return None
+
+    digests = in_parallel(resolve, tags, CONNECTIONS)
+    return {tag: digest for tag, digest in zip(tags, digests) if digest}
+
+
+def _images(
+    actions: Actions, accesses: list[RegistryAccess], held: dict[str, dict[str, Digest]]
+) -> dict[Digest, Image]:
+    where = {digest: access for access in reversed(accesses) for digest in held[access.role].values()}
+    found = in_parallel(lambda item: _image(actions, *item), where.items(), CONNECTIONS)
+    return dict(zip(where, found))
+
+
+def _image(actions: Actions, digest: Digest, access: RegistryAccess) -> Image:
+    """Return what stands under a digest; what cannot be read of it is a problem of this image alone."""
+    registry, repository = actions.registry(access), actions.run.settings.repository
+    try:
+        manifest = registry.manifest(repository, str(digest))
+        manifests = [registry.manifest(repository, str(child.digest)) for child in manifest.children] or [manifest]
+        blobs = {blob.digest: blob.size for each in manifests for blob in each.blobs}
+        return Image(sum(blobs.values()), _created(registry, actions, manifests[0]))
+    except RegistryError as error:
+        return Image(0, None, error.message)
+
+
+def _created(registry: Registry, actions: Actions, manifest: Manifest) -> datetime | None:
+    if manifest.config is None:
+        return None
+    return _moment(pick(registry.config(actions.run.settings.repository, manifest.config), "created", str))
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a moment of RFC 3339 in UTC, None for what is none, such as the year 1, by which Go writes that it knows none."""
+    # Docker writes nanoseconds; before Python 3.11 no part of a second may be longer than six digits.
+    found = re.fullmatch(r"([0-9-]{10})[Tt ]([0-9:]{8})(?:\.[0-9]+)?(?:[Zz]|([+-][0-9:]{5}))?", text)
+    if not found:
+        return None
+    try:
+        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or '+00:00'}").astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+    return moment if 1900 < moment.year < 9000 else None
+
+
+def _entry(
+    version: str, held: dict[str, dict[str, Digest]], images: dict[Digest, Image], here: Image | None, problem: str
+) -> dict[str, Any]:
+    digests = {role: tags[version] for role, tags in held.items() if version in tags}
+    first = next(iter(digests.values()), None)
+    image = images[first] if first else here or Image(0, None)
+    problem = problem or image.problem
+    return {
+        **({"problem": problem} if problem else {}),
+        "version": version,
+        "digest": str(first or ""),
+        "here": here is not None,
+        "size": image.size,
+        "created": image.created.isoformat() if image.created else "",
+        "registries": {role: str(digest) for role, digest in digests.items()},
+        "latest": [role for role, tags in held.items() if tags.get("latest") == digests.get(role, "")],
+    }
+
+
+def _row(entry: dict[str, Any], held: dict[str, dict[str, Digest]]) -> list[str]:
+    created = datetime.fromisoformat(entry["created"]) if entry["created"] else None
+    return [
+        entry["version"],
+        entry["digest"][7:19] or "-",
+        "?" if entry.get("problem") else human_size(entry["size"]),
+        created.astimezone().strftime("%Y-%m-%d %H:%M") if created else "-",
+        _age(created) if created else "-",
+        _("yes") if entry["here"] else "-",
+        *(_state(entry, role) for role in held),
+    ]
+
+
+def _state(entry: dict[str, Any], role: str) -> str:
+    """Return how a version stands in one registry."""
+    digest = entry["registries"].get(role)
+    if digest is None:
+        return _("not yet") if role == "production" else "-"
+    if digest != entry["digest"]:
+        return _("another: {digest}", digest=digest[7:19])
+    return "latest" if role in entry["latest"] else _("yes")
+
+
+def _role(access: RegistryAccess) -> str:
+    return _("PRODUCTION") if access.role == "production" else _("DEVELOPMENT")
+
+
+def _age(created: datetime) -> str:
+    seconds = max(0.0, (datetime.now(timezone.utc) - created).total_seconds())
+    for size, text in ((86400, _("{n} d")), (3600, _("{n} h")), (60, _("{n} min"))):
+        if seconds >= size:
+            return text.format(n=int(seconds // size))
+    return _("{n} s", n=int(seconds))

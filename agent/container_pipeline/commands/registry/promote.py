@@ -1,0 +1,89 @@
+"""Bring a version from the development to the production registry: by digest, without Docker, latest last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from container_pipeline.console import human_size
+from container_pipeline.errors import StateError
+from container_pipeline.execute import Run, promotion
+from container_pipeline.execute.registries import Registries
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, RegistryAccess, Version
+from container_pipeline.parallel import in_parallel
+from container_pipeline.plan.promote import Facts, plan
+from container_pipeline.plan.steps import MoveTag, Promote, Step
+from container_pipeline.project import state
+
+if TYPE_CHECKING:
+    from container_pipeline.clients.registry import Manifest
+
+
+def run(run: Run, version: str | None = None) -> None:
+    """Promote ``version``, by default the one built last."""
+    registries = Registries(run)
+    facts, image = _look(registries, _version(run, version))
+    run.result.version, run.result.digest = str(facts.version), str(facts.digest or "")
+    steps = plan(run.settings, facts)
+    if facts.moved:
+        run.console.warning(
+            _(
+                "{version} has been pushed anew as {other}; what was built is promoted: {digest}",
+                version=facts.version,
+                other=facts.development,
+                digest=facts.digest,
+            )
+        )
+
+    def perform(step: Step) -> None:
+        if isinstance(step, Promote):
+            promotion.promote(registries, step, image)
+        elif isinstance(step, MoveTag):
+            registries.move_tag(step, facts.digest)
+
+    run.execute(steps, perform)
+    if not steps:
+        run.console.line(_("{version} is in production already, and is latest there", version=facts.version))
+    if run.dry_run:
+        moved = sum(promotion.survey(registries, step, image).size for step in steps if isinstance(step, Promote))
+        run.result.extra["bytes"] = moved
+        run.console.result(_("{size} would be copied", size=human_size(moved)))
+
+
+def _version(run: Run, version: str | None) -> Version:
+    if version:
+        return Version(version)
+    built = state.read(run.settings.project)
+    if built is None or built.image != str(run.settings.repository):
+        raise StateError(
+            _("no version of {repository} has been built here", repository=run.settings.repository),
+            _("name one with --version V; `container-pipeline images` lists them"),
+        )
+    return Version(built.version)
+
+
+def _look(registries: Registries, version: Version) -> tuple[Facts, Manifest | None]:
+    """Ask both registries, at once, what they name; return what development's tag stands for, too."""
+    settings = registries.run.settings
+    repository = settings.repository
+    development, production = settings.access("development"), settings.access("production")
+    found: list[Manifest | None] = []
+
+    def ask(question: tuple[RegistryAccess, str]) -> Digest | None:
+        access, tag = question
+        if access is production:
+            return registries.registry(access).resolve(repository, tag)
+        image = registries.registry(access).find_manifest(repository, tag)
+        found.append(image)
+        return image.digest if image else None
+
+    questions = ((development, str(version)), (production, str(version)), (production, "latest"))
+    answers = in_parallel(ask, questions, len(questions))
+    return Facts(version, _built(registries.run, version), *answers), found[0]
+
+
+def _built(run: Run, version: Version) -> Digest | None:
+    built = state.read(run.settings.project)
+    if built and built.digest and (built.image, built.version) == (str(run.settings.repository), str(version)):
+        return Digest(built.digest)
+    return None

@@ -1,0 +1,83 @@
+"""Remove old versions from a registry or from this machine's engine: never latest, one that is kept, or one in use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from container_pipeline.clients.registry.client import CONNECTIONS
+from container_pipeline.execute import Run
+from container_pipeline.execute.image import Actions
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, RegistryAccess
+from container_pipeline.parallel import in_parallel
+from container_pipeline.plan.prune import Delete, Held, Remove, plan, plan_local
+from container_pipeline.plan.steps import Step
+from container_pipeline.project import state
+
+
+def run(run: Run, *, production: bool = False) -> None:
+    """Prune the development registry, or with ``production`` that one. Any server that does not answer ends it."""
+    access = run.settings.access("production" if production else "development")
+    actions = Actions(run)
+    image = run.settings.image(access, "latest")
+    held = _held(actions, access)
+    steps = plan(image, access, held, run.settings.values["keep"], _in_use(run))
+    run.execute(steps, lambda step: _delete(actions, step, held))
+    if not steps:
+        run.console.line(_("{image} holds no version that may go", image=image.name))
+    elif not run.dry_run:
+        run.console.line(_("the space is free once the registry has collected its garbage"))
+
+
+def _delete(actions: Actions, step: Step, held: Held) -> None:
+    """Delete one manifest, unless a promotion or push beside this run has moved a tag since the plan was made."""
+    if not isinstance(step, Delete):
+        return
+    registry, repository, planned = actions.registry(step.access), step.image.repository, held.tags[step.image.tag]
+    now = registry.resolve(repository, step.image.tag)
+    if now not in (None, planned) or registry.resolve(repository, "latest") == planned:
+        actions.run.console.line(_("kept {image}: a tag has just been moved", image=step.image))
+        return
+    registry.delete(repository, step.digest)
+
+
+def _held(actions: Actions, access: RegistryAccess) -> Held:
+    repository, registry = actions.run.settings.repository, actions.registry(access)
+    tags = registry.tags(repository)
+    manifests = in_parallel(lambda tag: registry.find_manifest(repository, tag), tags, CONNECTIONS)
+    # A tag that is gone by now was deleted or moved beside this run.
+    found = {tag: manifest for tag, manifest in zip(tags, manifests) if manifest}
+    parts: dict[Digest, list[Digest]] = {
+        manifest.digest: [child.digest for child in manifest.children]
+        for manifest in found.values()
+        if manifest.children
+    }
+    return Held({tag: manifest.digest for tag, manifest in found.items()}, parts)
+
+
+def _in_use(run: Run) -> set[str]:
+    """Return the versions that the servers of any environment keep."""
+    targets = run.settings.all_targets()
+    if not targets:
+        return set()
+    from container_pipeline.commands.server import history
+
+    return history.versions_in_use(replace(run, settings=replace(run.settings, servers=targets)))
+
+
+def local(run: Run) -> None:
+    """Prune what was built or tagged here for either registry; the version that was built last stays, too."""
+    settings, actions = run.settings, Actions(run)
+    accesses = [settings.access("development"), *([settings.production] if settings.production else [])]
+    names = [settings.image(access, "latest") for access in accesses]
+    held = {name.with_tag(tag): image for name in names for tag, image in actions.engine.tags(name).items()}
+    in_use = {state.last_version(settings.project), *actions.engine.used()}
+    steps = plan_local(held, settings.values["keep"], in_use)
+    run.execute(steps, lambda step: _remove(actions, step))
+    if not steps:
+        run.console.line(_("{image} holds no version that may go", image=names[0].name))
+
+
+def _remove(actions: Actions, step: Step) -> None:
+    if isinstance(step, Remove):
+        actions.engine.remove(step.image)

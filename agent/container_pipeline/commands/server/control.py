@@ -1,0 +1,16 @@
+"""up, down, pull: Compose's own words on every server, under the lock, with the result of each."""
+
+from __future__ import annotations
+
+from container_pipeline.execute import Run, rollout
+from container_pipeline.plan.deploy import Compose
+from container_pipeline.remote.fleet import Task, parts
+
+
+def run(run: Run, action: str, *, wait: int = 0, accept_new: bool = False) -> None:
+    """Do ``action`` on all servers; raises the error of the worst one."""
+    step = Compose(run.settings.targets(), run.settings.code, action)
+    values = rollout.common(run, action, wait, login=action != "down")
+    task = Task(parts(run.settings, "control"), values, changes=True, must=("health",) if action == "up" else ())
+    answers = rollout.on_servers(run, [step], task, accept_new=accept_new)
+    rollout.report(run, answers, running=action == "up")

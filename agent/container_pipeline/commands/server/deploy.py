@@ -1,0 +1,83 @@
+"""Deploy: the version runs on every server, healthy; or the former one runs there again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from container_pipeline.execute import Run, release, rollout
+from container_pipeline.execute.release import Upload
+from container_pipeline.i18n import _
+from container_pipeline.plan import deploy as plan
+from container_pipeline.plan import resolved
+from container_pipeline.remote import transfer
+from container_pipeline.remote.fleet import Answer, Task, parts
+
+
+def run(
+    run: Run,
+    *,
+    version: str | None = None,
+    rolling: int = 0,
+    wait: int = 0,
+    accept_new: bool = False,
+) -> None:
+    """Deploy ``version``, by default the one built last.
+
+    ``rolling``: so many servers at a time, the next only when these are healthy. ``wait``: seconds for another run's lock.
+    Raises the error of the worst server; each server's own result is in ``run.result``.
+    """
+    upload = release.gather(run, version)
+    task = _task(run, upload, wait)
+    steps = [plan.Deploy(group, upload.release) for group in plan.groups(run.settings.targets(), rolling)]
+    answers = rollout.on_servers(run, steps, task, accept_new=accept_new)
+    _tell_latest(run, answers, str(upload.release.version))
+    rollout.report(run, answers, str(upload.release.version))
+
+
+def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
+    """Warn where a promotion has moved ``latest`` to a version that every server rolled back from."""
+    previous = {answer.facts.get("version", "") for answer in answers if answer.status == "rolled-back"}
+    released = [one for one in previous if one and not one.startswith("found-")]
+    if released and run.settings.pulls_from_production and not any(answer.status == "ok" for answer in answers):
+        run.console.warning(
+            _(
+                "no server runs {version}: if `latest` in production names it, `{command}` points it back",
+                version=version,
+                command=f"container-pipeline promote --version {max(released)}",
+            )
+        )
+
+
+def _task(run: Run, upload: Upload, wait: int) -> Task:
+    this = upload.release
+    payload = transfer.bundle(upload.files)
+    values = {
+        **rollout.common(run, "deploy", wait),
+        "version": this.version,
+        "digest": this.digest,
+        "image": this.image.name,
+        "familiar": this.image.familiar,
+        "services": " ".join(this.services),
+        "units": "\n".join(this.units),
+        "size": len(payload),
+    }
+    return Task(
+        parts(run.settings, *rollout.DEPLOY),
+        values,
+        payload,
+        changes=True,
+        must=rollout.STEPS,
+        judge=_judge(run, upload),
+    )
+
+
+def _judge(run: Run, upload: Upload) -> Callable[[str, str, bytes], resolved.Verdict]:
+    settings = run.settings
+    file, start_first = settings.values["compose_file"], settings.values["strategy"] == "start-first"
+
+    def judge(generation: str, folder: str, form: bytes) -> resolved.Verdict:
+        read = resolved.read(form, generation, folder)
+        this = upload.release
+        return resolved.judge(read, this.code, this.image, upload.profiles, start_first=start_first, file=file)
+
+    return judge

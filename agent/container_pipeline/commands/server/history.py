@@ -1,0 +1,59 @@
+"""History: the releases that each server keeps, newest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from container_pipeline.commands.server import status
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.remote.fleet import Answer, Fleet, Task, finish, parts
+
+
+def run(run: Run, *, accept_new: bool = False) -> None:
+    """Show one line per kept release."""
+    answers = _ask(run, "history", accept_new=accept_new)
+    rows = [
+        (
+            answer.target.name,
+            record["version"],
+            record.get("when", "-"),
+            record.get("build") or record.get("by", "-"),
+            record.get("digest", "")[7:19] or "-",
+            _("current") if record["version"] == answer.facts.get("version") else "",
+        )
+        for answer in answers
+        for record in releases(answer)
+    ]
+    run.console.table((_("SERVER"), _("VERSION"), _("WHEN"), _("BY"), _("DIGEST"), ""), rows)
+    finish(
+        run.result, run.console, answers, lambda answer: {"releases": releases(answer), "attempts": attempts(answer)}
+    )
+
+
+def _ask(run: Run, action: str, *, accept_new: bool = False) -> list[Answer]:
+    return Fleet(run.settings, run.console, accept_new=accept_new).ask(
+        run.settings.targets(), Task(parts(run.settings, "status"), {"action": action})
+    )
+
+
+def releases(answer: Answer) -> list[dict[str, Any]]:
+    """Return the records of the releases that a server keeps, newest first."""
+    lines = [line.partition(" ") for line in answer.all("kept")]
+    return [{**status.record(text), "version": version} for version, _blank, text in lines]
+
+
+def attempts(answer: Answer) -> list[dict[str, str]]:
+    """Return what was tried there, oldest first: failed deploys too."""
+    names = ("when", "by", "action", "version", "outcome")
+    return [dict(zip(names, line.split("|", 4))) for line in answer.all("attempt")]
+
+
+def versions_in_use(run: Run) -> set[str]:
+    """Return the versions that any server keeps or runs: what `prune` must leave in a registry. Raises the worst server's error.
+
+    A server on which nothing was deployed yet needs none.
+    """
+    answers = [answer for answer in _ask(run, "in-use") if answer.reason != "nothing"]
+    finish(run.result, run.console, answers)
+    return {version for answer in answers for version in answer.all("use")}

@@ -1,0 +1,99 @@
+"""Status: what runs on each server, since when and by whom, and where it differs from what was deployed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.outside import read_json
+from container_pipeline.remote.fleet import Answer, Fleet, Task, finish, parts
+
+
+def run(run: Run, *, accept_new: bool = False) -> None:
+    """Show one line per server; raises the worst error where a server does not answer."""
+    answers = Fleet(run.settings, run.console, accept_new=accept_new).ask(
+        run.settings.targets(), Task(parts(run.settings, "status"), {"action": "status"})
+    )
+    run.console.table(
+        (_("SERVER"), _("VERSION"), _("STATE"), _("SINCE"), _("BY"), _("DIFFERS")), [_row(answer) for answer in answers]
+    )
+    run.result.extra["settings"] = run.settings.origins()
+    finish(run.result, run.console, answers, details)
+
+
+def release(answer: Answer) -> dict[str, Any]:
+    """Return the record of the current release, empty where there is none."""
+    found = answer.all("release")
+    return record(found[0]) if found else {}
+
+
+def record(text: str) -> dict[str, Any]:
+    """Return a release's record, empty where it cannot be read: somebody edited it, or the disk was full."""
+    try:
+        found = read_json(text, dict)
+    except ValueError:
+        return {}
+    texts = ("version", "digest", "when", "by", "build")
+    return {name: value for name, value in found.items() if name not in texts or isinstance(value, str)}
+
+
+def differences(answer: Answer) -> list[str]:
+    """Return the words for what differs from what was deployed."""
+    unreadable = answer.all("release") and not release(answer)
+    return (["record"] if unreadable else []) + answer.all("differs")
+
+
+def containers(answer: Answer) -> list[dict[str, str]]:
+    names = ("service", "state", "health", "started", "restarts", "exit_code")
+    lines = [line.split("|") for line in answer.all("container")]
+    return [{**dict.fromkeys(names, "-"), **dict(zip(names, line))} for line in lines]
+
+
+def details(answer: Answer) -> dict[str, Any]:
+    deployed = release(answer)
+    return {
+        "digest": deployed.get("digest", ""),
+        "when": deployed.get("when", ""),
+        "by": deployed.get("by", ""),
+        "build": deployed.get("build", ""),
+        "containers": containers(answer),
+        "differs": differences(answer),
+        "lock": answer.facts.get("lock", ""),
+    }
+
+
+def _row(answer: Answer) -> tuple[str, ...]:
+    name = answer.target.name
+    if answer.error:
+        return (name, "-", answer.error.message.partition(": ")[2], "-", "-", "-")
+    deployed = release(answer)
+    return (
+        name,
+        answer.facts.get("version") or "-",
+        _state(answer),
+        deployed.get("when", "-"),
+        deployed.get("build") or deployed.get("by", "-"),
+        ", ".join(difference(word) for word in differences(answer)) or "-",
+    )
+
+
+def _state(answer: Answer) -> str:
+    found = containers(answer)
+    states = [
+        (f"{one['service']} " if len(found) > 1 else "")
+        + one["state"]
+        + (f" ({one['health']})" if one["health"] != "-" else "")
+        for one in found
+    ]
+    return ", ".join(states) or _("down")
+
+
+def difference(word: str) -> str:
+    """Return what differs, in words."""
+    return {
+        "record": _("the release's record cannot be read"),
+        "image": _("another image runs"),
+        "down": _("no container"),
+        "unfinished": _("a deploy was cut short; the next one repairs it"),
+    }.get(word, _("{file} was edited", file=word))

@@ -1,0 +1,1 @@
+"""Commands around a project: start one, take one over, check it."""

@@ -1,0 +1,177 @@
+"""doctor: ask this machine, registries, servers and Jenkins at the same time, and show what is missing with its repair."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+
+from container_pipeline.console import Console, unexpected
+from container_pipeline.errors import ChecksFailed, PipelineError, SettingsError
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.model import RegistryAccess, Target
+from container_pipeline.plan import doctor as plan
+from container_pipeline.plan.doctor import Check
+from container_pipeline.remote.fleet import Fleet, Task
+from container_pipeline.settings import Settings
+
+#: Seconds that all checks together may take, and an ssh connection to come about.
+DEADLINE = 10.0
+CONNECT = 4
+
+
+def run(run: Run) -> None:
+    """Show all checks; raises ChecksFailed where one of them did not pass."""
+    checks = _together(_groups(run), run.console)
+    group = ""
+    for check in checks:
+        if check.group != group:
+            group = check.group
+            run.console.result(group)
+        run.console.result(str(check))
+    run.result.extra["checks"] = [vars(check) for check in checks]
+    failed = sum(not check.ok for check in checks)
+    if failed:
+        raise ChecksFailed(
+            _("{failed} of {all} checks failed", failed=failed, all=len(checks)),
+            _("the arrows say how each is repaired"),
+        )
+    run.console.line(_("all {number} checks passed", number=len(checks)))
+
+
+Examine = Callable[[], Iterable[Check]]
+
+
+def _groups(run: Run) -> dict[str, Examine]:
+    """Return each group of checks by its title."""
+    settings = run.settings
+    groups: dict[str, Examine] = {
+        _("this machine"): partial(_machine, run),
+        _("settings"): partial(plan.origins, _("settings"), settings.origins(), settings.overridden()),
+    }
+    for role, access, title in (
+        ("development", settings.development, _("development registry")),
+        ("production", settings.production, _("production registry")),
+    ):
+        title += f" {access.registry}" if access else ""
+        groups[title] = partial(_registry, run, title, role, access)
+    for target in settings.servers:
+        groups[target.name] = partial(_server, run, target)
+    if settings.jenkins:
+        groups["Jenkins"] = partial(_jenkins, settings)
+    return groups
+
+
+def _together(groups: dict[str, Examine], console: Console) -> list[Check]:
+    """Examine all groups at once; what has not answered in time is said to hang. Threads that still wait are left behind."""
+    found: dict[str, list[Check]] = {}
+
+    def work(title: str, examine: Examine) -> None:
+        try:
+            found[title] = list(examine())
+        except PipelineError as error:
+            found[title] = [Check(title, False, error.message, error.hint)]
+        except Exception as error:
+            told = unexpected(error, console)
+            found[title] = [Check(title, False, told.message, told.hint)]
+
+    threads = [threading.Thread(target=work, args=group, daemon=True) for group in groups.items()]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + DEADLINE
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    late = _("no answer within {seconds} s", seconds=round(DEADLINE))
+    return [
+        check
+        for title in groups
+        for check in found.get(title, [Check(title, False, late, _("look at the network between here and there"))])
+    ]
+
+
+def _machine(run: Run) -> Iterable[Check]:
+    title, settings = _("this machine"), run.settings
+    yield Check(title, True, f"Python {platform.python_version()}")
+    yield from _engine(run, title)
+    ssh = shutil.which("ssh")
+    needed = bool(settings.servers)
+    yield Check(
+        title,
+        bool(ssh) or not needed,
+        _("ssh is there") if ssh else _("ssh is missing"),
+        "" if ssh or not needed else "sudo apt-get install openssh-client",
+    )
+    yield Check(
+        title, True, _("git is there") if shutil.which("git") else _("git is missing: images get no revision label")
+    )
+
+
+def _engine(run: Run, title: str) -> Iterable[Check]:
+    from container_pipeline.clients.buildkit import BuildKit
+    from container_pipeline.clients.engine import Engine
+
+    try:
+        engine = Engine(run.console)
+        version = engine.client.version().get("Version", "")
+    except PipelineError as error:
+        denied = "permission denied" in error.message.lower()
+        repair = f"sudo usermod -aG docker {getpass.getuser()}" if denied else "sudo systemctl start docker"
+        yield Check(title, False, error.message, repair)
+        return
+    yield Check(title, True, _("Docker engine {version}", version=version))
+    values = run.settings.values
+    buildkit = BuildKit.find(run.console)
+    wanted = bool(values["secrets"] or values["platforms"]) or values["builder"] == "buildkit"
+    if buildkit:
+        yield Check(title, True, _("builds by BuildKit"))
+    else:
+        text = _("no BuildKit: the engine's own builder is used")
+        yield Check(title, not wanted, text, "sudo apt-get install docker-buildx-plugin" if wanted else "")
+
+
+def _registry(run: Run, title: str, role: str, access: RegistryAccess | None) -> Iterable[Check]:
+    from container_pipeline.clients.registry import Registry
+
+    if access is None:
+        text = _("not set: nothing is promoted") if role == "production" else _("DOCKER_REGISTRY is not set")
+        repair = (
+            ""
+            if role == "production"
+            else _("set {variable} in /etc/profile or as a Jenkins credential", variable="DOCKER_REGISTRY")
+        )
+        yield Check(title, role == "production", text, repair)
+        return
+    registry = Registry(access)
+    registry.ping()
+    yield Check(title, True, _("reached, and it takes the login") if access.user else _("reached, without a login"))
+    try:
+        repository = run.settings.repository
+    except SettingsError:
+        yield Check(title, True, _("whether it takes a push is not known without a project code"))
+        return
+    registry.try_push(repository)
+    yield Check(title, True, _("it takes a push to {repository}", repository=registry.path(repository)))
+
+
+def _server(run: Run, target: Target) -> Iterable[Check]:
+    values = {**run.settings.values, "code": run.settings.values["code"] or "doctor"}
+    fleet = Fleet(replace(run.settings, values=values), run.console, connect_timeout=CONNECT)
+    answer = fleet.one(target, Task(("doctor",), {"mode": values["mode"]}))
+    if answer.error:
+        return [Check(target.name, False, answer.error.message, answer.error.hint)]
+    return plan.server(target, answer.facts, time.time(), values)
+
+
+def _jenkins(settings: Settings) -> Iterable[Check]:
+    from container_pipeline.commands.start import doctor_jenkins
+
+    for one in doctor_jenkins.checks(settings):
+        # What this account may not know is no fault of Jenkins': it is told, and does not fail.
+        good = one.ok is not False
+        yield Check("Jenkins", good, f"{one.name}: {one.message}", "" if good else one.hint)

@@ -1,0 +1,45 @@
+"""doctor's part about Jenkins: what is missing there for the jobs of the jobs file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from container_pipeline.clients import jenkins_facts
+from container_pipeline.clients.jenkins import Controller
+from container_pipeline.errors import JenkinsError
+from container_pipeline.execute import jobs_files
+from container_pipeline.i18n import _
+from container_pipeline.plan.doctor_jenkins import TOOLS, Check, Facts, judge
+from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.settings import Settings
+
+
+def checks(settings: Settings, files: Sequence[str] = ()) -> list[Check]:
+    """Ask Jenkins and judge. ``files`` are jobs files; without any, or a ``jobs.yml``, only Jenkins itself is looked at.
+
+    Raises SettingsError where JENKINS_URL is not set or a jobs file has mistakes.
+    """
+    controller = Controller(settings.controller())
+    default = settings.project / "jobs.yml"
+    patterns = list(files) or ([str(default)] if default.is_file() else [])
+    jobs = jobs_files.load(patterns)[0] if patterns else []
+    try:
+        version = controller.version()
+        facts = _gather(controller, jobs, version)
+    except JenkinsError as error:
+        return [Check("Jenkins", False, error.message, error.hint)]
+    reached = _("{url} answers, version {version}", url=controller.access.url, version=version or _("unknown"))
+    return [Check("Jenkins", True, reached), *judge(jobs, facts)]
+
+
+def _gather(controller: Controller, jobs: Sequence[Job], version: str) -> Facts:
+    folders = {"", *(folder for job in jobs for folder in job.folders)}
+    nodes = jenkins_facts.nodes(controller, TOOLS)
+    return Facts(
+        version=version,
+        plugins=controller.plugins(),
+        libraries=jenkins_facts.libraries(controller),
+        credentials={folder: jenkins_facts.credentials(controller, folder) for folder in sorted(folders)},
+        labels={label for node in nodes for label in (*node.labels, node.name)},
+        tools={node.name: node.tools for node in nodes},
+    )

@@ -1,0 +1,53 @@
+"""Jobs files → checked jobs: every mistake of every file in one go, each with its file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
+from container_pipeline.plan.seed import jobs as plan_jobs
+from container_pipeline.plan.seed import schema
+from container_pipeline.plan.seed.jobs import Job
+from container_pipeline.plan.seed.schema import Problem
+from container_pipeline.project import jobs_file
+
+#: Mistakes shown in one go.
+SHOWN = 20
+
+
+def load(patterns: Sequence[str]) -> tuple[list[Job], set[str]]:
+    """Return the jobs of all files and the files' names; raises SettingsError that tells each mistake."""
+    rules = jobs_file.schema()
+    jobs: list[Job] = []
+    mistakes: list[str] = []
+    names: set[str] = set()
+    places: dict[str, str] = {}
+    for file in jobs_file.read(patterns):
+        problems = list(schema.check(rules, file.data))
+        if not problems:
+            found, problems = plan_jobs.read(file.data)
+            names.add(file.data.get("name", "jobs"))
+            jobs += found
+            problems += _twice(found, file.path, places)
+        mistakes += [_tell(file, problem) for problem in problems[:SHOWN]]
+    if mistakes:
+        raise SettingsError(mistakes[-1], _("nothing was touched"), details=mistakes[:-1])
+    return jobs, names
+
+
+def _tell(file: jobs_file.JobsFile, problem: Problem) -> str:
+    text = f"{file.path}:{file.line(problem.path)}: {problem.message}"
+    return f"{text} ({problem.hint})" if problem.hint else text
+
+
+def _twice(found: Sequence[Job], path: str, places: dict[str, str]) -> list[Problem]:
+    """Two projects of one full name would make one job by turns. Jenkins tells no upper from lower case."""
+    problems = []
+    for index, job in enumerate(found):
+        name = job.full_name.casefold()
+        if name in places:
+            message = _("job {name} is named twice: in {other} too", name=job.full_name, other=places[name])
+            problems.append(Problem(("projects", index), message))
+        places.setdefault(name, path)
+    return problems

@@ -1,0 +1,156 @@
+"""A release put together from the project's files and what is known of its image."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from container_pipeline.errors import SettingsError, StateError
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, File, ImageRef, RegistryAccess, Version
+from container_pipeline.plan import composefile, envfile, stackfile
+from container_pipeline.plan.deploy import Release, server_env
+from container_pipeline.project import state, uploads
+from container_pipeline.remote.fleet import who
+from container_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A release and the files that carry it."""
+
+    release: Release
+    files: tuple[File, ...]
+    profiles: tuple[str, ...] = ()
+
+
+def gather(run: Run, version: str | None) -> Upload:
+    """Read and check all that a deploy needs from here; raises SettingsError or StateError before anything is touched."""
+    settings = run.settings
+    settings.targets()
+    access = settings.pull_from()
+    built = state.read(settings.project)
+    if not version and not built:
+        raise StateError(
+            _("no version is given, and none was built here"),
+            _("run `container-pipeline build` and `push`, or say --version V"),
+        )
+    chosen = Version(version or (built.version if built else ""))
+    known = built if built and built.version == str(chosen) and built.image == str(settings.repository) else None
+    image = settings.image(access, str(chosen))
+    values = server_env(_env_values(run), image)
+    services, mounts, files = _files(run, image, values)
+    digest = Digest(known.digest) if known and known.digest else _resolve(access, settings, chosen)
+    if settings.values["mode"] == "swarm":
+        files = (*files, _override(run, image, digest, values, files))
+    release = Release(
+        code=settings.code,
+        version=chosen,
+        digest=digest,
+        image=image,
+        services=services,
+        units=composefile.units(settings.values["files"]),
+        when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        by=who(),
+        build=settings.build_url,
+        commit=known.revision if known else "",
+        mounts=mounts,
+    )
+    run.result.version, run.result.digest = str(chosen), str(digest)
+    profiles = tuple(name.strip() for name in values.get("COMPOSE_PROFILES", "").split(",") if name.strip())
+    return Upload(release, (*files, File("release.json", release.record())), profiles)
+
+
+def check(run: Run) -> None:
+    """Refuse now, before there is a version, what a deploy would refuse before it touches anything."""
+    settings = run.settings
+    settings.targets()
+    image = settings.image(settings.pull_from(), Version.FORMAT.replace("%", ""))
+    values = server_env(_env_values(run), image)
+    files = _files(run, image, values)[2]
+    if settings.values["mode"] == "swarm":
+        _override(run, image, Digest(f"sha256:{0:064}"), values, files)
+
+
+def _override(run: Run, image: ImageRef, digest: Digest, values: dict[str, str], files: tuple[File, ...]) -> File:
+    name = run.settings.values["compose_file"]
+    contents = {file.path: file.data for file in files}
+    text = contents["docker-compose.yml"] or b""
+    return File(".stack.yml", stackfile.override(text, name, image, str(digest), values, contents))
+
+
+def _env_values(run: Run) -> dict[str, str]:
+    settings = run.settings
+    path = settings.path("env_file")
+    if not path.is_file():
+        if settings.sources.get("env_file", "default") != "default":
+            raise SettingsError(_("env_file {path} is not there", path=path))
+        return {}
+    values = envfile.parse(path.read_bytes(), settings.values["env_file"])
+    if "COMPOSE_PROFILES" in values:
+        # It steers Compose, which takes it without its quotes.
+        values["COMPOSE_PROFILES"] = values["COMPOSE_PROFILES"].strip().strip("\"'")
+    for name in ("VERSION", "DOCKER_REGISTRY"):
+        if values.pop(name, None) is not None:
+            run.console.warning(
+                _("{name} in {file} is left out: on a server it says which release runs", name=name, file=path.name)
+            )
+    return values
+
+
+def _files(
+    run: Run, image: ImageRef, values: dict[str, str]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[File, ...]]:
+    """Return the files of the release, before them its services and their mounts where Swarm runs it: Compose is asked for them on the server."""
+    settings = run.settings
+    path = settings.path("compose_file")
+    name = settings.values["compose_file"]
+    if not path.is_file():
+        raise SettingsError(
+            _("Compose file {path} is not there", path=path), _("write one, or take `container-pipeline init`'s")
+        )
+    text = path.read_bytes()
+    units = composefile.units(settings.values["files"])
+    services: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    raw = settings.values["mode"] == "swarm"
+    if raw:
+        if settings.values["strategy"] == "start-first":
+            raise SettingsError(
+                _("`strategy: start-first` is not for Swarm, which updates services itself"),
+                _("remove it, and write `deploy: {update_config: {order: start-first}}` in {file}", file=name),
+            )
+        stackfile.check(text, name, values)
+        compose = composefile.read(text, name, settings.code, image, values)
+        compose = replace(compose, env_files=(*compose.env_files, *stackfile.uploads(text, name, values)))
+        composefile.check_files(compose, units, settings.path("env_file").is_file(), name)
+        services, mounts = compose.services, compose.mounts
+    else:
+        glance = composefile.glance(text, name, settings.code)
+        if glance.reads_env and not settings.path("env_file").is_file():
+            raise composefile.no_env(name)
+        raw = glance.raw_env
+        if settings.values["strategy"] == "start-first":
+            text = composefile.for_start_first(text, glance.container_name, name)
+            if glance.container_name:
+                run.console.line(_("container_name is left to Compose: with start-first there are two for a moment"))
+    v2 = envfile.render(values, "raw" if raw else "v2")
+    files = [File("docker-compose.yml", text), File(".env", v2, 0o600)]
+    if not raw and envfile.render(values, "v1") != v2:
+        files.append(File(".env.v1", envfile.render(values, "v1"), 0o600))
+    files += [file for unit in units for file in uploads.collect(settings.project, unit)]
+    return services, mounts, tuple(files)
+
+
+def _resolve(access: RegistryAccess, settings: Settings, version: Version) -> Digest:
+    """Ask the registry which digest the version is."""
+    from container_pipeline.clients.registry import Registry
+
+    digest = Registry(access).resolve(settings.repository, str(version))
+    if digest is None:
+        raise SettingsError(
+            _("{image} is not in the registry", image=settings.image(access, str(version))),
+            _("run `container-pipeline images` to see what is there, and `push` or `promote` what is not"),
+        )
+    return digest

@@ -1,0 +1,77 @@
+"""What a deploy, a rollback and Compose's own words on servers have in common: how they are carried out, and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.model import Secret
+from container_pipeline.plan import deploy as plan
+from container_pipeline.remote.fleet import Answer, Fleet, Task, finish
+
+#: The files of ``remote/programs/`` that deploy and roll back.
+DEPLOY = ("switch", "containers", "found", "ask", "deploy")
+#: What a release goes through on a server, in this order.
+STEPS = ("check", "switch", "start", "health", "keep")
+
+
+def on_servers(run: Run, steps: Sequence[plan.OnServers], task: Task, *, accept_new: bool) -> list[Answer]:
+    """Carry out ``task`` step by step; where a step failed the servers of those after it stay as they are."""
+    fleet = Fleet(run.settings, run.console, accept_new=accept_new)
+    answers: list[Answer] = []
+
+    def carry_out(step: plan.OnServers) -> None:
+        if any(answer.error for answer in answers):
+            answers.extend(Answer(target, "skipped") for target in step.servers)
+        else:
+            answers.extend(fleet.ask(step.servers, task))
+
+    run.execute(steps, carry_out)
+    return answers
+
+
+def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str, object]:
+    """Return what every program that changes something on a server needs; ``login`` where it may have to pull."""
+    values = run.settings.values
+    config = plan.login(run.settings.pull_from()) if login else Secret("")
+    run.console.redact.add([config])
+    return {
+        "action": action,
+        "wait": wait,
+        "timeout": values["timeout"],
+        "settle": values["settle"],
+        "keep": values["keep"],
+        "strategy": values["strategy"],
+        "login": config.reveal(),
+    }
+
+
+def report(run: Run, answers: list[Answer], version: str = "", *, running: bool = True) -> None:
+    """Show what happened where, and raise the worst error. ``version`` "": the servers say which.
+
+    ``running``: the service runs now where all went well.
+    """
+    if run.dry_run:
+        return
+    for answer in answers:
+        answer.facts.setdefault("version", "" if answer.error else version)
+    if not version and len({answer.facts["version"] for answer in answers}) == 1:
+        run.result.version = answers[0].facts["version"]
+    if len(answers) > 1:
+        run.console.table((_("SERVER"), _("RESULT"), _("VERSION"), ""), [_row(answer) for answer in answers])
+    finish(run.result, run.console, answers, _details)
+    if len(answers) == 1:
+        one = answers[0]
+        runs = _("{server} runs {version}", server=one.target.name, version=one.facts["version"])
+        run.console.line(runs if running else _("{server}: done", server=one.target.name))
+
+
+def _row(answer: Answer) -> tuple[str, str, str, str]:
+    why = answer.error.message.partition(": ")[2] if answer.error else ""
+    return answer.target.name, answer.status, answer.facts["version"] or "-", why
+
+
+def _details(answer: Answer) -> dict[str, Any]:
+    return {"compose": answer.facts.get("compose", "")}

@@ -1,0 +1,69 @@
+"""How a project's own files are written: none is overwritten unasked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.plan.difference import difference
+from container_pipeline.plan.files import RemoveFile, WriteFile
+from container_pipeline.plan.steps import Step
+from container_pipeline.project import files as disk
+
+#: May hold secrets: it is made private, and one that is there is neither shown nor replaced.
+PRIVATE = ".env"
+
+
+class Questions:
+    """How a person is asked; without a terminal, each question is answered by its default."""
+
+    def text(self, _question: str, default: str) -> str:
+        return default
+
+    def yes(self, _question: str) -> bool:
+        return False
+
+
+class Agreed(Questions):
+    """Somebody who has said yes to everything."""
+
+    def yes(self, _question: str) -> bool:
+        return True
+
+
+def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
+    """Write those files that are not there; of the others show the difference, and ask."""
+    steps: list[Step] = []
+    for name, text in wanted.items():
+        there = disk.read(run.settings.project / name)
+        if there == text:
+            run.console.line(_("{file} is as it would be written", file=name))
+        elif there is None and not os.path.lexists(run.settings.project / name):
+            steps.append(WriteFile(name, text))
+        elif name == PRIVATE:
+            # Not even as a difference: what it holds belongs to nobody's screen or log.
+            run.console.line(_("kept {file}: what it holds is the project's own", file=name))
+        else:
+            run.console.result(difference(name, there or "", text))
+            if not run.dry_run and questions.yes(_("replace {file}?", file=name)):
+                steps.append(WriteFile(name, text))
+            else:
+                run.console.warning(_("kept {file}: it differs from what would be written", file=name))
+                run.result.extra.setdefault("kept", []).append(name)
+    run.execute(steps, performer(run))
+
+
+def performer(run: Run) -> Callable[[Step], None]:
+    """Return how steps on the project's own files are carried out."""
+
+    def perform(step: Step) -> None:
+        if isinstance(step, WriteFile):
+            disk.replace(
+                run.settings.project / step.file, step.text, 0o600 if step.file == PRIVATE else 0o644, follow=True
+            )
+        elif isinstance(step, RemoveFile):
+            (run.settings.project / step.file).unlink()
+
+    return perform

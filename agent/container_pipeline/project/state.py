@@ -1,0 +1,149 @@
+"""What a build leaves in the project's root: two files as docker.sh writes them, and a third with what they lack.
+
+``.docker_build_image`` holds ``[namespace/]code``, ``.docker_build_version`` the version, one line each;
+``.docker_build.json`` holds the digest that the registry answered and what the image was built from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Callable
+
+from container_pipeline import outside
+from container_pipeline.errors import SettingsError, StateError
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, Repository, Version
+from container_pipeline.project import files
+
+IMAGE_FILE = ".docker_build_image"
+VERSION_FILE = ".docker_build_version"
+RECORD_FILE = ".docker_build.json"
+_REPAIR = "container-pipeline build"
+#: Bytes of each file.
+_LARGEST = 1 << 16
+
+
+@dataclass(frozen=True)
+class Built:
+    """The last build of a project. ``digest`` is "" until a registry has answered one; ``image_id`` is the engine's."""
+
+    image: str
+    version: str
+    image_id: str = ""
+    digest: str = ""
+    revision: str = ""
+    sources: str = ""
+
+
+def read(project: Path) -> Built | None:
+    """Return the last build, None where there is none; raises StateError where its files cannot be trusted."""
+    if not (project / VERSION_FILE).exists():
+        return None
+    image, version = _line(project / IMAGE_FILE), _line(project / VERSION_FILE)
+    _check(VERSION_FILE, Repository, image)
+    _check(VERSION_FILE, Version, version)
+    record = _record(project / RECORD_FILE)
+    if record.get("image") == image and record.get("version") == version:
+        if record.get("digest"):
+            _check(RECORD_FILE, Digest, str(record["digest"]))
+        return Built(**{name: str(record.get(name, "")) for name in Built.__dataclass_fields__})
+    return Built(image, version)
+
+
+def write(project: Path, built: Built) -> None:
+    """Replace the three files, each whole or not at all."""
+    files.replace(project / RECORD_FILE, json.dumps({"schema": 1, **asdict(built)}, indent=1) + "\n")
+    files.replace(project / IMAGE_FILE, built.image + "\n")
+    files.replace(project / VERSION_FILE, built.version + "\n")
+
+
+def write_digest(project: Path, version: str, digest: str) -> bool:
+    """Write down what a registry answered for the last version; False where the project cannot be written to."""
+    try:
+        built = read(project)
+        if built and built.version == version and built.digest != digest:
+            write(project, replace(built, digest=digest))
+    except OSError:
+        return False
+    return True
+
+
+def cannot_write(project: Path) -> str:
+    """Return why the project's folder cannot be written to, "" where it can."""
+    import tempfile
+
+    try:
+        with tempfile.NamedTemporaryFile(dir=project, prefix=RECORD_FILE):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def last_version(project: Path) -> str:
+    """Return what the version file says, whatever that is; "" where there is none."""
+    try:
+        return outside.read_file(project / VERSION_FILE, _LARGEST).decode(errors="replace").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def reserve(name: str, version: str) -> bool:
+    """Take a version of an image on this machine; False where another build took it before.
+
+    A machine without a place for this, such as a read-only home, takes no reservations: then the registry's refusal
+    to let a version change its meaning is what is left.
+    """
+    import fcntl
+    import hashlib
+
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "container-pipeline" / "versions"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / hashlib.sha256(name.encode()).hexdigest()[:32]
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with open(number, "r+", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if file.read(_LARGEST) == version:
+                return False
+            file.seek(0)
+            file.truncate()
+            file.write(version)
+    except (OSError, RuntimeError, UnicodeError):
+        return True
+    return True
+
+
+def _line(path: Path) -> str:
+    try:
+        # Not as text: that would hide a carriage return.
+        text = outside.read_file(path, _LARGEST).decode()
+    except (OSError, ValueError) as error:
+        raise _broken(path.name, _("it cannot be read")) from error
+    lines = text.split("\n")
+    if len(lines) > 2 or (len(lines) == 2 and lines[1]) or not lines[0] or "\r" in text:
+        raise _broken(path.name, _("it must hold one line"))
+    return lines[0]
+
+
+def _check(name: str, kind: Callable[[str], object], value: str) -> None:
+    try:
+        kind(value)
+    except SettingsError as error:
+        raise _broken(name, error.message) from error
+
+
+def _broken(name: str, problem: str) -> StateError:
+    return StateError(
+        _("{file} cannot be used: {problem}", file=name, problem=problem),
+        _("run `{command}` to build anew", command=_REPAIR),
+    )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        return outside.read_json(outside.read_file(path, _LARGEST), dict, _LARGEST)
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,95 @@
+"""The files and folders of ``files:``, as a release carries them."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
+from container_pipeline.model import File
+
+#: Of all entries of a project's ``files:``: links to folders that hold links can multiply.
+LIMIT = 100_000
+#: Lists of names on a server have one a line, in UTF-8.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def collect(project: Path, unit: str) -> list[File]:
+    """Return one entry of ``files``, the folders that lead to it included, with their modes. A link stands for what it leads to.
+
+    Raises SettingsError for what is missing, cannot be carried or leads outside, and for an entry without any file.
+    """
+    root = project.resolve()
+    found: list[File] = []
+    _inside(root, root / unit)
+    parts = unit.split("/")
+    for depth in range(1, len(parts)):
+        parent = root / "/".join(parts[:depth])
+        found.append(File(parent.relative_to(root).as_posix(), None, _mode(parent, _inside(root, parent))))
+    _add(root, root / unit, (), found)
+    if all(file.data is None for file in found):
+        # Uploaded all the same, it would empty on every deploy the folder that the service writes to.
+        raise SettingsError(
+            _("files: {path} holds no file", path=project / unit),
+            _("data belongs into a named volume or an absolute path, not into `files:`"),
+        )
+    return found
+
+
+def _add(root: Path, path: Path, above: tuple[Path, ...], found: list[File]) -> None:
+    """Add ``path`` and what is below it; ``above`` are the real folders that it is in."""
+    real = _inside(root, path)
+    if len(found) >= LIMIT:
+        raise SettingsError(_("files: {path} is one of more than {limit} files", path=path, limit=LIMIT))
+    mode = _mode(path, real)
+    name = path.relative_to(root).as_posix()
+    if real.is_file():
+        found.append(File(name, real.read_bytes(), mode))
+        return
+    if real in above:
+        raise SettingsError(_("files: {path} is a link to a folder that it is in", path=path))
+    found.append(File(name, None, mode))
+    for entry in sorted(os.listdir(real)):
+        _add(root, path / entry, (*above, real), found)
+
+
+def _inside(root: Path, path: Path) -> Path:
+    """Return where ``path`` really is; raises SettingsError where that is nowhere or outside."""
+    if _UNFIT.search(str(path.relative_to(root))):
+        raise SettingsError(
+            _("files: {path} has a control character in its name, or one that is not UTF-8", path=ascii(str(path))),
+            _("rename it"),
+        )
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        if path.is_symlink():
+            raise SettingsError(_("files: {path} is a link that leads nowhere", path=path)) from None
+        raise SettingsError(_("files: {path} is not there", path=path)) from None
+    if root not in real.parents:
+        raise SettingsError(_("files: {path} leads out of the project", path=path))
+    return real
+
+
+def _mode(path: Path, real: Path) -> int:
+    """Return the mode that the server gives it, its own; raises SettingsError for one that would not arrive there."""
+    found = real.stat().st_mode
+    mode = stat.S_IMODE(found)
+    if stat.S_ISDIR(found):
+        # A new folder inherits set-group-ID; it says nothing about who may do what.
+        mode, needed = mode & ~stat.S_ISGID, 0o700
+    elif stat.S_ISREG(found):
+        needed = 0o400
+    else:
+        raise SettingsError(_("files: {path} is a socket, a pipe or a device, no file", path=path))
+    if mode & needed != needed or mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX):
+        raise SettingsError(
+            _("files: {path} has the mode {mode}, which a release cannot carry", path=path, mode=f"{mode:04o}"),
+            _(
+                "its owner must be able to read a file, to read, write and enter a folder; set-ID and sticky bits cannot be kept"
+            ),
+        )
+    return mode

@@ -1,0 +1,330 @@
+"""Many servers at once: each its own connection and its own result, one table and the worst exit code at the end."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pwd
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+from container_pipeline.console import Console
+from container_pipeline.errors import PipelineError, ServerError
+from container_pipeline.i18n import _
+from container_pipeline.model import Target
+from container_pipeline.plan.resolved import Verdict
+from container_pipeline.remote import reasons, transfer
+from container_pipeline.remote.ssh import CONNECT_TIMEOUT, SILENCE, TAKEN, Access, Ending, Session
+from container_pipeline.result import Result, ServerResult
+from container_pipeline.settings import Settings
+
+#: Exit codes, worst first: what decides that of a run on several servers.
+_WORST = (4, 7, 3, 1, 5, 6)
+#: Seconds for which a server is asked how a run ended, beside those that going back may wait for health; and between two attempts.
+LEARN_TIMEOUT = 60.0
+LEARN_PAUSE = 2.0
+#: Seconds to wait for our own SIGTERM where ssh has ended before its time: Jenkins' abort ends children first.
+_ABORT_GRACE = 2.0
+
+
+@dataclass
+class Answer:
+    """What one server said: facts by name, other lines as they came; ``reason`` is the word why it refused."""
+
+    target: Target
+    status: str = ""
+    reason: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+    error: PipelineError | None = None
+    #: The resolved form of the Compose file, on its way; and why it was refused.
+    resolved: list[str] = field(default_factory=list, repr=False)
+    refusal: PipelineError | None = None
+
+    def all(self, kind: str) -> list[str]:
+        return [text for found, text in self.lines if found == kind]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One program for servers: the files of ``remote/programs/`` it is made of, what it gets to know, what is uploaded."""
+
+    parts: tuple[str, ...]
+    values: Mapping[str, object]
+    payload: bytes = b""
+    #: Whether it changes something there, so that how it ended must be known.
+    changes: bool = False
+    #: The steps that must have been gone through, in this order, before it is believed that all went well.
+    must: tuple[str, ...] = ()
+    #: Gets each line that is no answer of the protocol, with its server; without it such lines are details.
+    raw: Callable[[Target, str], None] | None = None
+    #: Concludes from what ``compose config`` printed, of that generation in that folder, what the server has to know.
+    judge: Callable[[str, str, bytes], Verdict] | None = None
+
+
+def parts(settings: Settings, *names: str) -> tuple[str, ...]:
+    """Return the files of ``remote/programs/`` for a program: first the words of Compose or of Swarm, as the project has it."""
+    return ("swarm" if settings.values["mode"] == "swarm" else "health", *names)
+
+
+def who() -> str:
+    """Return who runs this: user and machine."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+class Fleet:
+    """The servers that ``settings`` name; ``connect_timeout`` in seconds. What they say while they work goes to ``console``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        console: Console,
+        *,
+        accept_new: bool = False,
+        connect_timeout: int = CONNECT_TIMEOUT,
+    ) -> None:
+        self.settings = settings
+        self.console = console
+        self.access = Access(settings.ssh_key, settings.ssh_config, settings.known_hosts, accept_new, connect_timeout)
+        self.several = len(settings.servers) > 1
+        self._sessions: list[Session] = []
+        self._stopping = threading.Event()
+
+    def ask(self, targets: Sequence[Target], task: Task, at_once: int = 0) -> list[Answer]:
+        """Run ``task`` on all targets, ``at_once`` at a time (0: as set). Never raises for what one server did."""
+        size = min(len(targets), at_once or self.settings.values["at_once"])
+        pool = ThreadPoolExecutor(size)
+        try:
+            futures = [pool.submit(self.one, target, task) for target in targets]
+            left = set(futures)
+            while left:
+                # In slices, so that a signal's exception comes through at once.
+                left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED).not_done
+            self._end_with_the_build([future.result() for future in futures])
+            return [future.result() for future in futures]
+        except BaseException:
+            self._stopping.set()
+            for session in self._sessions:
+                session.stop()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _end_with_the_build(self, answers: Sequence[Answer]) -> None:
+        """Where a connection was lost, wait a moment for the signal that may be meant for us too."""
+        if any(answer.status in ("lost", "unknown", "killed", "died") for answer in answers):
+            time.sleep(_ABORT_GRACE)
+
+    def one(self, target: Target, task: Task) -> Answer:
+        """Run ``task`` on one target, in this thread. Never raises for what the server did."""
+        answer = Answer(target)
+        session = Session(target, self.access)
+        if task.raw:
+            session.max_output = float("inf")
+        self._sessions.append(session)
+        # Only now: a signal either finds the session in the list, or is seen here.
+        if self._stopping.is_set():
+            return answer
+        program = transfer.program(("common", *task.parts), {**self._values(target), **task.values})
+        try:
+            ending = session.run(
+                program,
+                task.payload,
+                lambda text: self._hear(answer, text, task),
+                lambda line: self._show(answer, line, task),
+                silence=SILENCE if task.changes else SILENCE / 2,
+            )
+        except PipelineError as error:
+            answer.error = error
+            return answer
+        asked = task.changes and ending.started and not ending.said and ending.cut
+        learned = asked and self._learn(answer, session.word, ending)
+        self._conclude(answer, ending, task, learned=learned)
+        return answer
+
+    def _values(self, target: Target) -> dict[str, object]:
+        settings = self.settings
+        root = target.remote_root or settings.values["remote_root"]
+        return {
+            "code": settings.code,
+            "folder": f"{root.rstrip('/')}/{settings.code}",
+            "sudo": settings.values["sudo"],
+            "wait": 0,
+            "who": (settings.build_url or who()).replace("|", "%7C"),
+            "version": "",
+            "login": "",
+        }
+
+    def _show(self, answer: Answer, line: str, task: Task) -> None:
+        """Show a line that is none of the program's sentences."""
+        if task.raw:
+            task.raw(answer.target, line)
+        else:
+            self.tell(answer.target, line, detail=True)
+
+    def _hear(self, answer: Answer, text: str, task: Task) -> bytes | None:
+        """Take one sentence of the program; return what is to be sent to it as an answer."""
+        kind, _blank, text = text.partition(" ")
+        if kind == "fact":
+            name, _blank, value = text.partition(" ")
+            answer.facts[name] = value
+        elif kind == "step":
+            answer.facts["step"] = text
+            answer.steps.append(text)
+            self.tell(answer.target, reasons.step(text))
+        elif kind in reasons.NEWS:
+            self.tell(answer.target, reasons.news(kind, text))
+        elif kind == "resolved":
+            answer.resolved.append(text)
+        elif kind == "ask" and task.judge:
+            return _judge(answer, text, task.judge)
+        else:
+            answer.lines.append((kind, text))
+        return None
+
+    def tell(self, target: Target, text: str, *, detail: bool = False) -> None:
+        """Show one line of a server, with its name where there are several."""
+        line = f"{target.name}: {text}" if self.several else text
+        if detail:
+            self.console.detail(line)
+        else:
+            self.console.line(line)
+
+    def _learn(self, answer: Answer, word: str, ending: Ending) -> bool:
+        """Ask the server how a run ended whose connection was lost; True where it could be asked in time, and ``said`` is set."""
+        target = answer.target
+        self.tell(target, _("the connection was lost; asking the server how it ended"))
+        until = time.monotonic() + LEARN_TIMEOUT + self.settings.values["timeout"]
+        while not self._stopping.wait(LEARN_PAUSE) and time.monotonic() < until:
+            wait = int(until - time.monotonic())
+            values = {**self._values(target), "run": word, "wait": wait}
+            session = Session(target, self.access)
+            self._sessions.append(session)
+            try:
+                told = session.run(
+                    transfer.program(("common", "outcome"), values), b"", lambda _text: None, lambda _line: None
+                )
+            except PipelineError:
+                return False
+            status, _blank, said = told.said.partition(" ended ")
+            if status == "ok":
+                ending.said = said
+                return True
+        return False
+
+    def _conclude(self, answer: Answer, ending: Ending, task: Task, *, learned: bool) -> None:
+        answer.status, _blank, rest = ending.said.partition(" ")
+        details = [*answer.all("out"), *answer.all("log")]
+        if answer.status == "rolled-back":
+            answer.facts["version"] = rest.rpartition("|")[2]
+        if not ending.said:
+            answer.status, rest, details = *_unsaid(ending, task), []
+        elif answer.status == "ok" and not _proven(answer, rest, task, learned=learned):
+            answer.status = "unproven"
+        answer.reason = rest.partition(" ")[0]
+        answer.error = reasons.explain(answer.target, answer.status, rest, answer.facts, list(ending.errors), details)
+        if answer.reason == "resolved" and answer.refusal:
+            answer.error = answer.refusal
+
+
+def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict]) -> bytes:
+    """Return the line that answers a server: assignments for its shell, newlines as \\001. What it sent is forgotten."""
+    generation, _blank, folder = text.partition(" ")
+    try:
+        form = base64.b64decode("".join(answer.resolved))
+        verdict = judge(generation, folder, form)
+    except (PipelineError, ValueError) as error:
+        message, hint = (error.message, error.hint) if isinstance(error, PipelineError) else (str(type(error)), "")
+        answer.refusal = ServerError(f"{answer.target.name}: {message}", hint)
+        return b"verdict=bad\n"
+    finally:
+        answer.resolved.clear()
+    values = {
+        "verdict": "good",
+        "services": " ".join(verdict.services),
+        "images": " ".join(verdict.images),
+        "must_exist": "\n".join(verdict.paths),
+        "outside_networks": "\n".join(verdict.networks),
+        "outside_volumes": "\n".join(verdict.volumes),
+    }
+    line = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+    return line.replace("\n", "\1").encode() + b"\n"
+
+
+def _proven(answer: Answer, rest: str, task: Task, *, learned: bool) -> bool:
+    """Whether what came before says the same as ``ok``: each step in its order, and this version with this digest.
+
+    ``learned``: the steps went by while the connection was lost.
+    """
+    steps = iter(answer.steps)
+    if not learned and not all(step in steps for step in task.must):
+        return False
+    if "keep" not in task.must:
+        return True
+    wanted = [str(task.values.get(name) or answer.facts.get(name, "")) for name in ("version", "digest")]
+    return rest.split() == [word for word in wanted if word]
+
+
+def _unsaid(ending: Ending, task: Task) -> tuple[str, str]:
+    """Return status and reason of a program that ended without a last sentence."""
+    if ending.started and ending.cut:
+        return "unknown" if task.changes else "lost", ending.fault
+    if ending.started:
+        return "died", ""
+    printed = " / ".join(line for line in ending.printed if line.strip())
+    if ending.code == TAKEN:
+        return "shell", "taken"
+    if ending.fault:
+        return "shell", f"{ending.fault} {printed}"
+    if ending.code < 0:
+        return "killed", ""
+    if printed or ending.code != 255:
+        return "shell", f"ended {ending.code} {printed}"
+    return "unreachable", ""
+
+
+def finish(
+    result: Result, console: Console, answers: Sequence[Answer], rows: Callable[[Answer], dict[str, Any]] | None = None
+) -> None:
+    """Put the answers into the result; raise the worst error where there is one."""
+    for answer in answers:
+        result.servers.append(
+            ServerResult(
+                name=answer.target.name,
+                status=answer.status,
+                version=answer.facts.get("version", ""),
+                error=answer.error.message if answer.error else "",
+                details=rows(answer) if rows else {},
+            )
+        )
+    failed = {answer.target.name: answer.error for answer in answers if answer.error}
+    if not failed:
+        return
+    errors = list(failed.values())
+    if len(answers) == 1:
+        raise errors[0]
+    for name, error in failed.items():
+        for line in error.details:
+            console.error(f"{name}: {line}")
+    worst = min(errors, key=lambda error: _WORST.index(error.exit_code) if error.exit_code in _WORST else len(_WORST))
+    raise type(worst)(
+        _(
+            "{command} failed on {count} of {all} servers: {names}",
+            command=result.command,
+            count=len(failed),
+            all=len(answers),
+            names=", ".join(failed),
+        ),
+        _("the table says what happened on each"),
+    )

@@ -1,0 +1,94 @@
+"""One name all the way down: every command has its modules, its section and its test; every word of a server has its sentence."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from container_pipeline.cli import GROUPS, HIDDEN
+from container_pipeline.model import Target
+from container_pipeline.remote import reasons
+from real import convention
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAMS = sorted((REPOSITORY / "agent/container_pipeline/remote/programs").glob("*.sh"))
+ARCHITECTURE = (REPOSITORY / "docs/architecture.md").read_text()
+
+#: Modules that serve several commands, as docs/architecture.md has it.
+SHARED = {"up": "control", "down": "control", "pull": "control"}
+SHARED |= {word: "words" for word in GROUPS["image"] if word != "run"}
+
+COMMANDS = [(group, name) for group, names in {**GROUPS, **HIDDEN}.items() for name in names]
+
+
+@pytest.mark.parametrize(("group", "name"), COMMANDS)
+def test_each_command_has_its_module_on_the_command_line_and_below(group: str, name: str):
+    assert name in importlib.import_module(f"container_pipeline.cli.{group}").COMMANDS
+    module = importlib.import_module(f"container_pipeline.commands.{group}.{SHARED.get(name, name)}")
+    assert module.__doc__
+
+
+def test_the_modules_that_serve_several_commands_are_named_in_the_document():
+    for module in {
+        f"{'image' if name in GROUPS['image'] else 'server'}/{module}.py" for name, module in SHARED.items()
+    }:
+        assert f"`{module}`" in ARCHITECTURE
+
+
+@pytest.mark.parametrize("name", [name for names in GROUPS.values() for name in names])
+def test_each_command_has_its_section(name: str):
+    assert f"\n### {name}\n" in (REPOSITORY / "docs/cli.md").read_text()
+
+
+@pytest.mark.parametrize("name", [name for names in GROUPS.values() for name in names])
+def test_each_command_is_run_by_a_test_on_real_parts(name: str):
+    called = re.compile(rf"""["']{re.escape(name)}["'\s]""")
+    files = [path for room in ("real", "seed") for path in (REPOSITORY / "tests" / room).glob("*.py")]
+    # All of docker.sh's words go through one table.
+    assert name in convention.ALL or any(called.search(path.read_text()) for path in files)
+
+
+def test_each_room_below_commands_is_a_group_of_the_help():
+    rooms = {path.parent.name for path in (REPOSITORY / "agent/container_pipeline/commands").glob("*/__init__.py")}
+    assert rooms == {*GROUPS, *HIDDEN}
+
+
+def test_what_the_table_of_places_names_is_there():
+    table = ARCHITECTURE.partition("## Where to change what")[2].partition("\n## ")[0]
+    places = [place for place in re.findall(r"`([^` ]+)`", table) if "/" in place]
+    assert len(places) > 15
+    for place in places:
+        assert (REPOSITORY / place).exists(), place
+
+
+def words(*patterns: str) -> set[str]:
+    return {found for path in PROGRAMS for pattern in patterns for found in re.findall(pattern, path.read_text(), re.M)}
+
+
+def test_each_word_of_refusal_has_its_sentence():
+    said = words(r"\b(?:refuse|end refused) ([a-z-]+)\b") - {"resolved"}
+    assert len(said) > 20
+    for word in said:
+        error = reasons.explain(Target("web-1"), "refused", f"{word} text", {}, [], [])
+        assert error
+        assert error.message != f"web-1: {word} text", word
+        assert error.hint, word
+
+
+def test_each_step_and_each_state_has_its_sentence():
+    for step in words(r"^\s+step ([a-z]+)$"):
+        assert reasons.step(step) != step
+    states = words(r'bad="\$service ([a-z]+)', r"\bbad=\"?([a-z]+)\b")
+    assert {"unhealthy", "image", "docker", "connection"} <= states
+    for state in states:
+        text = f"{state} text" if f"{state} text" != reasons.failure(f"{state} text") else f"web {state} text"
+        assert reasons.failure(text) != text, state
+
+
+def test_each_kind_of_news_is_shown():
+    for kind in words(r"^\s+say ([a-z]+)\b") - {"hello", "beat", "fact", "step", "end", "ask"}:
+        told = (*reasons.NEWS, "kept", "use", "attempt", "release", "differs", "container", "out", "log")
+        assert kind in told, kind
