@@ -4,8 +4,8 @@ steps and the documentation follow it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from container_pipeline.i18n import _
@@ -41,49 +41,76 @@ class Key:
         return head + "".join(word.capitalize() for word in tail)
 
 
-KEYS: tuple[Key, ...] = (
-    Key("code", "text", "", "project code: image, Compose service, container and host name"),
-    Key("namespace", "text", "", "namespace before the image name"),
-    Key("servers", "servers", (), "[user@]host[:port], or {host, user, port, remote_root, name}", True),
-    Key("context", "text", ".", "build context, from the project's root"),
-    Key("dockerfile", "text", "Dockerfile", "Dockerfile, from the context"),
-    Key("build_args", "map", {}, "build arguments: NAME: value"),
-    Key("labels", "map", {}, "labels of the image, beside those of the OCI annotations"),
-    Key("cache", "boolean", False, "use the layer cache; the convention builds without"),
-    Key("builder", "text", "auto", "BuildKit where engine and client have it", choices=("auto", "buildkit", "engine")),
-    Key("platforms", "list", (), "platforms to build for, such as linux/amd64; needs BuildKit"),
-    Key("secrets", "map", {}, "BuildKit secrets: id: file"),
-    Key("compose_file", "text", "docker-compose.yml", "Compose file, from the project's root", True),
-    Key("env_file", "text", ".env", "environment of the service, from the project's root", True),
-    Key("files", "list", (), "files and folders that the Compose file mounts, uploaded beside it", True),
-    Key("remote_root", "text", "/docker/compose", "folder on the servers that holds CODE/"),
-    Key("timeout", "integer", 60, "seconds that a deploy waits for health", True),
-    Key("settle", "integer", 8, "seconds that a service without HEALTHCHECK must run to count as well", True),
-    Key("keep", "integer", 5, "releases kept on a server, versions kept by prune", True),
-    Key("at_once", "integer", 10, "servers at a time", True),
-    Key("mode", "text", "compose", "by Compose, or as a Swarm stack", True, ("compose", "swarm")),
-    Key(
-        "strategy",
+def _key(kind: str, default: Any, text: str, *, per_environment: bool = False, choices: tuple[str, ...] = ()) -> Any:
+    """Declare a key as a field of ``Values``: what ``Key`` says of it goes with it."""
+    metadata = {"kind": kind, "help": text, "per_environment": per_environment, "choices": choices, "default": default}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Values:
+    """The value of each key. This is the list of keys: a field here is a key everywhere."""
+
+    code: str = _key("text", "", "project code: image, Compose service, container and host name")
+    namespace: str = _key("text", "", "namespace before the image name")
+    servers: tuple[Any, ...] = _key(
+        "servers", (), "[user@]host[:port], or {host, user, port, remote_root, name}", per_environment=True
+    )
+    context: str = _key("text", ".", "build context, from the project's root")
+    dockerfile: str = _key("text", "Dockerfile", "Dockerfile, from the context")
+    build_args: Mapping[str, Any] = _key("map", {}, "build arguments: NAME: value")
+    labels: Mapping[str, Any] = _key("map", {}, "labels of the image, beside those of the OCI annotations")
+    cache: bool = _key("boolean", False, "use the layer cache; the convention builds without")
+    builder: str = _key(
+        "text", "auto", "BuildKit where engine and client have it", choices=("auto", "buildkit", "engine")
+    )
+    platforms: tuple[str, ...] = _key("list", (), "platforms to build for, such as linux/amd64; needs BuildKit")
+    secrets: Mapping[str, Any] = _key("map", {}, "BuildKit secrets: id: file")
+    compose_file: str = _key(
+        "text", "docker-compose.yml", "Compose file, from the project's root", per_environment=True
+    )
+    env_file: str = _key("text", ".env", "environment of the service, from the project's root", per_environment=True)
+    files: tuple[str, ...] = _key(
+        "list", (), "files and folders that the Compose file mounts, uploaded beside it", per_environment=True
+    )
+    remote_root: str = _key("text", "/docker/compose", "folder on the servers that holds CODE/")
+    timeout: int = _key("integer", 60, "seconds that a deploy waits for health", per_environment=True)
+    settle: int = _key(
+        "integer", 8, "seconds that a service without HEALTHCHECK must run to count as well", per_environment=True
+    )
+    keep: int = _key("integer", 5, "releases kept on a server, versions kept by prune", per_environment=True)
+    at_once: int = _key("integer", 10, "servers at a time", per_environment=True)
+    mode: str = _key(
+        "text", "compose", "by Compose, or as a Swarm stack", per_environment=True, choices=("compose", "swarm")
+    )
+    strategy: str = _key(
         "text",
         "recreate",
         "old container stopped first, or new one started first",
-        True,
-        ("recreate", "start-first"),
-    ),
-    Key("run", "map", {}, "options of `run`: ports, volumes, environment, env_file, name, detach"),
-    Key("sudo", "boolean", False, "use Docker on the servers by sudo -n"),
-    Key("insecure", "list", (), "registries spoken to by plain http, beside those on loopback"),
-    Key(
-        "registry",
+        per_environment=True,
+        choices=("recreate", "start-first"),
+    )
+    run: Mapping[str, Any] = _key("map", {}, "options of `run`: ports, volumes, environment, env_file, name, detach")
+    sudo: bool = _key("boolean", False, "use Docker on the servers by sudo -n")
+    insecure: tuple[str, ...] = _key("list", (), "registries spoken to by plain http, beside those on loopback")
+    registry: str = _key(
         "text",
         "",
         "where servers pull from; production where one is set",
-        True,
-        ("production", "development"),
-    ),
-    Key("approve", "text or boolean", "", "Jenkins asks before production: true, or the question", True),
-    Key("environments", "environments", {}, "environments by name, each with its own servers, env_file, …"),
-)
+        per_environment=True,
+        choices=("production", "development"),
+    )
+    approve: str = _key(
+        "text or boolean", "", "Jenkins asks before production: true, or the question", per_environment=True
+    )
+    environments: Mapping[str, Mapping[str, Any]] = _key(
+        "environments", {}, "environments by name, each with its own servers, env_file, …"
+    )
+
+
+KEYS: tuple[Key, ...] = tuple(Key(name=one.name, **one.metadata) for one in fields(Values))
 BY_NAME = {key.name: key for key in KEYS}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.keys import BY_NAME, KEYS, PREFIX, PROJECT_FILE, nearest
+from container_pipeline.keys import BY_NAME, KEYS, PREFIX, PROJECT_FILE, Values, nearest
 from container_pipeline.model import (
     REGISTRY_VARIABLES,
     Code,
@@ -39,7 +39,7 @@ class Settings:
     """Everything a command may know from outside. Build with ``load``; paths are absolute."""
 
     project: Path
-    values: Mapping[str, Any]
+    values: Values
     image_name: str = ""
     environment: str = ""
     development: RegistryAccess | None = None
@@ -57,17 +57,17 @@ class Settings:
     @property
     def code(self) -> Code:
         """The project's code; raises SettingsError where nobody gave one."""
-        if not self.values["code"]:
+        if not self.values.code:
             raise SettingsError(
                 _("no project code is given"),
                 _("set `code:` in {file}, or say --code CODE", file=PROJECT_FILE),
             )
-        return Code(self.values["code"])
+        return Code(self.values.code)
 
     @property
     def repository(self) -> Repository:
         """The image's path in each registry: ``image_name``, where a command was given one, stands in for the code."""
-        namespace, name = self.values["namespace"], self.image_name or str(self.code)
+        namespace, name = self.values.namespace, self.image_name or str(self.code)
         return Repository(f"{namespace}/{name}" if namespace else name)
 
     def origins(self) -> dict[str, str]:
@@ -83,14 +83,14 @@ class Settings:
         """Return each (environment, key) of the project's file whose value a variable replaces, whichever environment is chosen."""
         return [
             (environment, key)
-            for environment, values in self.values["environments"].items()
+            for environment, values in self.values.environments.items()
             for key in values
             if self.sources[key] == ENVIRONMENT
         ]
 
     def path(self, key: str) -> Path:
         """Return the file or folder that ``key`` names, below the project's root where it is relative."""
-        return self.project / str(self.values[key])
+        return self.project / str(getattr(self.values, key))
 
     def access(self, role: str, *, login: bool = False) -> RegistryAccess:
         """Return the registry of ``role``; raises SettingsError that names the variable to set.
@@ -136,7 +136,7 @@ class Settings:
 
     @property
     def pulls_from_production(self) -> bool:
-        role = self.values["registry"] or ("production" if self.production else "development")
+        role = self.values.registry or ("production" if self.production else "development")
         return bool(role == "production")
 
     def image(self, access: RegistryAccess, tag: str) -> ImageRef:
@@ -147,7 +147,7 @@ class Settings:
 
         Two with one name but another folder are two.
         """
-        entries = [item for values in self.values["environments"].values() for item in values.get("servers", ())]
+        entries = [item for values in self.values.environments.values() for item in values.get("servers", ())]
         return tuple(dict.fromkeys([*self.named, *(target_of(item) for item in entries)]))
 
     def targets(self) -> tuple[Target, ...]:
@@ -197,7 +197,7 @@ def load(
     insecure = tuple(values["insecure"])
     return Settings(
         project=project,
-        values=values,
+        values=Values(**values),
         environment=environment,
         development=_access("development", environ, insecure),
         production=_access("production", environ, insecure),

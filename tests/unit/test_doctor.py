@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from container_pipeline.__main__ import main
+from container_pipeline.keys import Values
 from container_pipeline.model import Target
 from container_pipeline.plan.doctor import Check, server
 
@@ -22,7 +23,7 @@ TARGET = Target("web-1.example", user="deploy", port=2222)
 
 def judge(mode: str = "compose", **changed: str | None) -> list[Check]:
     facts = {name: value for name, value in {**GOOD, **changed}.items() if value is not None}
-    return server(TARGET, facts, 1001.0, {"remote_root": "/docker/compose", "sudo": False, "mode": mode})
+    return server(TARGET, facts, 1001.0, Values(mode=mode))
 
 
 def test_a_good_server_has_no_fault_and_no_repair():

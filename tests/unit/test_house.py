@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from container_pipeline.cli import GROUPS, HIDDEN
+from container_pipeline.console import Console
+from container_pipeline.execute import Run
 from container_pipeline.model import Target
+from container_pipeline.plan.steps import Step
 from container_pipeline.remote import reasons
+from container_pipeline.result import Result
+from container_pipeline.settings import load
 from real import convention
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,6 +69,25 @@ def test_what_the_table_of_places_names_is_there():
         assert (REPOSITORY / place).exists(), place
 
 
+class Known(Step):
+    name = "known"
+
+    def describe(self) -> str:
+        return "known"
+
+
+class Child(Known):
+    pass
+
+
+class Unknown(Step):
+    pass
+
+
+def a_run() -> Run:
+    return Run(load(REPOSITORY, {}, "", {}), Console(), Result("some"))
+
+
 def words(*patterns: str) -> set[str]:
     return {found for path in PROGRAMS for pattern in patterns for found in re.findall(pattern, path.read_text(), re.M)}
 
@@ -92,3 +116,16 @@ def test_each_kind_of_news_is_shown():
     for kind in words(r"^\s+say ([a-z]+)\b") - {"hello", "beat", "fact", "step", "end", "ask"}:
         told = (*reasons.NEWS, "kept", "use", "attempt", "release", "differs", "container", "out", "log")
         assert kind in told, kind
+
+
+def test_a_step_that_nobody_knows_how_to_carry_out_is_an_error_before_the_first():
+    done: list[Step] = []
+    with pytest.raises(NotImplementedError, match="Unknown"):
+        a_run().execute([Known(), Unknown()], {Known: done.append})
+    assert done == []
+
+
+def test_a_step_is_carried_out_as_the_nearest_of_its_bases():
+    done: list[Step] = []
+    a_run().execute([Child(), Known()], {Known: done.append})
+    assert done == [Child(), Known()]

@@ -38,7 +38,7 @@ def test_what_init_writes_follows_the_convention(tmp_path, shape, capsys):
     assert main(["init", "--project", str(folder)]) == 0
     assert {path.name for path in folder.iterdir()} - before == WRITTEN
     assert judge(folder) == []
-    assert load(folder, {}).values["code"] == "shop-web"
+    assert load(folder, {}).values.code == "shop-web"
 
 
 def test_a_folder_that_is_none_is_refused_with_a_sentence(tmp_path, capsys):
@@ -107,7 +107,9 @@ def test_the_project_file_has_every_key_and_each_comment_is_its_default(tmp_path
     assert list(values) == [key.name for key in KEYS]
     (tmp_path / "container-pipeline.yml").write_text(yaml.safe_dump(values))
     loaded = load(tmp_path, {}, environ={}).values
-    assert {key.name: loaded[key.name] for key in KEYS[1:]} == {key.name: load_default(key) for key in KEYS[1:]}
+    assert {key.name: getattr(loaded, key.name) for key in KEYS[1:]} == {
+        key.name: load_default(key) for key in KEYS[1:]
+    }
 
 
 def load_default(key):

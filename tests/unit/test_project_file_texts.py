@@ -41,7 +41,7 @@ def test_what_is_no_code_is_refused_as_it_is_written(tmp_path, code):
 @pytest.mark.parametrize("word", WORDS)
 @pytest.mark.parametrize("key", ["namespace", "context", "dockerfile", "compose_file", "env_file", "remote_root"])
 def test_a_text_is_what_is_written(tmp_path, key, word):
-    assert settings(tmp_path, f"{key}: {word}\n").values[key] == word
+    assert getattr(settings(tmp_path, f"{key}: {word}\n").values, key) == word
 
 
 @pytest.mark.parametrize("word", CODES)
@@ -53,21 +53,21 @@ def test_hosts_environments_lists_and_maps_are_what_is_written(tmp_path, word):
     found = settings(tmp_path, text, word)
     assert [target.host for target in found.servers] == [word, f"{word}.example"]
     assert found.servers[1].user == f"u{word}"
-    assert found.values["files"] == (word,)
-    assert found.values["build_args"] == {word: word}
-    assert found.values["env_file"] == word
+    assert found.values.files == (word,)
+    assert found.values.build_args == {word: word}
+    assert found.values.env_file == word
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("yes", "true"), ("true", "true"), ("no", ""), ("False", ""), ("sure?", "sure?")]
 )
 def test_approve_is_a_boolean_or_a_question(tmp_path, text, expected):
-    assert settings(tmp_path, f"approve: {text}\n").values["approve"] == expected
+    assert settings(tmp_path, f"approve: {text}\n").values.approve == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), [("on", True), ("No", False), ("1", True), ("'false'", False)])
 def test_a_boolean_is_read_in_every_spelling(tmp_path, text, expected):
-    assert settings(tmp_path, f"cache: {text}\n").values["cache"] is expected
+    assert settings(tmp_path, f"cache: {text}\n").values.cache is expected
 
 
 @pytest.mark.parametrize("text", ["0x10", "1_0", "010", "1e1", "1:30", "0", "yes", "1.0"])
@@ -100,7 +100,7 @@ def test_a_repair_and_a_first_file_put_such_a_code_in_quotes(tmp_path, monkeypat
 
 def test_windows_files_are_read(tmp_path):
     found = settings(tmp_path, "\ufeffcode: shop-web\r\ntimeout: 25\r\nservers: [server-1]\r\n")
-    assert (str(found.code), found.values["timeout"], [one.host for one in found.servers]) == (
+    assert (str(found.code), found.values.timeout, [one.host for one in found.servers]) == (
         "shop-web",
         25,
         ["server-1"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from container_pipeline.errors import SettingsError
-from container_pipeline.keys import KEYS
+from container_pipeline.keys import KEYS, Values
 from container_pipeline.model import Target
 from container_pipeline.plan import doctor, lint
 from container_pipeline.settings import load
@@ -24,7 +24,7 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(project):
     folder = project("code: from-file\nnamespace: from-file\ntimeout: 5\n")
     environ = {"CONTAINER_PIPELINE_CODE": "from-environment", "CONTAINER_PIPELINE_NAMESPACE": "from-environment"}
     settings = load(folder, {"code": "from-option"}, environ=environ)
-    assert [settings.values[name] for name in ("code", "namespace", "timeout", "keep")] == [
+    assert [getattr(settings.values, name) for name in ("code", "namespace", "timeout", "keep")] == [
         "from-option",
         "from-environment",
         5,
@@ -46,7 +46,7 @@ def test_a_sites_default_yields_to_the_file_and_to_its_environments(project):
     }
     assert hosts == {"": ["file"], "test": ["test-1"], "prod": ["prod-1"], "bare": ["file"]}
     chosen = load(folder, {}, "test", environ=site)
-    assert (chosen.values["keep"], chosen.values["at_once"], chosen.overridden()) == (3, 2, [])
+    assert (chosen.values.keep, chosen.values.at_once, chosen.overridden()) == (3, 2, [])
     assert chosen.origins() == {
         "code": "container-pipeline.yml",
         "keep": "container-pipeline.yml",
@@ -76,7 +76,7 @@ def test_a_bad_default_of_a_site_names_its_variable(tmp_path):
 
 
 def test_a_project_without_a_file_has_the_defaults(tmp_path):
-    assert load(tmp_path, {}, environ={}).values == {key.name: key.default for key in KEYS}
+    assert load(tmp_path, {}, environ={}).values == Values()
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_a_variable_carries_a_list_by_commas_blanks_or_json(tmp_path, value):
 def test_a_variable_carries_a_map_as_json_or_pairs(tmp_path):
     for value in ('{"A": "1", "B": "x y"}', "A=1"):
         settings = load(tmp_path, {}, environ={"CONTAINER_PIPELINE_BUILD_ARGS": value})
-        assert settings.values["build_args"]["A"] == "1"
+        assert settings.values.build_args["A"] == "1"
 
 
 def test_an_environment_lays_its_keys_over_the_file_but_not_over_options(project):
     folder = project("code: a\nservers: [x]\ntimeout: 9\nenvironments:\n  prod: {servers: [y, z], timeout: 30}\n")
     assert [t.name for t in load(folder, {}, "prod", environ={}).servers] == ["y", "z"]
-    assert load(folder, {}, "prod", environ={}).values["timeout"] == 30
+    assert load(folder, {}, "prod", environ={}).values.timeout == 30
     assert [t.name for t in load(folder, {"servers": ["q"]}, "prod", environ={}).servers] == ["q"]
     assert [t.name for t in load(folder, {}, environ={}).servers] == ["x"]
 

@@ -93,7 +93,7 @@ def _run(ctx: click.Context, name: str, given: dict[str, Any]) -> Run:
     accesses = [access for access in (settings.development, settings.production) if access]
     console.redact.add(access.password for access in accesses)
     console.redact.add([settings.jenkins.token] if settings.jenkins else [])
-    result.code = settings.values["code"]
+    result.code = settings.values.code
     origins = ", ".join(f"{key} ({source})" for key, source in settings.origins().items())
     console.detail(_("settings: {origins}", origins=origins or _("all are the defaults")))
     return Run(settings, console, result, given.pop("dry_run", False))

@@ -70,7 +70,7 @@ def build(run: Run, engine: Engine, image: ImageRef) -> None:
     buildkit = _buildkit(settings, run)
     if buildkit:
         console.line(_("builder: BuildKit, by {program}", program=buildkit.program))
-        buildkit.build(folder, image, options, _secrets(settings), settings.values["platforms"])
+        buildkit.build(folder, image, options, _secrets(settings), settings.values.platforms)
     else:
         console.line(_("builder: the engine's own"))
         engine.build(folder, image, options)
@@ -94,28 +94,28 @@ def build(run: Run, engine: Engine, image: ImageRef) -> None:
 def paths(settings: Settings) -> tuple[Path, Path]:
     """Return the context and the Dockerfile; the latter may lie outside the former."""
     folder = Path(os.path.normpath(settings.path("context")))
-    return folder, Path(os.path.normpath(folder / str(settings.values["dockerfile"])))
+    return folder, Path(os.path.normpath(folder / str(settings.values.dockerfile)))
 
 
 def _options(settings: Settings, dockerfile: Path, annotations: dict[str, str]) -> BuildOptions:
     values = settings.values
     return BuildOptions(
         dockerfile=str(dockerfile),
-        arguments={name: scalar(value) for name, value in values["build_args"].items()},
-        labels={**annotations, **{name: scalar(value) for name, value in values["labels"].items()}},
-        cache=values["cache"],
+        arguments={name: scalar(value) for name, value in values.build_args.items()},
+        labels={**annotations, **{name: scalar(value) for name, value in values.labels.items()}},
+        cache=values.cache,
         logins=_logins(settings, dockerfile),
     )
 
 
 def _secrets(settings: Settings) -> dict[str, Path]:
-    return {name: settings.project / str(path) for name, path in settings.values["secrets"].items()}
+    return {name: settings.project / str(path) for name, path in settings.values.secrets.items()}
 
 
 def _logins(settings: Settings, dockerfile: Path) -> tuple[RegistryAccess, ...]:
     """Return the registries that the Dockerfile may take images from (Docker Hub's bear no host) and that a login is known for."""
     text = dockerfile.read_text(encoding="utf-8", errors="replace")
-    text += " ".join(str(value) for value in settings.values["build_args"].values())
+    text += " ".join(str(value) for value in settings.values.build_args.values())
     known = (settings.development, settings.production)
     return tuple(
         access
@@ -141,8 +141,9 @@ def _annotations(image: ImageRef, sources: git.Sources) -> dict[str, str]:
 
 def _buildkit(settings: Settings, run: Run) -> BuildKit | None:
     """Return BuildKit's client, None for the engine's own builder; raises BuildError where BuildKit is needed and missing."""
-    chosen = settings.values["builder"]
-    needs = [key for key in ("secrets", "platforms") if settings.values[key]]
+    chosen = settings.values.builder
+    wanted = {"secrets": settings.values.secrets, "platforms": settings.values.platforms}
+    needs = [key for key, value in wanted.items() if value]
     if chosen == "engine":
         if needs:
             raise SettingsError(_("`{key}:` needs BuildKit, and `builder: engine` excludes it", key=needs[0]))
@@ -153,7 +154,7 @@ def _buildkit(settings: Settings, run: Run) -> BuildKit | None:
             _("BuildKit is needed and the docker on PATH cannot build by it"),
             _("install docker's buildx component, or set `builder: engine`"),
         )
-    if found and len(settings.values["platforms"]) > 1 and not found.has_buildx:
+    if found and len(settings.values.platforms) > 1 and not found.has_buildx:
         raise BuildError(
             _("several platforms at once need docker's buildx component, which {program} lacks", program=found.program),
             _("install it, or name one platform"),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property, singledispatchmethod
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from container_pipeline.errors import EngineError, RegistryError
-from container_pipeline.execute import Run
+from container_pipeline.execute import Performers, Run
 from container_pipeline.execute.registries import Registries
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, ImageRef, RegistryAccess
 from container_pipeline.plan.image import Build, Keep, another_image
 from container_pipeline.plan.run import Start
-from container_pipeline.plan.steps import MoveTag, Promote, Push, Step, Tag
+from container_pipeline.plan.steps import MoveTag, Promote, Push, Tag
 from container_pipeline.project import state
 
 if TYPE_CHECKING:
@@ -34,22 +34,27 @@ class Actions(Registries):
 
         return Engine(self.run.console)
 
-    @singledispatchmethod
-    def perform(self, step: Step) -> None:
-        """Carry out one step; raises the PipelineError that says what failed."""
-        raise NotImplementedError(type(step).__name__)
+    @property
+    def performers(self) -> Performers:
+        """How each step is carried out; each raises the PipelineError that says what failed."""
+        return {
+            Build: self._build,
+            Tag: self._tag,
+            Push: self._push,
+            Start: self._start,
+            Keep: self._keep,
+            MoveTag: self._move_tag,
+            Promote: self._promote,
+        }
 
-    @perform.register
     def _build(self, step: Build) -> None:
         from container_pipeline.execute import building
 
         building.build(self.run, self.engine, step.image)
 
-    @perform.register
     def _tag(self, step: Tag) -> None:
         self.engine.tag(step.source, step.target)
 
-    @perform.register
     def _push(self, step: Push) -> None:
         if step.image.tag != "latest" and self.registry(step.access).resolve(step.image.repository, step.image.tag):
             # The plan saw none: another build pushed this version meanwhile.
@@ -57,7 +62,6 @@ class Actions(Registries):
         digest = self.engine.push(step.image, step.access)
         self._arrived(step.image, step.access, digest)
 
-    @perform.register
     def _start(self, step: Start) -> None:
         from container_pipeline.clients import container
 
@@ -68,15 +72,12 @@ class Actions(Registries):
         if code:
             raise _ended(code)
 
-    @perform.register
     def _keep(self, step: Keep) -> None:
         self._arrived(step.image, step.access, "")
 
-    @perform.register
     def _move_tag(self, step: MoveTag) -> None:
         self.move_tag(step, self.digests.get(step.source))
 
-    @perform.register
     def _promote(self, step: Promote) -> None:
         from container_pipeline.execute import promotion
 

@@ -42,7 +42,7 @@ def gather(run: Run, version: str | None) -> Upload:
     values = server_env(_env_values(run), image)
     services, mounts, files = _files(run, image, values)
     digest = Digest(known.digest) if known and known.digest else _resolve(access, settings, chosen)
-    if settings.values["mode"] == "swarm":
+    if settings.values.mode == "swarm":
         files = (*files, _override(run, image, digest, values, files))
     release = Release(
         code=settings.code,
@@ -50,7 +50,7 @@ def gather(run: Run, version: str | None) -> Upload:
         digest=digest,
         image=image,
         services=services,
-        units=composefile.units(settings.values["files"]),
+        units=composefile.units(settings.values.files),
         when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         by=who(),
         build=settings.build_url,
@@ -69,12 +69,12 @@ def check(run: Run) -> None:
     image = settings.image(settings.pull_from(), Version.FORMAT.replace("%", ""))
     values = server_env(_env_values(run), image)
     files = _files(run, image, values)[2]
-    if settings.values["mode"] == "swarm":
+    if settings.values.mode == "swarm":
         _override(run, image, Digest(f"sha256:{0:064}"), values, files)
 
 
 def _override(run: Run, image: ImageRef, digest: Digest, values: dict[str, str], files: tuple[File, ...]) -> File:
-    name = run.settings.values["compose_file"]
+    name = run.settings.values.compose_file
     contents = {file.path: file.data for file in files}
     text = contents["docker-compose.yml"] or b""
     return File(".stack.yml", stackfile.override(text, name, image, str(digest), values, contents))
@@ -87,7 +87,7 @@ def _env_values(run: Run) -> dict[str, str]:
         if settings.sources.get("env_file", "default") != "default":
             raise SettingsError(_("env_file {path} is not there", path=path))
         return {}
-    values = envfile.parse(path.read_bytes(), settings.values["env_file"])
+    values = envfile.parse(path.read_bytes(), settings.values.env_file)
     if "COMPOSE_PROFILES" in values:
         # It steers Compose, which takes it without its quotes.
         values["COMPOSE_PROFILES"] = values["COMPOSE_PROFILES"].strip().strip("\"'")
@@ -105,18 +105,18 @@ def _files(
     """Return the files of the release, before them its services and their mounts where Swarm runs it: Compose is asked for them on the server."""
     settings = run.settings
     path = settings.path("compose_file")
-    name = settings.values["compose_file"]
+    name = settings.values.compose_file
     if not path.is_file():
         raise SettingsError(
             _("Compose file {path} is not there", path=path), _("write one, or take `container-pipeline init`'s")
         )
     text = path.read_bytes()
-    units = composefile.units(settings.values["files"])
+    units = composefile.units(settings.values.files)
     services: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
-    raw = settings.values["mode"] == "swarm"
+    raw = settings.values.mode == "swarm"
     if raw:
-        if settings.values["strategy"] == "start-first":
+        if settings.values.strategy == "start-first":
             raise SettingsError(
                 _("`strategy: start-first` is not for Swarm, which updates services itself"),
                 _("remove it, and write `deploy: {update_config: {order: start-first}}` in {file}", file=name),
@@ -131,7 +131,7 @@ def _files(
         if glance.reads_env and not settings.path("env_file").is_file():
             raise composefile.no_env(name)
         raw = glance.raw_env
-        if settings.values["strategy"] == "start-first":
+        if settings.values.strategy == "start-first":
             text = composefile.for_start_first(text, glance.container_name, name)
             if glance.container_name:
                 run.console.line(_("container_name is left to Compose: with start-first there are two for a moment"))

@@ -28,7 +28,7 @@ def on_servers(run: Run, steps: Sequence[plan.OnServers], task: Task, *, accept_
         else:
             answers.extend(fleet.ask(step.servers, task))
 
-    run.execute(steps, carry_out)
+    run.execute(steps, {plan.OnServers: carry_out})
     return answers
 
 
@@ -40,10 +40,10 @@ def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str,
     return {
         "action": action,
         "wait": wait,
-        "timeout": values["timeout"],
-        "settle": values["settle"],
-        "keep": values["keep"],
-        "strategy": values["strategy"],
+        "timeout": values.timeout,
+        "settle": values.settle,
+        "keep": values.keep,
+        "strategy": values.strategy,
         "login": config.reveal(),
     }
 

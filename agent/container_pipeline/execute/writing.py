@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from container_pipeline.execute import Run
+from container_pipeline.execute import Performers, Run
 from container_pipeline.i18n import _
 from container_pipeline.plan.difference import difference
 from container_pipeline.plan.files import RemoveFile, WriteFile
@@ -52,18 +52,14 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
             else:
                 run.console.warning(_("kept {file}: it differs from what would be written", file=name))
                 run.result.extra.setdefault("kept", []).append(name)
-    run.execute(steps, performer(run))
+    run.execute(steps, performers(run))
 
 
-def performer(run: Run) -> Callable[[Step], None]:
+def performers(run: Run) -> Performers:
     """Return how steps on the project's own files are carried out."""
 
-    def perform(step: Step) -> None:
-        if isinstance(step, WriteFile):
-            disk.replace(
-                run.settings.project / step.file, step.text, 0o600 if step.file == PRIVATE else 0o644, follow=True
-            )
-        elif isinstance(step, RemoveFile):
-            (run.settings.project / step.file).unlink()
+    def write_file(step: WriteFile) -> None:
+        mode = 0o600 if step.file == PRIVATE else 0o644
+        disk.replace(run.settings.project / step.file, step.text, mode, follow=True)
 
-    return perform
+    return {WriteFile: write_file, RemoveFile: lambda step: (run.settings.project / step.file).unlink()}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from container_pipeline.i18n import _
-from container_pipeline.keys import BY_NAME
+from container_pipeline.keys import BY_NAME, Values
 from container_pipeline.model import Target
 from container_pipeline.plan.deploy import holder
 
@@ -51,15 +50,15 @@ def origins(group: str, sources: Mapping[str, str], overridden: Sequence[tuple[s
     ]
 
 
-def server(target: Target, facts: Mapping[str, str], now: float, values: Mapping[str, Any]) -> list[Check]:
+def server(target: Target, facts: Mapping[str, str], now: float, values: Values) -> list[Check]:
     """Judge what a server answered; ``now`` is this machine's clock at that moment, in seconds, ``values`` are the settings'."""
-    root = target.remote_root or values["remote_root"]
+    root = target.remote_root or values.remote_root
     who = (f"{target.user}@" if target.user else "") + target.host
     ssh = f"ssh {f'-p {target.port} ' if target.port else ''}{who}"
     checks = [
         (True, _("reached by ssh; its host key is known"), ""),
-        _docker(facts, ssh, values["sudo"]),
-        _manager(facts) if values["mode"] == "swarm" else _compose(facts, ssh),
+        _docker(facts, ssh, values.sudo),
+        _manager(facts) if values.mode == "swarm" else _compose(facts, ssh),
         (
             "flock" in facts,
             _("flock is there") if "flock" in facts else _("flock is missing"),

@@ -95,7 +95,7 @@ def _question(
     """Return the question and the place it stands at. Without a production registry, the last deploy is production."""
     place = at if at is not None else max(len(deploys) - 1, 0)
     of = deploys[place][1] if place < len(deploys) else settings
-    wish: str | bool = of.values["approve"] if wishes.approve is None else wishes.approve
+    wish: str | bool = of.values.approve if wishes.approve is None else wishes.approve
     if not wish:
         absent.append(_("no stage Approve: nobody asked for it (approve: true)"))
         return [], place

@@ -71,7 +71,7 @@ class Task:
 
 def parts(settings: Settings, *names: str) -> tuple[str, ...]:
     """Return the files of ``remote/programs/`` for a program: first the words of Compose or of Swarm, as the project has it."""
-    return ("swarm" if settings.values["mode"] == "swarm" else "health", *names)
+    return ("swarm" if settings.values.mode == "swarm" else "health", *names)
 
 
 def who() -> str:
@@ -103,7 +103,7 @@ class Fleet:
 
     def ask(self, targets: Sequence[Target], task: Task, at_once: int = 0) -> list[Answer]:
         """Run ``task`` on all targets, ``at_once`` at a time (0: as set). Never raises for what one server did."""
-        size = min(len(targets), at_once or self.settings.values["at_once"])
+        size = min(len(targets), at_once or self.settings.values.at_once)
         pool = ThreadPoolExecutor(size)
         try:
             futures = [pool.submit(self.one, target, task) for target in targets]
@@ -155,11 +155,11 @@ class Fleet:
 
     def _values(self, target: Target) -> dict[str, object]:
         settings = self.settings
-        root = target.remote_root or settings.values["remote_root"]
+        root = target.remote_root or settings.values.remote_root
         return {
             "code": settings.code,
             "folder": f"{root.rstrip('/')}/{settings.code}",
-            "sudo": settings.values["sudo"],
+            "sudo": settings.values.sudo,
             "wait": 0,
             "who": (settings.build_url or who()).replace("|", "%7C"),
             "version": "",
@@ -205,7 +205,7 @@ class Fleet:
         """Ask the server how a run ended whose connection was lost; True where it could be asked in time, and ``said`` is set."""
         target = answer.target
         self.tell(target, _("the connection was lost; asking the server how it ended"))
-        until = time.monotonic() + LEARN_TIMEOUT + self.settings.values["timeout"]
+        until = time.monotonic() + LEARN_TIMEOUT + self.settings.values.timeout
         while not self._stopping.wait(LEARN_PAUSE) and time.monotonic() < until:
             wait = int(until - time.monotonic())
             values = {**self._values(target), "run": word, "wait": wait}

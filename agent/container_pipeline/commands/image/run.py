@@ -29,7 +29,7 @@ def run(run: Run, **given: Any) -> None:
         raise nothing_built()
     image = settings.image(access, built.version)
     run.result.version, run.result.digest = built.version, built.digest
-    run.execute([plan.Start(image, _options(settings.project, settings.values["run"], given))], Actions(run).perform)
+    run.execute([plan.Start(image, _options(settings.project, settings.values.run, given))], Actions(run).performers)
 
 
 def _options(project: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -> RunOptions:

@@ -32,7 +32,7 @@ def run(run: Run, words: Sequence[str]) -> None:
         run.console.warning(_("this will stop half way: {problem}", problem=made.refusal.message))
     run.result.version = str(facts.new_version or facts.version or "")
     run.result.digest = built.digest if built else ""
-    run.execute(made.steps, actions.perform)
+    run.execute(made.steps, actions.performers)
     if made.refusal:
         raise made.refusal
 

@@ -78,7 +78,7 @@ def _execute(run: Run, controller: Controller, made: Plan) -> dict[str, Pipeline
     """Carry out the plan phase by phase; return what failed. What one job fails at does not keep others back."""
     failed: dict[str, PipelineError] = {}
     if run.dry_run:
-        run.execute(made.changes, lambda _step: None)
+        run.execute(made.changes, {Change: lambda change: seeding.perform(controller, change)})
         return failed
     lock = threading.Lock()
     with run.console.task(_("seeding"), len(made.changes), _("jobs")) as task:

@@ -12,7 +12,7 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess, Version
 from container_pipeline.parallel import in_parallel
 from container_pipeline.plan.promote import Facts, plan
-from container_pipeline.plan.steps import MoveTag, Promote, Step
+from container_pipeline.plan.steps import MoveTag, Promote
 from container_pipeline.project import state
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ def run(run: Run, version: str | None = None) -> None:
             )
         )
 
-    def perform(step: Step) -> None:
-        if isinstance(step, Promote):
-            promotion.promote(registries, step, image)
-        elif isinstance(step, MoveTag):
-            registries.move_tag(step, facts.digest)
-
-    run.execute(steps, perform)
+    run.execute(
+        steps,
+        {
+            Promote: lambda step: promotion.promote(registries, step, image),
+            MoveTag: lambda step: registries.move_tag(step, facts.digest),
+        },
+    )
     if not steps:
         run.console.line(_("{version} is in production already, and is latest there", version=facts.version))
     if run.dry_run:

@@ -11,7 +11,6 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess
 from container_pipeline.parallel import in_parallel
 from container_pipeline.plan.prune import Delete, Held, Remove, plan, plan_local
-from container_pipeline.plan.steps import Step
 from container_pipeline.project import state
 
 
@@ -21,18 +20,16 @@ def run(run: Run, *, production: bool = False) -> None:
     actions = Actions(run)
     image = run.settings.image(access, "latest")
     held = _held(actions, access)
-    steps = plan(image, access, held, run.settings.values["keep"], _in_use(run))
-    run.execute(steps, lambda step: _delete(actions, step, held))
+    steps = plan(image, access, held, run.settings.values.keep, _in_use(run))
+    run.execute(steps, {Delete: lambda step: _delete(actions, step, held)})
     if not steps:
         run.console.line(_("{image} holds no version that may go", image=image.name))
     elif not run.dry_run:
         run.console.line(_("the space is free once the registry has collected its garbage"))
 
 
-def _delete(actions: Actions, step: Step, held: Held) -> None:
+def _delete(actions: Actions, step: Delete, held: Held) -> None:
     """Delete one manifest, unless a promotion or push beside this run has moved a tag since the plan was made."""
-    if not isinstance(step, Delete):
-        return
     registry, repository, planned = actions.registry(step.access), step.image.repository, held.tags[step.image.tag]
     now = registry.resolve(repository, step.image.tag)
     if now not in (None, planned) or registry.resolve(repository, "latest") == planned:
@@ -72,12 +69,7 @@ def local(run: Run) -> None:
     names = [settings.image(access, "latest") for access in accesses]
     held = {name.with_tag(tag): image for name in names for tag, image in actions.engine.tags(name).items()}
     in_use = {state.last_version(settings.project), *actions.engine.used()}
-    steps = plan_local(held, settings.values["keep"], in_use)
-    run.execute(steps, lambda step: _remove(actions, step))
+    steps = plan_local(held, settings.values.keep, in_use)
+    run.execute(steps, {Remove: lambda step: actions.engine.remove(step.image)})
     if not steps:
         run.console.line(_("{image} holds no version that may go", image=names[0].name))
-
-
-def _remove(actions: Actions, step: Step) -> None:
-    if isinstance(step, Remove):
-        actions.engine.remove(step.image)

@@ -73,7 +73,7 @@ def _task(run: Run, upload: Upload, wait: int) -> Task:
 
 def _judge(run: Run, upload: Upload) -> Callable[[str, str, bytes], resolved.Verdict]:
     settings = run.settings
-    file, start_first = settings.values["compose_file"], settings.values["strategy"] == "start-first"
+    file, start_first = settings.values.compose_file, settings.values.strategy == "start-first"
 
     def judge(generation: str, folder: str, form: bytes) -> resolved.Verdict:
         read = resolved.read(form, generation, folder)

@@ -9,7 +9,7 @@ from container_pipeline.clients import script
 from container_pipeline.commands.image import words
 from container_pipeline.errors import ChecksFailed, SettingsError
 from container_pipeline.execute import Run, comparison
-from container_pipeline.execute.writing import Questions, performer, write
+from container_pipeline.execute.writing import Questions, performers, write
 from container_pipeline.i18n import _
 from container_pipeline.keys import PROJECT_FILE
 from container_pipeline.model import Code
@@ -35,9 +35,8 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
             _("`container-pipeline init` is for projects without one"),
         )
     adopted = adopt(text, project.name, script.statements(text))
-    for key in ("code", "namespace"):
-        if run.settings.values[key]:
-            adopted.values[key] = run.settings.values[key]
+    given = {"code": run.settings.values.code, "namespace": run.settings.values.namespace}
+    adopted.values.update({key: value for key, value in given.items() if value})
     if not adopted.values.get("code"):
         raise SettingsError(_("docker.sh does not tell the project's code"), _("say --code CODE"))
     run.result.code = str(Code(adopted.values["code"]))
@@ -76,7 +75,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
             ),
         )
     if remove:
-        run.execute([RemoveFile(SCRIPT)], performer(run))
+        run.execute([RemoveFile(SCRIPT)], performers(run))
 
 
 def _below(root: Path, path: Path) -> str:

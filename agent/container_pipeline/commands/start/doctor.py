@@ -127,7 +127,7 @@ def _engine(run: Run, title: str) -> Iterable[Check]:
     yield Check(title, True, _("Docker engine {version}", version=version))
     values = run.settings.values
     buildkit = BuildKit.find(run.console)
-    wanted = bool(values["secrets"] or values["platforms"]) or values["builder"] == "buildkit"
+    wanted = bool(values.secrets or values.platforms) or values.builder == "buildkit"
     if buildkit:
         yield Check(title, True, _("builds by BuildKit"))
     else:
@@ -160,9 +160,9 @@ def _registry(run: Run, title: str, role: str, access: RegistryAccess | None) ->
 
 
 def _server(run: Run, target: Target) -> Iterable[Check]:
-    values = {**run.settings.values, "code": run.settings.values["code"] or "doctor"}
+    values = replace(run.settings.values, code=run.settings.values.code or "doctor")
     fleet = Fleet(replace(run.settings, values=values), run.console, connect_timeout=CONNECT)
-    answer = fleet.one(target, Task(("doctor",), {"mode": values["mode"]}))
+    answer = fleet.one(target, Task(("doctor",), {"mode": values.mode}))
     if answer.error:
         return [Check(target.name, False, answer.error.message, answer.error.hint)]
     return plan.server(target, answer.facts, time.time(), values)

@@ -42,7 +42,7 @@ def run(run: Run, questions: Questions) -> None:
     run.result.code = code
     registry = run.settings.development
     wanted = plan.files(
-        shape, code, run.settings.values["namespace"], str(registry.registry) if registry else "", host_port
+        shape, code, run.settings.values.namespace, str(registry.registry) if registry else "", host_port
     )
     write(run, wanted, questions)
     run.console.line(
@@ -81,7 +81,7 @@ def _told(shape: Shape) -> str:
 
 def _asked(settings: Settings, shape: Shape, questions: Questions) -> tuple[Shape, str, int]:
     """Return shape, code and the servers' port as the person wants them."""
-    code = settings.values["code"] or questions.text(_("project code"), default_code(settings.project.name))
+    code = settings.values.code or questions.text(_("project code"), default_code(settings.project.name))
     Code(code)
     python = questions.text(_("Python version"), shape.python)
     if not re.fullmatch(r"3\.\d{1,2}", python):

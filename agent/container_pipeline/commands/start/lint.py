@@ -53,22 +53,22 @@ def gather(settings: Settings) -> lint.Facts:
 def read(settings: Settings) -> lint.Facts:
     """Read what the rules judge."""
     project, values = settings.project, settings.values
-    per_environment = list(values["environments"].values())
-    dockerfile = os.path.normpath(os.path.join(values["context"], values["dockerfile"]))
-    env_names = _names(values["env_file"], (one.get("env_file") for one in per_environment))
-    compose_names = _names(values["compose_file"], (one.get("compose_file") for one in per_environment))
+    per_environment = list(values.environments.values())
+    dockerfile = os.path.normpath(os.path.join(values.context, values.dockerfile))
+    env_names = _names(values.env_file, (one.get("env_file") for one in per_environment))
+    compose_names = _names(values.compose_file, (one.get("compose_file") for one in per_environment))
     facts = lint.Facts(
-        code=values["code"],
-        namespace=values["namespace"],
+        code=values.code,
+        namespace=values.namespace,
         dockerfile=_read(project, dockerfile),
-        dockerignore=_read(project, os.path.normpath(os.path.join(values["context"], ".dockerignore"))),
+        dockerignore=_read(project, os.path.normpath(os.path.join(values.context, ".dockerignore"))),
         compose=_read_all(project, compose_names),
         env=_read_all(project, env_names),
         requirements=_read_all(project, sorted(path.name for path in project.glob("requirements*.txt"))),
         jenkinsfile=_read(project, "Jenkinsfile"),
         project_file=_read(project, PROJECT_FILE),
         overridden=tuple(settings.overridden()),
-        uploaded=tuple(values["files"]) + tuple(name for one in per_environment for name in one.get("files", ())),
+        uploaded=tuple(values.files) + tuple(name for one in per_environment for name in one.get("files", ())),
         names=tuple(sorted(os.listdir(project))),
     )
     return replace(facts, code=facts.code or lint.code_of(facts))
