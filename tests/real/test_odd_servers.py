@@ -31,6 +31,28 @@ def test_a_docker_configuration_of_root_refuses_no_deploy(site: Site, there: Ser
     there.run("chmod 666 /run/docker.sock")
 
 
+#: A real Compose that insists on an API which the engine does not have.
+TOO_NEW = {
+    "v2": ("/root/.docker/cli-plugins/docker-compose", "DOCKER_API_VERSION=1.99 exec /usr/local/lib/docker/cli-plugins/docker-compose"),
+    "v1": ("/usr/local/bin/docker-compose", "COMPOSE_API_VERSION=1.99 exec /usr/bin/docker-compose"),
+}
+
+
+@pytest.mark.parametrize("compose", ["v2", "v1"])
+def test_a_compose_that_the_engine_does_not_understand_touches_nothing(site: Site, server_factory, compose: str):
+    server = server_factory("server-1", compose)
+    first = site.on(server).deployed()
+    second = site.deployed()
+    before = site.container(), site.files()
+    path, command = TOO_NEW[compose]
+    server.run(f"mkdir -p {path.rpartition('/')[0]}; printf '#!/bin/sh\\n%s \"$@\"\\n' '{command}' >{path}; chmod +x {path}")
+    for command in (("deploy", "--version", site.publish()), ("rollback", "--version", first)):
+        done = site(*command)
+        assert (done.code, "Compose cannot speak to the Docker engine" in done.err) == (1, True), done.err
+        assert (site.container(), site.files()) == before
+    assert site.running() == second
+
+
 @pytest.mark.parametrize("options", ["size=4k", "nr_inodes=1", "nr_inodes=3", "mode=555"])
 def test_without_room_in_memory_the_temporary_folder_will_do(site: Site, there: Server, options: str):
     there.run(f"mount -t tmpfs -o {options} tmpfs /dev/shm")

@@ -271,6 +271,10 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("Docker cannot be used: {text}", text=text),
             _("start it, put the user into the group docker, or set `sudo: true`"),
         ),
+        "engine": (
+            _("Compose cannot speak to the Docker engine: {text}", text=text),
+            _("update the older of the two; `docker compose ps` in the folder shows the same"),
+        ),
         "frozen": (
             _("the Docker engine does not answer"),
             _("look at it there: `systemctl status docker`, and whether its disk is full or hangs"),

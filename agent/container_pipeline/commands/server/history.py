@@ -33,7 +33,7 @@ def run(run: Run, *, accept_new: bool = False) -> None:
 
 def _ask(run: Run, action: str, *, accept_new: bool = False) -> list[Answer]:
     return Fleet(run.settings, run.console, accept_new=accept_new).ask(
-        run.settings.targets(), Task(parts(run.settings, "status"), {"action": action})
+        run.settings.targets(), Task(parts(run.settings, "found", "status"), {"action": action})
     )
 
 

@@ -13,7 +13,7 @@ from container_pipeline.remote.fleet import Answer, Fleet, Task, finish, parts
 def run(run: Run, *, accept_new: bool = False) -> None:
     """Show one line per server; raises the worst error where a server does not answer."""
     answers = Fleet(run.settings, run.console, accept_new=accept_new).ask(
-        run.settings.targets(), Task(parts(run.settings, "status"), {"action": "status"})
+        run.settings.targets(), Task(parts(run.settings, "found", "status"), {"action": "status"})
     )
     run.console.table(
         (_("SERVER"), _("VERSION"), _("STATE"), _("SINCE"), _("BY"), _("DIFFERS")), [_row(answer) for answer in answers]
@@ -95,5 +95,6 @@ def difference(word: str) -> str:
         "record": _("the release's record cannot be read"),
         "image": _("another image runs"),
         "down": _("no container"),
+        "found": _("it was not deployed with container-pipeline; the first deploy keeps it as a release"),
         "unfinished": _("a deploy was cut short; the next one repairs it"),
     }.get(word, _("{file} was edited", file=word))

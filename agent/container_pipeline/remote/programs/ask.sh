@@ -23,16 +23,19 @@ brings() {
     printf '%s\n' "$units" | grep -Fqx -e "$1"
 }
 
-# Lets a person's own `up -d` do what ours does.
+# Makes a person's own `up -d` do what ours does.
 write_names() {
     for name in $OTHERS; do
         [ -e "$name" ] || [ -e "$stage/$name" ] || continue
-        printf 'COMPOSE_FILE=%s\n' "$(printf %s "$files" | tr '\n' ':')" >>"$stage/.env" || refuse_write
+        write_name COMPOSE_FILE "$(printf %s "$files" | tr '\n' ':')"
         break
     done
-    if [ "$project" != "$code" ] || says_name; then
-        printf 'COMPOSE_PROJECT_NAME=%s\n' "$project" >>"$stage/.env" || refuse_write
-    fi
+    if [ "$project" != "$code" ] || says_name; then write_name COMPOSE_PROJECT_NAME "$project"; fi
+}
+
+# write_name NAME VALUE: where the release's .env does not have it yet.
+write_name() {
+    grep -qs "^$1=" "$stage/.env" || printf '%s=%s\n' "$1" "$2" 2>"$work/out" >>"$stage/.env" || refuse_write
 }
 
 # Whether a file may have a `name:` of its own at its top level; a file in flow style may.
@@ -62,15 +65,32 @@ ask_compose() {
     if same_as_current; then
         unchanged=yes services=$(field services "$record") images=$(field images "$record")
     else
+        speak
         resolve
         look_for_paths
         look_for network "$outside_networks"
         look_for volume "$outside_volumes"
+        check_speech
     fi
     files_field=$(printf %s "$files" | tr '\n' ':')
     sed "s|}\$|, \"services\": \"$services\", \"images\": \"$images\", \"project\": \"$project\", \"files\": \"$files_field\"}|" \
         "$stage/release.json" 2>"$work/out" >"$stage/.record" || refuse_write
     mv "$stage/.record" "$stage/release.json" 2>"$work/out" || refuse_write
+}
+
+# That this Compose and the engine cannot speak to each other shows only when it asks the engine something: it does so meanwhile.
+speak() {
+    (cd "$stage" && ask ps -q >"$work/engine" 2>&1 && : >"$work/spoke") &
+    speaking=$!
+}
+
+check_speech() {
+    wait "$speaking"
+    [ "$lost" = no ] || end stopped connection
+    [ ! -f "$work/spoke" ] || return 0
+    mv "$work/engine" "$work/out"
+    check_reachable
+    refuse engine "$(last_line "$work/out")"
 }
 
 # The resolved form goes to the agent, which answers with assignments: verdict, services, images, must_exist, outside_networks and

@@ -339,6 +339,8 @@ compose() {
     else
         set -- docker-compose "$@"
     fi
+    # v1 takes ${PWD} from the environment alone; v2 knows the folder by itself.
+    grep -qs '^PWD=' .env || set -- PWD="$(pwd -P)" "$@"
     # For a mount of ~/…, v2 looks for the home in the environment alone.
     ! grep -Eqs "[[:space:]\"'-]~/" ./*.yml ./*.yaml || grep -qs '^HOME=' .env || set -- HOME="$HOME" "$@"
     for variable in DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_API_VERSION SSH_AUTH_SOCK TMPDIR; do
@@ -384,7 +386,7 @@ neutral() {
     COMPOSE_PROGRESS) echo plain ;;
     COMPOSE_ANSI) echo never ;;
     COMPOSE_PARAMIKO_SSH) echo 0 ;;
-    COMPOSE_REMOVE_ORPHANS | COMPOSE_IGNORE_ORPHANS | COMPOSE_COMPATIBILITY | COMPOSE_MENU | COMPOSE_BAKE | COMPOSE_EXPERIMENTAL | \
+    COMPOSE_REMOVE_ORPHANS | COMPOSE_IGNORE_ORPHANS | COMPOSE_COMPATIBILITY | COMPOSE_DISABLE_ENV_FILE | COMPOSE_MENU | COMPOSE_BAKE | COMPOSE_EXPERIMENTAL | \
         COMPOSE_STATUS_STDOUT | COMPOSE_CONVERT_WINDOWS_PATHS | COMPOSE_FORCE_WINDOWS_HOST | DOCKER_BUILDKIT | DOCKER_CONTENT_TRUST) echo false ;;
     COMPOSE_DOCKER_CLI_BUILD | COMPOSE_INTERACTIVE_NO_CLI) echo 1 ;;
     esac

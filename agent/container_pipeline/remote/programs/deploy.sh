@@ -63,9 +63,17 @@ know_release() {
     unchanged=no
     know "$stage/release.json"
     images=$(field images "$stage/release.json")
-    if [ -z "$project" ] && [ "$generation" != swarm ]; then name_project; fi
+    [ "$generation" = swarm ] || name_again
     cmp -s "$stage/docker-compose.yml" docker-compose.yml && cmp -s "$stage/.env" .env && return
+    speak
     (cd "$stage" && ask config -q) >"$work/out" 2>&1 || refuse_compose_file
+    check_speech
+}
+
+# Files may have come into the folder since the release ran here. What was found here before the first one stays as it was.
+name_again() {
+    [ -n "$project" ] || name_project
+    [ -z "$digest" ] || write_names
 }
 
 # Asked for while the files are still on their way; find_image waits for the answer.
@@ -263,6 +271,8 @@ keep_release() {
         mv "$stage" "releases/$version"
         touch "releases/$version"
         rm -rf "$private/old"
+    elif ! cmp -s .env "releases/$version/.env"; then
+        { cp -p .env "$private/env" && mv -f "$private/env" "releases/$version/.env"; } 2>/dev/null
     fi
     mv -f releases/.current.new releases/.current
     remove_dropped

@@ -1,11 +1,24 @@
 #!/bin/sh
 # A service that runs in the project's folder and was not deployed by this program: it is the previous release of the first deploy,
-# kept as releases/found-TIME with its Compose files, its .env and the ids of its images. Expects common.sh, and from deploy.sh:
-# private, units.
+# kept as releases/found-TIME with its Compose files, its .env and the ids of its images. Expects common.sh; to keep it, from deploy.sh
+# also: private, units.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
-# Sets $found_ids, the containers that Compose started from this folder, and $found_project, under which it did.
+# Sets $found_ids, the containers that Compose started from this folder, and $found_project, under which it did. Refuses what could
+# not be brought back.
 find_found() {
+    look_for_found
+    [ -n "$found_ids" ] || return 0
+    # A folder that an operator started from a file which is no longer there could not be brought back.
+    while IFS= read -r name; do
+        [ -f "$name" ] || refuse found-file "$name"
+        case $name in *[!A-Za-z0-9._/-]*) refuse found-file "$name" ;; esac
+    done <<FILES
+$(found_files)
+FILES
+}
+
+look_for_found() {
     found_ids='' found_project=''
     case $(current_release) in '' | found-*) ;; *) return 0 ;; esac
     [ "$generation" != swarm ] || return 0
@@ -16,13 +29,6 @@ find_found() {
     found_project=$({ grep "|$code|" "$work/here" && cat "$work/here"; } | sed -n '1s/^[^|]*|[^|]*|\([^|]*\)|.*/\1/p')
     [ -n "$found_project" ] || found_project=$(sed -n '1s/^[^|]*|[^|]*|\([^|]*\)|.*/\1/p' "$work/here")
     found_ids=$(sed -n "s/^\([^|]*\)|[^|]*|$found_project|.*/\1/p" "$work/here" | tr '\n' ' ')
-    # A folder that an operator started from a file which is no longer there could not be brought back.
-    while IFS= read -r name; do
-        [ -f "$name" ] || refuse found-file "$name"
-        case $name in *[!A-Za-z0-9._/-]*) refuse found-file "$name" ;; esac
-    done <<FILES
-$(found_files)
-FILES
 }
 
 # One line for each container that Compose started from a folder.

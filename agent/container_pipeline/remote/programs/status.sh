@@ -1,6 +1,6 @@
 #!/bin/sh
 # What runs, what was deployed, and where the two differ; which releases are kept; or all that is in use. Changes nothing. Expects
-# common.sh and health.sh; action is status, history or in-use.
+# common.sh, health.sh and found.sh; action is status, history or in-use.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 # One line of release.json, a blank before it.
@@ -25,9 +25,12 @@ report() {
         end ok
     fi
     find_docker
-    project=$(field project "releases/$current/release.json")
+    project=$(field project "releases/$current/release.json") found_ids='' found_project=''
+    [ -n "$current" ] || look_for_found
+    project=${project:-$found_project}
     [ "$action" = status ] || { show_use && end ok; }
-    [ -f docker-compose.yml ] || [ -n "$current" ] || refuse nothing
+    [ -z "$found_ids" ] || say "differs found"
+    [ -n "$found_ids" ] || [ -f docker-compose.yml ] || [ -n "$current" ] || refuse nothing
     [ -n "$current" ] && [ -f "releases/$current/release.json" ] && say "release $(record "$current")"
     [ ! -f .lock ] || flock -sn .lock true 2>/dev/null || say "fact lock $(lock_holder .lock)"
     [ ! -d releases/.former ] || say "differs unfinished"

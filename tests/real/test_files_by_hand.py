@@ -1,0 +1,56 @@
+"""What an operator does by hand in a project's folder decides nothing, and is put right where it would."""
+
+from __future__ import annotations
+
+import pytest
+
+from real.site import Site
+
+OTHER = "services: {stranger: {image: 'registry.example/stranger:1'}}\n"
+OVERRIDE = "services: {CODE: {environment: {EXTRA: '1'}}}\n"
+
+
+def put(site: Site) -> None:
+    """Write by hand what Compose would prefer to docker-compose.yml, or merge into it."""
+    override = OVERRIDE.replace("CODE", site.code)
+    for name, text in (("compose.yaml", OTHER), ("docker-compose.override.yml", override)):
+        (site.servers[0].folder / "compose" / site.code / name).write_text(text)
+
+
+def up_by_hand(site: Site) -> str:
+    tool = "docker compose" if site.servers[0].compose == "v2" else "docker-compose"
+    return site.sh(f"{tool} up -d 2>&1")
+
+
+def test_files_by_hand_neither_replace_nor_extend_the_release(either: Site):
+    folder = either.servers[0].folder / "compose" / either.code
+    folder.mkdir(parents=True)
+    put(either)
+    first = either.deployed("plain")
+    before = either.container()
+    up_by_hand(either)
+    assert either.container() == before
+    assert "EXTRA" not in either.environment()
+    # One that was deployed without them gets the same when it comes back.
+    either.sh("rm compose.yaml docker-compose.override.yml")
+    second = either.deployed("plain")
+    either.deployed("plain")
+    put(either)
+    done = either("rollback")
+    assert (done.code, either.running()) == (0, second), done.err
+    before = either.container()
+    up_by_hand(either)
+    assert either.container() == before
+    assert "EXTRA" not in either.environment()
+    assert either("status", "--json").result["servers"][0]["differs"] == []
+    assert first != second
+
+
+@pytest.mark.parametrize("behaviour", ["plain", "exits"])
+def test_a_container_with_the_name_of_a_replaced_one_is_renamed(either: Site, behaviour: str):
+    either.deployed("plain")
+    wrong = f"45ffcca9f14d_{either.code}"
+    either.servers[0].docker("rename", either.code, wrong)
+    assert either("deploy", "--version", either.publish(behaviour)).code == (0 if behaviour == "plain" else 3)
+    names = either.servers[0].docker("ps", "-a", "--filter", f"name={either.code}", "--format", "{{.Names}}").split()
+    assert names == [either.code]
