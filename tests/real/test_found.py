@@ -60,7 +60,10 @@ def test_a_first_deploy_that_fails_brings_it_back_byte_for_byte(either: Site, na
     files = folder(either)
     status = either("status", "--json").result["servers"][0]
     assert (status["version"], status["differs"]) == ("", ["found"])
-    assert {one["service"]: one["state"] for one in status["containers"]} == {either.code: "running", "helper": "running"}
+    assert {one["service"]: one["state"] for one in status["containers"]} == {
+        either.code: "running",
+        "helper": "running",
+    }
     done = either("deploy", "--version", either.publish("exits"))
     assert done.code == 3, done.err
     assert folder(either) == files

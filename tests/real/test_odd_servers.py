@@ -33,7 +33,10 @@ def test_a_docker_configuration_of_root_refuses_no_deploy(site: Site, there: Ser
 
 #: A real Compose that insists on an API which the engine does not have.
 TOO_NEW = {
-    "v2": ("/root/.docker/cli-plugins/docker-compose", "DOCKER_API_VERSION=1.99 exec /usr/local/lib/docker/cli-plugins/docker-compose"),
+    "v2": (
+        "/root/.docker/cli-plugins/docker-compose",
+        "DOCKER_API_VERSION=1.99 exec /usr/local/lib/docker/cli-plugins/docker-compose",
+    ),
     "v1": ("/usr/local/bin/docker-compose", "COMPOSE_API_VERSION=1.99 exec /usr/bin/docker-compose"),
 }
 
@@ -45,7 +48,9 @@ def test_a_compose_that_the_engine_does_not_understand_touches_nothing(site: Sit
     second = site.deployed()
     before = site.container(), site.files()
     path, command = TOO_NEW[compose]
-    server.run(f"mkdir -p {path.rpartition('/')[0]}; printf '#!/bin/sh\\n%s \"$@\"\\n' '{command}' >{path}; chmod +x {path}")
+    server.run(
+        f"mkdir -p {path.rpartition('/')[0]}; printf '#!/bin/sh\\n%s \"$@\"\\n' '{command}' >{path}; chmod +x {path}"
+    )
     for command in (("deploy", "--version", site.publish()), ("rollback", "--version", first)):
         done = site(*command)
         assert (done.code, "Compose cannot speak to the Docker engine" in done.err) == (1, True), done.err
