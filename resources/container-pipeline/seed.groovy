@@ -15,21 +15,45 @@ def existing = { name ->
     }
 }
 
+def keep = { there ->
+    return { root ->
+        root.children().clear()
+        root.attributes().putAll(there.attributes())
+        there.children().each { root.append(it) }
+    }
+}
+
+// Job management knows no views: Jenkins itself has them, at its root or in the folder where the view stands.
+def existingView = { name ->
+    def slash = name.lastIndexOf('/')
+    def root = jenkins.model.Jenkins.get()
+    def view = (slash < 0 ? root : root.getItemByFullName(name[0..<slash]))?.getView(name.substring(slash + 1))
+    def xml = new ByteArrayOutputStream()
+    view?.writeXml(xml)
+    view ? new XmlParser().parseText(xml.toString('UTF-8')) : null
+}
+
 data.folders.each { wanted ->
     def there = existing(wanted.name)
     folder(wanted.name) {
         if (there == null) {
             description(wanted.description)
         } else {
-            configure { root ->
-                root.children().clear()
-                root.attributes().putAll(there.attributes())
-                there.children().each { root.append(it) }
-            }
+            configure(keep(there))
         }
     }
+    // A view that seed made, for this jobs file or another, bears its mark on the last line. Any other stays as it is.
+    def view = existingView(wanted.name)
+    def mark = view?.description?.text()?.trim()?.readLines()?.with { it ? it.last() : '' }
+    def ours = mark ==~ /Seeded by container-pipeline \(.+\); change the jobs file, not this job\./
+    if (view && !ours) {
+        if (view.name() == 'hudson.model.ListView') {
+            listView(wanted.name) { configure(keep(view)) }
+        }
+        return
+    }
     listView(wanted.name) {
-        description(wanted.description)
+        description(ours ? view.description.text() : wanted.description)
         recurse(true)
         jobs { regex(wanted.regex) }
         columns {

@@ -75,6 +75,7 @@ class Dsl:
             "-XX:TieredStopAtLevel=1",
             "--add-opens",
             "java.base/java.lang=ALL-UNNAMED",
+            f"-Dviews={workspace / 'views'}",
         ]
         command = [
             *java,
@@ -95,9 +96,18 @@ class Dsl:
         return found["item"], found["view"], done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
+def jenkins_class(classpath: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the class that stands in for Jenkins itself."""
+    folder = tmp_path_factory.mktemp("classes")
+    compiler = ["java", "-cp", classpath, "org.codehaus.groovy.tools.FileSystemCompiler", "-d", str(folder)]
+    subprocess.run([*compiler, str(HERE / "Jenkins.groovy")], check=True)
+    return folder
+
+
 @pytest.fixture
-def dsl(classpath: str, tmp_path: Path) -> Dsl:
-    return Dsl(classpath, tmp_path)
+def dsl(classpath: str, jenkins_class: Path, tmp_path: Path) -> Dsl:
+    return Dsl(f"{classpath}:{jenkins_class}", tmp_path)
 
 
 @pytest.fixture
@@ -137,6 +147,24 @@ def test_a_folder_that_is_there_keeps_what_it_has(someone, dsl):
     (someone.folder / "existing" / "team").write_text(there, encoding="utf-8")
     items, _views, said = dsl.run(someone.seed("--job-dsl").out, someone.folder)
     assert items["team"] == configxml.canonical(there), said
+
+
+def test_a_view_that_is_there_is_written_only_if_seed_made_it(someone, dsl):
+    """Job DSL writes a list view anew, and replaces a view of another kind."""
+    for folder in ("a", "b", "c/d", "e"):
+        someone.write(f"projects: [{{code: CODE-web, folder: {folder}, repository: r}}]\n", f"{folder[0]}.yml")
+    ours = jobxml.view_xml("others", "a")
+    list_view = "<hudson.model.ListView plugin='x@1'><description>ours</description><columns/></hudson.model.ListView>"
+    view = someone.folder / "views"
+    view.mkdir()
+    (view / "a").write_text(ours.replace("<recurse>true", "<recurse>false"), encoding="utf-8")
+    (view / "b").write_text(list_view, encoding="utf-8")
+    (view / "c!d").write_text(list_view, encoding="utf-8")
+    (view / "e").write_text("<hudson.model.MyView><description/></hudson.model.MyView>", encoding="utf-8")
+    _items, views, said = dsl.run(someone.seed("?.yml", "--job-dsl").out, someone.folder)
+    c = configxml.canonical(jobxml.view_xml(someone.prefix, "c"))
+    kept = configxml.canonical(list_view)
+    assert views == {"a": configxml.canonical(ours), "b": kept, "c": c, "c/d": kept}, said
 
 
 def test_a_method_that_job_dsl_does_not_know_is_an_error(someone, dsl):
