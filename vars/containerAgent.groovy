@@ -99,10 +99,14 @@ Map attempt(String command, Map options, List arguments = []) {
 void report(List results, Map options) {
     try {
         List format = options.notify instanceof Map ? ['--format', options.notify.format ?: ''] : []
-        dir("${folder()}/${options.code ?: 'jenkins'}/report") {
-            writeFile(file: 'results.json', text: JsonOutput.toJson([results: results]))
-            Map told = attempt('report', options, ['--results', 'results.json'] + format)
+        // A folder for each run: others of the same code may write theirs at the same time.
+        String place = "${folder()}/${options.code ?: 'jenkins'}/report-${UUID.randomUUID()}"
+        String file = place + '/results.json'
+        writeFile(file: file, text: JsonOutput.toJson([results: results]))
+        Map told = attempt('report', options, ['--project', place, '--results', file] + format)
+        dir(place) {
             archiveArtifacts(artifacts: insist(told).files.join(','))
+            deleteDir()
         }
     } catch (IOException failure) {
         echo("container-pipeline: ${say('no report: {problem}', [problem: failure.message])}")

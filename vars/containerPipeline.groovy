@@ -36,7 +36,7 @@ private void carryOut(Map step, Map options, List results) {
         input(message: step.question)
         return
     }
-    List version = results && step.command != 'push' ? ['--version', results[0].version] : []
+    List version = results ? ['--version', results[0].version] : []
     Map own = step.environment ? options + [environment: step.environment] : options
     Map result = containerAgent.attempt(step.command, own, step.arguments + version)
     results << result

@@ -49,7 +49,7 @@ def test_the_example_in_the_root_is_the_first_of_them():
     assert (ROOT / "Jenkinsfile.example").read_text() == printed(1)
 
 
-def test_1_one_line_does_it_all(run, company, node, web):
+def test_1_one_line_does_it_all(run, company, node, web, jenkins, tmp_path):
     company.equip(node)
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
     done = run(1)
@@ -59,6 +59,8 @@ def test_1_one_line_does_it_all(run, company, node, web):
     assert company.tags(CODE) == ([version, "latest"], [version, "latest"])
     assert company.servers["web-1"].get(web.port)["version"] == version
     assert done.archived == [f"container-pipeline-{CODE}.html"]
+    assert "no report" not in done.log
+    assert list((jenkins.home / "workspace").glob(f"{tmp_path.name}@tmp/container-pipeline/{CODE}/report*")) == []
 
 
 def test_1_without_production_registry_and_servers_is_build_and_push_alone(run, company, node):
@@ -155,6 +157,18 @@ def test_8_two_services_at_once_do_not_disturb_one_another(run, company, node):
         (version,) = re.findall(rf"{code} (\d{{14}})", done.description)
         assert company.tags(code) == ([version, "latest"], [])
     assert len({line for line in done.lines if line.startswith("Running on")}) == 2
+
+
+def test_8_each_call_pushes_what_it_built(run, company, node):
+    """Another call that builds in the same folder meanwhile writes its own version down there."""
+    company.equip(node, production=False)
+    python = (node.bin / "python3").readlink()
+    (node.bin / "python3").unlink()
+    other = "case $CONTAINER_PIPELINE_CALL in *push*) echo 20200101000000 >.docker_build_version ;; esac"
+    (node.bin / "python3").write_text(f'#!/bin/sh\n{other}\nexec {python} "$@"\n')
+    (node.bin / "python3").chmod(0o755)
+    done = run(1)
+    assert company.tags(CODE)[0] == [version_of(done), "latest"]
 
 
 def test_9_step_by_step(run, company, node, web):

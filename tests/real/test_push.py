@@ -55,6 +55,20 @@ def test_latest_is_moved_with_the_push_where_that_is_asked_for(agent, developmen
     assert ask.digest(development, code, "latest") == ask.digest(development, code, version(agent))
 
 
+def test_a_version_that_is_named_is_pushed(agent, development, code):
+    first = version(agent)
+    assert agent("build").code == 0
+    before = record(agent)
+    outcome = agent("push", "--latest", "--version", first, "--json")
+    assert outcome.code == 0, outcome.err
+    assert ask.tags(development, code) == [first, "latest"]
+    assert (outcome.result["version"], outcome.result["digest"]) == (first, ask.digest(development, code, first))
+    assert ask.digest(development, code, "latest") == outcome.result["digest"]
+    assert record(agent) == before
+    outcome = agent("push", "--version", "20200101000000")
+    assert (outcome.code, f"{code}:20200101000000 is not in the engine" in outcome.err) == (1, True), outcome.err
+
+
 def test_a_registry_value_may_have_a_path(agent, development, code, monkeypatch):
     monkeypatch.setenv("DOCKER_REGISTRY", f"{development.address}/team/a")
     assert agent("pipeline-rebuild").code == 0

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from container_pipeline.cli import GROUPS
-from container_pipeline.cli.common import command
+from container_pipeline.cli.common import VERSION, command
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 
@@ -30,15 +30,16 @@ def _word(name: str) -> click.Command:
 
 @command(
     "push",
+    VERSION,
     click.option("--latest", is_flag=True, help=_("let latest be it, too")),
     changes=True,
     image=True,
     examples=("push", "push --latest"),
 )
-def push(run: Run, latest: bool) -> None:
+def push(run: Run, latest: bool, version: str | None) -> None:
     from container_pipeline.commands.image import words
 
-    words.push(run, latest)
+    words.push(run, latest, version)
 
 
 @command(

@@ -24,6 +24,7 @@ JENKINS_KEYS: tuple[Key, ...] = (
 )
 #: What single steps take beside these: it goes on the agent's command line. To the others it would mean nothing.
 STEP_KEYS: dict[str, tuple[str, ...]] = {
+    "containerPush": ("version",),
     "containerPromote": ("version",),
     "containerDeploy": ("environment", "version"),
     "containerRollback": ("environment", "version"),

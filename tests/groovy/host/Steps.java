@@ -78,7 +78,7 @@ final class Steps {
             case "fileExists" -> Files.exists(path(context, step.text("file")));
             case "readFile" -> decoded(Files.readAllBytes(path(context, step.text("file"))), (String) step.get("encoding"));
             case "writeFile" -> write(path(context, step.text("file")), step);
-            case "deleteDir" -> Files2.delete(path(context, "."));
+            case "deleteDir" -> Files2.delete(path(context, ".").normalize());
             case "checkout" -> checkout(build, context, step);
             case "archiveArtifacts" -> archive(build, context, step);
             default -> throw new IllegalStateException(step.name);

@@ -15,10 +15,15 @@ from container_pipeline.plan.image import Facts, plan
 from container_pipeline.project import state
 
 
-def run(run: Run, words: Sequence[str]) -> None:
-    """Do what docker.sh did for ``words``; raises the error that it stopped at, after what went before."""
+def run(run: Run, words: Sequence[str], version: str | None = None) -> None:
+    """Do what docker.sh did for ``words``; raises the error that it stopped at, after what went before.
+
+    Words that do not build are about ``version``, by default the one built last.
+    """
     actions = Actions(run)
     built = None if words[0] == "build" else state.read(run.settings.project)
+    if version and (built is None or built.version != version):
+        built = state.Built(str(run.settings.repository), str(Version(version)))
     facts = Facts(Version(built.version) if built else None)
     if run.settings.development and not facts.version and words[0].startswith("build"):
         building.check(run.settings)
@@ -37,9 +42,9 @@ def run(run: Run, words: Sequence[str]) -> None:
         raise made.refusal
 
 
-def push(run_: Run, latest: bool = False) -> None:
-    """Push the version that was built last; with ``latest``, tag it so here and in the registry."""
-    run(run_, ("push", "tag-latest", "push-latest") if latest else ("push",))
+def push(run_: Run, latest: bool = False, version: str | None = None) -> None:
+    """Push ``version``, by default the one built last; with ``latest``, tag it so here and in the registry."""
+    run(run_, ("push", "tag-latest", "push-latest") if latest else ("push",), version)
 
 
 def _look(actions: Actions, words: Sequence[str], facts: Facts) -> None:
