@@ -40,6 +40,7 @@ def test_an_aborted_build_leaves_no_process_and_is_aborted(build, engine, slow, 
     assert run.result == "ABORTED"
     # Jenkins kills after five seconds: the code would be 137 then.
     assert "script returned exit code 143" in run.lines
+    assert [line for line in run.lines if line.startswith("container-pipeline: ")] == ["container-pipeline: terminated"]
     assert processes_of(str(jenkins.home / "workspace" / tmp_path.name)) == []
 
 

@@ -186,7 +186,7 @@ ABORTED = [
     Mutation(
         "An abort, to children first, ends with 143",
         "remote/fleet.py",
-        (("            time.sleep(_ABORT_GRACE)\n", "            pass\n"),),
+        (("            children.wait_for_abort()\n", "            pass\n"),),
         (
             "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",
             "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v1]",

@@ -41,7 +41,7 @@ def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
     # Nobody aborts the agent here.
-    monkeypatch.setattr("container_pipeline.remote.fleet._ABORT_GRACE", 0)
+    monkeypatch.setattr("container_pipeline.clients.children._ABORT_GRACE", 0)
     site.append("docker-compose.yml", "    volumes: ['./conf:/conf']\n")
     site.set("CONTAINER_PIPELINE_FILES", "conf")
     versions, contents = [], {}

@@ -109,6 +109,8 @@ class BuildKit:
                 _end(child)
                 raise
         if child.returncode:
+            if not log.explained:
+                children.wait_for_abort()
             raise log.error(child.returncode)
 
     def _environ(self) -> dict[str, str]:
@@ -209,6 +211,11 @@ class PlainLog:
             self._names[number] = outside.short(step[1])
         # What BuildKit says of its own work is for who asks for more.
         (self._console.line if number and (output or step) else self._console.detail)(line)
+
+    @property
+    def explained(self) -> bool:
+        """Whether the client said what failed, and not only that it was stopped."""
+        return bool(self._problem) and not re.search(r"(?i)\bcancell?ed\b", self._problem)
 
     def error(self, status: int) -> BuildError:
         """Return the error of a build that the client ended with ``status``."""

@@ -16,6 +16,13 @@ from container_pipeline.outside import LARGEST
 
 #: Seconds; most answer in a tenth of one.
 TIMEOUT = 10
+#: Seconds between a child's SIGTERM and our own: Jenkins' abort ends children first.
+_ABORT_GRACE = 2.0
+
+
+def wait_for_abort() -> None:
+    """Wait a moment where a child ended without a reason of its own: the signal that ended it may be meant for us too."""
+    time.sleep(_ABORT_GRACE)
 
 
 def ask(

@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
+from container_pipeline.clients import children
 from container_pipeline.console import Console
 from container_pipeline.errors import PipelineError, ServerError
 from container_pipeline.i18n import _
@@ -29,8 +30,6 @@ _WORST = (4, 7, 3, 1, 5, 6)
 #: Seconds for which a server is asked how a run ended, beside those that going back may wait for health; and between two attempts.
 LEARN_TIMEOUT = 60.0
 LEARN_PAUSE = 2.0
-#: Seconds to wait for our own SIGTERM where ssh has ended before its time: Jenkins' abort ends children first.
-_ABORT_GRACE = 2.0
 
 
 @dataclass
@@ -124,7 +123,7 @@ class Fleet:
     def _end_with_the_build(self, answers: Sequence[Answer]) -> None:
         """Where a connection was lost, wait a moment for the signal that may be meant for us too."""
         if any(answer.status in ("lost", "unknown", "killed", "died") for answer in answers):
-            time.sleep(_ABORT_GRACE)
+            children.wait_for_abort()
 
     def one(self, target: Target, task: Task) -> Answer:
         """Run ``task`` on one target, in this thread. Never raises for what the server did."""
