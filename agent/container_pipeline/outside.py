@@ -246,6 +246,8 @@ def read_yaml(
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
+        if isinstance(error, yaml.composer.ComposerError) and "another document" in str(problem):
+            problem = _("it holds more than one document")
         raise Unreadable(str(problem), mark.line + 1 if mark else 0) from error
     except _CONSTRUCTORS as error:
         raise Unreadable(str(error) or type(error).__name__) from error

@@ -122,7 +122,7 @@ def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tm
         ("projects:\n- {? {a: b} : c}\n", "2 cannot be read: a key must be a text, not a list or a map"),
         ("projects:\n\t- one\n", "2 cannot be read: found character"),
         ("- one\n", "1: the file must be: a map of keys and values"),
-        ("projects: []\n---\nprojects: []\n", "2 cannot be read: but found another document"),
+        ("projects: []\n---\nprojects: []\n", "2 cannot be read: it holds more than one document"),
         ("projects: &a [*a]\n", "1 cannot be read: the anchor a contains itself"),
         (
             "projects: []\na0: &a0 [x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(40)),

@@ -50,7 +50,8 @@ def texts(root: Path, keep: Callable[[str, str], bool]) -> dict[str, str]:
                 if path.is_symlink():
                     text = os.readlink(path)
                 elif path.is_file() and path.stat().st_size <= _LARGEST:
-                    text = path.read_bytes().decode("utf-8", "replace")
+                    data = path.read_bytes()
+                    text = data.decode(encoding(data) or "utf-8", "replace")
                 else:
                     continue
             except OSError:

@@ -112,6 +112,8 @@ def _files(run: Run, adopted: Adopted, root: Path, texts: Mapping[str, str]) -> 
         path = root / name
         if project not in path.parents or path.is_symlink() or name == _below(root, project / SCRIPT):
             continue
+        if disk.encoding(path.read_bytes()) != "utf-8":
+            continue  # it could not be written back as it was
         mark, end, plain = unmarked(text)
         if is_jenkinsfile(name):
             changed = rewrite(plain, code, adopted.before)

@@ -130,7 +130,9 @@ def by_command(name: str, text: str, files: Mapping[str, str]) -> str:
     script = _tool(name, text) == _by_name(name)
     if re.search(r"\b(?:cd|pushd)\b", "\n".join(line for line in text.split("\n") if script or NAMED.search(line))):
         return text
-    return "\n".join(_lines_by_command(text))
+    if any("\n" in (one["text"] or "") and NAMED.search(one["text"]) for one in _TEXTS.finditer(text)):
+        return text
+    return "\n".join(_lines_by_command(text, posixpath.basename(name) == "package.json"))
 
 
 def _by_name(name: str) -> str:
@@ -161,17 +163,43 @@ def _on_other_machines(files: Mapping[str, str]) -> set[str]:
 
 
 _IN_PLACE = re.compile(
-    rf"(?<![\w./$\"'-]){_SHELL}{_PATH}\s+({'|'.join(sorted(WORDS, key=len, reverse=True))})(?=\s*(?:[;&|)]|\\?\"|$))"
+    rf"(?<![\w./$\"'-]){_SHELL}{_PATH}\s+({'|'.join(sorted(WORDS, key=len, reverse=True))})(?=\s*(?:[;&)]|\|\||\\?\"|$))"
+)
+#: What may stand on a line before a command that is the shell's own: the beginning, an operator, a word that runs what follows.
+_BEFORE = re.compile(
+    r"""(?:^[\s>@+-]* | [;&] | \|\| | (?<![$<>\w])\( | (?<!\$)\{ | ^[^()]*\) | (?:^|\s)!
+    | \b(?:then|do|else|elif|if|while|until|time|nohup|exec|command|retry)(?=\s))\s*\Z""",
+    re.X,
+)
+_SCRIPTS_OF_PACKAGE = re.compile(r':\s*"\x00?\Z')
+#: Comments, and texts of several lines: quoted ones and here-documents may be another machine's or a program's.
+_TEXTS = re.compile(
+    r"""(?<![^\s;])\#[^\n]* | \\. | (?P<text>'[^']*' | "(?:\\.|[^"\\])*" | <<-?[ \t]*(["'\\]?)(?P<end>[\w.-]+)[^\n]*\n(?:.*?\n)??[ \t]*(?P=end)(?=\n|\Z))""",
+    re.X | re.S,
 )
 
 
-def _lines_by_command(text: str) -> Iterator[str]:
+def _lines_by_command(text: str, package: bool) -> Iterator[str]:
+    continued = ""
     for line in text.split("\n"):
+        before, continued = continued, f"{continued}{line[:-1]} " if line.endswith("\\") else ""
         if not NAMED.search(line) or line.lstrip().startswith("#") or "sudo" in line or re.search(r"\w=\S", line):
             yield line
             continue
-        changed = re.sub(r'(?<=")(?=(?:\./|bash |sh )?docker\.sh)', "\0", line)
-        changed = _IN_PLACE.sub(r"container-pipeline \1", changed).replace("\0", "")
-        changed = re.sub(rf"chmod\s+[ugoa]*\+x\s+{_PATH}\s*(?:&&|;)\s*", "", changed)
-        if not re.fullmatch(rf"\s*[@-]*chmod\s+(?:[ugoa]*\+x|0?[0-7]{{3}})\s+{_PATH}\s*", line):
-            yield line if NAMED.search(changed) else changed
+        if re.fullmatch(rf"\s*[@-]*chmod\s+(?:[ugoa]*\+x|0?[0-7]{{3}})\s+{_PATH}\s*", line):
+            continue
+        bare = re.sub(rf"chmod\s+[ugoa]*\+x\s+{_PATH}\s*(?:&&|;)\s*", "", line)
+        changed = _by_command(bare, before, package)
+        yield line if NAMED.search(changed) else changed
+
+
+def _by_command(line: str, before: str, package: bool) -> str:
+    """Return the line with the command in place of each call; ``before`` is what the line continues."""
+
+    def command(found: re.Match[str]) -> str:
+        ahead = before + found.string[: found.start()]
+        at_start = _SCRIPTS_OF_PACKAGE.search(ahead) if package else None
+        return f"container-pipeline {found[1]}" if at_start or _BEFORE.search(ahead) else found[0]
+
+    opened = re.sub(r'(?<=")(?=(?:(?:ba)?sh )?(?:\./)?docker\.sh)', "\0", line) if package else line
+    return _IN_PLACE.sub(command, opened).replace("\0", "")

@@ -45,6 +45,13 @@ _FAILURE = re.compile(
     re.X,
 )
 _FORMAT = "%Y%m%d%H%M%S"
+#: What changes the shell for the commands behind it; each `sh` step of a Jenkinsfile has a shell of its own.
+_CHANGES = re.compile(
+    r"""(?:cd|pushd|popd|export|unset|set|source|eval|alias|exec|umask|ulimit|shopt)(?=\s|$)|\.\s|\w+=(?:"[^"]*"|'[^']*'|\S*)$"""
+)
+_OF_THE_SHELL = re.compile(rf"{_CHANGES.pattern}|trap\s|exit\b|return\b")
+#: What every `sh` step does anyway.
+_STRICT = re.compile(r"set\s+-(?:[eux]+(?:o\s+pipefail)?|o\s+pipefail)")
 
 
 def adopt(text: str, folder: str, whole: Sequence[tuple[int, int]] = ()) -> Adopted:
@@ -150,18 +157,26 @@ class _Reader:
                 self.adopted.left(line, line.text, _("it has no counterpart"))
 
     def _build(self, body: list[Line]) -> None:
-        built, depth = False, 0
+        built, depth, changed = False, 0, False
         for line in body:
             text = expand(line.text, self.known)
-            sometimes = depth > 0 or moves(text) > 0
+            sometimes = changed or depth > 0 or moves(text) > 0
             depth = max(0, depth + moves(text))
             words = options.docker(text, "build")
             if words is not None:
                 built = True
                 options.build(self.adopted, line, words)
                 self._behind(line, text)
-            elif not self._usual(line):
-                self._beside(line, text, built or sometimes)
+            elif not self._usual(line) and not _STRICT.fullmatch(text):
+                pieces = re.split(r"\s*(?:&&|\|\||;)\s*", text)
+                changed = changed or any(map(_CHANGES.match, pieces))
+                alone = all(map(_OF_THE_SHELL.match, pieces)) or self._calls_function(pieces, body)
+                self._beside(line, text, built or sometimes or alone)
+
+    def _calls_function(self, pieces: Sequence[str], body: Sequence[Line]) -> bool:
+        """Return whether one of the commands is a function of the script's own."""
+        names = {found[1] for line in body if (found := re.match(r"([\w-]+)\s*\(\s*\)", line.text))}
+        return any(piece.split()[:1] and piece.split()[0] in {*names, *self.script.functions} for piece in pieces)
 
     def _behind(self, line: Line, text: str) -> None:
         """Tell of what stands behind a command of docker's in the same statement."""

@@ -33,7 +33,7 @@ def _service(file: ComposeFile, facts: Facts) -> Service | None:
 @rule("CP200", _KIND, _("a Compose file is a YAML map with services"))
 def not_compose(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
     if file.problem:
-        yield Hit(file.problem[0], _("it is not YAML: {problem}", problem=file.problem[1]))
+        yield Hit(file.problem[0], _("it is not one YAML document: {problem}", problem=file.problem[1]))
     elif not file.services:
         yield Hit(1, _("there are no services"), _("write `services:` and below it the project's code"))
 
@@ -54,12 +54,20 @@ def service_name(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
 
 @rule("CP202", _KIND, _("container_name is the project's code: people look for the container by it"))
 def container_name(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
-    yield from _must_be_code(file, facts, "container_name")
+    service = _service(file, facts)
+    replicas = service and (service.text("deploy", "replicas") or service.text("scale"))
+    # Several containers cannot have one name: Compose refuses it beside more than one replica.
+    if service and (service.get("container_name") is not None or replicas in ("", "0", "1")):
+        yield from _must_be_code(file, facts, "container_name")
 
 
 @rule("CP203", _KIND, _("hostname is the project's code: logs and metrics show it"))
 def hostname(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
-    yield from _must_be_code(file, facts, "hostname")
+    service = _service(file, facts)
+    # The engine refuses a name of its own to a container that shares another one's network, or this machine's name.
+    shared = service and (service.text("network_mode").startswith(("container:", "service:")) or service.text("uts"))
+    if not shared:
+        yield from _must_be_code(file, facts, "hostname")
 
 
 def _must_be_code(file: ComposeFile, facts: Facts, name: str) -> Iterator[Hit]:
@@ -81,13 +89,18 @@ def _must_be_code(file: ComposeFile, facts: Facts, name: str) -> Iterator[Hit]:
         )
 
 
+def _variable(name: str) -> str:
+    """Return the pattern of a variable with or without braces, a default (with a variable of its own) or a demand."""
+    return rf"\$(?:{name}|\{{{name}(?::?[-?](?:[^{{}}]|\$\{{[^{{}}]*\}})*)?\}})"
+
+
 @rule("CP204", _KIND, _("registry and version of the image are variables, so that each deploy says which"))
 def image_form(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is None:
         return
     node, path = service.get("image"), f"{facts.namespace}/{facts.code}" if facts.namespace else facts.code
-    form = rf"\$\{{DOCKER_REGISTRY(?::?[-?][^}}]*)?\}}/(?:[\w./-]+/)?{re.escape(path)}:\$\{{VERSION(?::?[-?][^}}]*)?\}}"
+    form = rf"{_variable('DOCKER_REGISTRY')}/(?:[\w./-]+/)?{re.escape(path)}:{_variable('VERSION')}"
     image = service.text("image")
     if node is not None and not re.fullmatch(form, image):
         plain = re.fullmatch(r"([^/$]+[.:][^/$]*)/([\w./-]+?)(?::[\w.-]+)?", image)

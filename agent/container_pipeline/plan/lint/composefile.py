@@ -10,6 +10,9 @@ import yaml
 from container_pipeline.outside import Unreadable, read_yaml
 from container_pipeline.plan.lint.model import Edit, Source
 
+#: Ends a line for YAML, not for an editor: the lines that nodes know are not those of the file.
+_BREAK = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
+
 
 class ComposeFile:
     """``problem`` is (line, sentence) where it is no YAML map; all else then is empty."""
@@ -97,7 +100,7 @@ def line(node: yaml.Node) -> int:
 
 def insert(source: Source, node: yaml.Node | None, lines: tuple[str, ...]) -> Edit | None:
     """Return the edit that adds ``lines`` before a block's first entry, indented as it is."""
-    if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
+    if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value or _BREAK.search(source.plain):
         return None
     entry = node.value[0][0] if isinstance(node, yaml.MappingNode) else node.value[0]
     before = line(entry)
@@ -111,7 +114,7 @@ def insert(source: Source, node: yaml.Node | None, lines: tuple[str, ...]) -> Ed
 def replace_value(source: Source, node: yaml.Node, text: str) -> Edit | None:
     """Return the edit that puts ``text`` in place of a scalar on one line; a comment behind it stays."""
     start, end = node.start_mark, node.end_mark
-    if not isinstance(node, yaml.ScalarNode) or start.line != end.line:
+    if not isinstance(node, yaml.ScalarNode) or start.line != end.line or _BREAK.search(source.plain):
         return None
     old = source.lines[start.line]
     if old[start.column : start.column + 1] in ("&", "!"):

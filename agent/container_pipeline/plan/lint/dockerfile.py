@@ -123,7 +123,7 @@ def _escape(lines: list[str]) -> str:
     """Return the character that continues a line: the directives at the top of the file choose it."""
     for line in lines:
         directive = _DIRECTIVE.match(line.strip())
-        if not directive:
+        if not directive or directive[1].lower() not in ("syntax", "escape", "check"):
             break
         if directive[1].lower() == "escape" and directive[2] in ("`", "\\"):
             return directive[2]
@@ -180,6 +180,8 @@ def _heredocs(lines: list[str], number: int, keyword: str, text: str) -> tuple[s
 
 def _heredoc_words(text: str) -> Iterator[tuple[bool, str]]:
     """Each here-document's (whether tabs before its lines are left out, word that ends it)."""
+    if re.search("[\"']", _WORD.sub("", text)):
+        return  # a quote that never ends: BuildKit reads no word of it
     for word in _WORD.findall(text):
         found = _HEREDOC.fullmatch(word)
         if found:
