@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import hypothesis
@@ -12,6 +13,11 @@ from lab.fixtures import *  # noqa: F403
 # Tests assert no times: on a busy machine any example can be slow.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
+
+# What a person's shell has set for the lab or for work must not decide here: a test sets what it needs.
+for name in [*os.environ]:
+    if name.startswith(("CONTAINER_PIPELINE_", "DOCKER_REGISTRY", "JENKINS_URL", "JENKINS_USER", "JENKINS_TOKEN")):
+        del os.environ[name]
 
 # Started in the background, a shell's children ignore SIGINT, and theirs do: tests that send it would wait in vain.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

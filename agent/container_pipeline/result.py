@@ -11,7 +11,7 @@ from typing import Any
 from container_pipeline.errors import PipelineError
 from container_pipeline.model import ImageRef
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass
@@ -38,8 +38,114 @@ class ServerResult:
 
 
 @dataclass
+class Payload:
+    """What one command answers beside what all do: each field of a subclass is one of the answer's."""
+
+
+@dataclass
+class Published(Payload):
+    """push, promote and what contains them: the names under which registries hold the image now."""
+
+    published: list[str]
+
+
+@dataclass
+class ImageBuilt(Payload):
+    """build: the commit, "" where there is none, and the image's size in bytes."""
+
+    revision: str
+    size: int
+
+
+@dataclass
+class Copied(Payload):
+    """promote --dry-run: bytes that would be copied."""
+
+    bytes: int
+
+
+@dataclass
+class Images(Payload):
+    """images: a row for each version."""
+
+    images: list[dict[str, Any]]
+
+
+@dataclass
+class Origins(Payload):
+    """status: key → where its value comes from, for all that are not the product's own defaults."""
+
+    settings: dict[str, str]
+
+
+@dataclass
+class Kept(Payload):
+    """init, adopt: files that differ from what would be written, and were not replaced."""
+
+    kept: list[str]
+
+
+@dataclass
+class Adoption(Payload):
+    """adopt: a note for each place of docker.sh that is not the convention's."""
+
+    adopted: list[dict[str, Any]]
+
+
+@dataclass
+class Calls(Payload):
+    """adopt: who still calls docker.sh, as FILE:LINE."""
+
+    calls: list[str]
+
+
+@dataclass
+class Differences(Payload):
+    """adopt --verify: how the images that docker.sh and this product build differ."""
+
+    differences: list[str]
+
+
+@dataclass
+class Findings(Payload):
+    """lint: its findings."""
+
+    findings: list[dict[str, Any]]
+
+
+@dataclass
+class Checks(Payload):
+    """doctor: its checks."""
+
+    checks: list[dict[str, Any]]
+
+
+@dataclass
+class Jobs(Payload):
+    """seed: what became of each job that differed, and how many did not."""
+
+    jobs: list[dict[str, str]]
+    unchanged: int
+
+
+@dataclass
+class Stages(Payload):
+    """stages: those of a run of the Jenkins library, and a sentence for each that is absent."""
+
+    stages: list[dict[str, Any]]
+    absent: list[str]
+
+
+@dataclass
+class Files(Payload):
+    """report: the files that it has written."""
+
+    files: list[str]
+
+
+@dataclass
 class Result:
-    """Grows while a command runs, complete when it ends; ``extra`` holds what only some commands answer."""
+    """Grows while a command runs, complete when it ends."""
 
     command: str
     code: str = ""
@@ -47,7 +153,7 @@ class Result:
     digest: str = ""
     steps: list[StepResult] = field(default_factory=list)
     servers: list[ServerResult] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)
+    payloads: list[Payload] = field(default_factory=list)
     error: PipelineError | None = None
 
     @contextmanager
@@ -64,9 +170,18 @@ class Result:
         finally:
             step.seconds = round(time.monotonic() - start, 3)
 
+    def add(self, payload: Payload) -> None:
+        """Add to the answer. Lists of an earlier payload of the same class grow, other values are replaced."""
+        for there in self.payloads:
+            if type(there) is type(payload):
+                for name, value in vars(payload).items():
+                    setattr(there, name, [*getattr(there, name), *value] if isinstance(value, list) else value)
+                return
+        self.payloads.append(payload)
+
     def went_to(self, image: ImageRef) -> None:
-        """Note a name under which a registry now holds the image: ``images`` in the answer."""
-        self.extra.setdefault("images", []).append(str(image))
+        """Note a name under which a registry holds the image now."""
+        self.add(Published([str(image)]))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object as interface and scripts know it."""
@@ -82,7 +197,7 @@ class Result:
             "servers": [server.as_dict() for server in self.servers],
             "error": error and _told(error),
             "exit_code": error.exit_code if error else 0,
-            **self.extra,
+            **{name: value for payload in self.payloads for name, value in vars(payload).items()},
         }
 
 

@@ -11,7 +11,7 @@ import responses
 from container_pipeline.clients import jenkins_facts
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.model import JenkinsAccess
-from container_pipeline.plan.doctor_jenkins import TOOLS, Facts, judge
+from container_pipeline.plan.doctor_jenkins import TOOLS, JenkinsFacts, judge
 from container_pipeline.plan.seed.jobs import Job
 
 JOB = Job(
@@ -24,7 +24,7 @@ JOB = Job(
     credentials="git-reader",
     pipeline={"node": "docker", "credentials": {"registry": "reg"}},
 )
-GOOD = Facts(
+GOOD = JenkinsFacts(
     plugins={"git", "workflow-job", "workflow-cps", "cloudbees-folder", "pipeline-groovy-lib"},
     libraries={"container-pipeline"},
     credentials={"": {"git-reader"}, "team": {"reg"}, "team/web": set()},
@@ -33,7 +33,7 @@ GOOD = Facts(
 )
 
 
-def bad(facts: Facts) -> dict[str, tuple[bool | None, str]]:
+def bad(facts: JenkinsFacts) -> dict[str, tuple[bool | None, str]]:
     return {check.name: (check.ok, check.message) for check in judge([JOB], facts) if check.ok is not True}
 
 

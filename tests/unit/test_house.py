@@ -129,3 +129,18 @@ def test_a_step_is_carried_out_as_the_nearest_of_its_bases():
     done: list[Step] = []
     a_run().execute([Child(), Known()], {Known: done.append})
     assert done == [Child(), Known()]
+
+
+def test_no_public_class_has_the_name_of_another():
+    found: dict[str, list[str]] = {}
+    for path in sorted((REPOSITORY / "agent/container_pipeline").rglob("*.py")):
+        for name in re.findall(r"^class ([A-Z]\w*)", path.read_text(), re.M):
+            found.setdefault(name, []).append(path.stem)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
+def test_a_release_record_is_read_by_one_function_on_a_server():
+    for path in PROGRAMS:
+        for line in path.read_text().splitlines():
+            reads = re.search(r"\b(?:sed|grep|awk|cut)\b[^>|]*release\.json", line)
+            assert not reads or "field " in line, f"{path.name}: {line.strip()}"

@@ -6,7 +6,7 @@ import pytest
 
 from container_pipeline.errors import EngineError, RegistryError, SettingsError, StateError
 from container_pipeline.model import Version
-from container_pipeline.plan.image import WORDS, Build, Facts, Keep, plan
+from container_pipeline.plan.image import WORDS, Build, ImageFacts, Keep, plan
 from container_pipeline.plan.steps import MoveTag, Promote, Push, Tag
 from container_pipeline.settings import Settings, load
 
@@ -38,12 +38,14 @@ def shown(steps) -> list[str]:
     return [step.describe() for step in steps]
 
 
-def built(**more: dict[str, str]) -> Facts:
-    return Facts(Version(V), engine={f"{DEV}:{V}": ID, **more.get("engine", {})}, registries=more.get("registries", {}))
+def built(**more: dict[str, str]) -> ImageFacts:
+    return ImageFacts(
+        Version(V), engine={f"{DEV}:{V}": ID, **more.get("engine", {})}, registries=more.get("registries", {})
+    )
 
 
 def test_the_whole_way_pushes_once_and_copies_the_rest(settings):
-    made = plan(WORDS["pipeline-all"], settings, Facts(None, Version(V)))
+    made = plan(WORDS["pipeline-all"], settings, ImageFacts(None, Version(V)))
     assert [type(step) for step in made.steps] == [Build, Push, Tag, MoveTag, Tag, Promote, Tag, MoveTag]
     assert shown(made.steps) == [
         f"build {DEV}:{V}",
@@ -58,7 +60,7 @@ def test_the_whole_way_pushes_once_and_copies_the_rest(settings):
 
 
 def test_production_alone_is_pushed_from_the_engine_where_development_lacks_the_version(settings):
-    made = plan(WORDS["pipeline-prod"], settings, Facts(None, Version(V)))
+    made = plan(WORDS["pipeline-prod"], settings, ImageFacts(None, Version(V)))
     assert [type(step) for step in made.steps] == [Build, Tag, Push, Tag, MoveTag]
 
 
@@ -68,7 +70,7 @@ def test_a_version_that_is_there_is_not_built_again(settings):
 
 
 def test_a_rebuild_builds_whatever_is_there(settings):
-    made = plan(WORDS["pipeline-rebuild"], settings, Facts(Version(V), Version("20261124093016")))
+    made = plan(WORDS["pipeline-rebuild"], settings, ImageFacts(Version(V), Version("20261124093016")))
     assert shown(made.steps)[0] == f"build {DEV}:20261124093016"
 
 
@@ -111,20 +113,20 @@ def test_what_was_not_tagged_is_not_pushed_and_the_message_names_the_command(set
 
 
 def test_an_image_gone_from_engine_and_registry_asks_for_a_build(settings):
-    refusal = plan(("push",), settings, Facts(Version(V))).refusal
+    refusal = plan(("push",), settings, ImageFacts(Version(V))).refusal
     assert isinstance(refusal, EngineError)
     assert refusal.hint == "run `container-pipeline build` first"
 
 
 def test_an_image_gone_from_the_engine_alone_asks_for_a_pull(settings):
-    refusal = plan(("tag-latest",), settings, Facts(Version(V), registries={f"{DEV}:{V}": ID})).refusal
+    refusal = plan(("tag-latest",), settings, ImageFacts(Version(V), registries={f"{DEV}:{V}": ID})).refusal
     assert isinstance(refusal, EngineError)
     assert refusal.hint == f"`docker pull {DEV}:{V}` brings it"
 
 
 @pytest.mark.parametrize("word", [word for word in WORDS if not word.startswith(("build", "pipeline"))])
 def test_nothing_is_tagged_or_pushed_before_a_build(settings, word):
-    made = plan(WORDS[word], settings, Facts(None))
+    made = plan(WORDS[word], settings, ImageFacts(None))
     assert made.steps == []
     assert isinstance(made.refusal, StateError)
 
@@ -146,7 +148,7 @@ def test_each_missing_setting_is_named(tmp_path, word, missing):
 
 
 def test_a_pipeline_that_lacks_a_setting_for_production_does_what_comes_before_it(tmp_path):
-    made = plan(WORDS["pipeline-all"], without(tmp_path, "DOCKER_REGISTRY_PROD"), Facts(None, Version(V)))
+    made = plan(WORDS["pipeline-all"], without(tmp_path, "DOCKER_REGISTRY_PROD"), ImageFacts(None, Version(V)))
     assert [type(step) for step in made.steps] == [Build, Push, Tag, MoveTag]
     assert isinstance(made.refusal, SettingsError)
 
@@ -171,6 +173,6 @@ def test_an_image_argument_stands_in_for_the_name_behind_the_namespace(tmp_path,
 
     options = {"code": "aglaia-web-re", "namespace": namespace}
     settings = replace(load(tmp_path, options, environ=LOGIN), image_name=name)
-    assert shown(plan(("build",), settings, Facts(None, Version(V))).steps) == [
+    assert shown(plan(("build",), settings, ImageFacts(None, Version(V))).steps) == [
         f"build dev.example:5000/team/{repository}:{V}"
     ]

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from container_pipeline.__main__ import main
+from container_pipeline.result import Images
 
 
 def test_no_command_is_usage(capsys):
@@ -28,7 +29,7 @@ def test_an_unknown_command_answers_json_where_asked(capsys):
     assert main(["dploy", "--json"]) == 2
     out = capsys.readouterr().out
     answer = json.loads(out)
-    assert (answer["schema"], answer["ok"], answer["error"]["category"]) == (1, False, "usage")
+    assert (answer["schema"], answer["ok"], answer["error"]["category"]) == (2, False, "usage")
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy():
@@ -112,14 +113,14 @@ def test_json_hides_secrets_in_what_it_says_and_keeps_its_own_names(monkeypatch,
     tokens = [base64.b64encode(login.encode()).decode() for login in logins]
 
     def fails(run, **_given):
-        run.result.extra["rows"] = [{"size": 1, "said": passwords["DOCKER_REGISTRY"]}]
+        run.result.add(Images([{"size": 1, "said": passwords["DOCKER_REGISTRY"]}]))
         raise RegistryError("refused", details=[f"<{text}>" for text in (*passwords.values(), *tokens)])
 
     monkeypatch.setattr(images, "run", fails)
     assert main(["images", "--json", "--project", str(tmp_path)]) == 1
     shown, said = capsys.readouterr()
     answer = json.loads(shown)
-    assert answer["rows"] == [{"size": 1, "said": "***"}]
+    assert answer["images"] == [{"size": 1, "said": "***"}]
     assert "version" in answer
     hidden = answer["error"]["details"]
     assert said.splitlines()[: len(hidden)] == hidden

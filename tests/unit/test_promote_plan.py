@@ -8,7 +8,7 @@ import pytest
 
 from container_pipeline.errors import RegistryError
 from container_pipeline.model import Digest, Version
-from container_pipeline.plan.promote import Facts, plan
+from container_pipeline.plan.promote import PromotionFacts, plan
 from container_pipeline.settings import load
 
 BUILT, OTHER = Digest("sha256:" + "a" * 64), Digest("sha256:" + "b" * 64)
@@ -18,7 +18,7 @@ ENVIRONMENT = {"DOCKER_REGISTRY": "dev.example/team", "DOCKER_REGISTRY_PROD": "p
 
 def steps(**named: Digest | None) -> list[str]:
     settings = load(Path("/"), {"code": "aglaia-web-re", "namespace": "aglaia"}, environ=ENVIRONMENT)
-    return [step.describe() for step in plan(settings, Facts(VERSION, **named))]
+    return [step.describe() for step in plan(settings, PromotionFacts(VERSION, **named))]
 
 
 PROMOTE = f"promote dev.example/team/aglaia/aglaia-web-re:{VERSION} to prod.example/aglaia/aglaia-web-re:{VERSION}"
@@ -44,7 +44,7 @@ def test_the_shortest_way_to_the_same_end(named, expected):
 
 
 def test_what_is_promoted_is_what_was_built():
-    facts = Facts(VERSION, built=BUILT, development=OTHER)
+    facts = PromotionFacts(VERSION, built=BUILT, development=OTHER)
     assert facts.digest == BUILT
     assert facts.moved
 

@@ -88,7 +88,7 @@ def test_hostile_yaml_is_refused_by_every_reader_of_yaml(name: str, tmp_path: Pa
         with pytest.raises(SettingsError) as caught:
             read()
         assert len(caught.value.message) < 700
-    lint_composefile.ComposeFile(Source("docker-compose.yml", text))
+    lint_composefile.ParsedCompose(Source("docker-compose.yml", text))
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"a: \xff", "a: 1".encode("utf-16"), b"\x00" * 100])
@@ -216,7 +216,7 @@ def test_a_projects_files_are_read_or_refused(tmp_path: Path, text: str):
     ):
         with suppress(PipelineError):
             read()
-    lint_composefile.ComposeFile(Source("docker-compose.yml", text))
+    lint_composefile.ParsedCompose(Source("docker-compose.yml", text))
 
 
 @quick

@@ -13,7 +13,7 @@ import pytest
 from container_pipeline.clients.registry import Manifest, transport
 from container_pipeline.clients.registry.auth import challenges
 from container_pipeline.clients.registry.connection import is_loopback, origin
-from container_pipeline.clients.registry.transport import ATTEMPTS, Answer, Passing, Transport
+from container_pipeline.clients.registry.transport import ATTEMPTS, Passing, Reply, Transport
 from container_pipeline.errors import RegistryError
 from container_pipeline.model import Registry, RegistryAccess
 from container_pipeline.parallel import in_parallel
@@ -47,11 +47,11 @@ def test_a_challenge_is_read_whatever_its_form(header, expected):
     assert challenges(header) == expected
 
 
-def answer(**headers: str) -> Answer:
+def answer(**headers: str) -> Reply:
     message = Message()
     for name, value in headers.items():
         message[name.replace("_", "-")] = value
-    return Answer("http://registry.example/v2/", 429, message)
+    return Reply("http://registry.example/v2/", 429, message)
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("0", 0), ("7", 7), (" 30 ", 30)])
@@ -174,10 +174,10 @@ def follow(start: str, *targets: str, monkeypatch: pytest.MonkeyPatch) -> list[t
     asked: list[tuple[str, bool]] = []
     waiting = list(targets)
 
-    def send(_self: Transport, _method: str, url: str, headers: dict[str, str], **_more: object) -> Answer:
+    def send(_self: Transport, _method: str, url: str, headers: dict[str, str], **_more: object) -> Reply:
         asked.append((url, "Authorization" in headers))
         found = answer(Location=waiting.pop(0)) if waiting else answer()
-        return Answer(url, 307 if "Location" in found.headers else 200, found.headers)
+        return Reply(url, 307 if "Location" in found.headers else 200, found.headers)
 
     monkeypatch.setattr(Transport, "send", send)
     access = RegistryAccess("development", Registry("registry.example"))

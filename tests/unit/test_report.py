@@ -30,7 +30,7 @@ GOOD = {
     "error": None,
     "revision": "abc123",
     "size": 12_345_678,
-    "images": ["prod.example/a-b:20261124093015"],
+    "published": ["prod.example/a-b:20261124093015"],
 }
 BAD = {
     **GOOD,
@@ -143,7 +143,7 @@ def test_a_notification_that_fails_is_only_a_warning(tmp_path: Path, capsys):
     results.write_text(json.dumps({"results": [GOOD]}))
     run = Run(load(tmp_path, {"code": "a-b"}, "", {}), Console(), Result("report"))
     report(run, results, Secret(HOOK), "")
-    assert run.result.extra["files"] == ["container-pipeline-a-b.html"]
+    assert run.result.as_dict()["files"] == ["container-pipeline-a-b.html"]
     told = capsys.readouterr().err
     assert "nobody was notified" in told
     assert "t0ken" not in told

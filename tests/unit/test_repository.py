@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import subprocess
 
 from tools import keys, links
@@ -21,3 +22,13 @@ def test_the_repository_has_no_symbolic_link():
 
 def test_the_library_has_the_job_dsl_script_of_the_agent():
     assert keys.JOB_DSL.read_bytes() == keys.CARRIED_JOB_DSL.read_bytes(), "run: make agent"
+
+
+def test_the_extras_are_what_the_pinned_environment_has():
+    extras = configparser.ConfigParser()
+    extras.read(keys.ROOT / "setup.cfg", encoding="utf-8")
+    named = " ".join(extras["options.extras_require"].values()).split()
+    pinned = (keys.ROOT / "requirements/dev.in").read_text().split("\n")
+    assert sorted({*named} - {"container-pipeline[test]"}) == sorted(
+        line for line in pinned if line and not line.startswith(("#", "-r"))
+    )

@@ -137,7 +137,7 @@ def test_a_server_whose_turn_comes_while_a_signal_arrives_is_not_begun(monkeypat
 
     monkeypatch.setattr(fleet, "Session", Late)
     some = fleet.Fleet(load(tmp_path, {"code": "a-b"}, "", {}), Console())
-    some.one(TARGET, fleet.Task((), {}))
+    some.one(TARGET, fleet.ServerTask((), {}))
     assert begun == []
 
 
@@ -179,6 +179,6 @@ def test_success_is_believed_only_after_what_comes_before_it(
 
     monkeypatch.setattr(fleet, "Session", Scripted)
     some = fleet.Fleet(load(tmp_path, {"code": "a-b"}, "", {}), Console())
-    task = fleet.Task((), {"version": "1", "digest": "sha256:a"}, changes=True, must=rollout.STEPS)
+    task = fleet.ServerTask((), {"version": "1", "digest": "sha256:a"}, changes=True, must=rollout.STEPS)
     error = some.one(TARGET, task).error
     assert (error.exit_code if error else 0) == code

@@ -17,6 +17,7 @@ from container_pipeline.model import ImageRef, RegistryAccess, Version
 from container_pipeline.plan.run import scalar
 from container_pipeline.project import files, state
 from container_pipeline.project.context import IGNORE_FILE
+from container_pipeline.result import ImageBuilt
 from container_pipeline.settings import Settings
 
 
@@ -88,7 +89,7 @@ def build(run: Run, engine: Engine, image: ImageRef) -> None:
         sources=sources.fingerprint,
     )
     state.write(settings.project, built)
-    run.result.extra.update(revision=sources.revision, size=found.size)
+    run.result.add(ImageBuilt(sources.revision, found.size))
 
 
 def paths(settings: Settings) -> tuple[Path, Path]:

@@ -10,7 +10,7 @@ from container_pipeline.model import Digest, RegistryAccess
 from container_pipeline.plan.steps import MoveTag
 
 if TYPE_CHECKING:
-    from container_pipeline.clients.registry import Registry
+    from container_pipeline.clients.registry import RegistryClient
 
 
 class Registries:
@@ -18,16 +18,16 @@ class Registries:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._clients: dict[RegistryAccess, Registry] = {}
+        self._clients: dict[RegistryAccess, RegistryClient] = {}
         self._lock = threading.Lock()
 
-    def registry(self, access: RegistryAccess) -> Registry:
+    def registry(self, access: RegistryAccess) -> RegistryClient:
         """Return the client of one registry, the same one to every thread."""
-        from container_pipeline.clients.registry import Registry
+        from container_pipeline.clients.registry import RegistryClient
 
         with self._lock:
             if access not in self._clients:
-                self._clients[access] = Registry(access, self.run.console.line)
+                self._clients[access] = RegistryClient(access, self.run.console.line)
             return self._clients[access]
 
     def move_tag(self, step: MoveTag, digest: Digest | None = None) -> None:

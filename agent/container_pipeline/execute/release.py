@@ -145,9 +145,9 @@ def _files(
 
 def _resolve(access: RegistryAccess, settings: Settings, version: Version) -> Digest:
     """Ask the registry which digest the version is."""
-    from container_pipeline.clients.registry import Registry
+    from container_pipeline.clients.registry import RegistryClient
 
-    digest = Registry(access).resolve(settings.repository, str(version))
+    digest = RegistryClient(access).resolve(settings.repository, str(version))
     if digest is None:
         raise SettingsError(
             _("{image} is not in the registry", image=settings.image(access, str(version))),

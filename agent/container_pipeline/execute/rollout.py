@@ -9,7 +9,7 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 from container_pipeline.plan import deploy as plan
-from container_pipeline.remote.fleet import Answer, Fleet, Task, finish
+from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish
 
 #: The files of ``remote/programs/`` that deploy and roll back.
 DEPLOY = ("switch", "containers", "found", "ask", "deploy")
@@ -17,7 +17,7 @@ DEPLOY = ("switch", "containers", "found", "ask", "deploy")
 STEPS = ("check", "switch", "start", "health", "keep")
 
 
-def on_servers(run: Run, steps: Sequence[plan.OnServers], task: Task, *, accept_new: bool) -> list[Answer]:
+def on_servers(run: Run, steps: Sequence[plan.OnServers], task: ServerTask, *, accept_new: bool) -> list[Answer]:
     """Carry out ``task`` step by step; where a step failed the servers of those after it stay as they are."""
     fleet = Fleet(run.settings, run.console, accept_new=accept_new)
     answers: list[Answer] = []

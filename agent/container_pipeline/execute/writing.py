@@ -11,6 +11,7 @@ from container_pipeline.plan.difference import difference
 from container_pipeline.plan.files import RemoveFile, WriteFile
 from container_pipeline.plan.steps import Step
 from container_pipeline.project import files as disk
+from container_pipeline.result import Kept
 
 #: May hold secrets: it is made private, and one that is there is neither shown nor replaced.
 PRIVATE = ".env"
@@ -51,7 +52,7 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
                 steps.append(WriteFile(name, text))
             else:
                 run.console.warning(_("kept {file}: it differs from what would be written", file=name))
-                run.result.extra.setdefault("kept", []).append(name)
+                run.result.add(Kept([name]))
     run.execute(steps, performers(run))
 
 

@@ -14,7 +14,7 @@ TOOLS = ("python3", "docker", "ssh", "git")
 
 
 @dataclass(frozen=True)
-class Check:
+class JenkinsCheck:
     """One thing that was looked at. ``ok`` is None where this account may not know."""
 
     name: str
@@ -24,7 +24,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Facts:
+class JenkinsFacts:
     """What Jenkins told; None stands for what it does not tell this account. Credentials are by folder, "" is global."""
 
     version: str = ""
@@ -35,7 +35,7 @@ class Facts:
     tools: Mapping[str, Collection[str] | None] = field(default_factory=dict)
 
 
-def judge(jobs: Sequence[Job], facts: Facts) -> list[Check]:
+def judge(jobs: Sequence[Job], facts: JenkinsFacts) -> list[JenkinsCheck]:
     """Return one check for each thing that the jobs need."""
     return [
         _plugins(jobs, facts),
@@ -46,30 +46,30 @@ def judge(jobs: Sequence[Job], facts: Facts) -> list[Check]:
     ]
 
 
-def _plugins(jobs: Sequence[Job], facts: Facts) -> Check:
+def _plugins(jobs: Sequence[Job], facts: JenkinsFacts) -> JenkinsCheck:
     if facts.plugins is None:
-        return Check(_("plugins"), None, _("this account may not list plugins"), _("give it Overall/SystemRead"))
+        return JenkinsCheck(_("plugins"), None, _("this account may not list plugins"), _("give it Overall/SystemRead"))
     missing = missing_plugins(jobs, facts.plugins)
     if missing:
         names = ", ".join(f"{plugin} ({job})" for plugin, job in sorted(missing.items()))
-        return Check(_("plugins"), False, _("missing: {names}", names=names), _("Manage Jenkins → Plugins"))
-    return Check(_("plugins"), True, _("all that the jobs need are there"))
+        return JenkinsCheck(_("plugins"), False, _("missing: {names}", names=names), _("Manage Jenkins → Plugins"))
+    return JenkinsCheck(_("plugins"), True, _("all that the jobs need are there"))
 
 
-def _libraries(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
+def _libraries(jobs: Sequence[Job], facts: JenkinsFacts) -> Iterator[JenkinsCheck]:
     wanted = {job.library.partition("@")[0] for job in jobs if job.pipeline is not None and job.kind == "pipeline"}
     for name in sorted(wanted - {""}):
         title = _("library {name}", name=name)
         if facts.libraries is None:
-            yield Check(title, None, _("this account may not see the libraries"))
+            yield JenkinsCheck(title, None, _("this account may not see the libraries"))
         elif name in facts.libraries:
-            yield Check(title, True, _("it is a global library"))
+            yield JenkinsCheck(title, True, _("it is a global library"))
         else:
             hint = _("Manage Jenkins → System → Global Trusted Pipeline Libraries, or the folder's own")
-            yield Check(title, False, _("no global library has this name"), hint)
+            yield JenkinsCheck(title, False, _("no global library has this name"), hint)
 
 
-def _credentials(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
+def _credentials(jobs: Sequence[Job], facts: JenkinsFacts) -> Iterator[JenkinsCheck]:
     """A job sees the ids of its folder, of the folders above it, and the global ones."""
     needed: set[str] = set()
     lacking: dict[str, Job] = {}
@@ -84,11 +84,15 @@ def _credentials(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
         title = _("credentials {name}", name=name)
         if name in lacking:
             where = lacking[name].full_name
-            yield Check(title, False, _("{job} does not see this id", job=where), _("Manage Jenkins → Credentials"))
+            yield JenkinsCheck(
+                title, False, _("{job} does not see this id", job=where), _("Manage Jenkins → Credentials")
+            )
         elif name in unknown:
-            yield Check(title, None, _("this account may not see all credentials"), _("give it Credentials/View"))
+            yield JenkinsCheck(
+                title, None, _("this account may not see all credentials"), _("give it Credentials/View")
+            )
         else:
-            yield Check(title, True, _("it is there"))
+            yield JenkinsCheck(title, True, _("it is there"))
 
 
 def credential_ids(job: Job) -> set[str]:
@@ -103,23 +107,23 @@ def credential_ids(job: Job) -> set[str]:
     return {name for name in named if name}
 
 
-def _labels(jobs: Sequence[Job], facts: Facts) -> Iterator[Check]:
+def _labels(jobs: Sequence[Job], facts: JenkinsFacts) -> Iterator[JenkinsCheck]:
     for label in sorted({str(job.pipeline["node"]) for job in jobs if job.pipeline and job.pipeline.get("node")}):
         title = _("label {name}", name=label)
         if label in facts.labels:
-            yield Check(title, True, _("a node has it"))
+            yield JenkinsCheck(title, True, _("a node has it"))
         else:
-            yield Check(title, False, _("no node has it"), _("Manage Jenkins → Nodes"))
+            yield JenkinsCheck(title, False, _("no node has it"), _("Manage Jenkins → Nodes"))
 
 
-def _tools(facts: Facts) -> Iterator[Check]:
+def _tools(facts: JenkinsFacts) -> Iterator[JenkinsCheck]:
     for node, tools in sorted(facts.tools.items()):
         title = _("node {name}", name=node)
         if tools is None:
-            yield Check(title, None, _("it is offline, or this account may not look at it"))
+            yield JenkinsCheck(title, None, _("it is offline, or this account may not look at it"))
             continue
         missing = [tool for tool in TOOLS if tool not in tools]
         if missing:
-            yield Check(title, False, _("missing: {names}", names=", ".join(missing)), _("install them there"))
+            yield JenkinsCheck(title, False, _("missing: {names}", names=", ".join(missing)), _("install them there"))
         else:
-            yield Check(title, True, _("it has {names}", names=", ".join(TOOLS)))
+            yield JenkinsCheck(title, True, _("it has {names}", names=", ".join(TOOLS)))

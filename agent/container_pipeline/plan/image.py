@@ -55,7 +55,7 @@ class Keep(Step):
 
 
 @dataclass
-class Facts:
+class ImageFacts:
     """What a plan starts from.
 
     ``engine`` maps names to image ids; ``registries`` maps names to the id of the image that a registry holds
@@ -90,7 +90,7 @@ def another_image(image: ImageRef) -> RegistryError:
     )
 
 
-def plan(words: Sequence[str], settings: Settings, facts: Facts) -> Plan:
+def plan(words: Sequence[str], settings: Settings, facts: ImageFacts) -> Plan:
     """Plan docker.sh's ``words``."""
     made = Plan([])
     planner = _Planner(settings, facts)
@@ -106,7 +106,7 @@ def plan(words: Sequence[str], settings: Settings, facts: Facts) -> Plan:
 class _Planner:
     """Walks through the words, and notes what each will have changed for those behind it."""
 
-    def __init__(self, settings: Settings, facts: Facts) -> None:
+    def __init__(self, settings: Settings, facts: ImageFacts) -> None:
         self._settings = settings
         self._version = facts.version
         self._new_version = facts.new_version

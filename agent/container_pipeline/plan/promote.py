@@ -12,7 +12,7 @@ from container_pipeline.settings import Settings
 
 
 @dataclass(frozen=True)
-class Facts:
+class PromotionFacts:
     """What each of four names stands for; None where it names nothing.
 
     ``built`` is the digest that the build's own push was answered; ``development`` and ``production`` are what the
@@ -36,7 +36,7 @@ class Facts:
         return bool(self.built and self.development and self.built != self.development)
 
 
-def plan(settings: Settings, facts: Facts) -> list[Step]:
+def plan(settings: Settings, facts: PromotionFacts) -> list[Step]:
     """Plan a promotion; raises RegistryError where the version is nowhere, or is another image in production."""
     development, production = settings.access("development"), settings.access("production")
     source = settings.image(development, str(facts.version))

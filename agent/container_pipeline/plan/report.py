@@ -73,7 +73,7 @@ def _facts(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
         ("Commit", _first(results, "revision")),
         ("Size", f"{int(size) / 1e6:.1f} MB" if size.isdigit() else ""),
         ("Build", build_url),
-        ("Where it went", ", ".join(str(image) for result in results for image in result.get("images") or [])),
+        ("Where it went", ", ".join(str(image) for result in results for image in result.get("published") or [])),
     ]
     return _table([(f"<b>{_both(label)}</b>", escape(value)) for label, value in rows if value])
 

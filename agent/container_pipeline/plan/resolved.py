@@ -22,7 +22,7 @@ _IMAGE = r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,500}"
 
 
 @dataclass(frozen=True)
-class Source:
+class MountSource:
     """A path on the server that a container needs. ``created``: Docker makes a folder of it where it is missing.
 
     ``refused``: this Compose hands it to Docker as it stands, which takes absolute paths only.
@@ -42,7 +42,7 @@ class Service:
     replicas: int
     built: bool
     profiles: tuple[str, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[MountSource, ...]
     ports: tuple[str, ...]
     container_name: str
     needs: tuple[str, ...]
@@ -138,7 +138,7 @@ def _service(name: str, entry: Mapping[str, Any], data: Any, folder: str, genera
             if definition.get("external"):
                 external.append(key)
             elif definition.get("file"):
-                sources.append(Source(_relative(str(definition["file"]), folder)))
+                sources.append(MountSource(_relative(str(definition["file"]), folder)))
     return Service(
         name=name,
         image=str(entry.get("image") or ""),
@@ -155,17 +155,17 @@ def _service(name: str, entry: Mapping[str, Any], data: Any, folder: str, genera
     )
 
 
-def _volume(volume: Any, generation: str) -> tuple[Source | None, str]:
+def _volume(volume: Any, generation: str) -> tuple[MountSource | None, str]:
     """Return the source of a bind mount, or the key of a named volume."""
     if isinstance(volume, Mapping):
         source = str(volume.get("source") or "")
         if volume.get("type") == "bind":
             created = bool(_map(volume, "bind").get("create_host_path"))
-            return Source(source, created, refused=generation == "v1" and not source.startswith(("/", "$"))), ""
+            return MountSource(source, created, refused=generation == "v1" and not source.startswith(("/", "$"))), ""
         return None, source if volume.get("type") == "volume" else ""
     source, separator, _rest = str(volume).partition(":")
     if separator and source.startswith(("/", ".", "~")):
-        return Source(source, created=True), ""
+        return MountSource(source, created=True), ""
     return None, source if separator else ""
 
 
@@ -246,7 +246,7 @@ def judge(
     )
 
 
-def _must_exist(source: Source) -> bool:
+def _must_exist(source: MountSource) -> bool:
     # A relative one that nothing uploads would become an empty folder, owned by root, where a file was meant.
     return not source.created or not source.path.startswith("/")
 

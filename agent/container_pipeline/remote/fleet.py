@@ -52,7 +52,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Task:
+class ServerTask:
     """One program for servers: the files of ``remote/programs/`` it is made of, what it gets to know, what is uploaded."""
 
     parts: tuple[str, ...]
@@ -100,7 +100,7 @@ class Fleet:
         self._sessions: list[Session] = []
         self._stopping = threading.Event()
 
-    def ask(self, targets: Sequence[Target], task: Task, at_once: int = 0) -> list[Answer]:
+    def ask(self, targets: Sequence[Target], task: ServerTask, at_once: int = 0) -> list[Answer]:
         """Run ``task`` on all targets, ``at_once`` at a time (0: as set). Never raises for what one server did."""
         size = min(len(targets), at_once or self.settings.values.at_once)
         pool = ThreadPoolExecutor(size)
@@ -125,7 +125,7 @@ class Fleet:
         if any(answer.status in ("lost", "unknown", "killed", "died") for answer in answers):
             children.wait_for_abort()
 
-    def one(self, target: Target, task: Task) -> Answer:
+    def one(self, target: Target, task: ServerTask) -> Answer:
         """Run ``task`` on one target, in this thread. Never raises for what the server did."""
         answer = Answer(target)
         session = Session(target, self.access)
@@ -165,14 +165,14 @@ class Fleet:
             "login": "",
         }
 
-    def _show(self, answer: Answer, line: str, task: Task) -> None:
+    def _show(self, answer: Answer, line: str, task: ServerTask) -> None:
         """Show a line that is none of the program's sentences."""
         if task.raw:
             task.raw(answer.target, line)
         else:
             self.tell(answer.target, line, detail=True)
 
-    def _hear(self, answer: Answer, text: str, task: Task) -> bytes | None:
+    def _hear(self, answer: Answer, text: str, task: ServerTask) -> bytes | None:
         """Take one sentence of the program; return what is to be sent to it as an answer."""
         kind, _blank, text = text.partition(" ")
         if kind == "fact":
@@ -222,7 +222,7 @@ class Fleet:
                 return True
         return False
 
-    def _conclude(self, answer: Answer, ending: Ending, task: Task, *, learned: bool) -> None:
+    def _conclude(self, answer: Answer, ending: Ending, task: ServerTask, *, learned: bool) -> None:
         answer.status, _blank, rest = ending.said.partition(" ")
         details = [*answer.all("out"), *answer.all("log")]
         if answer.status == "rolled-back":
@@ -261,7 +261,7 @@ def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict
     return line.replace("\n", "\1").encode() + b"\n"
 
 
-def _proven(answer: Answer, rest: str, task: Task, *, learned: bool) -> bool:
+def _proven(answer: Answer, rest: str, task: ServerTask, *, learned: bool) -> bool:
     """Whether what came before says the same as ``ok``: each step in its order, and this version with this digest.
 
     ``learned``: the steps went by while the connection was lost.
@@ -275,7 +275,7 @@ def _proven(answer: Answer, rest: str, task: Task, *, learned: bool) -> bool:
     return rest.split() == [word for word in wanted if word]
 
 
-def _unsaid(ending: Ending, task: Task) -> tuple[str, str]:
+def _unsaid(ending: Ending, task: ServerTask) -> tuple[str, str]:
     """Return status and reason of a program that ended without a last sentence."""
     if ending.started and ending.cut:
         return "unknown" if task.changes else "lost", ending.fault

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from container_pipeline.clients.registry.client import Registry
+from container_pipeline.clients.registry.client import RegistryClient
 from container_pipeline.clients.registry.manifest import Descriptor, Manifest
 
-__all__ = ["Descriptor", "Manifest", "Registry"]
+__all__ = ["Descriptor", "Manifest", "RegistryClient"]

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from container_pipeline.clients.registry import sentences
 from container_pipeline.clients.registry.auth import Authenticator
 from container_pipeline.clients.registry.connection import Body, is_loopback, origin
-from container_pipeline.clients.registry.transport import PASSING, Answer, Passing, Transport
+from container_pipeline.clients.registry.transport import PASSING, Passing, Reply, Transport
 from container_pipeline.model import RegistryAccess
 
 
@@ -35,10 +35,10 @@ class Api:
         body: bytes | None = None,
         stream: bool = False,
         also: tuple[int, ...] = (),
-    ) -> Answer:
+    ) -> Reply:
         """Ask the registry and return a good answer, or one of the statuses that are ``also`` expected."""
 
-        def once() -> Answer:
+        def once() -> Reply:
             secret = self.secret(url, scopes)
             answer = self._send(method, url, headers or {}, secret, body, stream)
             if answer.status == 401 and self.auth.renew(scopes, secret, challenge_of(answer)):
@@ -51,12 +51,12 @@ class Api:
 
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], secret: Mapping[str, str], body: Body, stream: bool
-    ) -> Answer:
+    ) -> Reply:
         if method in ("GET", "HEAD"):
             return self.transport.follow(method, url, headers, secret, stream=stream)
         return self.transport.send(method, url, {**headers, **secret}, body)
 
-    def judge(self, method: str, answer: Answer, what: str) -> None:
+    def judge(self, method: str, answer: Reply, what: str) -> None:
         """Raise where the answer is not a good one: Passing where it may become one."""
         if answer.status == 401:
             raise sentences.denied(self.access, what)
@@ -102,5 +102,5 @@ class Api:
         return address
 
 
-def challenge_of(answer: Answer) -> str:
+def challenge_of(answer: Reply) -> str:
     return ", ".join(answer.headers.get_all("WWW-Authenticate", []))[:8192]

@@ -12,7 +12,7 @@ from container_pipeline.clients.registry import sentences
 from container_pipeline.clients.registry.api import Api, challenge_of
 from container_pipeline.clients.registry.connection import Exchange
 from container_pipeline.clients.registry.manifest import ACCEPT, Descriptor, Manifest, media_type
-from container_pipeline.clients.registry.transport import Answer, Passing
+from container_pipeline.clients.registry.transport import Passing, Reply
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Repository
@@ -26,7 +26,7 @@ LISTING = 300.0
 _WRITE = "pull,push"
 
 
-class Registry(Api):
+class RegistryClient(Api):
     """Talks to one registry; safe to use from many threads. ``tell`` gets a line about each retry.
 
     Every method raises RegistryError. Plain http is spoken to loopback and to what the settings name as insecure only.
@@ -179,12 +179,12 @@ class Registry(Api):
         if not there():
             raise sentences.lost(self.access, what)
 
-    def _manifest(self, method: str, repository: Repository, reference: str, also: tuple[int, ...] = ()) -> Answer:
+    def _manifest(self, method: str, repository: Repository, reference: str, also: tuple[int, ...] = ()) -> Reply:
         url = self._url(repository, f"manifests/{reference}")
         what, scopes = self._name(repository, reference), self._scopes(repository)
         return self.call(method, url, what=what, scopes=scopes, headers={"Accept": ACCEPT}, also=also)
 
-    def _read(self, repository: Repository, reference: str, answer: Answer) -> Manifest:
+    def _read(self, repository: Repository, reference: str, answer: Reply) -> Manifest:
         manifest = Manifest(answer.body, media_type(answer.headers.get("Content-Type", "").partition(";")[0].strip()))
         expected = reference if ":" in reference else answer.headers.get("Docker-Content-Digest") or manifest.digest
         if str(expected) != str(manifest.digest):
@@ -202,7 +202,7 @@ class Registry(Api):
     def _url(self, repository: Repository, tail: str) -> str:
         return f"{self.base()}/v2/{self.path(repository)}/{tail}"
 
-    def _location(self, answer: Answer, digest: Digest) -> str:
+    def _location(self, answer: Reply, digest: Digest) -> str:
         """Return where an upload goes on: Location as given, relative or absolute, its query kept."""
         parts = urlsplit(self.own(sentences.joined(self.access, answer.url, answer.headers.get("Location", ""))))
         query = "&".join(part for part in (parts.query, urlencode({"digest": str(digest)})) if part)

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from container_pipeline.clients.registry import sentences
-from container_pipeline.clients.registry.client import CONNECTIONS, Registry
+from container_pipeline.clients.registry.client import CONNECTIONS, RegistryClient
 from container_pipeline.clients.registry.manifest import Descriptor, Manifest
 from container_pipeline.clients.registry.transport import ATTEMPTS
 from container_pipeline.console import Task
@@ -33,7 +33,7 @@ _MANIFESTS = 2000
 class Place:
     """A repository of one registry."""
 
-    registry: Registry
+    registry: RegistryClient
     repository: Repository
 
 
@@ -137,7 +137,7 @@ def _pieces(source: Place, blob: Descriptor, task: Task, stop: threading.Event) 
         raise
 
 
-def _bear(registry: Registry, error: RegistryError, cuts: int) -> None:
+def _bear(registry: RegistryClient, error: RegistryError, cuts: int) -> None:
     """Wait after a cut; raise after ATTEMPTS of them in a row that brought next to nothing."""
     if cuts >= ATTEMPTS:
         raise error

@@ -45,7 +45,7 @@ class Passing(Exception):  # noqa: N818 - not yet an error: it becomes one when 
 
 
 @dataclass
-class Answer:
+class Reply:
     """One HTTP answer. ``body`` is read already, unless ``stream`` is there, to be read and closed by the caller."""
 
     url: str
@@ -94,13 +94,13 @@ class Transport:
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: Body = None, *, stream: bool = False
-    ) -> Answer:
+    ) -> Reply:
         """Send one request; return the answer whatever its status. Raises Passing where the line failed."""
         try:
             exchange = self._connections.ask(method, url, headers, body)
             response = exchange.response
             if stream and response.status in (200, 206):
-                return Answer(url, response.status, response.headers, stream=exchange)
+                return Reply(url, response.status, response.headers, stream=exchange)
             data = exchange.read(LARGEST_ANSWER)
             exchange.close()
         except TooLarge:
@@ -112,11 +112,11 @@ class Transport:
             raise Passing(failure) from error
         except ValueError:  # a port, a host or a header that cannot be sent: its text may hold a login
             raise sentences.no_address(self.access) from None
-        return Answer(url, response.status, response.headers, data)
+        return Reply(url, response.status, response.headers, data)
 
     def follow(
         self, method: str, url: str, headers: Mapping[str, str], secret: Mapping[str, str], *, stream: bool = False
-    ) -> Answer:
+    ) -> Reply:
         """Send a GET or HEAD and follow redirects; ``secret`` headers go to the first address's own origin alone."""
         home = origin(url)
         for _hop in range(_HOPS):

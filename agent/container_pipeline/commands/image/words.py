@@ -11,7 +11,7 @@ from container_pipeline.execute import Run, building
 from container_pipeline.execute.image import Actions
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess, Version
-from container_pipeline.plan.image import Facts, plan
+from container_pipeline.plan.image import ImageFacts, plan
 from container_pipeline.project import state
 
 
@@ -24,7 +24,7 @@ def run(run: Run, words: Sequence[str], version: str | None = None) -> None:
     built = None if words[0] == "build" else state.read(run.settings.project)
     if version and (built is None or built.version != version):
         built = state.Built(str(run.settings.repository), str(Version(version)))
-    facts = Facts(Version(built.version) if built else None)
+    facts = ImageFacts(Version(built.version) if built else None)
     if run.settings.development and not facts.version and words[0].startswith("build"):
         building.check(run.settings)
         facts.new_version = building.new_version(run, actions.engine)
@@ -47,7 +47,7 @@ def push(run_: Run, latest: bool = False, version: str | None = None) -> None:
     run(run_, ("push", "tag-latest", "push-latest") if latest else ("push",), version)
 
 
-def _look(actions: Actions, words: Sequence[str], facts: Facts) -> None:
+def _look(actions: Actions, words: Sequence[str], facts: ImageFacts) -> None:
     """Note what the engine and, where a push comes, the registries hold of the version and of latest."""
     settings, version = actions.run.settings, str(facts.version)
     pushes = any(word.startswith("push") for word in words)

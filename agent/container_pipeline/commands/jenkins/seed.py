@@ -12,10 +12,11 @@ from container_pipeline.execute import Run, jobs_files, seeding
 from container_pipeline.i18n import _
 from container_pipeline.parallel import in_background, in_parallel
 from container_pipeline.plan import seed as plan
-from container_pipeline.plan.seed import Change, Item, Plan, State
+from container_pipeline.plan.seed import Change, Item, SeedPlan, State
 from container_pipeline.plan.seed.jobplugins import missing_plugins
 from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.plan.seed.jobtext import MARK
+from container_pipeline.result import Jobs
 
 
 def run(
@@ -74,7 +75,7 @@ def _gather(
     return State(items, {name: config for name, config in views.items() if config is not None}, plugins)
 
 
-def _execute(run: Run, controller: Controller, made: Plan) -> dict[str, PipelineError]:
+def _execute(run: Run, controller: Controller, made: SeedPlan) -> dict[str, PipelineError]:
     """Carry out the plan phase by phase; return what failed. What one job fails at does not keep others back."""
     failed: dict[str, PipelineError] = {}
     if run.dry_run:
@@ -103,7 +104,7 @@ def _execute(run: Run, controller: Controller, made: Plan) -> dict[str, Pipeline
     return failed
 
 
-def _summarise(run: Run, made: Plan, failed: dict[str, PipelineError]) -> None:
+def _summarise(run: Run, made: SeedPlan, failed: dict[str, PipelineError]) -> None:
     """Show what happened as one table, and fail where a job is not as the file says."""
     words = _words()
     rows = [(one.label, words[one.action], "") for one in made.changes if one.label not in failed]
@@ -118,8 +119,8 @@ def _summarise(run: Run, made: Plan, failed: dict[str, PipelineError]) -> None:
             run.console.table((_("JOB"), _("STATUS"), _("WHY")), rows)
         texts = [f"{count} {word}" for word, count in Counter(word for _item, word, _why in rows).items()]
     run.console.result(", ".join([*texts, _("{count} unchanged", count=len(made.unchanged))]))
-    run.result.extra["jobs"] = [{"name": name, "status": word, "error": why} for name, word, why in rows]
-    run.result.extra["unchanged"] = len(made.unchanged)
+    table = [{"name": name, "status": word, "error": why} for name, word, why in rows]
+    run.result.add(Jobs(table, len(made.unchanged)))
     bad = [*failed, *(one.item for one in made.refused)]
     if bad:
         raise JenkinsError(

@@ -14,6 +14,7 @@ from container_pipeline.model import Secret
 from container_pipeline.outside import LARGEST, maps, read_file, read_json
 from container_pipeline.plan.report import html, title
 from container_pipeline.project import files
+from container_pipeline.result import Files
 
 
 def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
@@ -22,7 +23,7 @@ def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
     build_url = run.settings.build_url
     page = results.parent / f"container-pipeline-{run.settings.code}.html"
     files.replace(page, html(told, build_url))
-    run.result.extra["files"] = [page.name]
+    run.result.add(Files([page.name]))
     if webhook:
         run.console.redact.add([webhook])
         try:

@@ -10,6 +10,7 @@ from container_pipeline.i18n import _
 from container_pipeline.outside import Unreadable, read_json
 from container_pipeline.plan.flow import stages
 from container_pipeline.plan.jenkinsfile import wishes_of
+from container_pipeline.result import Stages
 from container_pipeline.settings import Settings
 
 
@@ -26,4 +27,4 @@ def tell(run: Run, wishes: str, enter: Callable[[str], Settings]) -> None:
     run.console.line(_("stages of {code}: {names}", code=settings.code, names=", ".join(each.name for each in present)))
     for sentence in absent:
         run.console.line(sentence)
-    run.result.extra.update(stages=[stage.as_dict() for stage in present], absent=absent)
+    run.result.add(Stages([stage.as_dict() for stage in present], absent))

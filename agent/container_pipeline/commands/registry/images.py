@@ -16,13 +16,14 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess
 from container_pipeline.outside import pick
 from container_pipeline.parallel import in_parallel
+from container_pipeline.result import Images
 
 if TYPE_CHECKING:
-    from container_pipeline.clients.registry import Manifest, Registry
+    from container_pipeline.clients.registry import Manifest, RegistryClient
 
 
 @dataclass(frozen=True)
-class Image:
+class Listed:
     """What stands under a digest: ``size`` in bytes as it travels, ``created`` where the image says so; or the problem with it."""
 
     size: int
@@ -46,7 +47,7 @@ def run(run: Run, *, production: bool = False) -> None:
         # It is the image's own fault only where its registry answers at all.
         for access in accesses:
             actions.registry(access).ping()
-    run.result.extra["images"] = rows
+    run.result.add(Images(rows))
     roles = [_role(access) for access in accesses]
     heads = (_("VERSION"), _("DIGEST"), _("SIZE"), _("CREATED"), _("AGE"), _("HERE"), *roles)
     run.console.table(heads, [_row(entry, held) for entry in rows])
@@ -55,16 +56,16 @@ def run(run: Run, *, production: bool = False) -> None:
             run.console.warning(f"{row['version']}: {row['problem']}")
 
 
-def _here(actions: Actions, accesses: list[RegistryAccess]) -> dict[str, Image]:
+def _here(actions: Actions, accesses: list[RegistryAccess]) -> dict[str, Listed]:
     """Return the versions that this machine's engine has; none where there is no engine, for registries need none."""
-    found: dict[str, Image] = {}
+    found: dict[str, Listed] = {}
     try:
         for access in accesses:
             name = actions.run.settings.image(access, "latest")
             for tag in actions.engine.tags(name):
                 image = actions.engine.image(name.with_tag(tag))
                 if image:
-                    found.setdefault(tag, Image(image.size, _moment(image.created)))
+                    found.setdefault(tag, Listed(image.size, _moment(image.created)))
     except EngineError as error:
         actions.run.console.detail(error.message)
     return found
@@ -88,25 +89,25 @@ def _tags(actions: Actions, access: RegistryAccess, problems: dict[str, str]) ->
 
 def _images(
     actions: Actions, accesses: list[RegistryAccess], held: dict[str, dict[str, Digest]]
-) -> dict[Digest, Image]:
+) -> dict[Digest, Listed]:
     where = {digest: access for access in reversed(accesses) for digest in held[access.role].values()}
     found = in_parallel(lambda item: _image(actions, *item), where.items(), CONNECTIONS)
     return dict(zip(where, found))
 
 
-def _image(actions: Actions, digest: Digest, access: RegistryAccess) -> Image:
+def _image(actions: Actions, digest: Digest, access: RegistryAccess) -> Listed:
     """Return what stands under a digest; what cannot be read of it is a problem of this image alone."""
     registry, repository = actions.registry(access), actions.run.settings.repository
     try:
         manifest = registry.manifest(repository, str(digest))
         manifests = [registry.manifest(repository, str(child.digest)) for child in manifest.children] or [manifest]
         blobs = {blob.digest: blob.size for each in manifests for blob in each.blobs}
-        return Image(sum(blobs.values()), _created(registry, actions, manifests[0]))
+        return Listed(sum(blobs.values()), _created(registry, actions, manifests[0]))
     except RegistryError as error:
-        return Image(0, None, error.message)
+        return Listed(0, None, error.message)
 
 
-def _created(registry: Registry, actions: Actions, manifest: Manifest) -> datetime | None:
+def _created(registry: RegistryClient, actions: Actions, manifest: Manifest) -> datetime | None:
     if manifest.config is None:
         return None
     return _moment(pick(registry.config(actions.run.settings.repository, manifest.config), "created", str))
@@ -126,11 +127,11 @@ def _moment(text: str) -> datetime | None:
 
 
 def _entry(
-    version: str, held: dict[str, dict[str, Digest]], images: dict[Digest, Image], here: Image | None, problem: str
+    version: str, held: dict[str, dict[str, Digest]], images: dict[Digest, Listed], here: Listed | None, problem: str
 ) -> dict[str, Any]:
     digests = {role: tags[version] for role, tags in held.items() if version in tags}
     first = next(iter(digests.values()), None)
-    image = images[first] if first else here or Image(0, None)
+    image = images[first] if first else here or Listed(0, None)
     problem = problem or image.problem
     return {
         **({"problem": problem} if problem else {}),

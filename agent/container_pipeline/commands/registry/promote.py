@@ -11,9 +11,10 @@ from container_pipeline.execute.registries import Registries
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess, Version
 from container_pipeline.parallel import in_parallel
-from container_pipeline.plan.promote import Facts, plan
+from container_pipeline.plan.promote import PromotionFacts, plan
 from container_pipeline.plan.steps import MoveTag, Promote
 from container_pipeline.project import state
+from container_pipeline.result import Copied
 
 if TYPE_CHECKING:
     from container_pipeline.clients.registry import Manifest
@@ -46,7 +47,7 @@ def run(run: Run, version: str | None = None) -> None:
         run.console.line(_("{version} is in production already, and is latest there", version=facts.version))
     if run.dry_run:
         moved = sum(promotion.survey(registries, step, image).size for step in steps if isinstance(step, Promote))
-        run.result.extra["bytes"] = moved
+        run.result.add(Copied(moved))
         run.console.result(_("{size} would be copied", size=human_size(moved)))
 
 
@@ -62,7 +63,7 @@ def _version(run: Run, version: str | None) -> Version:
     return Version(built.version)
 
 
-def _look(registries: Registries, version: Version) -> tuple[Facts, Manifest | None]:
+def _look(registries: Registries, version: Version) -> tuple[PromotionFacts, Manifest | None]:
     """Ask both registries, at once, what they name; return what development's tag stands for, too."""
     settings = registries.run.settings
     repository = settings.repository
@@ -79,7 +80,7 @@ def _look(registries: Registries, version: Version) -> tuple[Facts, Manifest | N
 
     questions = ((development, str(version)), (production, str(version)), (production, "latest"))
     answers = in_parallel(ask, questions, len(questions))
-    return Facts(version, _built(registries.run, version), *answers), found[0]
+    return PromotionFacts(version, _built(registries.run, version), *answers), found[0]
 
 
 def _built(run: Run, version: Version) -> Digest | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from container_pipeline.execute import Run, rollout
 from container_pipeline.plan.deploy import Compose
-from container_pipeline.remote.fleet import Task, parts
+from container_pipeline.remote.fleet import ServerTask, parts
 
 
 def run(run: Run, action: str, *, wait: int = 0, accept_new: bool = False) -> None:
     """Do ``action`` on all servers; raises the error of the worst one."""
     step = Compose(run.settings.targets(), run.settings.code, action)
     values = rollout.common(run, action, wait, login=action != "down")
-    task = Task(parts(run.settings, "control"), values, changes=True, must=("health",) if action == "up" else ())
+    task = ServerTask(parts(run.settings, "control"), values, changes=True, must=("health",) if action == "up" else ())
     answers = rollout.on_servers(run, [step], task, accept_new=accept_new)
     rollout.report(run, answers, running=action == "up")

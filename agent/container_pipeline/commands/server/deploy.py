@@ -10,7 +10,7 @@ from container_pipeline.i18n import _
 from container_pipeline.plan import deploy as plan
 from container_pipeline.plan import resolved
 from container_pipeline.remote import transfer
-from container_pipeline.remote.fleet import Answer, Task, parts
+from container_pipeline.remote.fleet import Answer, ServerTask, parts
 
 
 def run(
@@ -48,7 +48,7 @@ def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
         )
 
 
-def _task(run: Run, upload: Upload, wait: int) -> Task:
+def _task(run: Run, upload: Upload, wait: int) -> ServerTask:
     this = upload.release
     payload = transfer.bundle(upload.files)
     values = {
@@ -61,7 +61,7 @@ def _task(run: Run, upload: Upload, wait: int) -> Task:
         "units": "\n".join(this.units),
         "size": len(payload),
     }
-    return Task(
+    return ServerTask(
         parts(run.settings, *rollout.DEPLOY),
         values,
         payload,

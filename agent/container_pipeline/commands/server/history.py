@@ -7,7 +7,7 @@ from typing import Any
 from container_pipeline.commands.server import status
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
-from container_pipeline.remote.fleet import Answer, Fleet, Task, finish, parts
+from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
 
 
 def run(run: Run, *, accept_new: bool = False) -> None:
@@ -33,7 +33,7 @@ def run(run: Run, *, accept_new: bool = False) -> None:
 
 def _ask(run: Run, action: str, *, accept_new: bool = False) -> list[Answer]:
     return Fleet(run.settings, run.console, accept_new=accept_new).ask(
-        run.settings.targets(), Task(parts(run.settings, "found", "status"), {"action": action})
+        run.settings.targets(), ServerTask(parts(run.settings, "found", "status"), {"action": action})
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from container_pipeline.execute import Run
-from container_pipeline.remote.fleet import Fleet, Task, finish, parts
+from container_pipeline.remote.fleet import Fleet, ServerTask, finish, parts
 
 #: Colours for servers' names on a terminal, one after the other.
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
@@ -15,7 +15,7 @@ def run(run: Run, *, tail: int = 500, follow: bool = False, accept_new: bool = F
     several = len(targets) > 1
     prefixes = {target: f"{target.name} | " if several else "" for target in targets}
     colours = {target: _COLOURS[index % len(_COLOURS)] for index, target in enumerate(targets)}
-    task = Task(
+    task = ServerTask(
         parts(run.settings, "logs"),
         {"tail": tail, "follow": follow},
         raw=lambda target, line: run.console.log(prefixes[target], colours[target], line),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from container_pipeline.execute import Run, rollout
 from container_pipeline.model import Version
 from container_pipeline.plan import deploy as plan
-from container_pipeline.remote.fleet import Task, parts
+from container_pipeline.remote.fleet import ServerTask, parts
 
 
 def run(
@@ -18,7 +18,7 @@ def run(
 ) -> None:
     """Bring ``version`` back, by default the release that ran before the current one. Raises the error of the worst server."""
     chosen = str(Version(version)) if version else ""
-    task = Task(
+    task = ServerTask(
         parts(run.settings, *rollout.DEPLOY),
         {**rollout.common(run, "rollback", wait), "version": chosen, "size": 0},
         changes=True,

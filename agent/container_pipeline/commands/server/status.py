@@ -7,18 +7,19 @@ from typing import Any
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.outside import read_json
-from container_pipeline.remote.fleet import Answer, Fleet, Task, finish, parts
+from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
+from container_pipeline.result import Origins
 
 
 def run(run: Run, *, accept_new: bool = False) -> None:
     """Show one line per server; raises the worst error where a server does not answer."""
     answers = Fleet(run.settings, run.console, accept_new=accept_new).ask(
-        run.settings.targets(), Task(parts(run.settings, "found", "status"), {"action": "status"})
+        run.settings.targets(), ServerTask(parts(run.settings, "found", "status"), {"action": "status"})
     )
     run.console.table(
         (_("SERVER"), _("VERSION"), _("STATE"), _("SINCE"), _("BY"), _("DIFFERS")), [_row(answer) for answer in answers]
     )
-    run.result.extra["settings"] = run.settings.origins()
+    run.result.add(Origins(run.settings.origins()))
     finish(run.result, run.console, answers, details)
 
 

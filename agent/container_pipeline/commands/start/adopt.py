@@ -21,6 +21,7 @@ from container_pipeline.plan.image import WORDS
 from container_pipeline.plan.init import project_file
 from container_pipeline.plan.lint.model import unmarked
 from container_pipeline.project import files as disk
+from container_pipeline.result import Adoption, Calls, Differences
 
 SCRIPT = "docker.sh"
 
@@ -48,7 +49,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
     write(run, wanted, questions)
     if verify and not run.dry_run:
         differences = comparison.compare(run, SCRIPT, adopted.before, lambda ours: words.run(ours, WORDS["build"]))
-        run.result.extra["differences"] = differences
+        run.result.add(Differences(differences))
         if differences:
             raise ChecksFailed(
                 _("docker.sh and container-pipeline build different images"),
@@ -62,7 +63,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
         run.console.warning(
             _("{place} calls docker.sh: {text}", place=f"{call.file}:{call.line}", text=masked(call.text))
         )
-    run.result.extra["calls"] = [f"{call.file}:{call.line}" for call in left]
+    run.result.add(Calls([f"{call.file}:{call.line}" for call in left]))
     if remove and left:
         raise ChecksFailed(
             _(
@@ -98,7 +99,7 @@ def _tell(run: Run, adopted: Adopted, text: str) -> None:
     special = {number for note in adopted.notes for number in range(note.first, note.last + 1)}
     usual = len(text.splitlines()) - len(special)
     run.console.line(_("{number} lines are the convention's: container-pipeline does what they did", number=usual))
-    run.result.extra["adopted"] = [vars(note) for note in adopted.notes]
+    run.result.add(Adoption([vars(note) for note in adopted.notes]))
 
 
 def _files(run: Run, adopted: Adopted, root: Path, texts: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,8 @@ from container_pipeline.i18n import _
 from container_pipeline.model import RegistryAccess, Target
 from container_pipeline.plan import doctor as plan
 from container_pipeline.plan.doctor import Check
-from container_pipeline.remote.fleet import Fleet, Task
+from container_pipeline.remote.fleet import Fleet, ServerTask
+from container_pipeline.result import Checks
 from container_pipeline.settings import Settings
 
 #: Seconds that all checks together may take, and an ssh connection to come about.
@@ -35,7 +36,7 @@ def run(run: Run) -> None:
             group = check.group
             run.console.result(group)
         run.console.result(str(check))
-    run.result.extra["checks"] = [vars(check) for check in checks]
+    run.result.add(Checks([vars(check) for check in checks]))
     failed = sum(not check.ok for check in checks)
     if failed:
         raise ChecksFailed(
@@ -136,7 +137,7 @@ def _engine(run: Run, title: str) -> Iterable[Check]:
 
 
 def _registry(run: Run, title: str, role: str, access: RegistryAccess | None) -> Iterable[Check]:
-    from container_pipeline.clients.registry import Registry
+    from container_pipeline.clients.registry import RegistryClient
 
     if access is None:
         text = _("not set: nothing is promoted") if role == "production" else _("DOCKER_REGISTRY is not set")
@@ -147,7 +148,7 @@ def _registry(run: Run, title: str, role: str, access: RegistryAccess | None) ->
         )
         yield Check(title, role == "production", text, repair)
         return
-    registry = Registry(access)
+    registry = RegistryClient(access)
     registry.ping()
     yield Check(title, True, _("reached, and it takes the login") if access.user else _("reached, without a login"))
     try:
@@ -162,7 +163,7 @@ def _registry(run: Run, title: str, role: str, access: RegistryAccess | None) ->
 def _server(run: Run, target: Target) -> Iterable[Check]:
     values = replace(run.settings.values, code=run.settings.values.code or "doctor")
     fleet = Fleet(replace(run.settings, values=values), run.console, connect_timeout=CONNECT)
-    answer = fleet.one(target, Task(("doctor",), {"mode": values.mode}))
+    answer = fleet.one(target, ServerTask(("doctor",), {"mode": values.mode}))
     if answer.error:
         return [Check(target.name, False, answer.error.message, answer.error.hint)]
     return plan.server(target, answer.facts, time.time(), values)

@@ -9,12 +9,12 @@ from container_pipeline.clients.jenkins import Controller
 from container_pipeline.errors import JenkinsError
 from container_pipeline.execute import jobs_files
 from container_pipeline.i18n import _
-from container_pipeline.plan.doctor_jenkins import TOOLS, Check, Facts, judge
+from container_pipeline.plan.doctor_jenkins import TOOLS, JenkinsCheck, JenkinsFacts, judge
 from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.settings import Settings
 
 
-def checks(settings: Settings, files: Sequence[str] = ()) -> list[Check]:
+def checks(settings: Settings, files: Sequence[str] = ()) -> list[JenkinsCheck]:
     """Ask Jenkins and judge. ``files`` are jobs files; without any, or a ``jobs.yml``, only Jenkins itself is looked at.
 
     Raises SettingsError where JENKINS_URL is not set or a jobs file has mistakes.
@@ -27,15 +27,15 @@ def checks(settings: Settings, files: Sequence[str] = ()) -> list[Check]:
         version = controller.version()
         facts = _gather(controller, jobs, version)
     except JenkinsError as error:
-        return [Check("Jenkins", False, error.message, error.hint)]
+        return [JenkinsCheck("Jenkins", False, error.message, error.hint)]
     reached = _("{url} answers, version {version}", url=controller.access.url, version=version or _("unknown"))
-    return [Check("Jenkins", True, reached), *judge(jobs, facts)]
+    return [JenkinsCheck("Jenkins", True, reached), *judge(jobs, facts)]
 
 
-def _gather(controller: Controller, jobs: Sequence[Job], version: str) -> Facts:
+def _gather(controller: Controller, jobs: Sequence[Job], version: str) -> JenkinsFacts:
     folders = {"", *(folder for job in jobs for folder in job.folders)}
     nodes = jenkins_facts.nodes(controller, TOOLS)
-    return Facts(
+    return JenkinsFacts(
         version=version,
         plugins=controller.plugins(),
         libraries=jenkins_facts.libraries(controller),

@@ -19,6 +19,7 @@ from container_pipeline.plan.difference import difference
 from container_pipeline.plan.lint import reports
 from container_pipeline.plan.lint.repair import alike, repaired
 from container_pipeline.project import files
+from container_pipeline.result import Findings
 from container_pipeline.settings import Settings
 
 #: A repair can make room for another one; more rounds than this never helped.
@@ -31,7 +32,7 @@ def run(run: Run, report: str = "text", fix: bool = False) -> None:
     facts = _fix(run) if fix else gather(run.settings)
     findings = lint.check(facts)
     run.result.code = facts.code
-    run.result.extra["findings"] = [reports.as_dict(one) for one in findings]
+    run.result.add(Findings([reports.as_dict(one) for one in findings]))
     if findings or report != "text":
         run.console.result(reports.FORMATS[report](findings))
     if findings:

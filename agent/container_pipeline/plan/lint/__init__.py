@@ -8,7 +8,7 @@ from typing import Any
 
 from container_pipeline.keys import PROJECT_FILE
 from container_pipeline.plan.lint import compose, docker_rules, jenkinsfile, run_instructions, text_rules
-from container_pipeline.plan.lint.composefile import ComposeFile
+from container_pipeline.plan.lint.composefile import ParsedCompose
 from container_pipeline.plan.lint.dockerfile import Dockerfile
 from container_pipeline.plan.lint.jenkinsfile import Jenkinsfile
 from container_pipeline.plan.lint.model import RULES, Facts, Finding, Source, apply, silenced
@@ -53,7 +53,7 @@ def _parsed(facts: Facts) -> Iterator[tuple[str, Source, Any]]:
     if facts.dockerignore:
         yield ".dockerignore", facts.dockerignore, facts.dockerignore
     for source in facts.compose:
-        yield "docker-compose.yml", source, ComposeFile(source)
+        yield "docker-compose.yml", source, ParsedCompose(source)
     for source in facts.env:
         yield ".env", source, EnvFile(source)
     for source in facts.requirements:
@@ -81,5 +81,5 @@ def code_of(facts: Facts) -> str:
         codes = {code for _line, code in Jenkinsfile(facts.jenkinsfile).codes()}
         if codes:
             return codes.pop() if len(codes) == 1 else ""
-    services = {name for source in facts.compose for name in ComposeFile(source).services}
+    services = {name for source in facts.compose for name in ParsedCompose(source).services}
     return services.pop() if len(services) == 1 else ""

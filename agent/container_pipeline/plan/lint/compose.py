@@ -9,8 +9,8 @@ import yaml
 
 from container_pipeline.i18n import _
 from container_pipeline.plan.lint.composefile import (
-    ComposeFile,
-    Service,
+    ParsedCompose,
+    ParsedService,
     get,
     insert,
     items,
@@ -25,13 +25,13 @@ _KIND = "docker-compose.yml"
 ENVIRONMENT = {"TZ": "Asia/Shanghai", "LANG": "en_US.UTF-8", "LANGUAGE": "en_US:en", "LC_ALL": "en_US.UTF-8"}
 
 
-def _service(file: ComposeFile, facts: Facts) -> Service | None:
+def _service(file: ParsedCompose, facts: Facts) -> ParsedService | None:
     """Return the service that the project's code names."""
     return file.services.get(facts.code)
 
 
 @rule("CP200", _KIND, _("a Compose file is a YAML map with services"))
-def not_compose(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+def not_compose(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     if file.problem:
         yield Hit(file.problem[0], _("it is not one YAML document: {problem}", problem=file.problem[1]))
     elif not file.services:
@@ -39,7 +39,7 @@ def not_compose(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP201", _KIND, _("the service is named by the project's code: deploy, status and logs find it by that name"))
-def service_name(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def service_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     services = file.services
     if facts.code and services and facts.code not in services:
         first = next(iter(services.values()))
@@ -53,7 +53,7 @@ def service_name(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP202", _KIND, _("container_name is the project's code: people look for the container by it"))
-def container_name(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def container_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     replicas = service and (service.text("deploy", "replicas") or service.text("scale"))
     # Several containers cannot have one name: Compose refuses it beside more than one replica.
@@ -62,7 +62,7 @@ def container_name(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP203", _KIND, _("hostname is the project's code: logs and metrics show it"))
-def hostname(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def hostname(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     # The engine refuses a name of its own to a container that shares another one's network, or this machine's name.
     shared = service and (service.text("network_mode").startswith(("container:", "service:")) or service.text("uts"))
@@ -70,7 +70,7 @@ def hostname(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
         yield from _must_be_code(file, facts, "hostname")
 
 
-def _must_be_code(file: ComposeFile, facts: Facts, name: str) -> Iterator[Hit]:
+def _must_be_code(file: ParsedCompose, facts: Facts, name: str) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is None:
         return
@@ -95,7 +95,7 @@ def _variable(name: str) -> str:
 
 
 @rule("CP204", _KIND, _("registry and version of the image are variables, so that each deploy says which"))
-def image_form(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def image_form(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is None:
         return
@@ -117,7 +117,7 @@ def image_form(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP205", _KIND, _("restart: unless-stopped brings the service back after a crash or a reboot"))
-def restart(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def restart(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if (
         service is None
@@ -140,7 +140,7 @@ def restart(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP206", _KIND, _("a log without a limit fills the server's disk"))
-def log_rotation(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def log_rotation(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is None or service.text("logging", "driver") not in ("", "json-file", "local"):
         return
@@ -161,7 +161,7 @@ def log_rotation(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP207", _KIND, _("env_file gives the service what .env holds"))
-def env_file(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def env_file(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is not None and service.lacks("env_file"):
         yield Hit(
@@ -173,7 +173,7 @@ def env_file(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP208", _KIND, _("memlock without a limit is what the convention's services may rely on"))
-def memlock(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def memlock(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is None or service.get("extends") is not None:
         return
@@ -196,7 +196,7 @@ def memlock(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP209", _KIND, _("time zone and language are the same on every server"))
-def time_and_language(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def time_and_language(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is None or service.get("extends") is not None:
         return
@@ -221,7 +221,7 @@ def time_and_language(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP210", _KIND, _("YAML reads 22:22 as a number to the base of 60"))
-def sexagesimal(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+def sexagesimal(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     for service in file.services.values():
         for item in items(service.get("ports")):
             if isinstance(item, yaml.ScalarNode) and item.style is None and re.fullmatch(r"\d+:[0-5]?\d", item.value):
@@ -234,7 +234,7 @@ def sexagesimal(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP211", _KIND, _("without a version, Compose v1 takes every key for a service"))
-def version(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+def version(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     if file.services and get(file.root, "version") is None:
         yield Hit(
             1,
@@ -245,7 +245,7 @@ def version(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP212", _KIND, _("a secret in the Compose file is in the repository too"))
-def secret_in_compose(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+def secret_in_compose(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     for service in file.services.values():
         for name, value, where in service.environment():
             if looks_secret(name, value):
@@ -253,7 +253,7 @@ def secret_in_compose(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP213", _KIND, _("servers have no source: what they run comes from a registry"))
-def build_on_server(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+def build_on_server(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     for service in file.services.values():
         node = service.get("build")
         if node is not None:
@@ -265,7 +265,7 @@ def build_on_server(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP214", _KIND, _("a file that is mounted must be on the server: `files:` uploads it with the release"))
-def mounted_file(file: ComposeFile, facts: Facts) -> Iterator[Hit]:
+def mounted_file(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     for service in file.services.values():
         for item in items(service.get("volumes")):
             source = get(item, "source") if isinstance(item, yaml.MappingNode) else item

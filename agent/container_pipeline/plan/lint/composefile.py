@@ -14,7 +14,7 @@ from container_pipeline.plan.lint.model import Edit, Source
 _BREAK = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 
 
-class ComposeFile:
+class ParsedCompose:
     """``problem`` is (line, sentence) where it is no YAML map; all else then is empty."""
 
     def __init__(self, source: Source) -> None:
@@ -27,16 +27,16 @@ class ComposeFile:
             self.problem = (error.line or 1, error.problem)
 
     @property
-    def services(self) -> dict[str, Service]:
+    def services(self) -> dict[str, ParsedService]:
         return {
-            key.value: Service(self, key, value)
+            key.value: ParsedService(self, key, value)
             for key, value in pairs(get(self.root, "services"))
             if isinstance(value, yaml.MappingNode)
         }
 
 
-class Service:
-    def __init__(self, file: ComposeFile, key: yaml.Node, node: yaml.MappingNode) -> None:
+class ParsedService:
+    def __init__(self, file: ParsedCompose, key: yaml.Node, node: yaml.MappingNode) -> None:
         self.file = file
         self.key = key
         self.name: str = key.value

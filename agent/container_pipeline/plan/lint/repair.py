@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from container_pipeline.plan.lint.composefile import ComposeFile, pairs
+from container_pipeline.plan.lint.composefile import ParsedCompose, pairs
 from container_pipeline.plan.lint.dockerfile import Dockerfile
 from container_pipeline.plan.lint.model import Edit, Finding, Source, applicable, apply
 from container_pipeline.plan.lint.text_rules import EnvFile, Requirements
@@ -108,13 +108,13 @@ def _lines(source: Source) -> Iterable[tuple[int, int, Any]]:
 
 def _compose_alike(before: Source, after: Source, findings: Sequence[Finding], code: str) -> bool:
     try:
-        old, new = meaning(ComposeFile(before)), meaning(ComposeFile(after))
+        old, new = meaning(ParsedCompose(before)), meaning(ParsedCompose(after))
     except (ValueError, RecursionError):
         return False
     return alike(old, new, findings, code)
 
 
-def meaning(file: ComposeFile) -> Any:
+def meaning(file: ParsedCompose) -> Any:
     """Return what the nodes mean, merge keys and anchors followed; raises ValueError where that has no end, or is no YAML."""
     if file.problem or file.root is None:
         raise ValueError("not YAML")

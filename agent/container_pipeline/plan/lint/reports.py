@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from container_pipeline import __version__
@@ -11,7 +12,7 @@ from container_pipeline.model import NOT_XML
 from container_pipeline.plan.lint.model import RULES, Finding
 
 
-def as_dict(finding: Finding) -> dict[str, object]:
+def as_dict(finding: Finding) -> dict[str, Any]:
     return {
         "rule": finding.rule,
         "file": finding.file,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from container_pipeline.i18n import _
-from container_pipeline.plan.lint.composefile import ComposeFile
+from container_pipeline.plan.lint.composefile import ParsedCompose
 from container_pipeline.plan.lint.dockerfile import Dockerfile
 from container_pipeline.plan.lint.model import Edit, Facts, Hit, Source, looks_secret, rule
 
@@ -158,7 +158,7 @@ def dockerignore_encoding(source: Source, _facts: Facts) -> Iterator[Hit]:
 
 
 @rule("CP215", "docker-compose.yml", _NOT_UTF_8)
-def compose_encoding(file: ComposeFile, _facts: Facts) -> Iterator[Hit]:
+def compose_encoding(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     yield from _encoding(file.source)
 
 

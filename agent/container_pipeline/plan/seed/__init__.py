@@ -119,7 +119,7 @@ class Refused:
 
 
 @dataclass
-class Plan:
+class SeedPlan:
     """The changes in the order of their phases, the jobs that are already right, and those that seed may not touch.
 
     ``staying`` is the number of own jobs that the files still name and that keep their history.
@@ -145,7 +145,9 @@ class Plan:
             yield [change for change in self.changes if change.action in actions]
 
 
-def make(jobs: Iterable[Job], state: State, sets: Collection[str], *, prune: bool = False, adopt: bool = False) -> Plan:
+def make(
+    jobs: Iterable[Job], state: State, sets: Collection[str], *, prune: bool = False, adopt: bool = False
+) -> SeedPlan:
     """Return what makes Jenkins be as ``jobs`` say. ``sets`` are the names of the jobs files that were read.
 
     ``prune`` removes what the files no longer name, instead of disabling it; ``adopt`` takes over jobs of the same name.
@@ -167,7 +169,7 @@ class _Planner:
         self, wanted: Mapping[str, Job], state: State, sets: Collection[str], prune: bool, adopt: bool
     ) -> None:
         self.wanted, self.state, self.sets, self.prune, self.adopt = wanted, state, sets, prune, adopt
-        self.plan = Plan()
+        self.plan = SeedPlan()
         self.markers = {name: marker for name, item in state.items.items() if (marker := item.marker)}
         self.ours = {
             name: marker

@@ -34,7 +34,11 @@ choose_release() {
         version=$(former_releases | sed -n 1p)
         [ -n "$version" ] || refuse no-former "$(list_releases | tr '\n' ' ')"
     fi
-    grep -Eqs '"digest": "sha256:|"found": "yes"' "releases/$version/release.json" || refuse no-release "$version $(list_releases | tr '\n' ' ')"
+    record=releases/$version/release.json
+    case $(field digest "$record")$(field found "$record") in
+    sha256:* | yes) ;;
+    *) refuse no-release "$version $(list_releases | tr '\n' ' ')" ;;
+    esac
     cp -Rp "releases/$version/." "$stage/" 2>"$work/out" || refuse_write
     record=$stage/release.json
     image=$(field image "$record") digest=$(field digest "$record")

@@ -74,8 +74,8 @@ compare() {
 show_containers() {
     list=$(containers 2>"$work/out") || refuse_docker
     [ -n "$list" ] || say "differs down"
-    image=$(sed -n 's/.*"image": "\([^"]*\)".*/\1/p' "releases/$current/release.json" 2>/dev/null)
-    digest=$(sed -n 's/.*"digest": "\([^"]*\)".*/\1/p' "releases/$current/release.json" 2>/dev/null)
+    record=releases/$current/release.json
+    image=$(field image "$record") digest=$(field digest "$record")
     [ -z "$digest" ] || wanted=$(dock image inspect -f '{{.Id}}' "$image@$digest" 2>/dev/null)
     while IFS='|' read -r service name status exit restarts health policy pid started runs ports; do
         [ -n "$service" ] || continue
