@@ -6,6 +6,7 @@ from mutations.health import FAILED
 from mutations.interruption import ABORTED, FROZEN, KILLED, LOCK, LOGIN_SHELLS
 from mutations.refusals import HOST_KEYS, MANY, REFUSED
 from mutations.secrets import PRUNED, SECRETS, VALUES
+from mutations.swarm import SWARM
 
 MUTATIONS = [
     *HOST_KEYS,
@@ -20,4 +21,5 @@ MUTATIONS = [
     *PRUNED,
     *VALUES,
     *SECRETS,
+    *SWARM,
 ]

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from real.site import Site
+from real.stacks import AT_ONCE, join, managed
 
 pytestmark = pytest.mark.slow
 
@@ -17,15 +18,12 @@ pytestmark = pytest.mark.slow
 def swarm(site: Site, server_factory) -> Site:
     """A manager and a worker; the site is deployed to the manager, two tasks of it."""
     manager, worker = server_factory(compose="none"), server_factory(compose="none")
-    manager.docker("swarm", "init", "--advertise-addr", manager.host)
-    token = manager.docker("swarm", "join-token", "-q", "worker").strip()
-    worker.docker("swarm", "join", "--token", token, f"{manager.host}:2377")
-    site.on(manager)
-    site.set("CONTAINER_PIPELINE_MODE", "swarm")
+    managed(site, manager)
+    join(manager, worker, "worker")
     text = (site.folder / "docker-compose.yml").read_text()
     # Published ports need the routing mesh, which is the kernel's and not ours to test.
     lines = [line for line in text.splitlines(keepends=True) if "ports:" not in line and "container_name" not in line]
-    site.write("docker-compose.yml", "".join(lines) + "    deploy: {replicas: 2}\n")
+    site.write("docker-compose.yml", "".join(lines) + AT_ONCE.replace("{", "{replicas: 2, ", 1))
     return site
 
 
@@ -46,7 +44,7 @@ def followed_until_ctrl_c(swarm: Site, words: str) -> None:
 def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     manager = swarm.servers[0]
     assert "✓ it is a manager of a Docker Swarm" in swarm("doctor").out
-    first = swarm.deployed("healthy", "--timeout", "60")
+    first = swarm.deployed("healthy")
     tasks = manager.docker(
         "service",
         "ps",
@@ -76,7 +74,7 @@ def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     )
     mean = "".join(f"{name}={value}\n" for name, value in names.items())
     swarm.write(".env", f'ENV=second\nAWKWARD=it\'s "${{HOME}}" # all\n{mean}')
-    second = swarm.deployed("healthy", "--timeout", "60")
+    second = swarm.deployed("healthy")
     environment = json.loads(
         manager.docker(
             "service", "inspect", "-f", "{{json .Spec.TaskTemplate.ContainerSpec.Env}}", f"{swarm.code}_{swarm.code}"
@@ -85,7 +83,7 @@ def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     assert {'AWKWARD=it\'s "${HOME}" # all', *mean.split()} <= set(environment)
     assert {f"SHOWN_{name}={value}" for name, value in names.items()} <= set(environment)
 
-    failed = swarm("deploy", "--version", swarm.publish("exits"), "--timeout", "60")
+    failed = swarm("deploy", "--version", swarm.publish("exits"))
     assert failed.code == 3, failed.err
     assert swarm.sh("head -n 1 releases/.current").strip() == second
 
@@ -93,66 +91,13 @@ def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     swarm.sh("chown -R deploy .")
     swarm.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{manager.name}")
     swarm.set("CONTAINER_PIPELINE_SUDO", "true")
-    rolled_back = swarm("rollback", "--timeout", "60")
+    rolled_back = swarm("rollback")
     assert rolled_back.code == 0, rolled_back.err
     assert first in manager.docker(
         "service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", f"{swarm.code}_{swarm.code}"
     )
     assert swarm("down", "--yes").code == 0
     assert manager.docker("stack", "ls", "--format", "{{.Name}}").strip() == ""
-
-
-@pytest.fixture
-def one_node(site: Site, server_factory) -> Site:
-    """A Swarm of one manager; its stack has a companion that mounts a file and has a config."""
-    manager = server_factory(compose="none")
-    manager.docker("swarm", "init", "--advertise-addr", manager.host)
-    site.on(manager)
-    site.set("CONTAINER_PIPELINE_MODE", "swarm")
-    site.set("CONTAINER_PIPELINE_FILES", "page,setting")
-    site.write("page", "first page")
-    site.write("setting", "first setting")
-    site.write("docker-compose.yml", stack(site, "proxy"))
-    return site
-
-
-def stack(site: Site, companion: str) -> str:
-    image = f"${{DOCKER_REGISTRY:-x}}/{site.code}:${{VERSION:-latest}}"
-    return f"""\
-version: "3.5"
-services:
-  {site.code}:
-    image: {image}
-    env_file: [.env]
-    environment: {{RELEASE: "${{VERSION}}"}}
-  {companion}:
-    image: {image}
-    healthcheck: {{disable: true}}
-    command: [sh, -c, "cat /page /setting; trap 'exit 0' TERM; sleep 1000 & wait"]
-    volumes: ["./page:/page:ro"]
-    configs: [{{source: setting, target: /setting}}]
-configs:
-  setting: {{file: ./setting}}
-"""
-
-
-def environment(site: Site) -> list[str]:
-    form = "{{json .Spec.TaskTemplate.ContainerSpec.Env}}"
-    return json.loads(site.servers[0].docker("service", "inspect", "-f", form, f"{site.code}_{site.code}"))
-
-
-def test_config_files_and_values_of_a_stack_change(one_node: Site):
-    site = one_node
-    steering = "DOCKER_DEFAULT_PLATFORM=no/such\nDOCKER_STACK_ORCHESTRATOR=none\nDOCKER_API_VERSION=1.1\nDOCKER_HOST=tcp://no:1\n"
-    large = "".join(f"LARGE_{number}={str(number % 10) * 4096}\n" for number in range(50))
-    site.write(".env", steering + "COMPOSE_HTTP_TIMEOUT=x\n" + large)
-    first = site.deployed("healthy", "--timeout", "60")
-    assert {f"RELEASE={first}", *steering.split(), "COMPOSE_HTTP_TIMEOUT=x", *large.split()} <= set(environment(site))
-    assert site.deployed("healthy", "--timeout", "60")
-
-    site.write("page", "second page")
-    site.write("setting", "second setting")
-    assert site.deployed("healthy", "--timeout", "60")
 
 
 def test_a_server_that_is_no_manager_is_refused(site: Site):

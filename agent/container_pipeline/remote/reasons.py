@@ -305,6 +305,9 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("a service runs in the folder that was started from {text}, which cannot be kept", text=text),
             _("it could not be brought back: start it from docker-compose.yml there, or stop it"),
         ),
+        "stack-file": (
+            _("`docker stack` refuses docker-compose.yml: {text}", text=text), _("correct it; nothing was changed")
+        ),
         "compose-file": (_("Compose refuses docker-compose.yml: {text}", text=text), _("correct it; nothing was changed")),
         "pull-login": (
             _("the registry refuses {text}: the login is missing or wrong", text=text),

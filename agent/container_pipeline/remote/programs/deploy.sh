@@ -67,7 +67,8 @@ know_release() {
     unchanged=no
     know "$stage/release.json"
     images=$(field images "$stage/release.json")
-    [ "$generation" = swarm ] || name_again
+    [ "$generation" != swarm ] || { ask_swarm && return; }
+    name_again
     cmp -s "$stage/docker-compose.yml" docker-compose.yml && cmp -s "$stage/.env" .env && return
     speak
     (cd "$stage" && ask config -q) >"$work/out" 2>&1 || refuse_compose_file

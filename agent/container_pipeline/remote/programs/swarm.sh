@@ -23,7 +23,7 @@ compose() {
     down) remove_stack ;;
     *'config --services') dock stack services --format '{{.Name}}' "$code" | sed "s/^${code}_//" ;;
     logs*) stack_logs "$@" ;;
-    *) return 0 ;; # docker stack checks the file as it deploys, and each node pulls for itself
+    *) return 0 ;; # each node pulls for itself
     esac
 }
 
@@ -33,6 +33,9 @@ ask_swarm() {
     nodes=$(dock node ls -q 2>"$work/out") || { check_reachable && refuse no-quorum "$(last_line "$work/out")"; }
     mounts=$(field mounts "$stage/release.json")
     [ -z "$mounts" ] || [ "$(printf '%s\n' "$nodes" | wc -l)" -eq 1 ] || refuse many-nodes "$mounts"
+    # Docker checks a file before it calls the engine, here one that is not there: where it wants to call it, the file is good.
+    (cd "$stage" && stack_deploy -H "unix://$work/nobody") >"$work/out" 2>&1
+    grep -Fq "$work/nobody" "$work/out" || { tell "$work/out" && refuse stack-file "$(last_line "$work/out")"; }
 }
 
 # Of the variables of .env, docker stack takes only what stands in the environment. They are put there by a shell of its own, which
@@ -52,8 +55,13 @@ exec "$@"'
 deploy_stack() {
     # The tasks that there are already: what failed in them is not this release's fault.
     (in_background='' && dock stack ps -q --no-trunc "$code") 2>/dev/null | tr '\n' ' ' >"$work/earlier"
-    set -- docker ${login:+--config "$login"} stack deploy --with-registry-auth --prune -c docker-compose.yml
-    # Beside the record of the release that is meant: it pins the image by its digest, wherever the tag goes meanwhile.
+    stack_deploy
+}
+
+# stack_deploy OPTION…: of the files in the current folder. Beside the record of the release that is meant lies the file that pins its
+# image by the digest, wherever the tag goes meanwhile.
+stack_deploy() {
+    set -- docker ${login:+--config "$login"} "$@" stack deploy --with-registry-auth --prune -c docker-compose.yml
     [ ! -f "${record%/*}/.stack.yml" ] || set -- "$@" -c "${record%/*}/.stack.yml"
     set -- "$@" "$code"
     [ "$sudo" = no ] || set -- sudo -n -E "$@"

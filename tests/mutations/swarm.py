@@ -1,0 +1,67 @@
+"""A stack of Docker Swarm: what it cannot have is refused, and what a release changes reaches its services."""
+
+from __future__ import annotations
+
+from mutations.entry import Mutation
+
+_SWARM = "remote/programs/swarm.sh"
+_STACKFILE = "plan/stackfile.py"
+_CHANGES = "real/test_swarm_changes.py::test_changed_files_reach_their_services_and_no_other"
+_SERVICES = "real/test_swarm_changes.py::test_services_come_and_go_with_their_release"
+_NODES = "real/test_swarm_refusals.py::test_a_swarm_of_two_nodes_and_then_without_leader"
+
+SWARM = [
+    Mutation(
+        "Swarm: mounts of files are refused where there are several nodes",
+        _SWARM,
+        (('-eq 1 ] || refuse many-nodes "$mounts"\n', "-eq 1 ] || true\n"),),
+        (_NODES,),
+    ),
+    Mutation(
+        "Swarm: one without a leader is told of before anything is touched",
+        _SWARM,
+        (('    true*) refuse no-quorum "${answer#true }" ;;\n', "    true*) ;;\n"),),
+        (_NODES,),
+    ),
+    Mutation(
+        "Swarm: Docker checks the file before anything is touched",
+        _SWARM,
+        (('    grep -Fq "$work/nobody" "$work/out" ||', "    true ||"),),
+        ("real/test_swarm_refusals.py::test_docker_refuses_the_file_before_anything_is_touched",),
+    ),
+    Mutation(
+        "Swarm: a config follows its content",
+        _STACKFILE,
+        (('"name": f"{written}-{hashed(path)}"', '"name": written'),),
+        (_CHANGES,),
+    ),
+    Mutation(
+        "Swarm: a changed file reaches the services that mount it",
+        _STACKFILE,
+        (('            added["labels"] =', '            added["x-labels"] ='),),
+        (_CHANGES,),
+    ),
+    Mutation(
+        "Swarm: names in .env that steer Docker steer nobody",
+        _SWARM,
+        (("        /^DOCKER_/d\n", "        /^DOCKER_NONE/d\n"),),
+        (_CHANGES,),
+    ),
+    Mutation(
+        "Swarm: going back waits for the services of the former release, not for those of the failed one",
+        "remote/programs/deploy.sh",
+        (
+            (
+                "    know_current\n    restore_containers\n",
+                "    record=releases/$(current_release)/release.json\n    restore_containers\n",
+            ),
+        ),
+        (_SERVICES,),
+    ),
+    Mutation(
+        "Swarm: what an earlier release said is not shown as the cause",
+        _SWARM,
+        (('        case " $(cat "$work/earlier" 2>/dev/null)" in', '        case " " in'),),
+        (_SERVICES,),
+    ),
+]
