@@ -65,6 +65,43 @@ def test_a_tag_that_moved_in_the_registry_does_not_change_what_is_deployed(site:
     assert site.servers[0].get(site.port).strip() == version
 
 
+def test_a_companion_of_the_same_image_runs_what_was_built_too(site: Site):
+    worker = f"  worker:\n    image: ${{DOCKER_REGISTRY}}/{site.code}:${{VERSION}}\n    ports: [8080]\n"
+    site.append("docker-compose.yml", worker)
+    version = site.publish()
+    site.built(version)
+    assert site("deploy").code == 0
+    before = site.container()
+    site.publish("exits", version)
+    done = site("deploy")
+    assert (done.code, site.container()) == (0, before), done.err
+
+
+def test_rollback_pulls_no_image_that_a_companion_had(site: Site, registry_factory):
+    registry = registry_factory()
+    site.use(registry)
+    for name in ("tools:1", "tools:2"):
+        site._docker(
+            "build",
+            "-q",
+            "-t",
+            f"{registry.address}/{name}",
+            "-",
+            stdin=f"FROM {site.lab.small_image}\nLABEL a={name}\n",
+        )
+        site._docker("push", "-q", f"{registry.address}/{name}")
+    compose = (site.folder / "docker-compose.yml").read_text()
+    for name in ("tools:1", "tools:2"):
+        site.write(
+            "docker-compose.yml",
+            f"{compose}  side: {{image: '{registry.address}/{name}', command: [sleep, '99'], stop_grace_period: 0s}}\n",
+        )
+        site.deployed()
+    registry.stop()
+    done = site("rollback")
+    assert done.code == 0, done.err
+
+
 def test_the_former_image_of_the_same_version_comes_back_too(site: Site):
     version = site.deployed()
     before = site.servers[0].docker("inspect", "-f", "{{.Image}}", site.code)

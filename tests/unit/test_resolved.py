@@ -55,6 +55,8 @@ def test_v1_prints_yaml_and_short_mounts():
         ({"profiles": ["web"]}, "no enabled profile"),
         ({"scale": 0}, "no replicas"),
         ({"networks": {"n": None}}, "undefined network n"),
+        ({"volumes": [{"type": "volume", "target": "v:/v"}]}, "at v:/v, which is not an absolute path"),
+        ({"container_name": "x", "scale": 2}, "container_name x of service a-b"),
     ],
 )
 def test_what_cannot_work_is_refused(own, sentence):
@@ -100,6 +102,13 @@ def test_a_service_that_needs_one_without_replicas_starts_and_one_of_a_profile_i
 def test_a_companion_that_cannot_start_is_refused(other, sentence):
     with pytest.raises(ServerError, match=sentence):
         judge(form(other=other))
+
+
+def test_two_services_cannot_have_one_container_name_where_both_start():
+    other = {"image": "x", "container_name": "x"}
+    with pytest.raises(ServerError, match="container_name x of service side"):
+        judge(form({"container_name": "x"}, side=other))
+    assert judge(form({"container_name": "x"}, side={**other, "profiles": ["web"]})).services == ("a-b",)
 
 
 def test_external_secrets_are_refused_and_so_are_mounts_that_v1_does_not_find():

@@ -58,7 +58,7 @@ def gather(run: Run, version: str | None) -> Upload:
         mounts=mounts,
     )
     run.result.version, run.result.digest = str(chosen), str(digest)
-    profiles = tuple(name.strip() for name in values.get("COMPOSE_PROFILES", "").split(",") if name.strip())
+    profiles = tuple(filter(None, values.get("COMPOSE_PROFILES", "").split(",")))
     return Upload(release, (*files, File("release.json", release.record())), profiles)
 
 
@@ -89,8 +89,9 @@ def _env_values(run: Run) -> dict[str, str]:
         return {}
     values = envfile.parse(path.read_bytes(), settings.values.env_file)
     if "COMPOSE_PROFILES" in values:
-        # It steers Compose, which takes it without its quotes.
-        values["COMPOSE_PROFILES"] = values["COMPOSE_PROFILES"].strip().strip("\"'")
+        # It steers Compose, which takes it without its quotes; and v1 not with blanks.
+        names = values["COMPOSE_PROFILES"].strip().strip("\"'").split(",")
+        values["COMPOSE_PROFILES"] = ",".join(name.strip() for name in names)
     for name in ("VERSION", "DOCKER_REGISTRY"):
         if values.pop(name, None) is not None:
             run.console.warning(

@@ -49,6 +49,8 @@ class Service:
     networks: tuple[str, ...]
     volumes: tuple[str, ...]
     external: tuple[str, ...]
+    #: Where v2 mounts something in the container.
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ def _service(name: str, entry: Mapping[str, Any], data: Any, folder: str, genera
         networks=tuple(str(key) for key in entry.get("networks") or ([] if entry.get("network_mode") else ["default"])),
         volumes=tuple(volumes),
         external=tuple(external),
+        targets=tuple(str(one.get("target") or "") for one in _list(entry, "volumes") if isinstance(one, Mapping)),
     )
 
 
@@ -217,6 +220,7 @@ def judge(
     _check_own(resolved, started, code, image, file, start_first=start_first)
     names = {one.name for one in started}
     known = {one.name: one for one in resolved.services}
+    _check_names(started, file)
     for one in started:
         _check_service(one, file)
         for network in one.networks:
@@ -302,6 +306,21 @@ def _check_own(
         )
 
 
+def _check_names(started: Sequence[Service], file: str) -> None:
+    """Refuse containers that would have one name: v1 would find out when the first of them runs already."""
+    owners: dict[str, Service] = {}
+    for one in started:
+        if not one.container_name:
+            continue
+        other = owners.setdefault(one.container_name, one)
+        if other is not one or one.replicas > 1:
+            raise ServerError(
+                _("{file}: container_name {name} of service {service} would be given to two containers",
+                  file=file, name=one.container_name, service=one.name),
+                _("leave `container_name:` out, or give each its own"),
+            )  # fmt: skip
+
+
 def _check_service(one: Service, file: str) -> None:
     if one.built:
         raise ServerError(
@@ -327,6 +346,13 @@ def _check_service(one: Service, file: str) -> None:
             ),
             _("only Swarm has external secrets and configs; name a file instead"),
         )
+    for target in one.targets:
+        if not target.startswith("/"):
+            raise ServerError(
+                _("{file}: service {service} mounts something at {path}, which is not an absolute path",
+                  file=file, service=one.name, path=target),
+                _("write SOURCE:/TARGET; a volume's name has at least two letters"),
+            )  # fmt: skip
     for source in one.sources:
         if source.refused:
             raise ServerError(

@@ -69,6 +69,7 @@ replaceable() {
 
 # tag_images FILE: lets names of images mean again what they meant; each line is ID|NAME.
 tag_images() {
+    [ -s "$1" ] || return 0
     while IFS='|' read -r image_id name; do
         case $name in sha256:* | *@*) continue ;; esac
         [ "$(dock image inspect -f '{{.Id}}' "$name" 2>/dev/null)" = "$image_id" ] || dock tag "$image_id" "$name" >/dev/null 2>&1 || return 1

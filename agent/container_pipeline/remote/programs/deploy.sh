@@ -123,13 +123,19 @@ refuse_pull() {
 get_other_images() {
     others=$(for service in $services; do [ "$service" = "$code" ] && [ -n "$digest" ] || printf '%s ' "$service"; done)
     [ -n "$others" ] || return 0
+    if [ "$action" = rollback ]; then
+        # A release that ran here once has the images that it had.
+        if grep -qs '"images": "' "$stage/release.json" && tag_images "$stage/.images" && have_images; then return; fi
+    elif [ -z "$images" ]; then
+        # All run the release's own image, which must not be pulled by its tag: that may have moved.
+        return
+    fi
     step pull
-    # A release that ran here once has the images that it had.
-    if [ "$action" = rollback ] && [ -s "$stage/.images" ] && tag_images "$stage/.images" && have_images; then return; fi
     # shellcheck disable=SC2086 # a list of names
     { cd "$stage" && long yes compose pull -q $others; } || refuse_pull
     cd "$folder" || refuse folder "$folder"
     have_images || refuse pull-missing "$missing"
+    [ -z "$digest" ] || { ask_for_image && find_image; } || { mv "$work/not-found" "$work/out" && refuse_docker; }
 }
 
 have_images() {
