@@ -125,7 +125,7 @@ get_other_images() {
     [ -n "$others" ] || return 0
     if [ "$action" = rollback ]; then
         # A release that ran here once has the images that it had.
-        if grep -qs '"images": "' "$stage/release.json" && tag_images "$stage/.images" && have_images; then return; fi
+        if [ -n "$(field files "$stage/release.json")" ] && tag_images "$stage/.images" && have_images; then return; fi
     elif [ -z "$images" ]; then
         # All run the release's own image, which must not be pulled by its tag: that may have moved.
         return
