@@ -164,7 +164,7 @@ def test_a_mistake_is_told_with_file_line_and_what_would_be_right(tmp_path, text
     "spec",
     [
         "TZ=Europe/Berlin\nH 3 * * *\n# by night\n\nH 4 * * 7",
-        "TZ=GMT+08:00\n@midnight",
+        "TZ=Etc/GMT-8\n@midnight",
         "H(0-29)/10 9-17/2 1,15 */3 1-5",
         "*/5 * * * *\r\n@yearly",
     ],

@@ -259,6 +259,21 @@ def test_a_cron_that_jenkins_took_is_taken(line):
     assert list(_cron_problems(line, ())) == []
 
 
+@pytest.mark.parametrize("line", ["@daily x", "@daily5", "@dailyweekly", "@daily w", "@hourly TZ=UTC", "@yearly\t@", "@annually)", " @daily", "@daily,", "*/2147483647 * * * *", "007 * * * *", "\r* * * * *", "TZ=UTC", "  TZ=UTC  \n@daily", "TZ=Asia/Shanghai\n@daily", "TZ=BET\n@daily", "TZ=SystemV/PST8\n@daily", "TZ=EST5EDT\n@daily"])  # fmt: skip
+def test_a_name_for_a_line_and_a_time_zone_are_taken_as_jenkins_takes_them(line):
+    assert list(_cron_problems(line, ())) == []
+
+
+@pytest.mark.parametrize("line", ["@dailyx", "@dailyw", "@ daily", "@Daily", "@reboot", "* * * * * x", "*/2147483648 * * * *", "* * *\r* *", "\u3000* * * * *", "* * * * *\u3000", "\nTZ=UTC\n* * * * *", "TZ= UTC\n@daily", "TZ=\n@daily", "TZ=Asia/Shangai\n@daily", "TZ=asia/shanghai\n@daily", "TZ=Factory\n@daily", "TZ=GMT+8\n@daily", "TZ=GMT+08:00\n@daily", "TZ=ROC\n@daily"])  # fmt: skip
+def test_a_name_for_a_line_and_a_time_zone_are_refused_as_jenkins_refuses_them(line):
+    assert list(_cron_problems(line, ()))
+
+
+def test_without_a_list_of_time_zones_any_is_taken(monkeypatch):
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
+    assert list(_cron_problems("TZ=Mars/Base\n@daily", ())) == []
+
+
 @pytest.mark.parametrize("line", ["* * H/29 * *", "* * * * H/8", "H(1-2)/5 * * * *", "H(0-29)/40 * * * *", "\uff15 * * * *", "5\u3000* * * *", "5 * * * *\u20286 * * * *", "5 * * * *\x856 * * * *", "*/0 * * * *", "* * * * MON"])  # fmt: skip
 def test_a_cron_that_jenkins_refused_is_refused(line):
     assert list(_cron_problems(line, ()))

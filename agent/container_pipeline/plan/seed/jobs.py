@@ -23,9 +23,17 @@ _NAME = re.compile(
 )
 
 
-#: Fields of a line of cron, each with its least and greatest number; and the names that stand for a line.
+#: Fields of a line of cron, each with its least and greatest number; and the greatest number of Java.
 _CRON_FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_CRON_NAMES = {f"@{name}" for name in ("hourly", "daily", "midnight", "weekly", "monthly", "yearly", "annually")}
+_GREATEST = 2**31 - 1
+#: A name that stands for a line. Jenkins reads one more token behind it, which must be one of cron, and no further.
+_CRON_NAME = "hourly|daily|midnight|weekly|monthly|yearly|annually"
+_NAMED_LINE = re.compile(rf"@(?:{_CRON_NAME})(?:$|[0-9 \t*/,@H()-]|{_CRON_NAME})")
+#: Java's time zones beside those of the tz database, and what a system has beside those of Java.
+_JAVA_ZONES = re.compile(
+    r"ACT|AET|AGT|ART|AST|BET|BST|CAT|CNT|CST|CTT|EAT|ECT|IET|IST|JST|MIT|NET|NST|PLT|PNT|PRT|PST|SST|VST|SystemV/\w+"
+)
+_NO_JAVA_ZONES = {"Factory", "GMT+0", "GMT-0", "ROC", "localtime", "posixrules"}
 
 
 @dataclass(frozen=True)
@@ -223,10 +231,18 @@ def _multibranch_problems(merged: Mapping[str, Any], path: Path) -> Iterator[Pro
 
 def _cron_problems(spec: str, path: Path) -> Iterator[Problem]:
     """Jenkins drops a trigger that it cannot read, and says so in its log alone."""
-    for number, line in enumerate(re.split(r"\r?\n", spec.strip())):
-        text = line.strip(" \t")
-        zone = number == 0 and re.fullmatch(r"TZ=[\w+/:-]+", text)
-        if not text or zone or text.startswith("#") or text in _CRON_NAMES:
+    for number, line in enumerate(re.split(r"\r?\n", spec)):
+        # Java's trim(): what Unicode has beyond ASCII is no blank to Jenkins.
+        text = line.strip("".join(map(chr, range(33))))
+        if number == 0 and text.startswith("TZ="):
+            if not _is_time_zone(text[3:]):
+                yield Problem(
+                    path,
+                    _("{zone!r} is not a time zone that Jenkins knows", zone=text[3:]),
+                    _("write its name in the tz database, such as TZ=Asia/Shanghai"),
+                )
+            continue
+        if not text or text.startswith("#") or _NAMED_LINE.match(text):
             continue
         fields = re.split(r"[ \t]+", text)
         bad = [field for field, limits in zip(fields, _CRON_FIELDS) if not _is_cron_field(field, *limits)]
@@ -236,6 +252,16 @@ def _cron_problems(spec: str, path: Path) -> Iterator[Problem]:
                 _("{line!r} is not a line of a Jenkins cron", line=text),
                 _("minute, hour, day, month, weekday (0-7): numbers, *, or H for a spread one; or @daily and its like"),
             )
+
+
+def _is_time_zone(name: str) -> bool:
+    """Return whether Java knows a time zone; where this machine has no list of them, whether it can be one."""
+    import zoneinfo
+
+    known = zoneinfo.available_timezones()
+    if not known:
+        return bool(re.fullmatch(r"[\w+/:-]+", name, re.ASCII))
+    return (name in known and name not in _NO_JAVA_ZONES) or bool(_JAVA_ZONES.fullmatch(name))
 
 
 def _is_cron_field(text: str, least: int, most: int) -> bool:
@@ -252,7 +278,7 @@ def _is_cron_field(text: str, least: int, most: int) -> bool:
         if low and not least <= int(low) <= int(high) <= most:
             return False
         spread = int(high) - int(low) + 1 if low else {31: 28, 7: 7}.get(most, most - least + 1)
-        longest = spread if term.startswith("H") else int(step or 1)
+        longest = spread if term.startswith("H") else _GREATEST
         if step and (not 1 <= int(step) <= longest or (found[3] and not found[4])):
             return False
     return True
