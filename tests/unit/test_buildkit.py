@@ -8,11 +8,13 @@ import json
 
 import pytest
 
+from container_pipeline.clients import engine
 from container_pipeline.clients.buildkit import BuildKit, PlainLog, _with_logins
 from container_pipeline.clients.engine import BuildLog, BuildOptions
 from container_pipeline.console import Console
 from container_pipeline.errors import BuildError
 from container_pipeline.model import ImageRef, Registry, RegistryAccess, Repository, Secret
+from unit.test_strangers import nothing_left
 
 #: As docker 20.10 and as buildx print a failing step.
 OLD = """\
@@ -135,3 +137,37 @@ def test_the_client_reads_a_login_that_lies_in_no_file(tmp_path, monkeypatch):
     BuildKit(str(program), console()).build(tmp_path, image, BuildOptions("Dockerfile", logins=(access,)), {})
     assert json.loads((tmp_path / "read").read_text())["auths"] == {"dev.example": {"auth": "bWU6cHc="}}
     assert (tmp_path / "files").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["echo '#5 [1/2] RUN a'; sleep 600", "while :; do echo '#5 0.1 .'; sleep 0.05; done"],
+    ids=["silent", "endless"],
+)
+def test_a_build_that_buildkit_never_ends_is_given_up(tmp_path, monkeypatch, body):
+    monkeypatch.setattr(engine, "QUIET", 0.5)
+    monkeypatch.setattr(engine, "LONGEST", 1)
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/groups\n{body}\n")
+    program.chmod(0o755)
+    image = ImageRef(Registry("dev.example"), Repository("web"), "20261124093015")
+    with pytest.raises(BuildError, match="the build failed: the engine does not answer any more") as caught:
+        BuildKit(str(program), console()).build(tmp_path, image, BuildOptions("Dockerfile"), {})
+    assert "restart it where it hangs" in caught.value.hint
+    assert nothing_left(tmp_path)
+
+
+def test_lines_of_buildkit_are_read_whatever_they_hold(tmp_path):
+    program = tmp_path / "docker"
+    program.write_text(
+        "#!/bin/sh\nprintf '#1 0.1 a\\r\\n#1 0.2 \\377b\\n#1 0.3 '; head -c 200000 /dev/zero | tr '\\0' x; printf '\\nlast'\n"
+    )
+    program.chmod(0o755)
+    shown = io.StringIO()
+    image = ImageRef(Registry("dev.example"), Repository("web"), "20261124093015")
+    said = Console(verbosity=1, stream=shown, out=io.StringIO())
+    BuildKit(str(program), said).build(tmp_path, image, BuildOptions("Dockerfile"), {})
+    lines = shown.getvalue().splitlines()
+    assert [line.strip() for line in lines[:2]] == ["#1 0.1 a", "#1 0.2 \ufffdb"]
+    assert sum(line.count("x") for line in lines) == 200_000
+    assert lines[-1].strip() == "last"

@@ -10,8 +10,16 @@ from contextlib import ExitStack
 import pytest
 import requests
 
-from container_pipeline.clients import imagefiles
-from container_pipeline.clients.engine import BuildLog, Engine, _Layers, _refused, engine_errors, read_events
+from container_pipeline.clients import engine, imagefiles
+from container_pipeline.clients.engine import (
+    BuildLog,
+    BuildOptions,
+    Engine,
+    _Layers,
+    _refused,
+    engine_errors,
+    read_events,
+)
 from container_pipeline.console import Console
 from container_pipeline.errors import BuildError, EngineError, PipelineError
 from container_pipeline.model import ImageRef, Registry, RegistryAccess, Repository
@@ -212,3 +220,43 @@ def test_an_export_that_never_ends_is_ended(monkeypatch):
     with pytest.raises(Unreadable, match="its answer has no end"):
         imagefiles.entries(piece for piece in iter(lambda: packed(tarfile.TarInfo("a"))[:512], b""))
     assert time.monotonic() - begun < 30
+
+
+def stalling():
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    yield chunk(b'{"stream":"Step 1/2 : FROM a\\n"}\n')
+    time.sleep(30)
+
+
+def cut():
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n100\r\n{"
+
+
+def endless():
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    while True:
+        yield chunk(b'{"stream":"."}\n')
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("stream", "said"),
+    [
+        (cut, "IncompleteRead"),
+        (stalling, "the engine does not answer any more"),
+        (endless, "the engine's answer cannot be read: its answer has no end"),
+    ],
+)
+def test_a_build_that_the_engine_never_ends_is_given_up(tmp_path, monkeypatch, stream, said):
+    monkeypatch.setattr(engine, "QUIET", 0.5)
+    monkeypatch.setattr(engine, "LONGEST", 0.5 if stream is endless else 60)
+    (tmp_path / "Dockerfile").write_text("FROM a\nRUN b\n")
+    image = ImageRef(Registry("r.example"), Repository("web"), "20261124093015")
+    options = BuildOptions(str(tmp_path / "Dockerfile"))
+    version = answer('{"ApiVersion":"1.41","Version":"20","MinAPIVersion":"1.12"}')
+    with liar(lambda _method, path: stream() if "/build" in path else version) as address:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{address}")
+        begun = time.monotonic()
+        with pytest.raises(EngineError, match=f"web:20261124093015 could not be built: {said}"):
+            Engine(Console(stream=io.StringIO(), out=io.StringIO())).build(tmp_path, image, options)
+        assert time.monotonic() - begun < 20

@@ -15,6 +15,7 @@ from container_pipeline.execute import jobs_files
 from container_pipeline.keys import KEYS
 from container_pipeline.plan.seed import jobs as plan_jobs
 from container_pipeline.plan.seed import schema
+from container_pipeline.plan.seed.jobxml import job_xml
 from container_pipeline.project import jobs_file
 
 USUAL = "projects:\n- code: aglaia-web-re\n  repository: git@git.example:team/aglaia-web-re.git\n"
@@ -282,6 +283,50 @@ def test_our_checks_agree_with_a_general_validator_of_json_schema(project):
     except fastjsonschema.JsonSchemaValueException:
         valid = False
     assert (not list(schema.check(jobs_file.schema(), data))) == valid
+
+
+#: Values of every type, as YAML writes them.
+ODD = {
+    "lists": ["[]", "[1, [a]]", "[null]", "[{}]", "[" * 60 + "]" * 60],
+    "maps": ["{}", "{a: {b: [1]}}", "{x: null}", "{1: 2, ~: 3}", "!!set {a, b}"],
+    "numbers": ["7", "-1", "1.5", ".nan", "1" + "0" * 40],
+    "texts": ["x", "''", '"a\\0b"', "!!binary aGk=", "2024-11-26", "true", "null"],
+}
+PLACES = {
+    **{
+        f"defaults.{key}": f"defaults: {{{key}: ODD}}\nprojects: [{{code: a, repository: r}}]\n" for key in PROJECT_KEYS
+    },
+    **{f"project.{key}": f"projects: [{{code: a, repository: r, {key}: ODD}}]\n" for key in PROJECT_KEYS},
+    **{
+        f"pipeline.{key}": f"projects: [{{code: a, repository: r, pipeline: {{{key}: ODD}}}}]\n"
+        for key in jobs_file.schema()["definitions"]["pipeline"]["properties"]
+    },
+    **{
+        f"triggers.{key}": f"projects: [{{code: a, repository: r, triggers: {{{key}: ODD}}}}]\n"
+        for key in ("cron", "poll", "scan", "webhook", "x")
+    },
+    **{
+        f"parameters.{key}": f"projects: [{{code: a, repository: r, parameters: [{{name: N, type: choice, {key}: ODD}}]}}]\n"
+        for key in ("name", "type", "default", "choices", "description", "x")
+    },
+    "keep_builds": "projects: [{code: a, repository: r, keep_builds: {builds: ODD, days: ODD}}]\n",
+    "the file": "ODD\n",
+    "name": "name: ODD\nprojects: [{code: a, repository: r}]\n",
+    "projects": "projects: ODD\n",
+    "a project": "projects: [ODD]\n",
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_value_of_another_type_is_taken_or_told(tmp_path, place, kind):
+    for value in ODD[kind]:
+        try:
+            for job in load(tmp_path, PLACES[place].replace("ODD", value)):
+                job_xml(job)
+        except SettingsError as error:
+            assert len(error.message) < 1000  # noqa: PT017
+            assert "jobs.yml" in error.message  # noqa: PT017
 
 
 def test_the_example_of_the_documentation_is_a_jobs_file(tmp_path):

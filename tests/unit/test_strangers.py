@@ -90,12 +90,13 @@ def test_steps_and_lines_of_buildkit_are_bounded():
     assert len(log.error(1).message) < 3000
 
 
-@pytest.mark.parametrize("name", ["flood", "trickle", "gzip"])
+@pytest.mark.parametrize("name", ["flood", "trickle", "trickle of a head", "gzip"])
 def test_a_webhook_that_never_ends_is_one_sentence(monkeypatch, name):
     monkeypatch.setattr(notify, "TIMEOUT", 0.5)
     lie = {
         "flood": flood(chunk(b"x" * 65536)),
         "trickle": slowly(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"),
+        "trickle of a head": slowly(b"HTTP/1.1 200 OK\r\nX: "),
         "gzip": answer(b"x", "Content-Encoding: gzip"),
     }[name]
     begun = time.monotonic()
@@ -119,12 +120,16 @@ def test_an_address_that_is_none_is_one_sentence(address):
         notify.send(Secret(address), "hello")
 
 
-@pytest.mark.parametrize("length", [b"Content-Length: 100000\r\n", b"Connection: close\r\n"], ids=["length", "none"])
-def test_a_trickle_from_jenkins_is_ended(monkeypatch, length):
+@pytest.mark.parametrize(
+    "head",
+    [b"Content-Length: 100000\r\n\r\n", b"Connection: close\r\n\r\n", b"X: "],
+    ids=["length", "no length", "head"],
+)
+def test_a_trickle_from_jenkins_is_ended(monkeypatch, head):
     monkeypatch.setattr(jenkins_wire, "WHOLE", 0.5)
     begun = time.monotonic()
     with (
-        liar(lambda _method, _path: slowly(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n")) as address,
+        liar(lambda _method, _path: slowly(b"HTTP/1.1 200 OK\r\n" + head)) as address,
         pytest.raises(JenkinsError, match="its answer has no end"),
     ):
         Controller(JenkinsAccess(f"http://{address}")).config("x")

@@ -9,12 +9,54 @@ import time
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager
 
+from container_pipeline.clients import timed
 from container_pipeline.i18n import _
 
 
 class UnboundedError(requests.RequestException):
     """An answer that has no end in sight, or is compressed although nobody asked for that."""
+
+
+class Adapter(HTTPAdapter):
+    """Gives up an answer whose head is not there within ``seconds``; raises UnboundedError then."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        super().__init__()
+
+    def init_poolmanager(self, *given: Any, **named: Any) -> None:
+        super().init_poolmanager(*given, **named)  # type: ignore[no-untyped-call]
+        self._watch(self.poolmanager)
+
+    def proxy_manager_for(self, *given: Any, **named: Any) -> Any:
+        manager = super().proxy_manager_for(*given, **named)  # type: ignore[no-untyped-call]
+        self._watch(manager)
+        return manager
+
+    def _watch(self, manager: Any) -> None:
+        seconds = self._seconds
+
+        class Response(timed.Response):
+            def patience(self, _method: str) -> tuple[float, float]:
+                return seconds, seconds
+
+        classes: dict[str, Any] = dict(PoolManager().pool_classes_by_scheme)
+        for scheme, pool in classes.items():
+            connection = type("Connection", (pool.ConnectionCls,), {"response_class": Response})
+            classes[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+        manager.pool_classes_by_scheme = classes
+
+    def send(self, *given: Any, **named: Any) -> requests.Response:
+        end = time.monotonic() + self._seconds
+        try:
+            return super().send(*given, **named)
+        except (requests.RequestException, OSError) as error:
+            if time.monotonic() < end:
+                raise
+            raise UnboundedError(_("its answer has no end")) from error
 
 
 def read(answer: requests.Response, largest: int, whole: float) -> None:
@@ -29,6 +71,9 @@ def read(answer: requests.Response, largest: int, whole: float) -> None:
     clock = threading.Timer(whole, _cut, [answer])
     clock.daemon = True
     clock.start()
+    head: Any = getattr(answer.raw, "_fp", None)
+    if isinstance(head, timed.Response):
+        head.timed.until = end  # the body has a time of its own
     try:
         for piece in () if problem else answer.iter_content(1 << 16):
             data += piece

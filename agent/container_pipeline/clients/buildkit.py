@@ -6,17 +6,19 @@ import contextlib
 import json
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from container_pipeline import environment, outside
-from container_pipeline.clients import children
+from container_pipeline.clients import children, engine
 from container_pipeline.clients.engine import LAST_LINES, BuildOptions, build_error
 from container_pipeline.console import Console
 from container_pipeline.errors import BuildError
@@ -96,15 +98,12 @@ class BuildKit:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
             start_new_session=True,
         ) as child:
             assert child.stdout is not None  # noqa: S101 - it is a pipe
-            pipe = child.stdout
             try:
-                for line in iter(lambda: pipe.readline(_LONGEST), ""):
-                    log.see(line.rstrip("\n"))
+                for line in _lines(child.stdout.fileno()):
+                    log.see(line)
             except BaseException:
                 _end(child)
                 raise
@@ -151,7 +150,28 @@ def _held(text: str) -> Iterator[str]:
         yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _lines(pipe: int) -> Iterator[str]:
+    """Yield what the client prints, line by line; raises BuildError where the engine lets it wait for too long."""
+    end, kept = time.monotonic() + engine.LONGEST, b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            ready = selector.select(min(engine.QUIET, max(0, end - time.monotonic())))
+            if not ready or time.monotonic() > end:
+                raise BuildError(
+                    _("the build failed: {problem}", problem=_("the engine does not answer any more")), engine.STUCK
+                )
+            data = os.read(pipe, _LONGEST)
+            *lines, kept = (kept + data).split(b"\n")
+            if not data or len(kept) >= _LONGEST:
+                lines, kept = [*lines, *filter(None, [kept])], b""
+            for line in lines:
+                yield line.decode(errors="replace").rstrip("\r")
+            if not data:
+                return
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
     """End the client and its plugins: an older buildx hears of a signal only where it gets that itself."""
     for sent in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):

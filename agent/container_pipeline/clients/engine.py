@@ -6,6 +6,7 @@ Credentials travel in the call that needs them and rest nowhere. API: docs.docke
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Seconds without one byte from the engine after which a call is given up.
 SILENCE = 600
+#: The same for a build, whose steps may be silent for long; and seconds in which a build, push or pull must end.
+QUIET = 3600
+LONGEST = 6 * 3600
 #: Lines of a failing step that are shown again at the end.
 LAST_LINES = 20
 #: Bounds of an answer that is read whole, as a list of all containers: bytes, values, seconds.
@@ -156,6 +160,7 @@ class Engine:
                 custom_context=True,
                 tag=str(image),
                 dockerfile=dockerfile,
+                timeout=QUIET,
                 nocache=not options.cache,
                 rm=True,
                 forcerm=True,
@@ -215,13 +220,13 @@ def _check_json(answer: requests.Response) -> None:
 
 def read_events(stream: Iterable[bytes | str]) -> Iterator[dict[str, Any]]:
     """Yield the events of an engine's stream, one JSON map a line; raises Unreadable beyond the bounds."""
-    total, kept = 0, bytearray()
+    total, kept, end = 0, bytearray(), time.monotonic() + LONGEST
     for piece in stream:
         data = piece.encode() if isinstance(piece, str) else piece
         total += len(data)
         kept += data
         *lines, rest = kept.split(b"\n") if b"\n" in data else [kept]
-        if total > _EVENTS or len(rest) > _EVENT:
+        if total > _EVENTS or len(rest) > _EVENT or time.monotonic() > end:
             raise Unreadable(_("its answer has no end"))
         for line in lines:
             if line.strip():
@@ -243,6 +248,7 @@ def _names(data: Any, name: str) -> list[str]:
     return [entry for entry in pick(data, name, list) if isinstance(entry, str)]
 
 
+STUCK = _("look at the engine's log, restart it where it hangs, and run the command again")
 _START = _("start it, or name one in DOCKER_HOST; `container-pipeline doctor` tells more")
 
 
@@ -251,6 +257,7 @@ def engine_errors(failed: str, hint: str = "") -> Iterator[None]:
     """Turn what docker-py and requests raise into an EngineError that begins with ``failed``."""
     import docker.errors
     import requests
+    from urllib3.exceptions import HTTPError  # docker-py reads streams past requests, which would translate it
 
     try:
         yield
@@ -263,8 +270,10 @@ def engine_errors(failed: str, hint: str = "") -> Iterator[None]:
         raise EngineError(
             f"{failed}: " + _("the engine's answer cannot be read: {problem}", problem=error.problem)
         ) from error
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+    except (docker.errors.DockerException, requests.RequestException, HTTPError, OSError) as error:
         reason = _reason(error)
+        if "timed out" in reason.lower():
+            raise EngineError(f"{failed}: " + _("the engine does not answer any more"), STUCK) from error
         denied = _("this user may not use Docker: add it to the group of the socket, such as docker")
         raise EngineError(f"{failed}: {reason}", denied if "Permission denied" in reason else hint or _START) from error
 

@@ -137,6 +137,8 @@ class Wire:
             server = jenkins.Jenkins(self.access.url, *login, timeout=TIMEOUT)
             server._session.get_redirect_target = lambda _answer: None
             server._session.headers["Accept-Encoding"] = "identity"
+            for scheme in ("http://", "https://"):
+                server._session.mount(scheme, answers.Adapter(WHOLE))
             server._session.hooks["response"].append(_read_bounded)
         try:
             yield server

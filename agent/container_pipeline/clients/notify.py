@@ -54,15 +54,17 @@ def send(address: Secret, text: str, kind: str = "") -> None:
         raise PipelineError(_("the webhook's address is no http address")) from None
     try:
         # A redirect would carry the token to somebody else.
-        answer = requests.post(
-            url,
-            json=payload(kind or format_of(url), text),
-            timeout=TIMEOUT,
-            allow_redirects=False,
-            headers={"Accept-Encoding": "identity"},
-            stream=True,
-        )
-        answers.read(answer, _LARGEST, TIMEOUT)
+        with requests.Session() as session:
+            session.mount(f"{parts.scheme}://", answers.Adapter(TIMEOUT))
+            answer = session.post(
+                url,
+                json=payload(kind or format_of(url), text),
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                headers={"Accept-Encoding": "identity"},
+                stream=True,
+            )
+            answers.read(answer, _LARGEST, TIMEOUT)
     except (requests.RequestException, ValueError) as error:
         # The exception's own text holds the address.
         raise PipelineError(

@@ -6,15 +6,15 @@ They are the standard library's: urllib3 alone takes as long to import as a prom
 from __future__ import annotations
 
 import http.client
-import io
 import os
 import time
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
 from urllib.parse import unquote, urlsplit
 
+from container_pipeline.clients import timed
 from container_pipeline.i18n import _
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ CONNECT = 30
 SILENCE = 300
 #: Seconds in which an answer that is read whole must be there, and a piece of one that is read as it comes.
 WHOLE = 60
-#: Bytes that are taken from the system at a time.
-_PIECE = 1 << 18
 _CERTS = Path("/etc/docker/certs.d")
 
 
@@ -58,38 +56,9 @@ class TooLarge(Exception):  # noqa: N818 - the caller makes an error of it, with
     """An answer that is read whole has no end in sight."""
 
 
-class _Timed(io.RawIOBase):
-    """What a socket receives until a moment: a byte now and then does not keep a wait alive."""
-
-    def __init__(self, sock: Any, seconds: float) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self.until = time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._sock.settimeout(min(left, SILENCE))
-        count: int | None = self._raw.readinto(buffer)
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    """An answer whose head must be there in time, and whose body as its reader says; what stores something may take longer."""
-
-    def __init__(self, sock: Any, debuglevel: int = 0, method: str | None = None, url: str | None = None) -> None:
-        super().__init__(sock, debuglevel, method, url)
-        self.fp.close()
-        self.timed = _Timed(sock, WHOLE if method in ("GET", "HEAD") else SILENCE)
-        self.fp = io.BufferedReader(self.timed, _PIECE)
+class _Response(timed.Response):
+    def patience(self, method: str) -> tuple[float, float]:
+        return (WHOLE if method in ("GET", "HEAD") else SILENCE), SILENCE  # what stores something may take longer
 
 
 class Exchange:
@@ -102,7 +71,7 @@ class Exchange:
         length = self.response.headers.get("Content-Length", "0")
         if not (length.isascii() and length.isdecimal()):
             raise http.client.HTTPException(_("its Content-Length is no length"))
-        self._timed: _Timed = self.response.timed  # type: ignore[attr-defined]
+        self._timed: timed.Timed = self.response.timed  # type: ignore[attr-defined]
 
     def read(self, limit: int) -> bytes:
         """Return the whole answer; raises HTTPException where it is cut short, TooLarge beyond ``limit`` bytes."""
@@ -125,7 +94,7 @@ class Exchange:
         while done < len(buffer):
             # In pieces: where the line breaks within one, only that one's bytes are lost.
             try:
-                count = self.response.readinto(buffer[done : done + _PIECE])
+                count = self.response.readinto(buffer[done : done + timed.PIECE])
             except (OSError, http.client.HTTPException):
                 if done:
                     break

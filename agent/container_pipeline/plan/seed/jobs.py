@@ -104,6 +104,7 @@ def _merge(defaults: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str,
     for key in _MERGED:
         if isinstance(merged.get(key), dict):
             merged[key] = {name: value for name, value in merged[key].items() if _is_set(name, merged[key])}
+    merged.setdefault("code", "")
     merged["repository"] = merged.get("repository", "").replace("{code}", merged["code"])
     return merged
 
