@@ -105,6 +105,9 @@ class Site:
     def set(self, name: str, value: str) -> None:
         self._monkeypatch.setenv(name, value)
 
+    def unset(self, name: str) -> None:
+        self._monkeypatch.delenv(name)
+
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

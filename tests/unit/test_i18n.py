@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
@@ -14,19 +16,33 @@ from container_pipeline import i18n
 PACKAGE = Path(i18n.__file__).parent
 
 
-def messages() -> set[str]:
-    """Return the text of every ``_("…")`` call in the package."""
-    found = set()
+def calls() -> Iterator[tuple[str, set[str]]]:
+    """Yield the text of every ``_("…")`` call in the package, and the names of the values that it is given."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
                 assert isinstance(node.args[0], ast.Constant), f"{path.name}:{node.lineno}: not a constant text"
-                found.add(node.args[0].value)
-    return found
+                yield node.args[0].value, {str(keyword.arg) for keyword in node.keywords}
+
+
+def messages() -> set[str]:
+    return {text for text, _names in calls()}
 
 
 def test_every_message_is_translated_and_no_translation_is_left_over():
     assert messages() == set(i18n.catalogue("zh"))
+
+
+def test_every_message_names_the_values_that_it_is_given():
+    for text, given in calls():
+        for written in (text, i18n.catalogue("zh")[text]):
+            # Without values nothing is filled in, and braces stand for themselves.
+            named = (
+                {name for _text, name, _form, _kind in Formatter().parse(written) if name is not None}
+                if given
+                else set()
+            )
+            assert named == given, written
 
 
 def test_no_message_is_translated_in_two_areas():

@@ -120,7 +120,7 @@ def _files(
         if settings.values.strategy == "start-first":
             raise SettingsError(
                 _("`strategy: start-first` is not for Swarm, which updates services itself"),
-                _("remove it, and write `deploy: {update_config: {order: start-first}}` in {file}", file=name),
+                _("remove it, and write `deploy: {{update_config: {{order: start-first}}}}` in {file}", file=name),
             )
         stackfile.check(text, name, values)
         compose = composefile.read(text, name, settings.code, image, values)
