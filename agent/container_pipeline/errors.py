@@ -22,9 +22,12 @@ The message is one sentence that says what failed and where; the hint says what 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
+from container_pipeline.i18n import _
 from container_pipeline.outside import MESSAGE, printable, short
+
+Told = TypeVar("Told", bound="PipelineError")
 
 
 class PipelineError(Exception):
@@ -41,7 +44,17 @@ class PipelineError(Exception):
         self.message = short(message, MESSAGE)
         self.hint = short(hint, MESSAGE)
         self.details = tuple(printable(line)[:MESSAGE] for line in details)
+        #: The server that it is about, where there may be several; ``message`` names it then, ``what`` does not.
+        self.server = ""
+        self.what = self.message
         super().__init__(self.message)
+
+    def at(self: Told, server: str) -> Told:
+        """Name the server that the error is about."""
+        self.server = server
+        self.message = short(_("{server}: {what}", server=server, what=self.what), MESSAGE)
+        self.args = (self.message,)
+        return self
 
 
 class UsageError(PipelineError):

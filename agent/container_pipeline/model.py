@@ -289,6 +289,11 @@ class Target:
         """What tables and log lines call this server."""
         return self.label or self.host + (f":{self.port}" if self.port else "")
 
+    @property
+    def ssh(self) -> str:
+        """The command by which a person goes there."""
+        return f"ssh {f'-p {self.port} ' if self.port else ''}{f'{self.user}@' if self.user else ''}{self.host}"
+
     def __str__(self) -> str:
         return self.name
 

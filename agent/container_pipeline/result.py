@@ -25,16 +25,18 @@ class StepResult:
 
 @dataclass
 class ServerResult:
-    """What happened on one server: ``status`` is one word, ``error`` one sentence or empty."""
+    """What happened on one server: ``status`` is one word, ``error`` and ``hint`` one sentence each, or empty."""
 
     name: str
     status: str
     version: str = ""
     error: str = ""
+    hint: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "status": self.status, "version": self.version, "error": self.error, **self.details}
+        told = {"name": self.name, "status": self.status, "version": self.version}
+        return {**told, "error": self.error, "hint": self.hint, **self.details}
 
 
 @dataclass

@@ -112,7 +112,7 @@ FAILED = [
     Mutation(
         "The last lines of the failed service's log are shown",
         _HEALTH,
-        (('        dock logs --tail 20 "$failed"\n', ""),),
+        (('    dock logs --tail 20 "$failed" >"$work/log" 2>&1\n', ""),),
         ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",),
     ),
     Mutation(
@@ -124,7 +124,12 @@ FAILED = [
     Mutation(
         "Going back that fails too is told apart, by its exit code",
         _DEPLOY,
-        (('    [ -z "$bad" ] || end broken "$reason|$bad"\n', ""),),
+        (
+            (
+                '    [ -z "$bad" ] || { note_broken && end broken "$(runs_there)|$(current_release)|$reason|$bad"; }\n',
+                "",
+            ),
+        ),
         ("real/test_deploy_failures.py::test_going_back_that_fails_too_is_a_distinct_loud_failure",),
     ),
     Mutation(

@@ -69,7 +69,7 @@ def report(run: Run, answers: list[Answer], version: str = "", *, running: bool 
 
 
 def _row(answer: Answer) -> tuple[str, str, str, str]:
-    why = answer.error.message.partition(": ")[2] if answer.error else ""
+    why = answer.error.what if answer.error else ""
     return answer.target.name, answer.status, answer.facts["version"] or "-", why
 
 

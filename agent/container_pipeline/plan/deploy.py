@@ -136,3 +136,12 @@ def holder(lock: str) -> str:
         since=since or "?",
         version=version or "-",
     )
+
+
+def mending(target: Target, version: str, *, full: bool = False) -> str:
+    """Return the commands, ready to paste, for a service that neither the new nor the former release could be started of."""
+    look = _("look there with `{command}`", command=target.ssh)
+    if full:
+        look = _("make room there: `{command}`", command=f"{target.ssh} 'df -h; docker system df'")
+    back = f"container-pipeline rollback --server {target.name}" + (f" --version {version}" if version else "")
+    return _("{look}, then start what ran before with `{command}`", look=look, command=back)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from container_pipeline.i18n import _
 from container_pipeline.keys import BY_NAME, Values
 from container_pipeline.model import Target
-from container_pipeline.plan.deploy import holder
+from container_pipeline.plan.deploy import holder, mending
 
 #: Seconds that clocks may differ, and kilobytes that a server should have left: an image and its former one.
 SKEW = 5
@@ -53,8 +53,7 @@ def origins(group: str, sources: Mapping[str, str], overridden: Sequence[tuple[s
 def server(target: Target, facts: Mapping[str, str], now: float, values: Values) -> list[Check]:
     """Judge what a server answered; ``now`` is this machine's clock at that moment, in seconds, ``values`` are the settings'."""
     root = target.remote_root or values.remote_root
-    who = (f"{target.user}@" if target.user else "") + target.host
-    ssh = f"ssh {f'-p {target.port} ' if target.port else ''}{who}"
+    ssh = target.ssh
     checks = [
         (True, _("reached by ssh; its host key is known"), ""),
         _docker(facts, ssh, values.sudo),
@@ -68,6 +67,7 @@ def server(target: Target, facts: Mapping[str, str], now: float, values: Values)
         _space(facts, ssh),
         _clock(facts, ssh, now),
         _lock(facts),
+        _ended_well(target, facts),
         _shell(facts),
     ]
     return [Check(target.name, ok, text, "" if ok else repair) for ok, text, repair in checks]
@@ -113,7 +113,11 @@ def _space(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
     if not left.isdigit():
         return True, _("free space is unknown"), ""
     gigabytes = round(int(left) / 1_000_000, 1)
-    return int(left) >= SPACE, _("{size} GB are free", size=gigabytes), f"{ssh} docker image prune --all"
+    return (
+        int(left) >= SPACE,
+        _("{size} GB are free", size=gigabytes),
+        f"{ssh} 'docker builder prune -f; docker image prune -f'",
+    )
 
 
 def _clock(facts: Mapping[str, str], ssh: str, now: float) -> tuple[bool, str, str]:
@@ -127,6 +131,16 @@ def _lock(facts: Mapping[str, str]) -> tuple[bool, str, str]:
     if "lock" not in facts:
         return True, _("nobody holds the lock"), ""
     return False, holder(facts["lock"]), _("wait until it has ended; the lock goes with the run that holds it")
+
+
+def _ended_well(target: Target, facts: Mapping[str, str]) -> tuple[bool, str, str]:
+    if facts.get("unfinished") == "broken":
+        text = _("a deploy failed there, and so did going back: a person is needed")
+        return False, text, mending(target, facts.get("version", ""))
+    if "unfinished" in facts:
+        text = _("a deploy was cut short there")
+        return False, text, _("run `container-pipeline deploy` or `rollback`: they repair it first")
+    return True, _("the last deploy there came to its end"), ""
 
 
 def _shell(facts: Mapping[str, str]) -> tuple[bool, str, str]:

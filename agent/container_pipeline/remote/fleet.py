@@ -224,7 +224,8 @@ class Fleet:
 
     def _conclude(self, answer: Answer, ending: Ending, task: ServerTask, *, learned: bool) -> None:
         answer.status, _blank, rest = ending.said.partition(" ")
-        details = [*answer.all("out"), *answer.all("log")]
+        probed = [_("HEALTHCHECK said: {text}", text=line) for line in answer.all("probe")]
+        details = [*answer.all("out"), *answer.all("log"), *probed]
         if answer.status == "rolled-back":
             answer.facts["version"] = rest.rpartition("|")[2]
         if not ending.said:
@@ -245,7 +246,7 @@ def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict
         verdict = judge(generation, folder, form)
     except (PipelineError, ValueError) as error:
         message, hint = (error.message, error.hint) if isinstance(error, PipelineError) else (str(type(error)), "")
-        answer.refusal = ServerError(f"{answer.target.name}: {message}", hint)
+        answer.refusal = ServerError(message, hint).at(answer.target.name)
         return b"verdict=bad\n"
     finally:
         answer.resolved.clear()
@@ -304,6 +305,7 @@ def finish(
                 status=answer.status,
                 version=answer.facts.get("version", ""),
                 error=answer.error.message if answer.error else "",
+                hint=answer.error.hint if answer.error else "",
                 details=rows(answer) if rows else {},
             )
         )
@@ -316,6 +318,14 @@ def finish(
     for name, error in failed.items():
         for line in error.details:
             console.error(f"{name}: {line}")
+    for error in errors:
+        console.error(error.message)
+    hints: dict[str, list[str]] = {}
+    for name, error in failed.items():
+        if error.hint:
+            hints.setdefault(error.hint, []).append(name)
+    for hint, names in hints.items():
+        console.error(f"{', '.join(names)} — {hint}")
     worst = min(errors, key=lambda error: _WORST.index(error.exit_code) if error.exit_code in _WORST else len(_WORST))
     raise type(worst)(
         _(
@@ -324,6 +334,5 @@ def finish(
             count=len(failed),
             all=len(answers),
             names=", ".join(failed),
-        ),
-        _("the table says what happened on each"),
+        )
     )

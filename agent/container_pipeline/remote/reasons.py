@@ -14,7 +14,7 @@ from container_pipeline.errors import (
 )
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
-from container_pipeline.plan.deploy import holder
+from container_pipeline.plan.deploy import holder, mending
 
 
 def step(name: str) -> str:
@@ -101,148 +101,158 @@ def explain(
     details: Sequence[str],
 ) -> PipelineError | None:
     """Return the error that a server's last word means; None where all went well."""
-    name = target.name
     if status == "ok":
         return None
+    return _error(target, status, rest, facts, errors, details).at(target.name)
+
+
+def _error(
+    target: Target,
+    status: str,
+    rest: str,
+    facts: Mapping[str, str],
+    errors: Sequence[str],
+    details: Sequence[str],
+) -> PipelineError:
     if status == "unreachable":
-        return _unreachable(name, errors)
+        return _unreachable(target, errors)
     if status == "shell":
-        return _login_shell(name, rest, errors)
+        return _login_shell(rest, errors)
     if status in ("lost", "unknown", "died", "unproven", "killed"):
-        return _unfinished(name, status, rest, facts, errors)
+        return _unfinished(status, rest, facts, errors)
     reason, _blank, text = rest.partition(" ")
     if status == "locked":
         return LockedError(
-            _("{server}: another run holds the lock: {holder}", server=name, holder=holder(text)),
+            _("another run holds the lock: {holder}", holder=holder(text)),
             _("try again when it has ended, or wait for it with --wait SECONDS"),
         )
     if status in ("rolled-back", "broken", "taken-down"):
-        return _failed(name, status, rest, details)
+        return _failed(target, status, rest, details)
     if status == "stopped" and reason == "unfinished":
         return ServerError(
-            _("{server}: the run was ended there while it changed the release", server=name),
+            _("the run was ended there while it changed the release"),
             _("run `container-pipeline deploy` or `rollback`: they repair it first"),
         )
     if status == "stopped":
-        return ServerError(
-            _("{server}: the connection was lost before anything was changed", server=name), _("run it again")
-        )
+        return ServerError(_("the connection was lost before anything was changed"), _("run it again"))
     message, hint = _refusal(reason, text)
-    return ServerError(f"{name}: {message}", hint, details=details)
+    return ServerError(message, hint, details=details)
 
 
-def _unfinished(name: str, status: str, fault: str, facts: Mapping[str, str], errors: Sequence[str]) -> ServerError:
+def _unfinished(status: str, fault: str, facts: Mapping[str, str], errors: Sequence[str]) -> ServerError:
     """Return the error for a program whose last sentence never came, or does not follow from what came before."""
     doing = step(facts.get("step", "check"))
     look = _("when it can be reached again, `container-pipeline status` shows what runs there")
     if status == "killed":
-        return ServerError(_("{server}: ssh was ended by a signal while it connected", server=name), _("run it again"))
+        return ServerError(_("ssh was ended by a signal while it connected"), _("run it again"))
     if status == "unproven":
         return OutcomeUnknownError(
-            _("{server}: it reports success, but not every step that comes before it", server=name),
+            _("it reports success, but not every step that comes before it"),
             _("look with `container-pipeline status` at what runs there"),
         )
     if status == "died":
         return ServerError(
-            _("{server}: the program there was ended while {step}", server=name, step=doing),
+            _("the program there was ended while {step}", step=doing),
             _("look with `container-pipeline status`; the next deploy or rollback repairs what it has left"),
             details=errors,
         )
     what = {
-        "silence": _("{server}: the server did not answer any more while {step}", server=name, step=doing),
-        "flood": _("{server}: the server prints without end while {step}", server=name, step=doing),
-    }.get(fault) or _("{server}: the connection was lost while {step}", server=name, step=doing)
+        "silence": _("the server did not answer any more while {step}", step=doing),
+        "flood": _("the server prints without end while {step}", step=doing),
+    }.get(fault) or _("the connection was lost while {step}", step=doing)
     if status == "lost":
         return ServerError(what, _("run it again"), details=errors)
     return OutcomeUnknownError(_("{what}, and how it ended could not be learned", what=what), look, details=errors)
 
 
-def _failed(name: str, status: str, rest: str, details: Sequence[str]) -> PipelineError:
+def _failed(target: Target, status: str, rest: str, details: Sequence[str]) -> PipelineError:
+    if status == "broken":
+        return _broken(target, rest, details)
     first, _bar, second = rest.partition("|")
     why = failure(first)
     if status == "rolled-back":
         return RolledBackError(
-            _("{server}: the deploy failed, and the former release {version} runs again: {why}",
-              server=name, version=second or "-", why=why),
+            _("the deploy failed, and the former release {version} runs again: {why}",
+              version=second or "-", why=why),
             _("what the service said stands above; nothing needs to be done on the server"),
             details=details,
         )  # fmt: skip
-    if status == "taken-down":
-        return ServerError(
-            _("{server}: the first deploy failed and was taken down: {why}", server=name, why=why),
-            _("what the service said stands above"),
-            details=details,
-        )
-    return NotRolledBackError(
-        _(
-            "{server}: the deploy failed ({why}), and so did going back: {second}",
-            server=name,
-            why=why,
-            second=failure(second),
-        ),
-        _("a person is needed: look at the service there, then deploy or roll back by hand"),
+    return ServerError(
+        _("the first deploy failed and was taken down: {why}", why=why),
+        _("what the service said stands above"),
         details=details,
     )
 
 
-def _unreachable(name: str, errors: Sequence[str]) -> ServerError:
+def _broken(target: Target, rest: str, details: Sequence[str]) -> NotRolledBackError:
+    """Return the error of a deploy after which a person is needed: whether the service runs, why, and the commands that help."""
+    runs, version, first, second = (rest.split("|", 3) + [""] * 3)[:4]
+    head = {"down": _("the service is down"), "runs": _("the service runs, but not as it did before")}.get(
+        runs, _("whether the service runs is not known")
+    )
+    why, back = failure(first), failure(second)
+    return NotRolledBackError(
+        _("{head}: the deploy failed ({why}), and so did going back: {back}", head=head, why=why, back=back),
+        mending(target, version, full="no space left" in f"{why} {back}".lower()),
+        details=details,
+    )
+
+
+def _unreachable(target: Target, errors: Sequence[str]) -> ServerError:
     said = next((line for line in reversed(errors) if line.strip()), "")
     text = "\n".join(errors)
-    if "Host key verification failed" in text or "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
-        changed = "HAS CHANGED" in text
-        message = (
-            _("{server}: its host key has changed", server=name)
-            if changed
-            else _("{server}: its host key is not known", server=name)
-        )
-        hint = (
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
+        # ssh says how: with the file that has the old key, and the name under which it stands there.
+        command = next((line.strip() for line in errors if line.strip().startswith("ssh-keygen -f")), "")
+        return ServerError(
+            _("its host key has changed"),
             _(
-                "find out why before anything else; if the server was set up anew, remove its old line with `ssh-keygen -R`"
-            )
-            if changed
-            else _("add its key to known_hosts (`ssh-keyscan`, then compare), or say --accept-new-host-key once")
+                "find out why before anything else; if the server was set up anew, remove its old key with `{command}`",
+                command=command or f"ssh-keygen -R {target.host}",
+            ),
         )
-        return ServerError(message, hint)
+    if "Host key verification failed" in text:
+        return ServerError(
+            _("its host key is not known"),
+            _("add its key to known_hosts (`ssh-keyscan`, then compare), or say --accept-new-host-key once"),
+        )
     if "Permission denied" in text:
         return ServerError(
-            _("{server}: login by SSH was refused: {said}", server=name, said=said),
+            _("login by SSH was refused: {said}", said=said),
             _("check the user and the key; `ssh -v` to it says which keys are offered"),
         )
     return ServerError(
-        _("{server}: it cannot be reached by SSH: {said}", server=name, said=said or "-"),
+        _("it cannot be reached by SSH: {said}", said=said or "-"),
         _("check the name, the port and the network; `ssh` to it must work from here"),
     )
 
 
-def _login_shell(name: str, rest: str, errors: Sequence[str]) -> ServerError:
+def _login_shell(rest: str, errors: Sequence[str]) -> ServerError:
     """Return the error for a login shell that did not come to run what it was asked to."""
     kind, _blank, text = rest.partition(" ")
     hint = _("the start files of the login shell there must read no input, start no other shell and end at once")
     if kind == "taken":
         return ServerError(
-            _("{server}: the login shell reads our input, so that no program could start", server=name),
+            _("the login shell reads our input, so that no program could start"),
             hint,
             details=errors,
         )
     if kind == "flood":
-        return ServerError(
-            _("{server}: the login shell prints without end, so that no program could start", server=name), hint
-        )
+        return ServerError(_("the login shell prints without end, so that no program could start"), hint)
     if kind == "start":
         message = (
             _(
-                "{server}: the login shell has not started our program in time; it printed: {text}",
-                server=name,
+                "the login shell has not started our program in time; it printed: {text}",
                 text=text,
             )
             if text
-            else _("{server}: neither SSH nor the login shell has started our program in time", server=name)
+            else _("neither SSH nor the login shell has started our program in time")
         )
         return ServerError(message, hint, details=errors)
     code, _blank, text = text.partition(" ")
     return ServerError(
-        _("{server}: the login shell ended with {code} and ran nothing; it printed: {text}",
-          server=name, code=code, text=text or "-"),
+        _("the login shell ended with {code} and ran nothing; it printed: {text}",
+          code=code, text=text or "-"),
         _("this user needs a login shell that runs commands, such as /bin/sh (`chsh`)"),
         details=errors,
     )  # fmt: skip
@@ -317,7 +327,10 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("{text} is not in the registry", text=text),
             _("push or promote it first; `container-pipeline images` lists what is there"),
         ),
-        "pull": (_("the image cannot be pulled: {text}", text=text), _("check that the server reaches the registry")),
+        "pull": (
+            _("{image} cannot be pulled: {text}", image=text.partition(" ")[0], text=text.partition(" ")[2]),
+            _("check that the server reaches the registry"),
+        ),
         "no-former": (
             _("there is no release before the current one; kept are: {text}", text=text or "-"),
             _("name one of them with --version, or deploy"),

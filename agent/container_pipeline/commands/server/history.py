@@ -8,27 +8,38 @@ from container_pipeline.commands.server import status
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
+from container_pipeline.remote.reasons import failure
 
 
 def run(run: Run, *, accept_new: bool = False) -> None:
-    """Show one line per kept release."""
+    """Show one line per kept release, and one per deploy that failed, newest first."""
     answers = _ask(run, "history", accept_new=accept_new)
+    rows = [row for answer in answers for row in _rows(answer)]
+    run.console.table((_("SERVER"), _("VERSION"), _("WHEN"), _("BY"), _("DIGEST"), ""), rows)
+    finish(
+        run.result, run.console, answers, lambda answer: {"releases": releases(answer), "attempts": attempts(answer)}
+    )
+
+
+def _rows(answer: Answer) -> list[tuple[str, ...]]:
+    name = answer.target.name
     rows = [
         (
-            answer.target.name,
+            name,
             record["version"],
             record.get("when", "-"),
             record.get("build") or record.get("by", "-"),
             record.get("digest", "")[7:19] or "-",
             _("current") if record["version"] == answer.facts.get("version") else "",
         )
-        for answer in answers
         for record in releases(answer)
     ]
-    run.console.table((_("SERVER"), _("VERSION"), _("WHEN"), _("BY"), _("DIGEST"), ""), rows)
-    finish(
-        run.result, run.console, answers, lambda answer: {"releases": releases(answer), "attempts": attempts(answer)}
-    )
+    rows += [
+        (name, one["version"], one["when"], one["by"], "-", _("failed: {why}", why=failure(one["outcome"][7:])))
+        for one in attempts(answer)
+        if one.get("outcome", "").startswith("failed ")
+    ]
+    return sorted(rows, key=lambda row: row[2], reverse=True)
 
 
 def _ask(run: Run, action: str, *, accept_new: bool = False) -> list[Answer]:

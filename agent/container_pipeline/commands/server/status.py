@@ -56,6 +56,7 @@ def details(answer: Answer) -> dict[str, Any]:
     return {
         "digest": deployed.get("digest", ""),
         "when": deployed.get("when", ""),
+        "since": answer.facts.get("since", ""),
         "by": deployed.get("by", ""),
         "build": deployed.get("build", ""),
         "containers": containers(answer),
@@ -67,13 +68,13 @@ def details(answer: Answer) -> dict[str, Any]:
 def _row(answer: Answer) -> tuple[str, ...]:
     name = answer.target.name
     if answer.error:
-        return (name, "-", answer.error.message.partition(": ")[2], "-", "-", "-")
+        return (name, "-", answer.error.what, "-", "-", "-")
     deployed = release(answer)
     return (
         name,
         answer.facts.get("version") or "-",
         _state(answer),
-        deployed.get("when", "-"),
+        answer.facts.get("since") or deployed.get("when", "-"),
         deployed.get("build") or deployed.get("by", "-"),
         ", ".join(difference(word) for word in differences(answer)) or "-",
     )
@@ -85,6 +86,7 @@ def _state(answer: Answer) -> str:
         (f"{one['service']} " if len(found) > 1 else "")
         + one["state"]
         + (f" ({one['health']})" if one["health"] != "-" else "")
+        + (_(", restarts: {number}", number=one["restarts"]) if one["restarts"] not in ("0", "-", "") else "")
         for one in found
     ]
     return ", ".join(states) or _("down")
@@ -98,4 +100,5 @@ def difference(word: str) -> str:
         "down": _("no container"),
         "found": _("it was not deployed with container-pipeline; the first deploy keeps it as a release"),
         "unfinished": _("a deploy was cut short; the next one repairs it"),
+        "broken": _("a deploy failed, and so did going back: a person is needed"),
     }.get(word, _("{file} was edited", file=word))

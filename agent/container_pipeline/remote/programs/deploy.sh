@@ -100,7 +100,7 @@ get_image() {
         mv "$work/not-found" "$work/out"
         check_reachable
         step pull
-        long yes dock ${login:+--config "$login"} pull -q "$image@$digest" || refuse_pull
+        long yes dock ${login:+--config "$login"} pull -q "$image@$digest" || refuse_pull "$image@$digest"
         ask_for_image
         find_image || { mv "$work/not-found" "$work/out" && refuse_docker; }
     fi
@@ -108,15 +108,16 @@ get_image() {
     get_other_images
 }
 
+# refuse_pull NAME: why that image could not be pulled.
 refuse_pull() {
     [ "$lost" = no ] || end stopped connection
     tell "$work/out"
     case $(tr '[:upper:]' '[:lower:]' <"$work/out") in
-    *unauthorized* | *"no basic auth"* | *denied*) refuse pull-login "$image" ;;
-    *"manifest unknown"* | *"not found"*) refuse pull-missing "$image@$digest" ;;
+    *unauthorized* | *"no basic auth"* | *denied*) refuse pull-login "$1" ;;
+    *"manifest unknown"* | *"not found"*) refuse pull-missing "$1" ;;
     *"no space left"*) refuse disk Docker ;;
     esac
-    refuse pull "$(last_line "$work/out")"
+    refuse pull "$1 $(last_line "$work/out")"
 }
 
 # Those of the other services: up would fetch them when the old containers are stopped already.
@@ -132,7 +133,7 @@ get_other_images() {
     fi
     step pull
     # shellcheck disable=SC2086 # a list of names
-    { cd "$stage" && long yes compose pull -q $others; } || refuse_pull
+    { cd "$stage" && long yes compose pull -q $others; } || { have_images && missing=''; refuse_pull "${missing:-$others}"; }
     cd "$folder" || refuse folder "$folder"
     have_images || refuse pull-missing "$missing"
     [ -z "$digest" ] || { ask_for_image && find_image; } || { mv "$work/not-found" "$work/out" && refuse_docker; }
@@ -239,9 +240,20 @@ go_back() {
     restore
     clean_image
     log_attempt "failed $reason"
-    [ -z "$bad" ] || end broken "$reason|$bad"
+    [ -z "$bad" ] || { note_broken && end broken "$(runs_there)|$(current_release)|$reason|$bad"; }
     if [ -s releases/.current ] || [ -f docker-compose.yml ]; then end rolled-back "$reason|$(current_release)"; fi
     end taken-down "$reason"
+}
+
+# For status and doctor, until it is repaired: the journal goes then, and this with it.
+note_broken() {
+    echo broken >"$former/broken" 2>/dev/null || true
+}
+
+# Whether the service's own containers run now: runs, down, or nothing where Docker does not answer.
+runs_there() {
+    [ "$bad" != docker ] && list=$(containers 2>/dev/null) || return 0
+    if printf '%s\n' "$list" | grep -v '|unhealthy|' | grep -Eq "^$code\|[^|]*\|(running\||[1-9][0-9]*/)"; then echo runs; else echo down; fi
 }
 
 # The image of a version that failed, unless a release that is kept is of the same version.

@@ -144,10 +144,8 @@ LIST
 # The last lines of the log of the container that failed, and what its HEALTHCHECK said last.
 show_log() {
     [ -n "$failed" ] || return 0
-    {
-        dock logs --tail 20 "$failed"
-        dock inspect -f '{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}' "$failed" |
-            grep -v '^$' | tail -n 3
-    } >"$work/log" 2>&1
+    dock logs --tail 20 "$failed" >"$work/log" 2>&1
     say_lines log <"$work/log"
+    dock inspect -f '{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}' "$failed" 2>/dev/null |
+        grep -v '^$' | tail -n 3 | say_lines probe
 }

@@ -33,7 +33,12 @@ report() {
     [ -n "$found_ids" ] || [ -f docker-compose.yml ] || [ -n "$current" ] || refuse nothing
     [ -n "$current" ] && [ -f "releases/$current/release.json" ] && say "release $(record "$current")"
     [ ! -f .lock ] || flock -sn .lock true 2>/dev/null || say "fact lock $(lock_holder .lock)"
-    [ ! -d releases/.former ] || say "differs unfinished"
+    if [ -s releases/.former/broken ]; then
+        say "differs broken"
+    elif [ -d releases/.former ]; then
+        say "differs unfinished"
+    fi
+    say "fact since $(sed -n 's/^\([^|]*\)|.*|ok$/\1/p' releases/.log 2>/dev/null | tail -n 1)"
     compare
     show_containers
     end ok

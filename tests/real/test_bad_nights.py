@@ -1,0 +1,113 @@
+"""What an operator reads when it went wrong on several servers, whole, in both languages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from real.site import Site
+
+ENGLISH = {
+    "locale": "C",
+    "broken": "the service is down: the deploy failed ({code} is unhealthy), and so did going back",
+    "commands": "server-1 — look there with `ssh server-1`, then start what ran before with "
+    "`container-pipeline rollback --server server-1 --version {former}`",
+    "rolled back": "the deploy failed, and the former release {former} runs again: {code} is unhealthy",
+    "hint": "server-2 — what the service said stands above; nothing needs to be done on the server",
+    "probe": "HEALTHCHECK said: no database",
+    "status": "a deploy failed, and so did going back: a person is needed",
+    "doctor": "✗ a deploy failed there, and so did going back: a person is needed",
+    "history": "failed: {code} is unhealthy",
+    "changed": "its host key has changed",
+    "unknown": "its host key is not known",
+}
+CHINESE = {
+    "locale": "zh_CN.UTF-8",
+    "broken": "服务已停止：部署失败（{code} 不健康），恢复也失败",
+    "commands": "server-1 — 登录查看：`ssh server-1`，再恢复之前的版本："
+    "`container-pipeline rollback --server server-1 --version {former}`",
+    "rolled back": "部署失败，上一个发布 {former} 已恢复运行：{code} 不健康",
+    "hint": "server-2 — ",
+    "probe": "HEALTHCHECK 输出：no database",
+    "status": "部署失败，恢复也失败：需要人工处理",
+    "doctor": "✗ 那里的部署失败，恢复也失败：需要人工处理",
+    "history": "失败：{code} 不健康",
+    "changed": "主机密钥已改变",
+    "unknown": "主机密钥未知",
+}
+
+
+@pytest.fixture(params=[ENGLISH, CHINESE], ids=["en", "zh"])
+def words(request: pytest.FixtureRequest) -> dict[str, str]:
+    return dict(request.param)
+
+
+def row(text: str, name: str) -> str:
+    """The row of a server in the table."""
+    return next(line for line in text.splitlines() if line.startswith(f"{name} ") and " — " not in line)
+
+
+def since(text: str, name: str) -> str:
+    return re.findall(r"\d{4}-\d\d-\d\dT\S+", row(text, name))[0]
+
+
+def test_one_server_is_down_and_another_went_back(site: Site, words: dict[str, str]):
+    site.on(*site.lab.servers)
+    former = site.deployed()
+    first = site("status").out
+    # On the first server, what runs cannot be started again: its image is in no registry.
+    site.sh("sed -i 's/^VERSION=.*/VERSION=gone/' .env")
+    site.set("LC_ALL", words.pop("locale"))
+    said = {name: text.format(code=site.code, former=former) for name, text in words.items()}
+    done = site("deploy", "--version", site.publish("unhealthy"))
+    assert done.code == 4
+    both = done.out + done.err
+    assert said["broken"] in row(both, "server-1")
+    assert said["rolled back"] in row(both, "server-2")
+    for name in ("commands", "hint", "probe"):
+        assert said[name] in both, both
+    log = [line for line in both.splitlines() if line.startswith("server-1: ")]
+    assert any("here I am" in line and "HEALTHCHECK" not in line for line in log)
+
+    status = site("status").out
+    assert said["status"] in row(status, "server-1")
+    assert said["status"] not in row(status, "server-2")
+    doctor = site("doctor")
+    assert doctor.code == 1
+    assert doctor.out.count(said["doctor"]) == 1
+    assert said["history"] in site("history").out
+
+    # The commands that were printed repair it.
+    assert site("rollback", "--server", "server-1", "--version", former).code == 0
+    status = site("status").out
+    assert said["status"] not in status
+    assert since(status, "server-1") > since(first, "server-1"), "SINCE is when it came to run again"
+    assert since(status, "server-2") == since(first, "server-2")
+
+
+def test_each_distinct_hint_is_shown_by_every_command(site: Site, words: dict[str, str], tmp_path: Path):
+    site.on(*site.lab.servers)
+    first, second = site.servers
+    lines = Path(site.lab.known_hosts).read_text().splitlines()
+    other = next(line.split()[1:3] for line in lines if second.host in line)
+    file = tmp_path / "known hosts"
+    file.write_text(f"{first.name},{first.host} {' '.join(other)}\n")
+    site.set("CONTAINER_PIPELINE_KNOWN_HOSTS", str(file))
+    site.set("LC_ALL", words["locale"])
+    for command in ("status", "history", "logs", "pull"):
+        done = site(command)
+        both = done.out + done.err
+        assert done.code == 1
+        assert f'ssh-keygen -f "{file}" -R' in both.replace("'", '"'), both
+        assert "--accept-new-host-key" in both
+        assert words["changed"] in both
+        assert words["unknown"] in both
+
+
+def test_the_image_that_cannot_be_pulled_is_named(site: Site):
+    site.append("docker-compose.yml", "  cache:\n    image: 127.0.0.1:9/cache:7\n")
+    done = site("deploy", "--version", site.publish())
+    assert done.code == 1
+    assert "127.0.0.1:9/cache:7 cannot be pulled" in done.err
