@@ -32,6 +32,8 @@ def test_services_of_profiles_start_where_they_are_enabled():
     text = form(side={"image": "x", "profiles": ["web"]})
     assert judge(text, profiles=["web"]).services == ("a-b", "side")
     assert judge(text).services == ("a-b",)
+    assert judge(text, profiles=["*"]).services == ("a-b", "side")
+    assert judge(text, "v1", ["*"]).services == ("a-b",)
 
 
 def test_paths_of_the_release_are_relative_and_what_docker_creates_is_not_asked_for():

@@ -62,6 +62,7 @@ class Resolved:
     volumes: Mapping[str, str]
     #: The keys of all networks: v1 finds out only as it starts that one is missing.
     declared: tuple[str, ...] = ("default",)
+    generation: str = "v2"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read(text: bytes, generation: str, folder: str) -> Resolved:
             _service(str(name), entry, data, folder, generation) for name, entry in _map(data, "services").items()
         )
         declared = ("default", *map(str, _map(data, "networks")))
-        return Resolved(services, _external(data, "networks"), _external(data, "volumes"), declared)
+        return Resolved(services, _external(data, "networks"), _external(data, "volumes"), declared, generation)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         # `from None`: the exception's text could show a part of the form.
         raise ServerError(
@@ -213,9 +214,9 @@ def judge(
 
     ``profiles`` are the enabled ones: v1 lists the services of the others too.
     """
-    started = [
-        one for one in resolved.services if not one.profiles or "*" in profiles or set(one.profiles) & set(profiles)
-    ]
+    # To v1 a star is a profile like any other.
+    every = "*" in profiles and resolved.generation == "v2"
+    started = [one for one in resolved.services if every or not one.profiles or set(one.profiles) & set(profiles)]
     started = [one for one in started if one.replicas > 0]
     _check_own(resolved, started, code, image, file, start_first=start_first)
     names = {one.name for one in started}
