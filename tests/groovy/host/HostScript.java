@@ -3,6 +3,7 @@ package host;
 import com.cloudbees.groovy.cps.Continuable;
 import com.cloudbees.groovy.cps.SerializableScript;
 import groovy.lang.MissingPropertyException;
+import org.codehaus.groovy.runtime.DefaultGroovyMethods;
 import org.codehaus.groovy.runtime.InvokerHelper;
 
 /**
@@ -24,6 +25,42 @@ public abstract class HostScript extends SerializableScript {
             throw new NoSuchMethodError("No such DSL method '" + name + "' found among the steps this host has");
         }
         return Continuable.suspend(name, new Step(name, arguments));
+    }
+
+    /** Compiled and run as the Jenkinsfile is. */
+    @Override
+    public Object evaluate(String text) {
+        return Build.current().scripts.evaluated(text).run();
+    }
+
+    public Object sleep(long seconds) {
+        return invokeMethod("sleep", seconds);
+    }
+
+    @Override
+    public void println() {
+        println("");
+    }
+
+    @Override
+    public void print(Object value) {
+        println(value);
+    }
+
+    @Override
+    public void println(Object value) {
+        Build build = Build.current();
+        Steps.say(build, build.context(), String.valueOf(value));
+    }
+
+    @Override
+    public void printf(String format, Object value) {
+        println(DefaultGroovyMethods.sprintf(this, format, value));
+    }
+
+    @Override
+    public void printf(String format, Object[] values) {
+        println(DefaultGroovyMethods.sprintf(this, format, values));
     }
 
     @Override

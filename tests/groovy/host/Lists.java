@@ -14,6 +14,7 @@ final class Lists {
     private static final String ENV = "org.jenkinsci.plugins.workflow.cps.EnvActionImpl ";
     private static final String RUN = "org.jenkinsci.plugins.workflow.support.steps.build.RunWrapper ";
     private static final String SCRIPT = "org.jenkinsci.plugins.workflow.cps.CpsScript ";
+    private static final String CLOSURE = "org.jenkinsci.plugins.workflow.cps.CpsClosure2 ";
     /**
      * What the host has of CpsWhitelist (workflow-cps 4356, July 2026: the script and env) and of {@code @Whitelisted}
      * (workflow-support 1018: RunWrapper). ALLOWED in test_host.py has what a Jenkins with these answered.
@@ -22,6 +23,12 @@ final class Lists {
             "method " + SCRIPT + "getProperty java.lang.String",
             "method " + SCRIPT + "invokeMethod java.lang.String java.lang.Object",
             "method " + SCRIPT + "println java.lang.Object", "method " + SCRIPT + "print java.lang.Object",
+            "method " + SCRIPT + "println", "method " + SCRIPT + "printf java.lang.String java.lang.Object",
+            "method " + SCRIPT + "evaluate java.lang.String", "method " + SCRIPT + "sleep long",
+            "method " + SCRIPT + "getBinding",
+            "method " + CLOSURE + "println java.lang.Object", "method " + CLOSURE + "print java.lang.Object",
+            "method " + CLOSURE + "println", "method " + CLOSURE + "printf java.lang.String java.lang.Object",
+            "method " + CLOSURE + "sleep long",
             "method " + ENV + "getProperty java.lang.String",
             "method " + ENV + "setProperty java.lang.String java.lang.Object",
             "method " + RUN + "getResult", "method " + RUN + "setResult java.lang.String",
@@ -48,7 +55,7 @@ final class Lists {
             return ENV.trim();
         }
         return type == RunWrapper.class ? RUN.trim() : type == HostScript.class ? SCRIPT.trim()
-                : type.isArray() ? type.getCanonicalName() : type.getName();
+                : type == HostClosure.class ? CLOSURE.trim() : type.isArray() ? type.getCanonicalName() : type.getName();
     }
 
     private static Set<String> read(String... names) {

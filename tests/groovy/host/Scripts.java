@@ -33,7 +33,7 @@ final class Scripts {
         CompilerConfiguration configuration = new CompilerConfiguration();
         ImportCustomizer imports = new ImportCustomizer();
         imports.addStarImports(NonCPS.class.getPackage().getName(), "org.jenkinsci.plugins.workflow.libs");
-        cps.setConfiguration(new TransformerConfiguration());
+        cps.setConfiguration(new TransformerConfiguration().withClosureType(HostClosure.class));
         configuration.addCompilationCustomizers(imports, cps);
         configuration.setScriptBaseClass(HostScript.class.getName());
         return configuration;
@@ -49,6 +49,10 @@ final class Scripts {
 
     Script jenkinsfile(String text) {
         return make(untrusted, text, "WorkflowScript");
+    }
+
+    Script evaluated(String text) {
+        return make(untrusted, text, "Script1");
     }
 
     /** The library's (or the host's own declarative) global variable of that name; null where there is none. */

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.Future;
 import java.util.function.Consumer;
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
@@ -111,7 +112,7 @@ final class Steps {
         }
     }
 
-    private static Object say(Build build, Context context, String text) {
+    static Object say(Build build, Context context, String text) {
         text.lines().forEach(line -> build.log.line(line, context.secrets()));
         return null;
     }
@@ -182,12 +183,13 @@ final class Steps {
     }
 
     private static void sleep(Build build, int branchId, Step step) {
+        Future<?>[] waiting = new Future<?>[1];
         Consumer<Outcome>[] done = new Consumer[1];
-        var waiting = Timers.in(step.number("time", 0), unit(step), () -> done[0].accept(new Outcome(null, null)));
         done[0] = build.await(branchId, cause -> {
-            waiting.cancel(false);
+            waiting[0].cancel(false);
             done[0].accept(new Outcome(null, cause));
         });
+        waiting[0] = Timers.in(step.number("time", 0), unit(step), () -> done[0].accept(new Outcome(null, null)));
     }
 
     static TimeUnit unit(Step step) {
