@@ -11,7 +11,7 @@ import pytest
 from lab.fixtures import *  # noqa: F403
 
 # Tests assert no times: on a busy machine any example can be slow.
-hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.register_profile("no deadline", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("no deadline")
 
 # What a person's shell has set for the lab or for work must not decide here: a test sets what it needs.

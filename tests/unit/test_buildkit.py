@@ -145,8 +145,8 @@ def test_the_client_reads_a_login_that_lies_in_no_file(tmp_path, monkeypatch):
     ids=["silent", "endless"],
 )
 def test_a_build_that_buildkit_never_ends_is_given_up(tmp_path, monkeypatch, body):
-    monkeypatch.setattr(engine, "QUIET", 0.5)
-    monkeypatch.setattr(engine, "LONGEST", 1)
+    monkeypatch.setattr(engine, "QUIET", 0.3)
+    monkeypatch.setattr(engine, "LONGEST", 0.5)
     program = tmp_path / "docker"
     program.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/groups\n{body}\n")
     program.chmod(0o755)

@@ -53,10 +53,10 @@ def test_no_message_is_translated_in_two_areas():
             seen[text] = area
 
 
-@pytest.mark.parametrize("text", sorted(i18n.catalogue("zh")))
-def test_a_translation_names_the_same_values(text):
+def test_a_translation_names_the_same_values():
     names = re.compile(r"\{(\w*)")
-    assert sorted(names.findall(text)) == sorted(names.findall(i18n.catalogue("zh")[text]))
+    texts = i18n.catalogue("zh").items()
+    assert [text for text, zh in texts if sorted(names.findall(text)) != sorted(names.findall(zh))] == []
 
 
 @pytest.mark.parametrize(

@@ -286,12 +286,12 @@ def test_our_checks_agree_with_a_general_validator_of_json_schema(project):
 
 
 #: Values of every type, as YAML writes them.
-ODD = {
-    "lists": ["[]", "[1, [a]]", "[null]", "[{}]", "[" * 60 + "]" * 60],
-    "maps": ["{}", "{a: {b: [1]}}", "{x: null}", "{1: 2, ~: 3}", "!!set {a, b}"],
-    "numbers": ["7", "-1", "1.5", ".nan", "1" + "0" * 40],
-    "texts": ["x", "''", '"a\\0b"', "!!binary aGk=", "2024-11-26", "true", "null"],
-}
+ODD = [
+    *("[]", "[1, [a]]", "[null]", "[{}]", "[" * 60 + "]" * 60),
+    *("{}", "{a: {b: [1]}}", "{x: null}", "{1: 2, ~: 3}", "!!set {a, b}"),
+    *("7", "-1", "1.5", ".nan", "1" + "0" * 40),
+    *("x", "''", '"a\\0b"', "!!binary aGk=", "2024-11-26", "true", "null"),
+]
 PLACES = {
     **{
         f"defaults.{key}": f"defaults: {{{key}: ODD}}\nprojects: [{{code: a, repository: r}}]\n" for key in PROJECT_KEYS
@@ -317,10 +317,9 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("place", PLACES)
-def test_a_value_of_another_type_is_taken_or_told(tmp_path, place, kind):
-    for value in ODD[kind]:
+def test_a_value_of_another_type_is_taken_or_told(tmp_path, place):
+    for value in ODD:
         try:
             for job in load(tmp_path, PLACES[place].replace("ODD", value)):
                 job_xml(job)

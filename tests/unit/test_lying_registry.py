@@ -279,8 +279,8 @@ def test_an_index_whose_children_repeat_is_read_once_for_each(monkeypatch, capsy
 
 @pytest.mark.parametrize("name", ["bytes", "json", "100s", "trickle", "trickle of a head", "silence", "pages"])
 def test_what_never_ends_is_ended(name, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(connection, "WHOLE", 0.5)
-    monkeypatch.setattr(connection, "SILENCE", 0.5)
+    monkeypatch.setattr(connection, "WHOLE", 0.2)
+    monkeypatch.setattr(connection, "SILENCE", 0.2)
     pages = iter(range(10**9))
 
     def slowly(head: bytes) -> Iterator[bytes]:

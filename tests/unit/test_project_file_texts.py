@@ -39,9 +39,10 @@ def test_what_is_no_code_is_refused_as_it_is_written(tmp_path, code):
 
 
 @pytest.mark.parametrize("word", WORDS)
-@pytest.mark.parametrize("key", ["namespace", "context", "dockerfile", "compose_file", "env_file", "remote_root"])
-def test_a_text_is_what_is_written(tmp_path, key, word):
-    assert getattr(settings(tmp_path, f"{key}: {word}\n").values, key) == word
+def test_a_text_is_what_is_written(tmp_path, word):
+    keys = ["namespace", "context", "dockerfile", "compose_file", "env_file", "remote_root"]
+    values = settings(tmp_path, "".join(f"{key}: {word}\n" for key in keys)).values
+    assert [getattr(values, key) for key in keys] == [word] * len(keys)
 
 
 @pytest.mark.parametrize("word", CODES)

@@ -170,6 +170,6 @@ def test_what_strangers_say_is_one_short_line():
 
 
 def test_cleaning_takes_linear_time():
-    for text in ("\x1b[" * 500_000, "\x1b]" * 500_000, "\x1b]" + "x" * 1_000_000, "\x1b[" + "0;" * 500_000):
+    for text in ("\x1b[" * 100_000, "\x1b]" * 100_000, "\x1b]" + "x" * 200_000, "\x1b[" + "0;" * 100_000):
         printable(text)
         coloured(text)

@@ -92,7 +92,7 @@ def test_steps_and_lines_of_buildkit_are_bounded():
 
 @pytest.mark.parametrize("name", ["flood", "trickle", "trickle of a head", "gzip"])
 def test_a_webhook_that_never_ends_is_one_sentence(monkeypatch, name):
-    monkeypatch.setattr(notify, "TIMEOUT", 0.5)
+    monkeypatch.setattr(notify, "TIMEOUT", 0.2)
     lie = {
         "flood": flood(chunk(b"x" * 65536)),
         "trickle": slowly(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"),
@@ -126,7 +126,7 @@ def test_an_address_that_is_none_is_one_sentence(address):
     ids=["length", "no length", "head"],
 )
 def test_a_trickle_from_jenkins_is_ended(monkeypatch, head):
-    monkeypatch.setattr(jenkins_wire, "WHOLE", 0.5)
+    monkeypatch.setattr(jenkins_wire, "WHOLE", 0.2)
     begun = time.monotonic()
     with (
         liar(lambda _method, _path: slowly(b"HTTP/1.1 200 OK\r\n" + head)) as address,
