@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mutations.compose import COMPOSE
 from mutations.health import FAILED
 from mutations.interruption import ABORTED, FROZEN, KILLED, LOCK, LOGIN_SHELLS
 from mutations.refusals import HOST_KEYS, MANY, REFUSED
@@ -18,6 +19,7 @@ MUTATIONS = [
     *FAILED,
     *REFUSED,
     *MANY,
+    *COMPOSE,
     *PRUNED,
     *VALUES,
     *SECRETS,

@@ -108,6 +108,20 @@ def test_files_that_an_operator_put_there_by_hand_are_a_former_release_too(site:
     assert version not in site.servers[0].run(f"ls -A {folder}/releases")
 
 
+def test_a_companion_comes_back_with_its_image_and_a_new_one_goes(either: Site):
+    image, wait = f"{either.registry.address}/{either.code}:side", "command: [sleep, '999'], stop_grace_period: 0s"
+    either.publish("plain", "side")
+    either.append("docker-compose.yml", f"  side: {{image: '{image}', {wait}}}\n")
+    either.deployed("plain")
+    look = f"docker ps -a --filter label=com.docker.compose.project={either.code} --format '{{{{.Names}}}} {{{{.Image}}}}' | sort"
+    ids = f"docker inspect -f '{{{{.Image}}}}' $(docker ps -q --filter label=com.docker.compose.service=side) {image} | uniq"
+    before = either.sh(look), either.sh(ids)
+    either.publish("plain", "side")
+    either.append("docker-compose.yml", f"  worker: {{image: '{image}', {wait}}}\n")
+    assert either("deploy", "--version", either.publish("exits")).code == 3
+    assert (either.sh(look), either.sh(ids)) == before
+
+
 def test_going_back_that_fails_too_is_a_distinct_loud_failure(site: Site):
     site.deployed()
     # What runs now cannot be started again: its image is gone, and its tag is in no registry.

@@ -96,6 +96,16 @@ def test_a_first_deploy_that_fails_brings_it_back_byte_for_byte(either: Site, na
     either.sh(f"docker rm -f $(docker ps -aq --filter {of_folder(either)})")
 
 
+def test_one_whose_file_is_gone_could_not_come_back_and_is_not_touched(site: Site):
+    start_by_hand(site, "shop.yml", "-f shop.yml")
+    before = site.container()
+    site.sh("mv shop.yml kept.yml")
+    done = site("deploy", "--version", site.publish("plain"))
+    assert (done.code, "shop.yml" in done.err) == (1, True), done.err
+    assert site.container() == before
+    site.sh(f"docker rm -f $(docker ps -aq --filter {of_folder(site)})")
+
+
 def test_what_was_found_is_the_last_release_to_go(site: Site):
     start_by_hand(site, "docker-compose.yml")
     site.set("CONTAINER_PIPELINE_KEEP", "2")

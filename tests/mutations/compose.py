@@ -1,0 +1,121 @@
+"""What Compose means by a release, and what ran in the folder before the first one."""
+
+from __future__ import annotations
+
+from mutations.entry import Mutation
+
+_ASK = "remote/programs/ask.sh"
+_COMMON = "remote/programs/common.sh"
+_CONTAINERS = "remote/programs/containers.sh"
+_DEPLOY = "remote/programs/deploy.sh"
+_FOUND = "remote/programs/found.sh"
+_STATUS = "remote/programs/status.sh"
+
+_FORMS = "real/test_compose_variants.py::test_a_form_runs_as_compose_means_it_or_touches_nothing"
+_BY_HAND = "real/test_files_by_hand.py::test_files_by_hand_neither_replace_nor_extend_the_release"
+_RENAMED = "real/test_files_by_hand.py::test_a_container_with_the_name_of_a_replaced_one_is_renamed"
+_BACK = "real/test_deploy_failures.py::test_a_companion_comes_back_with_its_image_and_a_new_one_goes"
+_UNDERSTAND = "real/test_odd_servers.py::test_a_compose_that_the_engine_does_not_understand_touches_nothing"
+_FOUND_BACK = "real/test_found.py::test_a_first_deploy_that_fails_brings_it_back_byte_for_byte"
+
+COMPOSE = [
+    Mutation(
+        "Files that a person put into the folder neither replace nor extend the release",
+        _ASK,
+        (('! brings "$name" || {', '[ ! -e "$name" ] || {'),),
+        (f"{_BY_HAND}[compose-v2]", f"{_BY_HAND}[compose-v1]"),
+    ),
+    Mutation(
+        "A release that comes back decides by hand, too, whatever came into the folder since",
+        _DEPLOY,
+        (('    [ -z "$digest" ] || write_names\n', ""),),
+        (f"{_BY_HAND}[compose-v2]", f"{_BY_HAND}[compose-v1]"),
+    ),
+    Mutation(
+        "A path that a mount needs is looked for before anything is touched",
+        _ASK,
+        (("        look_for_paths\n", ""),),
+        (f"{_FORMS}[compose-v2-missing]",),
+    ),
+    Mutation(
+        "An absolute path that is surely missing is refused",
+        _ASK,
+        (('    [ -x "${above:-/}" ]\n', "    false\n"),),
+        (f"{_FORMS}[compose-v2-missing]",),
+    ),
+    Mutation(
+        "Networks and volumes of somebody else are looked for before anything is touched",
+        _ASK,
+        (('|| { check_reachable && refuse "missing-$1" "$name"; }', "|| true"),),
+        (f"{_FORMS}[compose-v2-missing]",),
+    ),
+    Mutation(
+        "A Compose that the engine does not understand is found before anything is touched",
+        _ASK,
+        (('    [ ! -f "$work/spoke" ] || return 0\n', "    return 0\n"),),
+        (f"{_UNDERSTAND}[v2]", f"{_UNDERSTAND}[v1]"),
+    ),
+    Mutation(
+        "Names in .env steer neither Compose nor Docker",
+        _COMMON,
+        (('    for variable in $(steering); do set -- "$variable=$(neutral "$variable")" "$@"; done\n', ""),),
+        (f"{_FORMS}[compose-v2-values]",),
+    ),
+    Mutation(
+        "A container that Compose left under another name gets its own",
+        _DEPLOY,
+        (('recreate:+"$recreate"} || return\n    correct_names\n', 'recreate:+"$recreate"} || return\n'),),
+        (f"{_RENAMED}[compose-v2-the same]",),
+    ),
+    Mutation(
+        "After a failure a companion has its former image, under its former name",
+        _CONTAINERS,
+        (('    tag_images "$work/images"\n', ""),),
+        (f"{_BACK}[compose-v2]", f"{_BACK}[compose-v1]"),
+    ),
+    Mutation(
+        "After a failure no service runs that only the failed release has",
+        _CONTAINERS,
+        (('|| replaceable || dock rm -f "$container"', '|| replaceable || true "$container"'),),
+        (f"{_BACK}[compose-v2]", f"{_BACK}[compose-v1]"),
+    ),
+    Mutation(
+        "What a good release dropped does not go on",
+        _CONTAINERS,
+        (('        case " $had " in *" $service "*) echo', '        case "" in *" $service "*) echo'),),
+        (f"{_FORMS}[compose-v2-companions]",),
+    ),
+    Mutation(
+        "A companion of the service's own image is not pulled by its tag",
+        _DEPLOY,
+        (
+            ('    elif [ -z "$images" ]; then\n', "    elif false; then\n"),
+            ('    [ -z "$digest" ] || { ask_for_image && find_image; } ||', "    true ||"),
+        ),
+        ("real/test_releases.py::test_a_companion_of_the_same_image_runs_what_was_built_too",),
+    ),
+    Mutation(
+        "A service that ran before the first deploy is kept as a release",
+        _DEPLOY,
+        (("    keep_found\n", ""),),
+        (f"{_FOUND_BACK}[compose-v2-compose.yaml-]", f"{_FOUND_BACK}[compose-v1-docker-compose.yaml--p shop]"),
+    ),
+    Mutation(
+        "One that could not be brought back is not touched",
+        _FOUND,
+        (('        [ -f "$name" ] || refuse found-file "$name"\n', ""),),
+        ("real/test_found.py::test_one_whose_file_is_gone_could_not_come_back_and_is_not_touched",),
+    ),
+    Mutation(
+        "What was found before the first release is the last to go",
+        _DEPLOY,
+        (("    list_releases | grep '^found-' | grep -Fvx \"$version\"\n", ""),),
+        ("real/test_found.py::test_what_was_found_is_the_last_release_to_go",),
+    ),
+    Mutation(
+        "Status tells of a service that ran before the first deploy",
+        _STATUS,
+        (('    [ -n "$current" ] || look_for_found\n', ""),),
+        (f"{_FOUND_BACK}[compose-v2-compose.yaml-]",),
+    ),
+]
