@@ -41,7 +41,9 @@ LOCK = [
                 "until mkdir .held 2>/dev/null && trap 'rmdir \"$folder/.held\"; clean_up' EXIT; do",
             ),
         ),
-        ("real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs",),
+        (
+            "real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs[compose-v2]",
+        ),
     ),
     Mutation(
         "What goes on with the service does not inherit the lock",
@@ -76,7 +78,9 @@ KILLED = [
                 "    rm -f docker-compose.yml .env\n",
             ),
         ),
-        ("real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs",),
+        (
+            "real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs[compose-v2]",
+        ),
     ),
     Mutation(
         "The next run puts right what a killed one left in the middle of its switch",

@@ -143,7 +143,9 @@ SECRETS = [
         "The registry's login is deleted on the server, the program killed or not",
         _COMMON,
         (('        rm -rf "$work" "$private"\n    } </dev/null', "    } </dev/null"),),
-        ("real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs",),
+        (
+            "real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs[compose-v2]",
+        ),
     ),
     Mutation(
         ".env is for its owner alone",

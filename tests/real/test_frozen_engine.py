@@ -100,3 +100,28 @@ def test_going_back_waits_for_an_engine_that_is_started_anew(
     done = site("deploy", "--version", site.publish("unhealthy"))
     assert done.code == 3, done.err
     assert site.running() == former
+
+
+def test_a_disk_that_hangs_ends_every_command_and_frees_the_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
+    def watchful(*given) -> str:
+        text = _GENUINE(*given)
+        for old, new in (("while sleep 5 &&", "while sleep 1 &&"), ("stuck + 60", "stuck + 1")):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        return text
+
+    version = site.deployed()
+    # Whoever opens it waits, as on a network disk whose server is gone.
+    site.sh("mv releases/.current releases/.was; mkfifo releases/.current")
+    monkeypatch.setattr(transfer, "program", watchful)
+    monkeypatch.setattr("container_pipeline.remote.fleet.SILENCE", 12)
+    monkeypatch.setattr("container_pipeline.remote.fleet.LEARN_TIMEOUT", 1)
+    monkeypatch.setenv("CONTAINER_PIPELINE_TIMEOUT", "1")
+    for command in (("status",), ("deploy", "--version", version)):
+        done = site(*command)
+        assert done.code in (1, 7), (command, done.out, done.err)
+        assert "did not answer any more" in done.out + done.err, (command, done.out, done.err)
+        settled(site)
+        assert site.left_over(patience=30) == "", command
+    site.sh("rm releases/.current; mv releases/.was releases/.current")
+    assert site.running() == version

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import stat
 from collections.abc import Callable
 
 import pytest
@@ -14,9 +16,12 @@ from real.site import Site, settled
 pytestmark = pytest.mark.slow
 
 #: Commands that change something; the program is killed just before the k-th of them.
-CHANGING = ("mv", "cp", "ln", "rm", "mkdir", "touch", "tar")
-#: In a folder that the Compose file mounts.
-MOUNTED = "conf/app.ini"
+CHANGING = ("mv", "cp", "ln", "rm", "mkdir", "touch", "tar", "chmod")
+#: What each of two releases has in the folder that both services mount: path → mode and content; None for a folder.
+FOLDERS: list[dict[str, tuple[int, str | None]]] = [
+    {"conf": (0o755, None), "conf/app.ini": (0o644, "one"), "conf/sub": (0o755, None), "conf/sub/a": (0o644, "one")},
+    {"conf": (0o750, None), "conf/app.ini": (0o640, "two"), "conf/sub": (0o644, "two"), "conf/new": (0o644, "two")},
+]
 
 
 def killed_anywhere(k: int, program: str) -> str:
@@ -25,49 +30,76 @@ def killed_anywhere(k: int, program: str) -> str:
     return killed_before(k, counted, CHANGING)
 
 
-def files(site: Site) -> dict[str, str]:
-    """The live files, the mounted one included."""
-    folder = site.servers[0].folder / "compose" / site.code
-    return {**site.files(), **({MOUNTED: (folder / MOUNTED).read_text()} if (folder / MOUNTED).exists() else {})}
+def write(site: Site, folder: dict[str, tuple[int, str | None]]) -> None:
+    shutil.rmtree(site.folder / "conf", ignore_errors=True)
+    for name, (mode, text) in folder.items():
+        path = site.folder / name
+        path.mkdir() if text is None else path.write_text(text)
+        path.chmod(mode)
 
 
-def old_or_new(site: Site, old: dict[str, str], new: dict[str, str]) -> None:
-    """Each live file is the old or the new one, whole; or, of what is mounted, not there yet."""
-    for name, text in files(site).items():
-        assert text in (old[name], new[name]), name
+def mounted(site: Site) -> dict[str, tuple[int, str | None]]:
+    """The live folder, in the form of FOLDERS."""
+    live = site.servers[0].folder / "compose" / site.code
+    found = [live / "conf", *(live / "conf").rglob("*")] if (live / "conf").exists() else []
+    return {
+        str(path.relative_to(live)): (stat.S_IMODE(path.stat().st_mode), None if path.is_dir() else path.read_text())
+        for path in found
+    }
 
 
+def old_or_new(site: Site, composes: list[dict[str, str]]) -> None:
+    """Each live file is that of one of both releases, whole."""
+    for name, text in site.files().items():
+        assert text in [each[name] for each in composes], name
+    for name, (_mode, content) in mounted(site).items():
+        assert content in [folder[name][1] for folder in FOLDERS if name in folder], name
+
+
+def read_by_containers(site: Site) -> set[str]:
+    """What the containers of the project, which are two, read in their folder."""
+    server = site.servers[0]
+    ids = server.docker("ps", "-q", "--filter", f"label=com.docker.compose.project={site.code}").split()
+    assert len(ids) == 2
+    return {server.docker("exec", one, "cat", "/conf/app.ini") for one in ids}
+
+
+# On Compose v1, which takes longer and shares the program, every third point.
+@pytest.mark.parametrize(("server", "step"), [(0, 1), (1, 3)], ids=["compose-v2", "compose-v1"])
 def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, server: int, step: int
 ):
     # Nobody aborts the agent here.
     monkeypatch.setattr("container_pipeline.clients.children._ABORT_GRACE", 0)
-    site.append("docker-compose.yml", "    volumes: ['./conf:/conf']\n")
+    site.on(site.lab.servers[server])
+    side = f"{site.registry.address}/{site.code}:{site.publish('plain')}"
+    volumes = "    volumes: ['./conf:/conf']\n"
+    site.append("docker-compose.yml", f"{volumes}  side:\n    image: {side}\n{volumes}")
     site.set("CONTAINER_PIPELINE_FILES", "conf")
-    versions, contents = [], {}
-    for turn in ("one", "two"):
-        site.write(MOUNTED, turn)
-        site.append("docker-compose.yml", f"    labels: {{changed: '{turn}'}}\n" if turn == "two" else "")
+    text = (site.folder / "docker-compose.yml").read_text()
+    texts = [text, text.replace("    restart:", "    labels: {changed: 'two'}\n    restart:")]
+    versions, composes = list[str](), list[dict[str, str]]()
+    for turn in (0, 1):
+        site.write("docker-compose.yml", texts[turn])
+        write(site, FOLDERS[turn])
         versions.append(site.deployed())
-        contents[versions[-1]] = files(site)
+        composes.append(site.files())
     genuine: Callable[..., str] = transfer.program
-    composes = {version: contents[version]["docker-compose.yml"] for version in versions}
-    for k in itertools.count(1):
-        former, wanted = versions[(k + 1) % 2], versions[k % 2]
-        former, wanted = (former, wanted) if current(site) == former else (wanted, former)
-        site.write("docker-compose.yml", composes[wanted])
-        site.write(MOUNTED, contents[wanted][MOUNTED])
+    for k in itertools.count(1, step):
+        wanted = 1 - versions.index(current(site))
+        site.write("docker-compose.yml", texts[wanted])
+        write(site, FOLDERS[wanted])
         monkeypatch.setattr(transfer, "program", lambda *given, k=k: killed_anywhere(k, genuine(*given)))
-        cut_short = site("deploy", "--version", wanted)
+        cut_short = site("deploy", "--version", versions[wanted])
         monkeypatch.setattr(transfer, "program", genuine)
         settled(site)
-        old_or_new(site, contents[former], contents[wanted])
+        old_or_new(site, composes)
         if cut_short.code == 0:
             break
         assert cut_short.code == 1, (k, cut_short.err)
-        done = site("deploy", "--version", wanted)
+        done = site("deploy", "--version", versions[wanted])
         assert done.code == 0, (k, done.err)
-        assert (files(site), site.running()) == (contents[wanted], wanted), k
-        assert site.servers[0].docker("ps", "-aq", "--filter", f"name={site.code}").count("\n") == 1, k
+        assert (site.files(), site.running(), mounted(site)) == (composes[wanted], versions[wanted], FOLDERS[wanted]), k
+        assert read_by_containers(site) == {FOLDERS[wanted]["conf/app.ini"][1]}, k
     assert k > 15, "it was killed at fewer points than there are"
     assert site.left_over(patience=20) == ""

@@ -154,6 +154,7 @@ def test_rollback_needs_no_registry(site: Site, registry_factory):
     [
         ("sed -i s/test/hand/ .env", ".env"),
         ("echo '# by hand' >> docker-compose.yml", "docker-compose.yml"),
+        ("chmod 644 .env", ".env"),
         ("docker stop -t 0 CODE", None),
         ("docker rm -f CODE", "down"),
     ],

@@ -14,7 +14,7 @@ from container_pipeline.console import Console
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import rollout
 from container_pipeline.model import Target
-from container_pipeline.remote import fleet
+from container_pipeline.remote import fleet, transfer
 from container_pipeline.remote.ssh import Access, Ending, Session
 from container_pipeline.settings import load
 
@@ -183,3 +183,9 @@ def test_success_is_believed_only_after_what_comes_before_it(
     task = fleet.ServerTask((), {"version": "1", "digest": "sha256:a"}, changes=True, must=rollout.STEPS)
     error = some.one(TARGET, task).error
     assert (error.exit_code if error else 0) == code
+
+
+@pytest.mark.parametrize("url", ["a'b\"c", "$(echo no) `echo no` $HOME", "::end ok | x; exit 3 #", "\\n -e *"])
+def test_a_build_url_reaches_the_server_as_it_stands(url: str):
+    told = transfer.program([], {"who": url}) + '\nprintf %s "$who"'
+    assert subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True).stdout == url

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from container_pipeline.errors import SettingsError
@@ -209,3 +211,9 @@ def test_a_jenkins_that_is_no_address_is_refused_only_where_it_is_needed(tmp_pat
     with pytest.raises(SettingsError, match="JENKINS_URL is not") as refused:
         settings.controller()
     assert "secret" not in refused.value.message
+
+
+@pytest.mark.parametrize("ending", ["\n::end ok", "\r", "\x1b[2J", "\x00", "\u2028"])
+def test_a_build_url_with_a_control_character_is_refused(tmp_path: Path, ending: str):
+    with pytest.raises(SettingsError, match="BUILD_URL holds a line break or another control character"):
+        load(tmp_path, {"code": "web"}, "", {"BUILD_URL": f"https://jenkins.example/job/web/1/{ending}"})

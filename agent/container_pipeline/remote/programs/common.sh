@@ -428,6 +428,15 @@ current_release() {
     sed -n 1p releases/.current 2>/dev/null
 }
 
+# Prints type, mode and path of all that is below the paths on stdin, one a line, a folder before what is in it.
+kinds() {
+    all=yes
+    while IFS= read -r name; do
+        find "./$name" -exec stat -c '%f %n' {} + 2>/dev/null || all=no
+    done
+    [ "$all" = yes ]
+}
+
 # Where Docker could not be asked at all. Its mere warnings, such as of a configuration that cannot be read, do not say so.
 check_reachable() {
     [ ! -f "$work/frozen" ] || refuse frozen

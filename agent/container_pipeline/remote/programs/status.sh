@@ -63,6 +63,16 @@ show_use() {
     } | say_lines use
 }
 
+modes() {
+    printf '%s\n' "$1" | kinds | sort
+}
+
+# Whether a path has the content and the modes that the current release has.
+same() {
+    diff -r "./$1" "releases/$current/$1" >/dev/null 2>&1 &&
+        [ "$(modes "$1")" = "$(cd "releases/$current" && modes "$1")" ]
+}
+
 # Files that were edited by hand since.
 compare() {
     [ -d "releases/$current" ] && [ -n "$current" ] || return 0
@@ -72,7 +82,7 @@ compare() {
     } | while IFS= read -r name; do
         # What was found here before the first release may have none of them.
         [ -e "./$name" ] || [ -e "releases/$current/$name" ] || continue
-        diff -r "./$name" "releases/$current/$name" >/dev/null 2>&1 || say "differs $name"
+        same "$name" || say "differs $name"
     done
 }
 

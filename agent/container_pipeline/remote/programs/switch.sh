@@ -9,15 +9,6 @@
 
 former=releases/.former
 
-# Prints type, mode and path of all that is below the paths on stdin, one a line, a folder before what is in it.
-kinds() {
-    all=yes
-    while IFS= read -r name; do
-        find "./$name" -exec stat -c '%f %n' {} + 2>/dev/null || all=no
-    done
-    [ "$all" = yes ]
-}
-
 # Prints the units, or the topmost folder that leads to one and is not there yet: where that is a file, the file must go.
 tops() {
     while IFS= read -r name; do
