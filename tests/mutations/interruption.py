@@ -130,6 +130,12 @@ KILLED = [
 
 FROZEN = [
     Mutation(
+        "A disk that hangs ends a look at a server, too",
+        "remote/programs/status.sh",
+        (("    watch_connection\n", ""),),
+        ("real/test_frozen_engine.py::test_a_disk_that_hangs_ends_every_command_and_frees_the_lock",),
+    ),
+    Mutation(
         "What asks a frozen engine ends",
         _COMMON,
         (("    if $words 9 true 2>/dev/null; then bound=$words && break; fi\n", "    :\n"),),

@@ -11,6 +11,7 @@ record() {
 report() {
     say hello
     make_work
+    watch_connection
     enter_folder
     current=$(current_release)
     say "fact version $current"
