@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from container_pipeline.console import Console
 from container_pipeline.errors import PipelineError
 from container_pipeline.execute import Run
 from container_pipeline.model import Secret
-from container_pipeline.plan.report import LABELS, html
+from container_pipeline.plan.report import GREEN, LABELS, RED, Origin, html
 from container_pipeline.result import Result
 from container_pipeline.settings import load
 
@@ -26,7 +27,9 @@ GOOD = {
     "version": "20261124093015",
     "digest": "sha256:" + "a" * 64,
     "steps": [{"name": "pull", "status": "ok", "seconds": 3.0}, {"name": "start", "status": "ok", "seconds": 1.5}],
-    "servers": [{"name": "web-1", "status": "ok", "version": "20261124093015", "error": ""}],
+    "servers": [
+        {"name": "web-1", "status": "ok", "version": "20261124093015", "error": "", "former": "20261123080000"}
+    ],
     "error": None,
     "revision": "abc123",
     "size": 12_345_678,
@@ -40,46 +43,86 @@ BAD = {
     "error": {"message": "it <broke>", "hint": "mend it", "details": ["line & one", "line two"]},
 }
 BUILD_URL = "https://jenkins.example/job/a/1/"
+ORIGIN = Origin(BUILD_URL, "release/1", "ann", "2026-11-27 09:30:15 +0800")
 HOOK = "https://oapi.dingtalk.com/robot/send?access_token=t0ken"
 
 
-def test_the_page_tells_what_was_built_and_where_it_went():
-    page = html([GOOD], BUILD_URL)
+def plain(page: str) -> str:
+    """What a person reads of a page."""
+    return unescape(re.sub(r"<[^>]+>", "", page.replace("<wbr>", "")))
+
+
+def test_the_page_tells_what_was_built_by_whom_from_what_to_what_and_where_it_went():
+    page = plain(html([GOOD], ORIGIN))
     for text in (
-        "a-b 20261124093015",
+        "✔ a-b 20261124093015 runs on 已运行在 web-1",
+        "Before 之前的版本20261123080000",
+        "Who 触发者ann",
+        "Branch 分支release/1",
+        "When 时间2026-11-27 09:30:15 +0800",
+        "How long 耗时4.5 s",
         "sha256:aaa",
         "abc123",
         "12.3 MB",
         "prod.example/a-b:20261124093015",
         "https://jenkins.example/job/a/1/",
-        "web-1",
         "deploy: pull",
     ):
         assert text in page
+    assert '<a href="https://jenkins.example/job/a/1/">' in html([GOOD], ORIGIN)
 
 
 def test_the_page_is_in_both_languages():
-    page = html([GOOD], BUILD_URL)
+    page = html([GOOD], ORIGIN)
     assert "Version 版本" in page
     assert all(re.search("[\u4e00-\u9fff]", chinese) for chinese in LABELS.values())
 
 
 def test_the_page_needs_nothing_that_jenkins_policy_refuses():
-    page = html([GOOD, BAD], BUILD_URL)
+    page = html([GOOD, BAD], ORIGIN)
     assert not re.search(r"<script|<style|style=|onload|<img|<link|src=|javascript:", page)
 
 
+def test_the_verdict_stands_first_in_a_colour_and_in_words():
+    for results, colour, sentence in (
+        ([GOOD], GREEN, "✔ a-b 20261124093015 runs on 已运行在 web-1"),
+        ([{**GOOD, "servers": []}], GREEN, "✔ a-b 20261124093015 is done 已完成"),
+        ([GOOD, BAD], RED, "✘ a-b 20261124093015: deploy failed 失败"),
+    ):
+        body = html(results, ORIGIN).partition("<body")[2]
+        assert f'<td bgcolor="{colour}">' in body.partition("</table>")[0]
+        assert plain(body).partition(">")[2].strip().startswith(sentence)
+
+
 def test_a_failure_shows_its_sentence_what_to_do_and_the_last_lines_escaped():
-    page = html([BAD], BUILD_URL)
+    page = html([BAD], ORIGIN)
     assert "it &lt;broke&gt;" in page
-    assert "mend it" in page
-    assert "line &amp; one\nline two" in page
+    assert "mend it" in plain(page)
+    assert "line &amp; one<br>\nline two" in page
     assert "build &lt;it&gt;" in page
+    assert "javascript:" not in html([GOOD], Origin("javascript:alert(1)"))
 
 
-def test_the_longest_step_has_the_longest_bar():
-    widths = [int(width) for width in re.findall(r'<rect [^>]*width="(\d+)"', html([GOOD], BUILD_URL))]
+def test_each_server_that_failed_has_its_reason_and_what_to_do_there():
+    servers = [
+        {"name": "web-1", "status": "broken", "error": "web-1: the service is down", "hint": "look there"},
+        {"name": "web-2", "status": "ok", "error": "", "hint": ""},
+    ]
+    page = plain(html([{**BAD, "servers": servers}], ORIGIN))
+    assert "web-1: the service is down" in page
+    assert "What to do 怎么办: look there" in page
+
+
+def test_the_longest_step_has_the_longest_bar_and_a_failed_one_is_red():
+    page = html([GOOD, BAD], ORIGIN)
+    widths = [
+        int(width)
+        for width in re.findall(r'<rect [^>]*width="(\d+)"|<rect width="(\d+)"', page)
+        for width in width
+        if width
+    ]
     assert widths[0] == 2 * widths[1]
+    assert f'fill="{RED}"' in page.rpartition("build")[2]
 
 
 def test_the_message_says_what_was_deployed_where():

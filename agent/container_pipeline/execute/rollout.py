@@ -25,8 +25,13 @@ def on_servers(run: Run, steps: Sequence[plan.OnServers], task: ServerTask, *, a
     def carry_out(step: plan.OnServers) -> None:
         if any(answer.error for answer in answers):
             answers.extend(Answer(target, "skipped") for target in step.servers)
-        else:
-            answers.extend(fleet.ask(step.servers, task))
+            run.result.steps[-1].status = "skipped"
+            return
+        asked = fleet.ask(step.servers, task)
+        answers.extend(asked)
+        if any(answer.error for answer in asked):
+            # It is raised at the end, when all servers have been told of.
+            run.result.steps[-1].status = "failed"
 
     run.execute(steps, {plan.OnServers: carry_out})
     return answers
@@ -74,4 +79,4 @@ def _row(answer: Answer) -> tuple[str, str, str, str]:
 
 
 def _details(answer: Answer) -> dict[str, Any]:
-    return {"compose": answer.facts.get("compose", "")}
+    return {"compose": answer.facts.get("compose", ""), "former": answer.facts.get("former", "")}

@@ -1,38 +1,57 @@
 """The report of one run, as one HTML page in English and Chinese. Pure: results in, text out.
 
 Jenkins shows archived pages under ``Content-Security-Policy: sandbox; default-src 'none'; style-src 'self'``: no script
-and no inline style gets through. So the page is plain tables, and its picture an SVG with presentation attributes.
+and no inline style gets through. So the page is plain tables; colours are attributes, and a bar is an SVG with presentation attributes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 #: Every label of the page in both languages.
 LABELS = {
-    "Report": "报告",
-    "done": "完成",
+    "runs on": "已运行在",
+    "is done": "已完成",
     "failed": "失败",
     "Code": "项目编码",
     "Version": "版本",
+    "Before": "之前的版本",
     "Digest": "摘要",
     "Commit": "提交",
+    "Branch": "分支",
+    "Who": "触发者",
+    "When": "时间",
+    "How long": "耗时",
     "Size": "大小",
     "Build": "构建",
     "Where it went": "去向",
-    "Image": "镜像",
     "Servers": "服务器",
     "Server": "服务器",
     "State": "状态",
     "Problem": "问题",
-    "Steps and seconds": "步骤与耗时（秒）",
+    "Steps": "步骤",
     "Last lines": "最后几行输出",
     "What to do": "怎么办",
 }
-_COLOURS = {"ok": "#2e7d32", "failed": "#c62828"}
-_ROW, _NAMES, _BARS = 22, 260, 480
+GREEN, RED, GREY = "#2e7d32", "#c62828", "#757575"
+_COLOURS = {"ok": GREEN, "failed": RED}
+#: A bar's length at most, in pixels: a page of 360 has room for it beside name and seconds.
+_BAR = 90
+_LAST = 40
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run comes from, as far as Jenkins says: each may be empty. ``when`` is a time as ISO 8601 has it."""
+
+    url: str = ""
+    branch: str = ""
+    who: str = ""
+    when: str = ""
 
 
 def title(results: Sequence[Mapping[str, Any]]) -> str:
@@ -40,19 +59,38 @@ def title(results: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(filter(None, (_first(results, "code"), _first(results, "version"))))
 
 
-def html(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
-    """Return the page for the answers of a run's commands, in their order. ``build_url`` may be empty."""
-    ok = all(result.get("ok") for result in results)
-    head = f"{title(results)}: {_both('done' if ok else 'failed')}"
-    parts = [f"<h1>{escape(head)}</h1>", _facts(results, build_url)]
-    for result in results:
-        if result.get("error"):
-            parts.append(_failure(result))
-    parts += [_servers(results), f"<h2>{_both('Steps and seconds')}</h2>", _picture(_steps(results))]
+def html(results: Sequence[Mapping[str, Any]], origin: Origin) -> str:
+    """Return the page for the answers of a run's commands, in their order."""
+    failed = [result for result in results if result.get("error")]
+    parts = [
+        _verdict(results, failed),
+        *map(_failure, failed),
+        _facts(results, origin),
+        _servers(results),
+        _steps(results),
+    ]
     body = "\n".join(part for part in parts if part)
+    head = f"{title(results)}: {_both('failed' if failed else 'is done')}"
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(head)}</title></head>\n'
-        f"<body>\n{body}\n</body>\n</html>\n"
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(head)}</title></head>\n'
+        f'<body bgcolor="#ffffff" text="#212121">\n{body}\n</body>\n</html>\n'
+    )
+
+
+def _verdict(results: Sequence[Mapping[str, Any]], failed: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence in one colour: what runs where, or what failed."""
+    what = escape(title(results))
+    if failed:
+        command = escape(str(failed[0]["command"]))
+        text = f"✘ {what}: {command} {_both('failed')}"
+    else:
+        names = ", ".join(escape(str(server.get("name", ""))) for server in _all_servers(results))
+        text = f"✔ {what} {_both('runs on')} {names}" if names else f"✔ {what} {_both('is done')}"
+    colour = RED if failed else GREEN
+    return (
+        f'<table width="100%" cellpadding="12" cellspacing="0"><tr><td bgcolor="{colour}">'
+        f'<font size="5" color="#ffffff"><b>{text}</b></font></td></tr></table>'
     )
 
 
@@ -64,40 +102,86 @@ def _first(results: Iterable[Mapping[str, Any]], name: str) -> str:
     return next((str(result[name]) for result in results if result.get(name)), "")
 
 
-def _facts(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
+def _all_servers(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [server for result in results for server in result.get("servers") or []]
+
+
+def _facts(results: Sequence[Mapping[str, Any]], origin: Origin) -> str:
     size = _first(results, "size")
+    seconds = sum(float(step["seconds"]) for result in results for step in result.get("steps") or [])
+    former = dict.fromkeys(str(server["former"]) for server in _all_servers(results) if server.get("former"))
+    link = escape(origin.url, quote=True)
     rows = [
-        ("Code", _first(results, "code")),
-        ("Version", _first(results, "version")),
-        ("Digest", _first(results, "digest")),
-        ("Commit", _first(results, "revision")),
+        ("Code", _text(_first(results, "code"))),
+        ("Version", _text(_first(results, "version"))),
+        ("Before", _text(", ".join(former))),
+        ("Who", _text(origin.who)),
+        ("Branch", _text(origin.branch)),
+        ("Commit", _text(_first(results, "revision"))),
+        ("When", _text(origin.when)),
+        ("How long", f"{seconds:.1f} s" if seconds else ""),
+        (
+            "Build",
+            f'<a href="{link}">{_text(origin.url)}</a>' if origin.url.startswith(("http://", "https://")) else "",
+        ),
         ("Size", f"{int(size) / 1e6:.1f} MB" if size.isdigit() else ""),
-        ("Build", build_url),
-        ("Where it went", ", ".join(str(image) for result in results for image in result.get("published") or [])),
+        ("Digest", _text(_first(results, "digest"))),
+        ("Where it went", _text(", ".join(str(name) for result in results for name in result.get("published") or []))),
     ]
-    return _table([(f"<b>{_both(label)}</b>", escape(value)) for label, value in rows if value])
+    return "<br>\n" + _table([(f"<b>{_both(label)}</b>", value) for label, value in rows if value])
+
+
+def _text(value: str) -> str:
+    """Return ``value`` as HTML that a narrow window may break anywhere behind a sign, and in long words."""
+    pieces = re.findall(r"[^/:@.,_-]{1,16}[/:@.,_-]?|[/:@.,_-]", value)
+    return "<wbr>".join(escape(piece) for piece in pieces)
 
 
 def _failure(result: Mapping[str, Any]) -> str:
     error = result["error"]
-    lines = "\n".join(map(str, error.get("details") or []))
-    parts = [f"<h2>{escape(str(result['command']))}: {escape(str(error['message']))}</h2>"]
-    if error.get("hint"):
-        parts.append(f"<p><b>{_both('What to do')}:</b> {escape(str(error['hint']))}</p>")
+    rows = [str(error["message"])]
+    rows += [
+        str(server["error"]) for server in result.get("servers") or [] if server.get("error") not in ("", rows[0], None)
+    ]
+    parts = [f"<h2>{escape(str(result['command']))} {_both('failed')}</h2>", *(f"<p>{_words(row)}</p>" for row in rows)]
+    hints = [str(server["hint"]) for server in result.get("servers") or [] if server.get("hint")]
+    for hint in dict.fromkeys([*([str(error["hint"])] if error.get("hint") else []), *hints]):
+        parts.append(f"<p><b>{_both('What to do')}:</b> {_words(hint)}</p>")
+    lines = [str(line) for line in error.get("details") or []][-_LAST:]
     if lines:
-        parts.append(f"<p>{_both('Last lines')}</p>\n<pre>{escape(lines)}</pre>")
+        # No <pre>: a long line would make the whole page scroll sideways.
+        shown = "<br>\n".join(_words(line) for line in lines)
+        parts.append(
+            f"<p><b>{_both('Last lines')}</b></p>\n"
+            f'<table width="100%" cellpadding="8"><tr><td bgcolor="#f5f5f5"><code>{shown}</code></td></tr></table>'
+        )
     return "\n".join(parts)
 
 
+def _words(text: str) -> str:
+    """Return a sentence or a line of a log: words stay whole where they can."""
+    return " ".join(_text(word) if len(word) > 24 else escape(word) for word in text.split(" "))
+
+
 def _servers(results: Sequence[Mapping[str, Any]]) -> str:
-    servers = [server for result in results for server in result.get("servers") or []]
+    servers = _all_servers(results)
     if not servers:
         return ""
-    head = tuple(f"<b>{_both(label)}</b>" for label in ("Server", "State", "Version", "Problem"))
+    head = tuple(f"<b>{_both(label)}</b>" for label in ("Server", "State", "Version"))
     rows = [
-        tuple(escape(str(server.get(key, ""))) for key in ("name", "status", "version", "error")) for server in servers
+        (
+            _text(str(server.get("name", ""))),
+            _state(str(server.get("status", ""))),
+            _text(str(server.get("version", ""))),
+        )
+        for server in servers
     ]
     return f"<h2>{_both('Servers')}</h2>\n" + _table([head, *rows])
+
+
+def _state(status: str) -> str:
+    colour = GREEN if status == "ok" else GREY if status == "skipped" else RED
+    return f'<font color="{colour}"><b>{escape(status)}</b></font>'
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -105,29 +189,19 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
     return '<table border="1" cellpadding="4" cellspacing="0">\n' + "\n".join(lines) + "\n</table>"
 
 
-def _steps(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float]]:
-    return [
-        (f"{result['command']}: {step['name']}", str(step["status"]), float(step["seconds"]))
-        for result in results
-        for step in result.get("steps") or []
-    ]
-
-
-def _picture(steps: Sequence[tuple[str, str, float]]) -> str:
-    """Draw one bar a step, as long as its share of the longest."""
-    longest = max((seconds for _name, _status, seconds in steps), default=0.0) or 1.0
-    height = _ROW * len(steps)
+def _steps(results: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each step, with a bar as long as its share of the longest."""
+    steps = [(str(result["command"]), step) for result in results for step in result.get("steps") or []]
+    if not steps:
+        return ""
+    longest = max(float(step["seconds"]) for _command, step in steps) or 1.0
     rows = []
-    for place, (name, status, seconds) in enumerate(steps):
-        length = max(2, round(_BARS * seconds / longest))
-        base = place * _ROW
-        rows.append(
-            f'<text x="{_NAMES - 8}" y="{base + 15}" text-anchor="end" font-size="13">{escape(name)}</text>'
-            f'<rect x="{_NAMES}" y="{base + 4}" width="{length}" height="14" fill="{_COLOURS.get(status, "#9e9e9e")}"/>'
-            f'<text x="{_NAMES + length + 6}" y="{base + 15}" font-size="13">{seconds:.2f}</text>'
+    for command, step in steps:
+        seconds, status = float(step["seconds"]), str(step["status"])
+        length = max(2, round(_BAR * seconds / longest))
+        bar = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{length}" height="12" role="img">'
+            f'<rect width="{length}" height="12" fill="{_COLOURS.get(status, GREY)}"/></svg>'
         )
-    width = _NAMES + _BARS + 80
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'font-family="sans-serif" role="img">\n' + "\n".join(rows) + "\n</svg>"
-    )
+        rows.append((f"{_text(command)}: {_text(str(step['name']))}", _state(status), f"{seconds:.1f} s", bar))
+    return f"<h2>{_both('Steps')}</h2>\n" + _table(rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 from container_pipeline.outside import LARGEST, maps, read_file, read_json
-from container_pipeline.plan.report import html, title
+from container_pipeline.plan.report import Origin, html, title
 from container_pipeline.project import files
 from container_pipeline.result import Files
 
@@ -22,7 +24,7 @@ def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
     told = run.console.redact.within(_read(results))
     build_url = run.settings.build_url
     page = results.parent / f"container-pipeline-{run.settings.code}.html"
-    files.replace(page, html(told, build_url))
+    files.replace(page, html(told, _origin(build_url)))
     run.result.add(Files([page.name]))
     if webhook:
         run.console.redact.add([webhook])
@@ -30,6 +32,13 @@ def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
             notify.send(webhook, message(told, build_url), kind)
         except PipelineError as problem:
             run.console.line(_("warning: nobody was notified: {problem}", problem=problem.message))
+
+
+def _origin(build_url: str) -> Origin:
+    """What Jenkins sets for a build, and its plugins where they are there."""
+    branch = os.environ.get("BRANCH_NAME") or os.environ.get("GIT_BRANCH", "")
+    who = os.environ.get("BUILD_USER") or os.environ.get("CHANGE_AUTHOR", "")
+    return Origin(build_url, branch, who, time.strftime("%Y-%m-%d %H:%M:%S %z"))
 
 
 def message(results: Sequence[Mapping[str, Any]], build_url: str) -> str:

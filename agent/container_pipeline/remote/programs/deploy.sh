@@ -340,6 +340,7 @@ deploy() {
     watch_connection
     take_lock
     recover
+    say "fact former $(current_release)"
     find_found
     if [ "$action" = deploy ]; then
         ask_compose
