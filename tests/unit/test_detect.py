@@ -20,8 +20,11 @@ def test_requirements_that_no_program_uses_are_no_project_yet():
 @pytest.mark.parametrize(
     ("files", "command"),
     [
-        ({"app.py": FLASK}, ("gunicorn", "--bind=0.0.0.0:PORT", "--access-logfile=-", "app:app")),
-        ({"src/shop/web.py": FLASK}, ("gunicorn", "--bind=0.0.0.0:PORT", "--access-logfile=-", "shop.web:app")),
+        ({"app.py": FLASK}, ("gunicorn", "--preload", "--bind=0.0.0.0:PORT", "--access-logfile=-", "app:app")),
+        (
+            {"src/shop/web.py": FLASK},
+            ("gunicorn", "--preload", "--bind=0.0.0.0:PORT", "--access-logfile=-", "shop.web:app"),
+        ),
         (
             {"app.py": FLASK, "requirements.txt": "flask==3.1.0\nwaitress==3.0.2\n"},
             ("waitress-serve", "--listen=0.0.0.0:PORT", "app:app"),
@@ -36,7 +39,7 @@ def test_requirements_that_no_program_uses_are_no_project_yet():
         ),
         (
             {"manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings.prod")'},
-            ("gunicorn", "--bind=0.0.0.0:PORT", "--access-logfile=-", "shop.wsgi:application"),
+            ("gunicorn", "--preload", "--bind=0.0.0.0:PORT", "--access-logfile=-", "shop.wsgi:application"),
         ),
         ({"bot.py": 'if __name__ == "__main__":\n    pass\n'}, ("python", "bot.py")),
         ({"worker/__main__.py": "print(1)\n", "worker/__init__.py": ""}, ("python", "-m", "worker")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,15 @@ from container_pipeline.plan.init import project_file
 from container_pipeline.settings import load
 
 SHAPES = Path(__file__).parents[1] / "real/shapes"
-WRITTEN = {"Dockerfile", ".dockerignore", ".env", "docker-compose.yml", "Jenkinsfile", "container-pipeline.yml"}
+WRITTEN = {
+    "Dockerfile",
+    ".dockerignore",
+    ".env",
+    "docker-compose.yml",
+    "Jenkinsfile",
+    "container-pipeline.yml",
+    ".gitignore",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +72,48 @@ def test_what_was_found_is_told_in_chinese_where_the_user_is(tmp_path, capsys, m
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert main(["init", "--dry-run", "--project", str(shutil.copytree(SHAPES / "fastapi", tmp_path / "shop"))]) == 0
     assert "端口 8080" in capsys.readouterr().err
+
+
+def test_force_replaces_what_differs(tmp_path, capsys):
+    folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
+    (folder / "Dockerfile").write_text("FROM python:3.8\n")
+    main(["init", "--project", str(folder)])
+    assert "kept Dockerfile: it differs; --force replaces it" in capsys.readouterr().err
+    assert main(["init", "--force", "--project", str(folder)]) == 0
+    assert "FROM python:3.8\n" not in (folder / "Dockerfile").read_text()
+
+
+def test_nothing_that_is_secret_or_of_one_build_gets_into_git(tmp_path):
+    folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
+    (folder / ".gitignore").write_text("node_modules\n.venv")
+    assert main(["init", "--project", str(folder)]) == 0
+    assert (folder / ".gitignore").read_text().startswith("node_modules\n.venv\n.env\n")
+    for name in (".env.prod", ".docker_build_version", ".docker_build_image", ".docker_build.json"):
+        (folder / name).write_text("")
+    for words in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
+    added = subprocess.run(
+        ["git", "-C", str(folder), "ls-files"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert [name for name in added if name.startswith((".env", ".docker_build"))] == []
+    assert "Dockerfile" in added
+
+
+def test_the_code_that_the_folders_name_decides_is_said(tmp_path, capsys):
+    folder = shutil.copytree(SHAPES / "plain", tmp_path / "My_Shop")
+    main(["init", "--project", str(folder)])
+    assert "project code: my-shop; --code CODE sets another one" in capsys.readouterr().err
+    main(["init", "--code", "shop", "--dry-run", "--project", str(folder)])
+    assert "sets another one" not in capsys.readouterr().err
+
+
+def test_health_is_asked_of_the_web_service_over_http_and_not_of_a_worker(tmp_path):
+    folder = shutil.copytree(SHAPES / "flask-requirements", tmp_path / "shop")
+    main(["init", "--project", str(folder)])
+    assert "HEALTHCHECK" not in (folder / "Dockerfile").read_text()
+    service = yaml.safe_load((folder / "docker-compose.yml").read_text())["services"]["shop"]
+    assert "HTTPConnection" in service["healthcheck"]["test"][-1]
+    assert "--preload" in (folder / "Dockerfile").read_text()
 
 
 def test_a_second_init_changes_nothing(tmp_path, capsys):

@@ -36,13 +36,15 @@ def lint(run: Run, report: str, fix: bool) -> None:
 
 @command(
     "init",
+    click.option("--force", is_flag=True, help=_("replace files that differ without asking")),
     changes=True,
     examples=("init", "init --code aglaia-web-re", "init --project ~/work/shop --dry-run"),
 )
-def init(run: Run) -> None:
+def init(run: Run, force: bool) -> None:
     from container_pipeline.commands.start import init as command
+    from container_pipeline.execute.writing import Agreed
 
-    command.run(run, _questions(run))
+    command.run(run, Agreed() if force else _questions(run))
 
 
 @command(
@@ -59,7 +61,9 @@ def adopt(run: Run, verify: bool, remove: bool, yes: bool) -> None:
     from container_pipeline.commands.start import adopt as command
     from container_pipeline.execute.writing import Agreed
 
-    command.run(run, Agreed() if yes else _questions(run), verify, remove)
+    questions = Agreed() if yes else _questions(run)
+    questions.option = "--yes"
+    command.run(run, questions, verify, remove)
 
 
 @command(

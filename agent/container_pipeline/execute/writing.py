@@ -18,7 +18,12 @@ PRIVATE = ".env"
 
 
 class Questions:
-    """How a person is asked; without a terminal, each question is answered by its default."""
+    """How a person is asked; without a terminal, each question is answered by its default.
+
+    ``option`` is the one that answers yes to everything.
+    """
+
+    option = "--force"
 
     def text(self, _question: str, default: str) -> str:
         return default
@@ -43,6 +48,9 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
             run.console.line(_("{file} is as it would be written", file=name))
         elif there is None and not os.path.lexists(run.settings.project / name):
             steps.append(WriteFile(name, text))
+        elif there and text.startswith(there):
+            # Nothing is taken away.
+            steps.append(WriteFile(name, text))
         elif name == PRIVATE:
             # Not even as a difference: what it holds belongs to nobody's screen or log.
             run.console.line(_("kept {file}: what it holds is the project's own", file=name))
@@ -51,7 +59,9 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
             if not run.dry_run and questions.yes(_("replace {file}?", file=name)):
                 steps.append(WriteFile(name, text))
             else:
-                run.console.warning(_("kept {file}: it differs from what would be written", file=name))
+                run.console.warning(
+                    _("kept {file}: it differs; {option} replaces it", file=name, option=questions.option)
+                )
                 run.result.add(Kept([name]))
     run.execute(steps, performers(run))
 

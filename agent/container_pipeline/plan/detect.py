@@ -157,7 +157,7 @@ def _wsgi(framework: str, application: str, dependencies: str) -> Shape:
         call = ("--call", application[:-2]) if application.endswith("()") else (application,)
         return Shape("", framework, command=("waitress-serve", "--listen=0.0.0.0:PORT", *call))
     adds = () if "gunicorn" in dependencies else (SERVERS["gunicorn"],)
-    command = ("gunicorn", "--bind=0.0.0.0:PORT", "--access-logfile=-", application)
+    command = ("gunicorn", "--preload", "--bind=0.0.0.0:PORT", "--access-logfile=-", application)
     return Shape("", framework, command=command, adds=adds)
 
 

@@ -20,7 +20,11 @@ _EXPORTERS = {
 }
 _INSTALL = "pip install --no-cache-dir"
 _LISTED = "print(chr(10).join(tomllib.load(open('/tmp/pyproject.toml', 'rb'))['project'].get('dependencies', [])))"
-_CHECK = "import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
+#: Any answer but that of a server's own fault is one: not every service has a page at /.
+_CHECK = (
+    "import http.client; c = http.client.HTTPConnection('127.0.0.1', {port}, timeout=2); "
+    "c.request('GET', '/'); raise SystemExit(c.getresponse().status >= 500)"
+)
 
 
 def files(shape: Shape, code: str, namespace: str = "", registry: str = "", host_port: int = 0) -> dict[str, str]:
@@ -30,6 +34,7 @@ def files(shape: Shape, code: str, namespace: str = "", registry: str = "", host
         "SERVICE": scalar(code),
         "IMAGE": f"{namespace}/{code}" if namespace else code,
         "REGISTRY": registry or "registry.example",
+        "CHECK": _healthcheck(shape.port) if shape.port else "",
         "PORTS": f"    ports:\n      - {_mapping(host_port or shape.port, shape.port)}\n" if shape.port else "",
         **_dockerfile(shape),
     }
@@ -39,7 +44,7 @@ def files(shape: Shape, code: str, namespace: str = "", registry: str = "", host
         ".env": _fill("env", values),
         "docker-compose.yml": _fill("docker-compose.yml", values),
         "Jenkinsfile": _fill("Jenkinsfile", values),
-        PROJECT_FILE: project_file({"code": code, **({"namespace": namespace} if namespace else {})}),
+        PROJECT_FILE: project_file({"code": code, **({"namespace": namespace} if namespace else {}), "cache": True}),
     }
 
 
@@ -63,7 +68,7 @@ def _dockerfile(shape: Shape) -> dict[str, str]:
         "DEPENDENCIES": _dependencies(shape),
         "INSTALL": f"RUN {_INSTALL} --no-deps .\n" if shape.installs_project else "",
         "PATH": " PYTHONPATH=/myapps/src" if shape.source_path and not shape.installs_project else "",
-        "PORT": _port(shape.port) if shape.port else "",
+        "PORT": f"EXPOSE {shape.port}/tcp\n" if shape.port else "",
         "COMMAND": json.dumps(command),
     }
 
@@ -115,9 +120,23 @@ def _copied(listed: tuple[str, ...]) -> str:
     return "\n".join(f"COPY {name} ./{name.rpartition('/')[0] or '.'}/" for name in listed)
 
 
-def _port(port: int) -> str:
-    check = json.dumps(["python", "-c", _CHECK.format(port=port)])
-    return f"EXPOSE {port}/tcp\nHEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD {check}\n"
+def _healthcheck(port: int) -> str:
+    """Return the web service's healthcheck. It stands here, not in the image: a worker of the same image answers on no port."""
+    check = json.dumps(["CMD", "python", "-c", _CHECK.format(port=port)])
+    return (
+        f"    healthcheck:\n      test: {check}\n      interval: 5s\n      timeout: 3s\n"
+        "      retries: 3\n      start_period: 30s\n"
+    )
+
+
+def gitignore(there: str) -> str:
+    """Return what ``.gitignore`` must hold: what is ``there``, and behind it the lines that it lacks."""
+    wanted = _fill("gitignore", {})
+    if not there.strip():
+        return wanted
+    have = {line.strip().strip("/") for line in there.splitlines()}
+    missing = [line for line in wanted.splitlines() if not line.startswith("#") and line.strip("/") not in have]
+    return there if not missing else there.rstrip("\n") + "\n" + "\n".join(missing) + "\n"
 
 
 def project_file(given: Mapping[str, Any]) -> str:

@@ -39,11 +39,14 @@ def run(run: Run, questions: Questions) -> None:
         )
     run.console.line(_("found: {what}", what=_told(shape)))
     shape, code, host_port = _asked(run.settings, shape, questions)
+    if not run.settings.values.code:
+        run.console.line(_("project code: {code}; --code CODE sets another one", code=code))
     run.result.code = code
     registry = run.settings.development
     wanted = plan.files(
         shape, code, run.settings.values.namespace, str(registry.registry) if registry else "", host_port
     )
+    wanted[".gitignore"] = plan.gitignore(disk.read(project / ".gitignore") or "")
     write(run, wanted, questions)
     run.console.line(
         _("next: `container-pipeline build`, or name servers in container-pipeline.yml and `container-pipeline ship`")
