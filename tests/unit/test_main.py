@@ -25,6 +25,21 @@ def test_an_unknown_command_names_the_nearest(capsys):
     assert "unknown command 'dploy': did you mean deploy?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("ps", "status"), ("stop", "down"), ("start", "up"), ("undo", "rollback")]
+)
+def test_a_word_of_another_tool_leads_to_ours(typed, meant, capsys):
+    assert main([typed]) == 2
+    assert f"unknown command '{typed}': did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_the_help_begins_with_what_people_use_and_ends_with_the_words_of_docker_sh(capsys):
+    main(["--help"])
+    shown = re.findall(r"^  ([a-z][a-z-]+)  ", capsys.readouterr().out, re.M)
+    assert shown[:4] == ["ship", "deploy", "rollback", "status"]
+    assert shown[-1] == "pipeline-all-rebuild"
+
+
 def test_an_unknown_command_answers_json_where_asked(capsys):
     assert main(["dploy", "--json"]) == 2
     out = capsys.readouterr().out

@@ -16,7 +16,7 @@ from container_pipeline.console import Console
 from container_pipeline.errors import PipelineError
 from container_pipeline.execute import Run
 from container_pipeline.model import Secret
-from container_pipeline.plan.report import GREEN, LABELS, RED, Origin, html
+from container_pipeline.plan.report import GREEN, LABELS, RED, BuildOrigin, html
 from container_pipeline.result import Result
 from container_pipeline.settings import load
 
@@ -43,7 +43,7 @@ BAD = {
     "error": {"message": "it <broke>", "hint": "mend it", "details": ["line & one", "line two"]},
 }
 BUILD_URL = "https://jenkins.example/job/a/1/"
-ORIGIN = Origin(BUILD_URL, "release/1", "ann", "2026-11-27 09:30:15 +0800")
+ORIGIN = BuildOrigin(BUILD_URL, "release/1", "ann", "2026-11-27 09:30:15 +0800")
 HOOK = "https://oapi.dingtalk.com/robot/send?access_token=t0ken"
 
 
@@ -100,7 +100,7 @@ def test_a_failure_shows_its_sentence_what_to_do_and_the_last_lines_escaped():
     assert "mend it" in plain(page)
     assert "line &amp; one<br>\nline two" in page
     assert "build &lt;it&gt;" in page
-    assert "javascript:" not in html([GOOD], Origin("javascript:alert(1)"))
+    assert "javascript:" not in html([GOOD], BuildOrigin("javascript:alert(1)"))
 
 
 def test_each_server_that_failed_has_its_reason_and_what_to_do_there():

@@ -16,8 +16,35 @@ from container_pipeline.i18n import _
 
 words.translate()
 
-#: Group → command → one line of help. The order is that of the help.
+#: Group → command → one line of help. The order is that of the help: what people use first, docker.sh's words last.
 GROUPS: dict[str, dict[str, str]] = {
+    "flow": {
+        "ship": _("build, push, promote and deploy: the standard flow"),
+    },
+    "server": {
+        "deploy": _("bring the version to the servers; the former one runs again if it fails"),
+        "rollback": _("bring an earlier release back"),
+        "status": _("show what runs on each server"),
+        "history": _("list the releases kept on each server"),
+        "up": _("start the service"),
+        "down": _("stop and remove the service's containers"),
+        "pull": _("pull the service's image"),
+        "logs": _("show the service's log"),
+    },
+    "start": {
+        "init": _("write a new project's files by the convention"),
+        "adopt": _("take over a project that has a docker.sh"),
+        "lint": _("check the project against the convention"),
+        "doctor": _("check this machine, registries, servers and Jenkins"),
+    },
+    "registry": {
+        "promote": _("copy the version to the production registry, without Docker"),
+        "images": _("list versions: digest, size, date, which is latest"),
+        "prune": _("remove old versions, never one in use or kept; on servers each deploy does so"),
+    },
+    "jenkins": {
+        "seed": _("make Jenkins jobs be what the jobs file says"),
+    },
     "image": {
         "build": _("build the image and write the version down"),
         "run": _("run the built version in the foreground"),
@@ -35,43 +62,16 @@ GROUPS: dict[str, dict[str, str]] = {
         "pipeline-prod-rebuild": _("pipeline-prod, always building first"),
         "pipeline-all-rebuild": _("pipeline-all, always building first"),
     },
-    "registry": {
-        "promote": _("copy the version to the production registry, without Docker"),
-        "images": _("list versions: digest, size, date, which is latest"),
-        "prune": _("remove old versions, never one in use or kept; on servers each deploy does so"),
-    },
-    "server": {
-        "deploy": _("bring the version to the servers; the former one runs again if it fails"),
-        "rollback": _("bring an earlier release back"),
-        "status": _("show what runs on each server"),
-        "history": _("list the releases kept on each server"),
-        "up": _("start the service"),
-        "down": _("stop and remove the service's containers"),
-        "pull": _("pull the service's image"),
-        "logs": _("show the service's log"),
-    },
-    "flow": {
-        "ship": _("build, push, promote and deploy: the standard flow"),
-    },
-    "jenkins": {
-        "seed": _("make Jenkins jobs be what the jobs file says"),
-    },
-    "start": {
-        "init": _("write a new project's files by the convention"),
-        "adopt": _("take over a project that has a docker.sh"),
-        "lint": _("check the project against the convention"),
-        "doctor": _("check this machine, registries, servers and Jenkins"),
-    },
 }
 
 #: What the help calls the groups.
 TITLES = {
-    "image": _("image"),
-    "registry": _("registry"),
-    "server": _("server"),
     "flow": _("flow"),
-    "jenkins": _("Jenkins"),
+    "server": _("server"),
     "start": _("start"),
+    "registry": _("registry"),
+    "jenkins": _("Jenkins"),
+    "image": _("image"),
 }
 
 #: Commands for programs, not for people: the Jenkins library's own. The help does not list them.
@@ -80,6 +80,22 @@ HIDDEN: dict[str, dict[str, str]] = {
         "stages": "the stages that a Jenkinsfile's call goes through",
         "report": "the page that is archived with a build, and the message to a webhook",
     },
+}
+
+
+#: What people type who come from another tool, and the command that they mean.
+GUESSES = {
+    "ps": "status",
+    "start": "up",
+    "stop": "down",
+    "restart": "up",
+    "log": "logs",
+    "releases": "history",
+    "undo": "rollback",
+    "release": "ship",
+    "check": "doctor",
+    "new": "init",
+    "tags": "images",
 }
 
 
@@ -103,7 +119,8 @@ class LazyGroup(click.Group):
             from container_pipeline.keys import nearest
 
             message = _("unknown command {name!r}", name=args[0])
-            raise click.UsageError(f"{message}: {nearest(args[0], self.list_commands(ctx))}", ctx)
+            meant = [GUESSES[args[0]]] if args[0] in GUESSES else self.list_commands(ctx)
+            raise click.UsageError(f"{message}: {nearest(GUESSES.get(args[0], args[0]), meant)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -45,7 +45,7 @@ _LAST = 40
 
 
 @dataclass(frozen=True)
-class Origin:
+class BuildOrigin:
     """Where a run comes from, as far as Jenkins says: each may be empty. ``when`` is a time as ISO 8601 has it."""
 
     url: str = ""
@@ -59,7 +59,7 @@ def title(results: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(filter(None, (_first(results, "code"), _first(results, "version"))))
 
 
-def html(results: Sequence[Mapping[str, Any]], origin: Origin) -> str:
+def html(results: Sequence[Mapping[str, Any]], origin: BuildOrigin) -> str:
     """Return the page for the answers of a run's commands, in their order."""
     failed = [result for result in results if result.get("error")]
     parts = [
@@ -106,7 +106,7 @@ def _all_servers(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
     return [server for result in results for server in result.get("servers") or []]
 
 
-def _facts(results: Sequence[Mapping[str, Any]], origin: Origin) -> str:
+def _facts(results: Sequence[Mapping[str, Any]], origin: BuildOrigin) -> str:
     size = _first(results, "size")
     seconds = sum(float(step["seconds"]) for result in results for step in result.get("steps") or [])
     former = dict.fromkeys(str(server["former"]) for server in _all_servers(results) if server.get("former"))

@@ -14,7 +14,7 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 from container_pipeline.outside import LARGEST, maps, read_file, read_json
-from container_pipeline.plan.report import Origin, html, title
+from container_pipeline.plan.report import BuildOrigin, html, title
 from container_pipeline.project import files
 from container_pipeline.result import Files
 
@@ -34,11 +34,11 @@ def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
             run.console.line(_("warning: nobody was notified: {problem}", problem=problem.message))
 
 
-def _origin(build_url: str) -> Origin:
+def _origin(build_url: str) -> BuildOrigin:
     """What Jenkins sets for a build, and its plugins where they are there."""
     branch = os.environ.get("BRANCH_NAME") or os.environ.get("GIT_BRANCH", "")
     who = os.environ.get("BUILD_USER") or os.environ.get("CHANGE_AUTHOR", "")
-    return Origin(build_url, branch, who, time.strftime("%Y-%m-%d %H:%M:%S %z"))
+    return BuildOrigin(build_url, branch, who, time.strftime("%Y-%m-%d %H:%M:%S %z"))
 
 
 def message(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
