@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import sys
 from urllib.parse import quote
 
 from container_pipeline import console as module
@@ -45,6 +46,24 @@ def test_a_log_gets_one_line_in_ten_seconds_with_rate_and_time_left(monkeypatch)
         "promote: 1.0 MB, 100.0 kB/s, 3.0 MB to go, 30 s left",
         "promote: 2.0 MB, 100.0 kB/s, 2.0 MB to go, 20 s left",
     ]
+
+
+def test_a_terminal_without_rich_gets_the_lines_of_a_log(monkeypatch):
+    """The agent that the Jenkins library carries has no rich."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setitem(sys.modules, "rich", None)
+    console = Console(Terminal())
+    assert console.interactive
+    with console.task("seeding", 4, "jobs") as task:
+        now[0] += 11
+        task.advance(3)
+    assert console.stream.getvalue() == "seeding: 3/4 jobs\n"
 
 
 def test_what_is_over_soon_says_nothing_in_a_log():
