@@ -128,7 +128,8 @@ def test_going_back_that_fails_too_is_a_distinct_loud_failure(site: Site):
     site.sh("sed -i 's/^VERSION=.*/VERSION=gone/' .env")
     done = site("deploy", "--version", site.publish("exits"))
     assert done.code == 4
-    assert "a person is needed" in done.err
+    assert "and so did going back" in done.err
+    assert f"container-pipeline rollback --server {site.servers[0].name} --version" in done.err
 
 
 def test_one_shot_services_that_end_with_0_are_well_and_others_are_not(site: Site):

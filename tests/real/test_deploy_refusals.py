@@ -54,7 +54,7 @@ def test_a_registry_that_is_down_between_upload_and_pull(untouched: Site, regist
     digest = Digest(untouched.digest(untouched.publish()))
     monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: digest)
     registry.stop()
-    refused(untouched, "the image cannot be pulled", "--version", "20200101000000")
+    refused(untouched, f"{untouched.code}@{digest} cannot be pulled", "--version", "20200101000000")
 
 
 def test_another_services_image_that_is_nowhere(untouched: Site):
