@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from container_pipeline.__main__ import main
-from container_pipeline.clients import linters
+from container_pipeline.clients import children, linters
 from lab.compose import v2_binary
 from lab.handle import Lab
 
@@ -93,6 +93,7 @@ def compose(
         plugins.mkdir()
         (plugins / "docker-compose").symlink_to(v2_binary())
     monkeypatch.setenv("DOCKER_CONFIG", str(plugins.parent))
+    monkeypatch.setattr(children, "TIMEOUT", 60)  # Compose is slow to start on a busy machine
     monkeypatch.setenv("PATH", lab.environment()["PATH"] if request.param == "v2" else "/usr/bin:/bin")
     said = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True, check=False).stdout
     assert said.startswith("Docker Compose version v2") is (request.param == "v2")
