@@ -44,14 +44,12 @@ class PipelineError(Exception):
         self.message = short(message, MESSAGE)
         self.hint = short(hint, MESSAGE)
         self.details = tuple(printable(line)[:MESSAGE] for line in details)
-        #: The server that it is about, where there may be several; ``message`` names it then, ``what`` does not.
-        self.server = ""
+        #: The sentence without the name of the server that it is about.
         self.what = self.message
         super().__init__(self.message)
 
     def at(self: Told, server: str) -> Told:
         """Name the server that the error is about."""
-        self.server = server
         self.message = short(_("{server}: {what}", server=server, what=self.what), MESSAGE)
         self.args = (self.message,)
         return self

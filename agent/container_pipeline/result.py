@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from container_pipeline.errors import PipelineError
 from container_pipeline.model import ImageRef
@@ -39,19 +39,16 @@ class ServerResult:
         return {**told, "error": self.error, "hint": self.hint, **self.details}
 
 
-@dataclass
-class Payload:
-    """What one command answers beside what all do: each field of a subclass is one of the answer's."""
+class Payload(TypedDict):
+    """What one command answers beside what all do: each key of a subclass is one of the answer's."""
 
 
-@dataclass
 class Published(Payload):
     """push, promote and what contains them: the names under which registries hold the image now."""
 
     published: list[str]
 
 
-@dataclass
 class ImageBuilt(Payload):
     """build: the commit, "" where there is none, and the image's size in bytes."""
 
@@ -59,70 +56,60 @@ class ImageBuilt(Payload):
     size: int
 
 
-@dataclass
 class Copied(Payload):
     """promote --dry-run: bytes that would be copied."""
 
     bytes: int
 
 
-@dataclass
 class Images(Payload):
     """images: a row for each version."""
 
     images: list[dict[str, Any]]
 
 
-@dataclass
 class Origins(Payload):
     """status: key → where its value comes from, for all that are not the product's own defaults."""
 
     settings: dict[str, str]
 
 
-@dataclass
 class Kept(Payload):
     """init, adopt: files that differ from what would be written, and were not replaced."""
 
     kept: list[str]
 
 
-@dataclass
 class Adoption(Payload):
     """adopt: a note for each place of docker.sh that is not the convention's."""
 
     adopted: list[dict[str, Any]]
 
 
-@dataclass
 class Calls(Payload):
     """adopt: who still calls docker.sh, as FILE:LINE."""
 
     calls: list[str]
 
 
-@dataclass
 class Differences(Payload):
     """adopt --verify: how the images that docker.sh and this product build differ."""
 
     differences: list[str]
 
 
-@dataclass
 class Findings(Payload):
     """lint: its findings."""
 
     findings: list[dict[str, Any]]
 
 
-@dataclass
 class Checks(Payload):
     """doctor: its checks."""
 
     checks: list[dict[str, Any]]
 
 
-@dataclass
 class Jobs(Payload):
     """seed: what became of each job that differed, and how many did not."""
 
@@ -130,7 +117,6 @@ class Jobs(Payload):
     unchanged: int
 
 
-@dataclass
 class Stages(Payload):
     """stages: those of a run of the Jenkins library, and a sentence for each that is absent."""
 
@@ -138,7 +124,6 @@ class Stages(Payload):
     absent: list[str]
 
 
-@dataclass
 class Files(Payload):
     """report: the files that it has written."""
 
@@ -155,7 +140,7 @@ class Result:
     digest: str = ""
     steps: list[StepResult] = field(default_factory=list)
     servers: list[ServerResult] = field(default_factory=list)
-    payloads: list[Payload] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)
     error: PipelineError | None = None
 
     @contextmanager
@@ -173,17 +158,14 @@ class Result:
             step.seconds = round(time.monotonic() - start, 3)
 
     def add(self, payload: Payload) -> None:
-        """Add to the answer. Lists of an earlier payload of the same class grow, other values are replaced."""
-        for there in self.payloads:
-            if type(there) is type(payload):
-                for name, value in vars(payload).items():
-                    setattr(there, name, [*getattr(there, name), *value] if isinstance(value, list) else value)
-                return
-        self.payloads.append(payload)
+        """Add to the answer. Lists that are there grow, other values are replaced."""
+        for name, value in payload.items():
+            there = self.answers.get(name)
+            self.answers[name] = [*there, *value] if isinstance(there, list) and isinstance(value, list) else value
 
     def went_to(self, image: ImageRef) -> None:
         """Note a name under which a registry holds the image now."""
-        self.add(Published([str(image)]))
+        self.add(Published(published=[str(image)]))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object as interface and scripts know it."""
@@ -199,7 +181,7 @@ class Result:
             "servers": [server.as_dict() for server in self.servers],
             "error": error and _told(error),
             "exit_code": error.exit_code if error else 0,
-            **{name: value for payload in self.payloads for name, value in vars(payload).items()},
+            **self.answers,
         }
 
 

@@ -128,7 +128,7 @@ def test_json_hides_secrets_in_what_it_says_and_keeps_its_own_names(monkeypatch,
     tokens = [base64.b64encode(login.encode()).decode() for login in logins]
 
     def fails(run, **_given):
-        run.result.add(Images([{"size": 1, "said": passwords["DOCKER_REGISTRY"]}]))
+        run.result.add(Images(images=[{"size": 1, "said": passwords["DOCKER_REGISTRY"]}]))
         raise RegistryError("refused", details=[f"<{text}>" for text in (*passwords.values(), *tokens)])
 
     monkeypatch.setattr(images, "run", fails)

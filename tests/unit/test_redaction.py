@@ -16,7 +16,7 @@ from container_pipeline.console import Console
 from container_pipeline.errors import PipelineError
 from container_pipeline.model import Secret
 from container_pipeline.outside import coloured, printable, short
-from container_pipeline.result import Differences, Findings, Result
+from container_pipeline.result import Result
 
 SECRET = 'Tr0ub4dor&3/"quote" <tag>+ü'
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQC7\n-----END KEY-----\n"
@@ -92,7 +92,7 @@ def test_details_and_json_hide_a_secret_that_is_cut_by_lines(capsys: pytest.Capt
     console.redact.add([Secret(SECRET)])
     main._tell(PipelineError("failed", details=lines), console)
     assert console.stream.getvalue() == "first\n***\nlast\ncontainer-pipeline: failed\n"
-    main._print_json(Result("x", payloads=[Differences(lines)]), console)
+    main._print_json(Result("x", answers={"differences": lines}), console)
     assert json.loads(capsys.readouterr().out)["differences"] == ["first", "***", "last"]
 
 
@@ -131,7 +131,7 @@ def test_no_escape_sequence_reaches_a_terminal_a_page_or_json(evil: str, capsys:
     console.table(["HEAD"], [[f"a{evil}b"]])
     console.log("web-1", 36, f"a{evil}b")
     main._tell(PipelineError(f"a{evil}b", f"c{evil}", details=[f"d{evil}"]), console)
-    main._print_json(Result("x", payloads=[Findings([{"text": f"a{evil}b", f"key{evil}": 1}])]), console)
+    main._print_json(Result("x", answers={"findings": [{"text": f"a{evil}b", f"key{evil}": 1}]}), console)
     seen = stream.getvalue() + out.getvalue() + capsys.readouterr().out
     for ours in ("\x1b[31m", "\x1b[33m", "\x1b[36m", "\x1b[0m"):
         seen = seen.replace(ours, "")

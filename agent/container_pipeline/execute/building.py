@@ -89,7 +89,7 @@ def build(run: Run, engine: Engine, image: ImageRef) -> None:
         sources=sources.fingerprint,
     )
     state.write(settings.project, built)
-    run.result.add(ImageBuilt(sources.revision, found.size))
+    run.result.add(ImageBuilt(revision=sources.revision, size=found.size))
 
 
 def paths(settings: Settings) -> tuple[Path, Path]:

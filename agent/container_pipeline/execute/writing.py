@@ -62,7 +62,7 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
                 run.console.warning(
                     _("kept {file}: it differs; {option} replaces it", file=name, option=questions.option)
                 )
-                run.result.add(Kept([name]))
+                run.result.add(Kept(kept=[name]))
     run.execute(steps, performers(run))
 
 

@@ -120,7 +120,7 @@ def _summarise(run: Run, made: SeedPlan, failed: dict[str, PipelineError]) -> No
         texts = [f"{count} {word}" for word, count in Counter(word for _item, word, _why in rows).items()]
     run.console.result(", ".join([*texts, _("{count} unchanged", count=len(made.unchanged))]))
     table = [{"name": name, "status": word, "error": why} for name, word, why in rows]
-    run.result.add(Jobs(table, len(made.unchanged)))
+    run.result.add(Jobs(jobs=table, unchanged=len(made.unchanged)))
     bad = [*failed, *(one.item for one in made.refused)]
     if bad:
         raise JenkinsError(

@@ -25,7 +25,7 @@ def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
     build_url = run.settings.build_url
     page = results.parent / f"container-pipeline-{run.settings.code}.html"
     files.replace(page, html(told, _origin(build_url)))
-    run.result.add(Files([page.name]))
+    run.result.add(Files(files=[page.name]))
     if webhook:
         run.console.redact.add([webhook])
         try:

@@ -27,4 +27,4 @@ def tell(run: Run, wishes: str, enter: Callable[[str], Settings]) -> None:
     run.console.line(_("stages of {code}: {names}", code=settings.code, names=", ".join(each.name for each in present)))
     for sentence in absent:
         run.console.line(sentence)
-    run.result.add(Stages([stage.as_dict() for stage in present], absent))
+    run.result.add(Stages(stages=[stage.as_dict() for stage in present], absent=absent))

@@ -47,7 +47,7 @@ def run(run: Run, *, production: bool = False) -> None:
         # It is the image's own fault only where its registry answers at all.
         for access in accesses:
             actions.registry(access).ping()
-    run.result.add(Images(rows))
+    run.result.add(Images(images=rows))
     roles = [_role(access) for access in accesses]
     heads = (_("VERSION"), _("DIGEST"), _("SIZE"), _("CREATED"), _("AGE"), _("HERE"), *roles)
     run.console.table(heads, [_row(entry, held) for entry in rows])

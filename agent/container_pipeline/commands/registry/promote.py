@@ -47,7 +47,7 @@ def run(run: Run, version: str | None = None) -> None:
         run.console.line(_("{version} is in production already, and is latest there", version=facts.version))
     if run.dry_run:
         moved = sum(promotion.survey(registries, step, image).size for step in steps if isinstance(step, Promote))
-        run.result.add(Copied(moved))
+        run.result.add(Copied(bytes=moved))
         run.console.result(_("{size} would be copied", size=human_size(moved)))
 
 

@@ -19,7 +19,7 @@ def run(run: Run, *, accept_new: bool = False) -> None:
     run.console.table(
         (_("SERVER"), _("VERSION"), _("STATE"), _("SINCE"), _("BY"), _("DIFFERS")), [_row(answer) for answer in answers]
     )
-    run.result.add(Origins(run.settings.origins()))
+    run.result.add(Origins(settings=run.settings.origins()))
     finish(run.result, run.console, answers, details)
 
 

@@ -49,7 +49,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
     write(run, wanted, questions)
     if verify and not run.dry_run:
         differences = comparison.compare(run, SCRIPT, adopted.before, lambda ours: words.run(ours, WORDS["build"]))
-        run.result.add(Differences(differences))
+        run.result.add(Differences(differences=differences))
         if differences:
             raise ChecksFailed(
                 _("docker.sh and container-pipeline build different images"),
@@ -63,7 +63,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
         run.console.warning(
             _("{place} calls docker.sh: {text}", place=f"{call.file}:{call.line}", text=masked(call.text))
         )
-    run.result.add(Calls([f"{call.file}:{call.line}" for call in left]))
+    run.result.add(Calls(calls=[f"{call.file}:{call.line}" for call in left]))
     if remove and left:
         raise ChecksFailed(
             _(
@@ -99,7 +99,7 @@ def _tell(run: Run, adopted: Adopted, text: str) -> None:
     special = {number for note in adopted.notes for number in range(note.first, note.last + 1)}
     usual = len(text.splitlines()) - len(special)
     run.console.line(_("{number} lines are the convention's: container-pipeline does what they did", number=usual))
-    run.result.add(Adoption([vars(note) for note in adopted.notes]))
+    run.result.add(Adoption(adopted=[vars(note) for note in adopted.notes]))
 
 
 def _files(run: Run, adopted: Adopted, root: Path, texts: Mapping[str, str]) -> dict[str, str]:

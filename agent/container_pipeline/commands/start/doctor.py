@@ -36,7 +36,7 @@ def run(run: Run) -> None:
             group = check.group
             run.console.result(group)
         run.console.result(str(check))
-    run.result.add(Checks([vars(check) for check in checks]))
+    run.result.add(Checks(checks=[vars(check) for check in checks]))
     failed = sum(not check.ok for check in checks)
     if failed:
         raise ChecksFailed(

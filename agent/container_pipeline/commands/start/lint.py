@@ -32,7 +32,7 @@ def run(run: Run, report: str = "text", fix: bool = False) -> None:
     facts = _fix(run) if fix else gather(run.settings)
     findings = lint.check(facts)
     run.result.code = facts.code
-    run.result.add(Findings([reports.as_dict(one) for one in findings]))
+    run.result.add(Findings(findings=[reports.as_dict(one) for one in findings]))
     if findings or report != "text":
         run.console.result(reports.FORMATS[report](findings))
     if findings:
