@@ -6,7 +6,7 @@ answers with a redirect, which can mean both done and refused, what is there aft
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, Optional
 
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.clients.jenkins_wire import RefusedError
@@ -15,45 +15,40 @@ from container_pipeline.i18n import _
 from container_pipeline.plan.seed import Change, configxml, mark_of
 from container_pipeline.plan.seed.jobxml import FOLDER
 
+#: How the configuration of an item is read, None where there is none, and how it is written: by the item's full name.
+_Read = Callable[[str], Optional[str]]
+_Write = Callable[[str, str], object]
+
 
 def perform(jenkins: Controller, change: Change) -> None:
     """Carry out one change; raises JenkinsError where Jenkins refuses it, or where its item is not what was planned on."""
     _ACTIONS[change.action](jenkins, change)
 
 
-def _create(jenkins: Controller, change: Change) -> None:
-    """Create a job. One with the same mark is from an earlier attempt whose answer was lost."""
+def _make(change: Change, make: _Write, read: _Read, ours: Callable[[str], bool]) -> None:
+    """Make the item of ``change``. One that is there meanwhile serves as well where it is ``ours``: its answer may have been lost."""
     try:
-        jenkins.create(change.item, change.config)
+        make(change.item, change.config)
     except RefusedError as error:
-        has = jenkins.config(change.item) if error.status in (400, 500) else None
+        has = read(change.item) if error.status in (400, 500) else None
         if has is None:
             raise
-        if mark_of(has) != mark_of(change.config):
-            raise _taken(change) from error
+        if not ours(has):
+            raise JenkinsError(_("{item} was left alone: somebody else made it meanwhile", item=change.item)) from error
+
+
+def _create(jenkins: Controller, change: Change) -> None:
+    """Create a job. One with the same mark is from an earlier attempt."""
+    _make(change, jenkins.create, jenkins.config, lambda has: mark_of(has) == mark_of(change.config))
 
 
 def _create_folder(jenkins: Controller, change: Change) -> None:
-    """Create a folder. One that is there meanwhile serves as well, whoever made it."""
-    try:
-        jenkins.create(change.item, change.config)
-    except RefusedError as error:
-        has = jenkins.config(change.item) if error.status in (400, 500) else None
-        if has is None:
-            raise
-        if configxml.parse(has).tag != FOLDER:
-            raise _taken(change) from error
+    """Create a folder. Any that is there serves, whoever made it."""
+    _make(change, jenkins.create, jenkins.config, lambda has: configxml.parse(has).tag == FOLDER)
 
 
 def _create_view(jenkins: Controller, change: Change) -> None:
-    try:
-        jenkins.create_view(change.item, change.config)
-    except RefusedError as error:
-        has = jenkins.view(change.item) if error.status in (400, 500) else None
-        if has is None:
-            raise
-        if not mark_of(has):
-            raise _taken(change) from error
+    _make(change, jenkins.create_view, jenkins.view, lambda has: bool(mark_of(has)))
 
 
 def _update(jenkins: Controller, change: Change) -> None:
@@ -79,14 +74,19 @@ def _disable(jenkins: Controller, change: Change) -> None:
         raise JenkinsError(_("Jenkins did not disable {item}, though it did not refuse", item=change.item))
 
 
-def _delete(jenkins: Controller, change: Change) -> None:
-    has = jenkins.config(change.item)
+def _remove(change: Change, delete: Callable[[str], object], read: _Read) -> None:
+    """Remove the item of ``change`` where it is there and still what was planned on."""
+    has = read(change.item)
     if has is None:
         return
     _insist(change, has)
-    jenkins.delete(change.item)
-    if jenkins.config(change.item) is not None:
-        raise _not_removed(change)
+    delete(change.item)
+    if read(change.item) is not None:
+        raise JenkinsError(_("Jenkins did not remove {item}, though it did not refuse", item=change.item))
+
+
+def _delete(jenkins: Controller, change: Change) -> None:
+    _remove(change, jenkins.delete, jenkins.config)
 
 
 def _delete_folder(jenkins: Controller, change: Change) -> None:
@@ -100,13 +100,7 @@ def _delete_folder(jenkins: Controller, change: Change) -> None:
 def _delete_view(jenkins: Controller, change: Change) -> None:
     """Remove the view beside a folder that is about to go."""
     _insist_on_empty(jenkins, change)
-    has = jenkins.view(change.item)
-    if has is None:
-        return
-    _insist(change, has)
-    jenkins.delete_view(change.item)
-    if jenkins.view(change.item) is not None:
-        raise _not_removed(change)
+    _remove(change, jenkins.delete_view, jenkins.view)
 
 
 def _insist_on_empty(jenkins: Controller, change: Change) -> None:
@@ -165,14 +159,6 @@ def _insist(change: Change, config: str | None) -> None:
         raise JenkinsError(_("{item} is gone: somebody moved or removed it meanwhile", item=item))
     if mark_of(config) != change.mark:
         raise JenkinsError(_("{item} was left alone: somebody changed its mark meanwhile", item=item))
-
-
-def _taken(change: Change) -> JenkinsError:
-    return JenkinsError(_("{item} was left alone: somebody else made it meanwhile", item=change.item))
-
-
-def _not_removed(change: Change) -> JenkinsError:
-    return JenkinsError(_("Jenkins did not remove {item}, though it did not refuse", item=change.item))
 
 
 def _split(name: str) -> tuple[str, str]:
