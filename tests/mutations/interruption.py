@@ -29,7 +29,7 @@ LOCK = [
     Mutation(
         "The wait for the lock is bounded",
         _COMMON,
-        (("turns=$((wait * 5 + 2))", "turns=99999"),),
+        (("turns=$((wait * 5 + 8))", "turns=99999"),),
         ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom",),
     ),
     Mutation(

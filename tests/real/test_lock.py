@@ -27,6 +27,15 @@ def test_a_lock_that_is_held_fails_with_5_and_says_by_whom(site: Site):
     other.join()
 
 
+def test_what_goes_within_a_second_is_no_other_run(site: Site):
+    # BusyBox's timeout leaves a watcher behind that has the lock for a second after its command has ended.
+    version = site.deployed()
+    other = hold(site, 1.2)
+    done = site("deploy", "--version", version)
+    assert done.code == 0, done.err
+    other.join()
+
+
 def test_a_run_waits_for_the_lock_as_long_as_it_is_told(site: Site):
     version = site.deployed()
     other = hold(site, 3)

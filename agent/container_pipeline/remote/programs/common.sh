@@ -460,11 +460,12 @@ lock_holder() {
 take_lock() {
     (umask 022 && touch .lock) 2>"$work/out" || refuse_write
     exec 9>>.lock
-    turns=$((wait * 5 + 2))
+    # A moment more than asked for: BusyBox's timeout leaves a watcher that has the lock for a second after its command.
+    turns=$((wait * 5 + 8))
     until flock -n 9; do
         [ "$lost" = no ] || end stopped connection
         [ "$turns" -gt 0 ] || end locked lock "$(lock_holder .lock)"
-        [ "$turns" -ne $((wait * 5)) ] || say "wait lock $(lock_holder .lock)"
+        [ "$wait" -eq 0 ] || [ "$turns" -ne $((wait * 5 + 6)) ] || say "wait lock $(lock_holder .lock)"
         beat
         turns=$((turns - 1))
         sleep 0.2 2>/dev/null || sleep 1
