@@ -62,6 +62,10 @@ def liar(lie: Lie) -> Iterator[str]:
                     for piece in lie(method, path):
                         peer.sendall(piece)
                     if b"Transfer" in head:
+                        # Closed with a body that nobody read, the connection would be reset before the answer is read.
+                        peer.shutdown(socket.SHUT_WR)
+                        while peer.recv(65536):
+                            pass
                         return
 
         def accept() -> None:
