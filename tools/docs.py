@@ -52,8 +52,10 @@ Lists in a variable have commas or blanks between their items; maps are JSON, or
 _VARIABLES = {
     "DOCKER_REGISTRY": "the (development) registry: `host[:port][/path]`",
     "DOCKER_REGISTRY_USER, DOCKER_REGISTRY_PASS": "its login",
+    "DOCKER_REGISTRY_PULL_USER, DOCKER_REGISTRY_PULL_PASS": "the login that servers pull with; `…_USER` and `…_PASS` where it is not set",
     "DOCKER_REGISTRY_PROD": "the production registry",
     "DOCKER_REGISTRY_PROD_USER, DOCKER_REGISTRY_PROD_PASS": "its login",
+    "DOCKER_REGISTRY_PROD_PULL_USER, DOCKER_REGISTRY_PROD_PULL_PASS": "the login that servers pull with from there",
     "DOCKER_HOST": "the Docker engine, as Docker's own client takes it",
     "CONTAINER_PIPELINE_ENVIRONMENT": "the environment, where `--environment` does not name one",
     "CONTAINER_PIPELINE_SSH_KEY": "file with the private key for servers, beside what the user's ssh configuration says",

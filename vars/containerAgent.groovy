@@ -12,8 +12,8 @@ import groovy.transform.Field
 /** Credentials that a command gets: what it needs, no more. */
 @Field static final Map USES = [
     build: ['registry'], push: ['registry'], promote: ['registry', 'production'], report: ['notify'],
-    deploy: ['registry', 'production', 'ssh', 'knownHosts', 'env'],
-    rollback: ['registry', 'production', 'ssh', 'knownHosts'],
+    deploy: ['registry', 'registryPull', 'production', 'productionPull', 'ssh', 'knownHosts', 'env'],
+    rollback: ['registry', 'registryPull', 'production', 'productionPull', 'ssh', 'knownHosts'],
     status: ['ssh', 'knownHosts'], seed: ['jenkins'],
 ]
 
@@ -174,15 +174,18 @@ private String credential(Map options, String name) {
     def given = name == 'notify' ? options.notify : options.credentials?.get(name)
     // A map: the webhook's with its format, or the .env files by environment.
     def chosen = given instanceof Map ? given[name == 'notify' ? 'credentials' : options.environment] : given
-    def variable = name == 'knownHosts' ? 'KNOWN_HOSTS' : name.toUpperCase()
+    def variable = name.replaceAll('([A-Z])', '_$1').toUpperCase()
     (chosen ?: env."CONTAINER_PIPELINE_CREDENTIALS_${variable}")?.toString()
 }
 
 private List bindings(String command, Map options) {
     List bound = []
-    for (name in (USES[command] ?: [])) {
+    List names = USES[command] ?: []
+    for (name in names) {
         String id = credential(options, name)
-        if (id) {
+        // Where servers have a login of their own, the one that may push is not for this command.
+        boolean replaced = "${name}Pull".toString() in names && credential(options, "${name}Pull")
+        if (id && !replaced) {
             bound << binding(name, id)
         }
     }
@@ -193,8 +196,12 @@ private Map binding(String name, String id) {
     switch (name) {
         case 'registry':
             return usernamePassword(credentialsId: id, usernameVariable: 'DOCKER_REGISTRY_USER', passwordVariable: 'DOCKER_REGISTRY_PASS')
+        case 'registryPull':
+            return usernamePassword(credentialsId: id, usernameVariable: 'DOCKER_REGISTRY_PULL_USER', passwordVariable: 'DOCKER_REGISTRY_PULL_PASS')
         case 'production':
             return usernamePassword(credentialsId: id, usernameVariable: 'DOCKER_REGISTRY_PROD_USER', passwordVariable: 'DOCKER_REGISTRY_PROD_PASS')
+        case 'productionPull':
+            return usernamePassword(credentialsId: id, usernameVariable: 'DOCKER_REGISTRY_PROD_PULL_USER', passwordVariable: 'DOCKER_REGISTRY_PROD_PULL_PASS')
         case 'jenkins':
             return usernamePassword(credentialsId: id, usernameVariable: 'JENKINS_USER', passwordVariable: 'JENKINS_TOKEN')
         case 'ssh':

@@ -14,6 +14,12 @@ PROJECT_FILE = "container-pipeline.yml"
 PREFIX = "CONTAINER_PIPELINE_"
 
 
+def camel(name: str) -> str:
+    """Return ``known_hosts`` as ``knownHosts``: a name as a Jenkinsfile has it."""
+    head, *tail = name.split("_")
+    return head + "".join(word.capitalize() for word in tail)
+
+
 @dataclass(frozen=True)
 class Key:
     """One key of the settings. ``kind``: text, text or boolean, integer, boolean, list, map, servers or environments."""
@@ -37,8 +43,7 @@ class Key:
     @property
     def camel(self) -> str:
         """The key's name in a Jenkinsfile."""
-        head, *tail = self.name.split("_")
-        return head + "".join(word.capitalize() for word in tail)
+        return camel(self.name)
 
 
 def _key(kind: str, default: Any, text: str, *, per_environment: bool = False, choices: tuple[str, ...] = ()) -> Any:

@@ -209,11 +209,18 @@ class RegistryAccess:
     user: str = ""
     password: Secret = field(default=Secret(""))
     insecure: bool = False
+    #: The login is the one that servers pull with.
+    pulls: bool = False
 
     @property
     def variable(self) -> str:
-        """The first part of the variables that it comes from."""
+        """The variable that holds its address."""
         return REGISTRY_VARIABLES[self.role]
+
+    @property
+    def login_variable(self) -> str:
+        """The first part of the two variables that hold its login; ``_USER`` and ``_PASS`` follow."""
+        return f"{self.variable}_PULL" if self.pulls else self.variable
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Settings:
     environment: str = ""
     development: RegistryAccess | None = None
     production: RegistryAccess | None = None
+    #: The same registries with the login that servers pull with, by role, where there is one.
+    pulls: Mapping[str, RegistryAccess] = field(default_factory=dict)
     jenkins: JenkinsAccess | None = None
     ssh_key: Path | None = None
     ssh_config: Path | None = None
@@ -98,22 +100,12 @@ class Settings:
         With ``login``, user and password must be there too.
         """
         prefix = REGISTRY_VARIABLES[role]
-        where = _("set it in /etc/profile, or bind it from Jenkins credentials")
         access = self.production if role == "production" else self.development
         if access is None:
             label = _("the production registry") if role == "production" else _("the registry")
-            raise SettingsError(_("{variable} is not set: it names {what}", variable=prefix, what=label), where)
+            raise SettingsError(_("{variable} is not set: it names {what}", variable=prefix, what=label), _where())
         if login:
-            for variable, value in ((f"{prefix}_USER", access.user), (f"{prefix}_PASS", access.password)):
-                if not value:
-                    raise SettingsError(
-                        _(
-                            "{variable} is not set: {registry} needs a login",
-                            variable=variable,
-                            registry=access.registry,
-                        ),
-                        where,
-                    )
+            _check_login(access)
         return access
 
     def controller(self) -> JenkinsAccess:
@@ -131,8 +123,20 @@ class Settings:
         return self.jenkins
 
     def pull_from(self) -> RegistryAccess:
-        """Return the registry that servers pull from."""
-        return self.access("production" if self.pulls_from_production else "development")
+        """Return the registry that servers pull from, with their own login where one is set.
+
+        Raises SettingsError that names the variable to set, also where that login has no user or no password.
+        """
+        access = self.access("production" if self.pulls_from_production else "development")
+        if access.role in self.pulls:
+            access = self.pulls[access.role]
+            _check_login(access)
+        return access
+
+    def passwords(self) -> list[Secret]:
+        """Return every password and token that must never be shown."""
+        accesses = (self.development, self.production, *self.pulls.values())
+        return [*(access.password for access in accesses if access), *([self.jenkins.token] if self.jenkins else [])]
 
     @property
     def pulls_from_production(self) -> bool:
@@ -195,12 +199,14 @@ def load(
     if environment:
         _enter(environment, values, sources)
     insecure = tuple(values["insecure"])
+    accesses = {role: _access(role, environ, insecure) for role in REGISTRY_VARIABLES}
     return Settings(
         project=project,
         values=Values(**values),
         environment=environment,
-        development=_access("development", environ, insecure),
-        production=_access("production", environ, insecure),
+        development=accesses["development"],
+        production=accesses["production"],
+        pulls={role: login for role, access in accesses.items() if access and (login := _pull_login(access, environ))},
         jenkins=_jenkins(environ),
         ssh_key=_optional_path(environ, "SSH_KEY"),
         ssh_config=_optional_path(environ, "SSH_CONFIG"),
@@ -259,6 +265,28 @@ def _access(role: str, environ: Mapping[str, str], insecure: Sequence[str]) -> R
         password=Secret(environ.get(f"{prefix}_PASS", "")),
         insecure=registry.host in insecure or value in insecure,
     )
+
+
+def _pull_login(access: RegistryAccess, environ: Mapping[str, str]) -> RegistryAccess | None:
+    """Return the registry with the login for servers; None where neither a user nor a password is set."""
+    pulls = replace(access, pulls=True)
+    user, password = (environ.get(f"{pulls.login_variable}_{part}", "") for part in ("USER", "PASS"))
+    return replace(pulls, user=user, password=Secret(password)) if user or password else None
+
+
+def _check_login(access: RegistryAccess) -> None:
+    """Raise SettingsError that names the variable where the user or the password is missing."""
+    for part, value in (("USER", access.user), ("PASS", access.password)):
+        if not value:
+            variable = f"{access.login_variable}_{part}"
+            raise SettingsError(
+                _("{variable} is not set: {registry} needs a login", variable=variable, registry=access.registry),
+                _where(),
+            )
+
+
+def _where() -> str:
+    return _("set it in /etc/profile, or bind it from Jenkins credentials")
 
 
 def _jenkins(environ: Mapping[str, str]) -> JenkinsAccess | None:

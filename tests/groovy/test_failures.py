@@ -84,9 +84,11 @@ def test_no_secret_is_ever_shown_or_kept(build, company, node, project, jenkins,
     company.equip(node, logins=False, key=False)
     credentials = company.credentials(own={"type": "file", "content": "ENV=prod\nTOKEN=canary-in-env\n", "name": "env"})
     key = company.lab.ssh_key.read_text().splitlines()[2]
-    secrets = [company.development.password, company.production.password, key, "canary-in-env"]
+    reader = company.production.add_user("reader")
+    credentials["pull-login"] = {"type": "usernamePassword", "username": "reader", "password": reader}
+    secrets = [company.development.password, company.production.password, reader, key, "canary-in-env"]
     script = f"""containerPipeline(code: '{project.code}', servers: ['root@web-1'], credentials: [
-        registry: 'registry-login', production: 'production-login', ssh: 'deploy-key',
+        registry: 'registry-login', production: 'production-login', productionPull: 'pull-login', ssh: 'deploy-key',
         knownHosts: 'servers-known-hosts', env: 'own'])"""
     with ArgvWatcher([form for secret in secrets for form in forms(secret)]) as watcher:
         run = build(script, scm=str(project.folder), credentials=credentials)

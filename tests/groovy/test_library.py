@@ -246,6 +246,22 @@ def test_ids_of_credentials_come_from_the_whole_jenkins_where_the_call_names_non
     assert "DOCKER_REGISTRY_PROD is not set" in run.log
 
 
+def test_a_deploy_gets_the_login_that_pulls_and_not_the_one_that_pushes(build, node):
+    node.environment["DOCKER_REGISTRY_PROD"] = "127.0.0.1:1"
+    login = {"type": "usernamePassword", "username": "someone", "password": "else"}
+    variables = {
+        "CONTAINER_PIPELINE_CREDENTIALS_PRODUCTION": "pushes",
+        "CONTAINER_PIPELINE_CREDENTIALS_PRODUCTION_PULL": "pulls",
+    }
+    both = {"credentials": {"pushes": login, "pulls": login}, "environment": variables}
+    log = build("node { containerDeploy(code: 'a-b', version: '1') }", **both).log
+    assert "DOCKER_REGISTRY_PROD_PULL_PASS" in log
+    assert "DOCKER_REGISTRY_PROD_PASS" not in log
+    log = build(PROMOTE, **both).log
+    assert "DOCKER_REGISTRY_PROD_PASS" in log
+    assert "DOCKER_REGISTRY_PROD_PULL_PASS" not in log
+
+
 def test_an_id_that_is_not_there_is_jenkins_own_error(build):
     run = build("node { containerPromote(code: 'a-b', version: '1', credentials: [registry: 'gone']) }")
     assert "ERROR: Could not find credentials entry with ID 'gone'" in run.log
@@ -280,6 +296,7 @@ STEPS = ["Build", "Push", "Promote", "Deploy", "Rollback", "Status"]
 def test_every_step_hands_over_every_kind_of_option(build, node, step):
     node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
     ids = {"registry": "login", "production": "login", "ssh": "key", "knownHosts": "file", "env": "file"}
+    ids |= {"registryPull": "login", "productionPull": "login"}
     credentials = "[jenkins: 'login']" if step == "Seed" else written(ids)
     options = (
         "jobs: 'none.yml', dryRun: true"

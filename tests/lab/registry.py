@@ -63,6 +63,12 @@ class Registry:
     def stop(self) -> None:
         stop(self.pidfile, patience=5)
 
+    def add_user(self, name: str) -> str:
+        """Let one more user in; return the new password. The registry reads the file again by itself."""
+        password = new_password()
+        run("htpasswd", "-iB", "-C", "4", str(self.folder / "htpasswd"), name, stdin=password)
+        return password
+
 
 def new_password() -> str:
     """One that shells, URLs and Base64 each write in another way: a leak in any of these forms can be told apart."""

@@ -100,6 +100,17 @@ def test_a_wrong_password_is_found_and_not_repeated(doctor: Doctor, lab: Lab, co
     assert "wr0ng" not in json.dumps(answer)
 
 
+def test_the_login_that_servers_pull_with_is_tried(doctor: Doctor, lab: Lab, code: str):
+    one = lab.development
+    pull = {"DOCKER_REGISTRY_PULL_USER": one.user, "DOCKER_REGISTRY_PULL_PASS": one.password}
+    answer = doctor("--code", code, **registry(one), **pull)
+    assert "it takes the login that servers pull with" in [check["text"] for check in answer["checks"]]
+    answer = doctor("--code", code, **registry(one), **{**pull, "DOCKER_REGISTRY_PULL_PASS": "wr0ng-passw0rd"})
+    ((_text, repair),) = failed(answer, "development")
+    assert repair == "check DOCKER_REGISTRY_PULL_USER and DOCKER_REGISTRY_PULL_PASS"
+    assert "wr0ng" not in json.dumps(answer)
+
+
 def test_without_a_registry_the_variable_is_named(doctor: Doctor):
     assert failed(doctor()) == [
         ("DOCKER_REGISTRY is not set", "set DOCKER_REGISTRY in /etc/profile or as a Jenkins credential")

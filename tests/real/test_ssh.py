@@ -147,3 +147,34 @@ def test_no_password_in_any_arguments_in_the_log_or_left_on_the_server(either: S
         )
     assert server.run("cat /root/.docker/config.json").strip() == "{}"
     assert either.left_over() == ""
+
+
+def test_a_server_gets_its_own_login_and_never_the_one_that_pushes(
+    either: Site, registry_factory, tmp_path: Path, monkeypatch
+):
+    registry = registry_factory()
+    either.use(registry)
+    version = either.publish()
+    reader = registry.add_user("reader")
+    # What the deploy must not need: the registry would refuse it.
+    either.set("DOCKER_REGISTRY_PASS", "push-canary")
+    either.set("DOCKER_REGISTRY_PULL_USER", "reader")
+    either.set("DOCKER_REGISTRY_PULL_PASS", reader)
+    sent = tmp_path / "sent"
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/sh\ntee -a {sent} | /usr/bin/ssh "$@"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    login, pushes = (base64.b64encode(text.encode()) for text in (f"reader:{reader}", f"{registry.user}:push-canary"))
+    with ArgvWatcher([reader, login.decode(), "push-canary"]) as watcher:
+        done = either("deploy", "--version", version, "-v")
+    assert done.code == 0, done.err
+    assert either.container()
+    assert login in sent.read_bytes()
+    assert pushes not in sent.read_bytes()
+    assert b"push-canary" not in sent.read_bytes()
+    assert watcher.seen == []
+    for word in (reader, login.decode(), "push-canary"):
+        assert word not in done.out + done.err
+    assert either.left_over() == ""

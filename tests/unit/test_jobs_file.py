@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import jobs_files
-from container_pipeline.keys import KEYS
+from container_pipeline.keys import KEYS, camel
+from container_pipeline.plan.jenkinsfile import CREDENTIALS
 from container_pipeline.plan.seed import jobs as plan_jobs
 from container_pipeline.plan.seed import schema
 from container_pipeline.plan.seed.jobxml import job_xml
@@ -257,6 +258,11 @@ def test_the_schema_knows_every_key_of_the_settings():
     known = jobs_file.schema()["definitions"]["pipeline"]["properties"]
     assert {key.name for key in KEYS} - {"code"} <= set(known)
     assert all(known[key.name].get("enum") == [*key.choices, None] for key in KEYS if key.choices)
+
+
+def test_the_schema_knows_every_credential_of_a_jenkinsfile():
+    known = jobs_file.schema()["definitions"]["pipeline"]["properties"]["credentials"]["properties"]
+    assert sorted(map(camel, known)) == sorted(CREDENTIALS)
 
 
 VALUES = st.recursive(

@@ -36,7 +36,7 @@ TEXT = {
                 "env_file": "a'b\\c",
                 "servers": ["deploy@a:22", {"host": "b", "port": 2222}],
                 "build_args": {"X": "y z, [1]", "a-b": 1, "E": {}, "F": ""},
-                "credentials": {"registry": "reg", "known_hosts": "hosts"},
+                "credentials": {"registry": "reg", "production_pull": "reader", "known_hosts": "hosts"},
                 "approve": "Really, ${USER}?",
                 "cache": True,
                 "sudo": False,

@@ -182,6 +182,51 @@ def test_each_missing_variable_is_named(tmp_path, environ, role, variable):
     assert "/etc/profile" in refused.value.hint
 
 
+PULL = {"DOCKER_REGISTRY_PROD_PULL_USER": "reader", "DOCKER_REGISTRY_PROD_PULL_PASS": "may-read"}
+BOTH = {
+    "DOCKER_REGISTRY": "dev.example",
+    "DOCKER_REGISTRY_USER": "ci",
+    "DOCKER_REGISTRY_PASS": "may-push",
+    "DOCKER_REGISTRY_PROD": "prod.example",
+    "DOCKER_REGISTRY_PROD_USER": "releaser",
+    "DOCKER_REGISTRY_PROD_PASS": "may-release",
+}
+
+
+def test_servers_pull_with_a_login_of_their_own(tmp_path):
+    settings = load(tmp_path, {}, environ={**BOTH, **PULL})
+    assert (settings.pull_from().user, settings.pull_from().password.reveal()) == ("reader", "may-read")
+    assert settings.access("production", login=True).user == "releaser"
+    assert load(tmp_path, {"registry": "development"}, environ={**BOTH, **PULL}).pull_from().user == "ci"
+    assert load(tmp_path, {}, environ=BOTH).pull_from().user == "releaser"
+
+
+def test_the_development_registry_has_a_pull_login_too(tmp_path):
+    pull = {"DOCKER_REGISTRY_PULL_USER": "reader", "DOCKER_REGISTRY_PULL_PASS": "p"}
+    assert load(tmp_path, {"registry": "development"}, environ={**BOTH, **pull}).pull_from().user == "reader"
+
+
+@pytest.mark.parametrize("missing", PULL)
+def test_half_a_pull_login_names_the_other_half(tmp_path, missing):
+    environ = {**BOTH, **{name: value for name, value in PULL.items() if name != missing}}
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, {}, environ=environ).pull_from()
+    assert refused.value.message.startswith(f"{missing} is not set")
+
+
+def test_every_password_is_known_for_redaction(tmp_path):
+    found = {secret.reveal() for secret in load(tmp_path, {}, environ={**BOTH, **PULL}).passwords()}
+    assert found == {"may-push", "may-release", "may-read"}
+
+
+def test_a_refused_pull_login_names_its_own_variables(tmp_path):
+    from container_pipeline.clients.registry import sentences
+
+    access = load(tmp_path, {}, environ={**BOTH, **PULL}).pull_from()
+    assert "DOCKER_REGISTRY_PROD_PULL_USER" in str(sentences.denied(access, "x").hint)
+    assert "DOCKER_REGISTRY_PROD," in str(sentences.unreachable(access, "h", OSError("x")).hint)
+
+
 def test_servers_pull_from_production_where_one_is_set(tmp_path):
     both = {"DOCKER_REGISTRY": "dev.example", "DOCKER_REGISTRY_PROD": "prod.example"}
     assert str(load(tmp_path, {}, environ=both).pull_from().registry) == "prod.example"

@@ -90,9 +90,7 @@ def _run(ctx: click.Context, name: str, given: dict[str, Any]) -> Run:
     keys["servers"] = keys.get("servers") or None
     image_name = given.pop("image", None) or ""
     settings = replace(load(given.pop("project"), keys, environment or ""), image_name=image_name)
-    accesses = [access for access in (settings.development, settings.production) if access]
-    console.redact.add(access.password for access in accesses)
-    console.redact.add([settings.jenkins.token] if settings.jenkins else [])
+    console.redact.add(settings.passwords())
     result.code = settings.values.code
     origins = ", ".join(f"{key} ({source})" for key, source in settings.origins().items())
     console.detail(_("settings: {origins}", origins=origins or _("all are the defaults")))

@@ -296,7 +296,7 @@ def _login(access: RegistryAccess) -> dict[str, str]:
 def _refused(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> RegistryError:
     text = short(event["error"], MESSAGE)
     denied = any(word in text for word in ("unauthorized", "denied", "no basic auth", "authentication required"))
-    user, password = f"{access.variable}_USER", f"{access.variable}_PASS"
+    user, password = f"{access.login_variable}_USER", f"{access.login_variable}_PASS"
     hint = _("check {user} and {password}", user=user, password=password) if denied else ""
     return RegistryError(f"{failed}: {text}", hint)
 

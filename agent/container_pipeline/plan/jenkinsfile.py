@@ -39,7 +39,7 @@ SEED_KEYS: tuple[Key, ...] = (
     Key("dryRun", "boolean", None, "only show what would change"),
     *(key for key in JENKINS_KEYS if key.name in ("node", "checkout", "credentials")),
 )
-CREDENTIALS = ("registry", "production", "ssh", "env", "knownHosts")
+CREDENTIALS = ("registry", "registryPull", "production", "productionPull", "ssh", "env", "knownHosts")
 NOTIFY = ("credentials", "format")
 
 

@@ -321,7 +321,7 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
         "compose-file": (_("Compose refuses docker-compose.yml: {text}", text=text), _("correct it; nothing was changed")),
         "pull-login": (
             _("the registry refuses {text}: the login is missing or wrong", text=text),
-            _("check DOCKER_REGISTRY_USER and DOCKER_REGISTRY_PASS (…_PROD_… for production)"),
+            _("check DOCKER_REGISTRY_USER and DOCKER_REGISTRY_PASS (…_PROD_… for production, …_PULL_… for the login of servers)"),
         ),
         "pull-missing": (
             _("{text} is not in the registry", text=text),

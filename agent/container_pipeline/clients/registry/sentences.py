@@ -111,7 +111,7 @@ def no_registry(access: RegistryAccess, host: str, status: int) -> RegistryError
 
 def denied(access: RegistryAccess, what: str) -> RegistryError:
     """401: nobody, or the wrong user, asked."""
-    name = access.variable
+    name = access.login_variable
     if not access.user:
         return RegistryError(
             _("registry {host} wants a login for {what}", host=access.registry.host, what=what),
@@ -136,7 +136,7 @@ def answered(access: RegistryAccess, method: str, what: str, status: int, body: 
                 what=what,
                 said=said,
             ),
-            _("give that user the right to it there, or check {variable}_USER", variable=access.variable),
+            _("give that user the right to it there, or check {variable}_USER", variable=access.login_variable),
         )
     if status == 404:
         return RegistryError(

@@ -151,6 +151,9 @@ def _registry(run: Run, title: str, role: str, access: RegistryAccess | None) ->
     registry = RegistryClient(access)
     registry.ping()
     yield Check(title, True, _("reached, and it takes the login") if access.user else _("reached, without a login"))
+    if role in run.settings.pulls:
+        RegistryClient(run.settings.pulls[role]).ping()
+        yield Check(title, True, _("it takes the login that servers pull with"))
     try:
         repository = run.settings.repository
     except SettingsError:

@@ -103,7 +103,7 @@ def read_jenkinsfile(text: str) -> dict[str, Any]:
         arguments.pop("code", None)
         if isinstance(arguments.get("credentials"), dict):
             ids = arguments["credentials"]
-            arguments["credentials"] = {"known_hosts" if id == "knownHosts" else id: name for id, name in ids.items()}
+            arguments["credentials"] = {re.sub("([A-Z])", r"_\1", id).lower(): name for id, name in ids.items()}
         keys.update({_CAMEL.get(name, name): value for name, value in arguments.items()})
     if checkout:
         arguments = _Groovy(text, checkout.end()).arguments("\n")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from container_pipeline.keys import BY_NAME
+from container_pipeline.keys import BY_NAME, camel
 from container_pipeline.plan.seed.jobs import Job
 
 #: What every marker begins with: by this Jenkins is searched for what seed made.
@@ -75,7 +75,7 @@ def _arguments(keys: Mapping[str, Any]) -> dict[str, str]:
 def _camel_ids(name: str, value: Any) -> Any:
     if name != "credentials":
         return value
-    return {"knownHosts" if key == "known_hosts" else key: item for key, item in value.items()}
+    return {camel(key): item for key, item in value.items()}
 
 
 def groovy(value: Any) -> str:
