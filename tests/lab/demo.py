@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,10 @@ def build(lab: Lab, jenkins: Jenkins, folder: Path) -> bool:
 
 
 def node(lab: Lab, folder: Path) -> dict[str, str]:
-    """A build node's environment: the lab's variables as /etc/profile would set them, a PATH of three programs."""
+    """A build node's environment: the lab's variables as /etc/profile would set them, a PATH of three programs.
+
+    Settings of the caller's environment hold there, too.
+    """
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
     for name, path in (("python3", "/usr/bin/python3"), ("docker", lab.bin / "docker"), ("ssh", lab.bin / "ssh")):
@@ -76,7 +80,8 @@ def node(lab: Lab, folder: Path) -> dict[str, str]:
             (programs / name).symlink_to(path)
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    return {**variables(lab.said), "PATH": str(programs), "HOME": str(home)}
+    own = {name: value for name, value in os.environ.items() if name.startswith("CONTAINER_PIPELINE_")}
+    return {**variables(lab.said), **own, "PATH": str(programs), "HOME": str(home)}
 
 
 def tell(lab: Lab, run: Run) -> None:
