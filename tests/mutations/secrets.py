@@ -117,6 +117,15 @@ SECRETS = [
         ),
     ),
     Mutation(
+        "A server gets the login that pulls, not the one that pushes",
+        "settings.py",
+        (("            access = self.pulls[access.role]\n", ""),),
+        (
+            "unit/test_settings.py::test_servers_pull_with_a_login_of_their_own",
+            "real/test_ssh.py::test_a_server_gets_its_own_login_and_never_the_one_that_pushes[compose-v2]",
+        ),
+    ),
+    Mutation(
         "Children get only what they need of the environment",
         "remote/ssh.py",
         (("            env=environment,\n", "            env=None,\n"),),
