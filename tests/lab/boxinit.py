@@ -152,6 +152,8 @@ def _choose_tools(spec: dict[str, Any]) -> None:
         unwanted.append("/usr/bin/docker-compose")
     if spec["engine"] == "none":
         unwanted += ["/usr/bin/docker", "/usr/sbin/dockerd"]
+    # Debian's Compose v1 needs no setuptools. Where they are installed, this file makes every start of it load them: twice the time.
+    unwanted.append("/usr/lib/python3/dist-packages/distutils-precedence.pth")
     for path in unwanted:
         if os.path.lexists(path):
             os.unlink(path)

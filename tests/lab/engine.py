@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import os
 import shutil
 import socket
 import subprocess
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from lab import network
 from lab.place import LabError, Place
@@ -32,6 +37,29 @@ def answers(docker_host: str) -> bool:
             return b" 200 " in client.recv(64)
         except OSError:
             return False
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, docker_host: str) -> None:
+        super().__init__("localhost", timeout=60)
+        self._path = str(socket_of(docker_host))
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def call(docker_host: str, method: str, path: str, **filters: str) -> Any:
+    """Send one request to the engine and return what its JSON says: without a process, which the docker command would be."""
+    query = f"filters={quote(json.dumps({name: [value] for name, value in filters.items()}))}" if filters else ""
+    with contextlib.closing(_Connection(docker_host)) as connection:
+        connection.request(method, f"{path}{'&' if '?' in path else '?'}{query}")
+        response = connection.getresponse()
+        text = response.read().decode()
+        if response.status >= 400:
+            raise LabError(f"the engine answered {response.status} to {method} {path}: {text.strip()}")
+        return json.loads(text) if text else None
 
 
 def docker_command() -> str:

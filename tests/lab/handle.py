@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -57,11 +58,11 @@ class Server:
 
     def remove(self, code: str) -> None:
         """Forget a project: its containers, its network (an engine has addresses for some thirty only) and its folder."""
-        for option, kind, remove in (("-aq", "ps", ("rm", "-fv")), ("-q", "network ls", ("network", "rm"))):
-            ids = self.docker(*kind.split(), option, "--filter", f"name={code}").split()
-            if ids:
-                self.docker(*remove, *ids)
-        self.run(f"rm -rf /docker/compose/{code}")
+        for one in engine.call(self.docker_host, "GET", "/containers/json?all=1", name=code):
+            engine.call(self.docker_host, "DELETE", f"/containers/{one['Id']}?force=1&v=1")
+        for one in engine.call(self.docker_host, "GET", "/networks", name=code):
+            engine.call(self.docker_host, "DELETE", f"/networks/{one['Id']}")
+        shutil.rmtree(self.folder / "compose" / code, ignore_errors=True)
 
 
 class Lab:
