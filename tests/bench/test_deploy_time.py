@@ -26,7 +26,7 @@ from lab.handle import Lab, Server
 from real.site import Site
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
-_UP = "cd /docker/compose/{code} && docker compose pull -q && docker compose up -d"
+_UP = "cd /docker/compose/{code} && {compose} pull -q && {compose} up -d"
 
 
 @pytest.fixture
@@ -43,8 +43,10 @@ def run(*command: str, **environment: str) -> None:
 class Peers:
     """Each deploys the same two files to the same servers, which run them already."""
 
-    def __init__(self, site: Site, version: str, config: Path, names: Sequence[str]) -> None:
-        self.site, self.config, self.names = site, config, names
+    def __init__(
+        self, site: Site, version: str, config: Path, names: Sequence[str], compose: str = "docker compose"
+    ) -> None:
+        self.site, self.config, self.names, self.on_server = site, config, names, compose
         self.bin = config.parent / "bench-bin"
         describe.commands(self.bin, config)
         self.files = site.folder / "upload"
@@ -53,7 +55,7 @@ class Peers:
             (self.files / name).write_text(text)
         self.bring(version)
         # Peers pull with a login that rests on disk, on the server and here.
-        self.docker_config = site.folder / ".docker"
+        self.docker_config = site.login()
         login = (self.docker_config / "config.json").read_text()
         for server in site.servers:
             server.run(f"mkdir -p /root/.docker && echo {shlex.quote(login)} > /root/.docker/config.json")
@@ -69,7 +71,7 @@ class Peers:
         """One session per server, all at once."""
         script = (
             f"mkdir -p /docker/compose/{self.site.code} && tar -xf - -C /docker/compose/{self.site.code} && "
-            + _UP.format(code=self.site.code)
+            + _UP.format(code=self.site.code, compose=self.on_server)
         )
         one = f"tar -C {shlex.quote(str(self.files))} -cf - .env docker-compose.yml | ssh -F {self.config} %s {shlex.quote(script)}"
         each = "".join(f'{one % name} & pids="$pids $!"\n' for name in self.names)
@@ -81,8 +83,8 @@ class Peers:
         for name in self.names:
             run(ssh, name, f"mkdir -p {folder}")
             run(scp, "-q", *(str(self.files / one) for one in (".env", "docker-compose.yml")), f"{name}:{folder}/")
-            run(ssh, name, f"cd {folder} && docker compose pull -q")
-            run(ssh, name, f"cd {folder} && docker compose up -d")
+            run(ssh, name, f"cd {folder} && {self.on_server} pull -q")
+            run(ssh, name, f"cd {folder} && {self.on_server} up -d")
 
     def docker_host(self) -> None:
         """Compose here, the engine there."""
@@ -165,6 +167,13 @@ def test_one_server_on_loopback(site: Site) -> None:
         Peers(site, version, site.lab.ssh_config, ["server-1"]),
         everybody(),
     )
+
+
+def test_one_server_with_compose_v1(site: Site) -> None:
+    site.on(site.lab.servers[1])
+    version = site.deployed()
+    peers = Peers(site, version, site.lab.ssh_config, [site.lab.servers[1].name], "docker-compose")
+    compare("deploy, one server with Compose v1, loopback, nothing changed", peers, ["ours", "floor", "by_hand"])
 
 
 def test_a_new_version_on_one_server(site: Site) -> None:

@@ -132,12 +132,16 @@ class Site:
         smallimage.push(self.lab, self.registry, self.code, version, config)
         return version
 
-    def _docker(self, *arguments: str, stdin: str = "") -> None:
+    def login(self) -> Path:
+        """Return a folder for DOCKER_CONFIG that holds the registry's login."""
         config = self.folder / ".docker"
         config.mkdir(exist_ok=True)
         auth = base64.b64encode(f"{self.registry.user}:{self.registry.password}".encode()).decode()
         (config / "config.json").write_text(json.dumps({"auths": {self.registry.address: {"auth": auth}}}))
-        environment = {**os.environ, "DOCKER_CONFIG": str(config), "DOCKER_BUILDKIT": "0"}
+        return config
+
+    def _docker(self, *arguments: str, stdin: str = "") -> None:
+        environment = {**os.environ, "DOCKER_CONFIG": str(self.login()), "DOCKER_BUILDKIT": "0"}
         command = [engine.docker_command(), "-H", self.lab.docker_host, *arguments]
         subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, env=environment)
 

@@ -20,7 +20,7 @@ name_project() {
 }
 
 brings() {
-    printf '%s\n' "$units" | grep -Fqx -e "$1"
+    case "$newline$units$newline" in *"$newline$1$newline"*) ;; *) return 1 ;; esac
 }
 
 # Makes a person's own `up -d` do what ours does.
@@ -53,7 +53,7 @@ says_name() {
 # Whether the release brings the very files that the current one brought, so that its record has the answer.
 same_as_current() {
     record=releases/$(current_release)/release.json
-    grep -qs '"files": "' "$record" && [ "$(cat "${record%/*}/.units" 2>/dev/null)" = "$units" ] || return 1
+    [ -n "$(field files "$record")" ] && [ "$(cat "${record%/*}/.units" 2>/dev/null)" = "$units" ] || return 1
     cmp -s "$stage/docker-compose.yml" docker-compose.yml && cmp -s "$stage/.env" .env && ! units_differ
 }
 

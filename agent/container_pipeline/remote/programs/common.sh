@@ -87,7 +87,10 @@ clean_up() {
 
 # When a process began, in ticks of the kernel: its id alone may be another's by now.
 born() {
-    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
+    { IFS= read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+    # shellcheck disable=SC2086 # a list of numbers
+    set -- ${stat##*") "}
+    echo "${20-}"
 }
 
 # Removes what runs that were killed have left behind, whatever their code: a registry's login may be in it.
@@ -394,7 +397,13 @@ neutral() {
 
 # field NAME FILE: of a release's record, which stands on one line.
 field() {
-    sed -n "s/.*\"$1\": \"\([^\"]*\)\".*/\1/p" "$2" 2>/dev/null
+    fields=$(first_line "$2")
+    case $fields in *"\"$1\": \""*) fields=${fields##*"\"$1\": \""} && echo "${fields%%\"*}" ;; esac
+}
+
+# first_line FILE: by the shell alone, since what is short is asked often.
+first_line() {
+    { IFS= read -r line <"$1" || [ -n "$line" ]; } 2>/dev/null && printf '%s\n' "$line"
 }
 
 # know FILE: project, files and services of the release whose record this is.
@@ -425,7 +434,7 @@ find_docker() {
 # releases/.current names the release that runs, and below it those that ran before, latest first, one a line. What was gone back
 # from is not among them.
 current_release() {
-    sed -n 1p releases/.current 2>/dev/null
+    first_line releases/.current
 }
 
 # Prints type, mode and path of all that is below the paths on stdin, one a line, a folder before what is in it.
@@ -473,5 +482,5 @@ take_lock() {
     printf '%s|%s|%s\n' "$who" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$version" 2>"$work/out" >.lock || refuse_write
     held=yes
     # Its agent has asked how it ended, and was told that it never began.
-    [ "$(lock_holder releases/.given-up)" != "$word" ] || end stopped connection
+    [ ! -e releases/.given-up ] || [ "$(lock_holder releases/.given-up)" != "$word" ] || end stopped connection
 }

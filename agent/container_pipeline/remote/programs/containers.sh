@@ -77,9 +77,11 @@ tag_images() {
 }
 
 # Compose gives a container that it is about to replace another name for a moment, such as 45ffcca9f14d_web; where it was cut short
-# there, or failed, that name stays.
+# there, or failed, that name stays. What it asked for is what healthy looks at first.
 correct_names() {
     [ "$generation" != swarm ] || return 0
+    listed=$(containers 2>/dev/null)
+    case $listed in *'|/'????????????_*) listed='' ;; *) return 0 ;; esac
     dock ps -a --filter "label=com.docker.compose.project=${project:-$code}" --format '{{.ID}}|{{.Names}}|{{.State}}' >"$work/names" 2>/dev/null
     grep -E '^[^|]*\|[0-9a-f]{12}_' "$work/names" | while IFS='|' read -r container name state; do
         rightful=${name#*_}

@@ -8,7 +8,7 @@ open_folder() {
     (umask 022 && mkdir -p "$folder/releases") 2>"$work/out" || refuse_write
     cd "$folder" || refuse folder "$folder"
     stage=$private/release
-    { rm -rf "$private" && mkdir "$private" "$stage"; } 2>"$work/out" || refuse_write
+    { { [ ! -e "$private" ] || rm -rf "$private"; } && mkdir "$private" "$stage"; } 2>"$work/out" || refuse_write
 }
 
 # take BYTES: exactly so many of stdin, not one more.
@@ -22,10 +22,8 @@ take() {
 
 receive() {
     take "$size" | tar -xpof - -C "$stage" 2>"$work/out" || refuse_write
-    if [ "$generation" = v1 ] && [ -f "$stage/.env.v1" ]; then
-        mv -f "$stage/.env.v1" "$stage/.env"
-    fi
-    rm -f "$stage/.env.v1"
+    [ -f "$stage/.env.v1" ] || return 0
+    if [ "$generation" = v1 ]; then mv -f "$stage/.env.v1" "$stage/.env"; else rm -f "$stage/.env.v1"; fi
 }
 
 # An earlier release, taken from where it is kept; without a version the one that ran before the current one.
@@ -267,9 +265,9 @@ log_attempt() {
 
 # A run before this one was killed in the middle of its switch.
 recover() {
-    # shellcheck disable=SC2010 # of these names, only those that end in a number
-    ls -A releases | grep -x '\.incoming\.[0-9][0-9]*' | while IFS= read -r left; do
-        [ -d "/proc/${left#.incoming.}" ] || rm -rf "releases/$left"
+    for left in releases/.incoming.*; do
+        case ${left#releases/.incoming.} in '' | *[!0-9]*) continue ;; esac
+        [ -d "/proc/${left#releases/.incoming.}" ] || rm -rf "$left"
     done
     [ -d "$former" ] || return 0
     say recovered
@@ -301,6 +299,8 @@ keep_release() {
     remove_dropped
     close_journal
     log_attempt ok
+    set -- releases/*/
+    [ "$#" -gt "$keep" ] || return 0
     by_worth | sed "1,${keep}d" | while IFS= read -r release; do
         name=$(field image "releases/$release/release.json")
         rm -rf "releases/${release:?}"

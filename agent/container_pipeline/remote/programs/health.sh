@@ -103,6 +103,8 @@ judge_loop() {
 
 # Names of containers that do not count: old ones that are about to go.
 ignored='' crashed=''
+# What containers said a moment ago.
+listed=''
 began=$(date +%s)
 
 # healthy [IMAGE]: waits until all is well. False: $bad says what is not, $failed is that container. Every service that
@@ -111,7 +113,8 @@ healthy() {
     deadline=$(($(date +%s) + timeout)) told='' first='' seen_healthy=''
     while :; do
         waiting='' bad='' failed='' seen=' '
-        list=$(containers 2>"$work/out") || { bad="docker" && return 1; }
+        list=$listed listed=''
+        [ -n "$list" ] || list=$(containers 2>"$work/out") || { bad="docker" && return 1; }
         [ -n "$first" ] || first=$list
         while IFS='|' read -r service name status exit restarts health policy pid started runs ports; do
             case " $services " in *" $service "*) ;; *) continue ;; esac

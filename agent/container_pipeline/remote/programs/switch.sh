@@ -147,7 +147,8 @@ set_modes() {
 
 # Whether the version's tag names this image already: $found lists its tags in brackets, as the engine calls them ($familiar).
 tagged() {
-    case " $(printf %s "${found#* }" | tr '[]' '  ') " in
+    tags=${found#* [}
+    case " ${tags%]} " in
     *" ${familiar:-$image}:$version "*) ;;
     *) return 1 ;;
     esac
