@@ -83,7 +83,7 @@ VALUES = [
     Mutation(
         "A server with Compose v1 gets the file that v1 reads",
         _DEPLOY,
-        (('        mv -f "$stage/.env.v1" "$stage/.env"\n', "        :\n"),),
+        (('then mv -f "$stage/.env.v1" "$stage/.env"; else', "then :; else"),),
         ("real/test_env_file.py::test_two_hundred_random_values_reach_the_container_as_they_stand[compose-v1]",),
     ),
     Mutation(
@@ -169,7 +169,10 @@ SECRETS = [
         ".env is for its owner alone from its creation, not only in the end",
         _DEPLOY,
         (
-            ('    rm -f "$stage/.env.v1"\n}', '    rm -f "$stage/.env.v1"\n    chmod 644 "$stage/.env"\n}'),
+            (
+                '    [ -f "$stage/.env.v1" ] || return 0\n',
+                '    chmod 644 "$stage/.env"\n    [ -f "$stage/.env.v1" ] || return 0\n',
+            ),
             ("    switch\n    step start\n", '    chmod 600 "$stage/.env"\n    switch\n    step start\n'),
         ),
         ("real/test_deploy.py::test_no_file_of_values_is_open_to_others_for_a_moment",),
