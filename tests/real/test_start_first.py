@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from lab import engine
 from real.site import Site
 
 
@@ -24,6 +29,20 @@ def names(site: Site, *options: str) -> list[str]:
     return server.docker("ps", *filters, "--format", "{{.Names}}").split()
 
 
+@contextmanager
+def events(site: Site) -> Iterator[Iterator[tuple[float, str]]]:
+    """Yield the events of the site's containers from now on, as they come: time, and ``ACTION NAME``."""
+    command = [engine.docker_command(), "-H", site.servers[0].docker_host, "events", "--since", str(int(time.time()))]
+    filters = ("--filter", f"label=com.docker.compose.project={site.code}", "--filter", "type=container")
+    form = ("--format", "{{.TimeNano}} {{.Action}} {{.Actor.Attributes.name}}")
+    with subprocess.Popen([*command, *filters, *form], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield ((int(line.split()[0]) / 1e9, line.split(maxsplit=1)[1].strip()) for line in process.stdout)
+        finally:
+            process.terminate()
+
+
 def test_a_service_that_is_well_is_there_at_any_moment(behind_a_proxy: Site):
     site = behind_a_proxy
     site.deployed()
@@ -37,13 +56,18 @@ def test_a_service_that_is_well_is_there_at_any_moment(behind_a_proxy: Site):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    try:
-        version = site.deployed()
-    finally:
-        over.set()
-        watcher.join()
-    assert min(counts) >= 1
-    [new] = names(site)
+    with events(site) as happened:
+        try:
+            version = site.deployed()
+        finally:
+            over.set()
+            watcher.join()
+        assert min(counts) >= 1
+        [new] = names(site)
+        healthy = next(at for at, what in happened if what == f"health_status: healthy {new}")
+        stopped = next(at for at, what in happened if what == f"die {old}")
+    # A proxy that looks up names every second has learned the new container's before the old one stops.
+    assert stopped - healthy > 2
     assert new != old
     assert site.servers[0].docker("inspect", "-f", "{{.Config.Image}}", new).strip().endswith(version)
     assert site("status", "--json").result["servers"][0]["differs"] == []

@@ -61,8 +61,9 @@ stays_healthy() {
 judge() {
     case $status/$health in
     running/healthy)
-        # A HEALTHCHECK that only opens a port passes between two crashes, too.
-        ! restarted || stays_healthy || waiting="$service settling"
+        # A HEALTHCHECK that only opens a port passes between two crashes, too. And a proxy needs time to learn the name of a container
+        # before the old one beside it stops.
+        { ! restarted && [ -z "$ignored" ]; } || stays_healthy || waiting="$service settling"
         ;;
     running/unhealthy) bad="$service unhealthy" ;;
     running/starting) waiting="$service starting" ;;
