@@ -30,6 +30,7 @@ WORDS = {
     "brief",
     "bound",
     "limit",
+    "numbers",
     "json",
     "flags",
 }

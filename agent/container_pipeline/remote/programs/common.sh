@@ -88,8 +88,9 @@ clean_up() {
 # When a process began, in ticks of the kernel: its id alone may be another's by now.
 born() {
     { IFS= read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
-    # shellcheck disable=SC2086 # a list of numbers
-    set -- ${stat##*") "}
+    numbers=${stat##*") "}
+    # shellcheck disable=SC2086 # a list
+    set -- $numbers
     echo "${20-}"
 }
 
