@@ -9,7 +9,7 @@ import groovy.transform.Field
 /** Programs that a command needs on the node, besides python3. */
 @Field static final Map NEEDS = [build: 'docker', push: 'docker', deploy: 'ssh', rollback: 'ssh', status: 'ssh']
 
-/** Credentials that a command gets: what it needs, no more. */
+/** Credentials that a command gets: what it needs, no more. For stages of a pipeline, the agent says it. */
 @Field static final Map USES = [
     build: ['registry'], push: ['registry'], promote: ['registry', 'production'], report: ['notify'],
     deploy: ['registry', 'registryPull', 'production', 'productionPull', 'ssh', 'knownHosts', 'env'],
@@ -71,8 +71,8 @@ private source() {
     }
 }
 
-/** Runs one command and returns its answer, good or bad. */
-Map attempt(String command, Map options, List arguments = []) {
+/** Runs one command with the credentials that it uses and returns its answer, good or bad. */
+Map attempt(String command, Map options, List arguments = [], List uses = USES[command] ?: []) {
     List variables = settings(options) + [
         'CONTAINER_PIPELINE_CALL=' + JsonOutput.toJson([argv: [command] + arguments]),
         'CONTAINER_PIPELINE_NEEDS=' + (NEEDS[command] ?: ''),
@@ -80,7 +80,7 @@ Map attempt(String command, Map options, List arguments = []) {
         'CONTAINER_PIPELINE_START=' + libraryResource('container-pipeline/start.py'),
         'CONTAINER_PIPELINE_TMP=' + folder(),
     ]
-    withVariables(variables, bindings(command, options)) {
+    withVariables(variables, bindings(uses, options)) {
         Map result = launch(command)
         if (result.missing) {
             // A folder for each step: others may send the same at the same time.
@@ -178,13 +178,12 @@ private String credential(Map options, String name) {
     (chosen ?: env."CONTAINER_PIPELINE_CREDENTIALS_${variable}")?.toString()
 }
 
-private List bindings(String command, Map options) {
+private List bindings(List uses, Map options) {
     List bound = []
-    List names = USES[command] ?: []
-    for (name in names) {
+    for (name in uses) {
         String id = credential(options, name)
         // Where servers have a login of their own, the one that may push is not for this command.
-        boolean replaced = "${name}Pull".toString() in names && credential(options, "${name}Pull")
+        boolean replaced = "${name}Pull".toString() in uses && credential(options, "${name}Pull")
         if (id && !replaced) {
             bound << binding(name, id)
         }

@@ -38,7 +38,7 @@ private void carryOut(Map step, Map options, List results) {
     }
     List version = results ? ['--version', results[0].version] : []
     Map own = step.environment ? options + [environment: step.environment] : options
-    Map result = containerAgent.attempt(step.command, own, step.arguments + version)
+    Map result = containerAgent.attempt(step.command, own, step.arguments + version, step.credentials)
     results << result
     containerAgent.insist(result)
 }

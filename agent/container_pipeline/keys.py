@@ -22,7 +22,7 @@ def camel(name: str) -> str:
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the settings. ``kind``: text, text or boolean, integer, boolean, list, map, servers or environments."""
+    """One key of the settings. ``kind``: text, text or boolean, integer, boolean, list, map, servers, branches or environments."""
 
     name: str
     kind: str
@@ -106,6 +106,12 @@ class Values:
         "where servers pull from; production where one is set",
         per_environment=True,
         choices=("production", "development"),
+    )
+    branches: tuple[str, ...] = _key(
+        "branches",
+        (),
+        "branches and tags whose builds publish, such as release/*; default: the primary branch, main and master",
+        per_environment=True,
     )
     approve: str = _key(
         "text or boolean", "", "Jenkins asks before production: true, or the question", per_environment=True

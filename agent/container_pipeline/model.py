@@ -224,6 +224,20 @@ class RegistryAccess:
 
 
 @dataclass(frozen=True)
+class Ref:
+    """The branch, tag or pull request of a build, as a multibranch job of Jenkins names it; empty in every other build.
+
+    ``change`` is the number of a pull request, ``fork`` the repository that it comes from where that is another one.
+    """
+
+    name: str = ""
+    primary: bool = False
+    tag: str = ""
+    change: str = ""
+    fork: str = ""
+
+
+@dataclass(frozen=True)
 class JenkinsAccess:
     """A Jenkins controller and how to log in to it; the URL may carry a path prefix."""
 

@@ -21,6 +21,7 @@ from container_pipeline.model import (
     Code,
     ImageRef,
     JenkinsAccess,
+    Ref,
     Registry,
     RegistryAccess,
     Repository,
@@ -51,6 +52,7 @@ class Settings:
     ssh_config: Path | None = None
     known_hosts: Path | None = None
     build_url: str = ""
+    ref: Ref = field(default_factory=Ref)
     servers: tuple[Target, ...] = ()
     #: Those that the project file, a variable and an option name, whichever of them decides; without the environments'.
     named: tuple[Target, ...] = ()
@@ -87,8 +89,14 @@ class Settings:
             (environment, key)
             for environment, values in self.values.environments.items()
             for key in values
-            if self.sources[key] == ENVIRONMENT
+            if key != "branches" and self.sources[key] == ENVIRONMENT
         ]
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """The patterns of branches that deploy to this environment: its own, else the project's (``values.branches``)."""
+        own: tuple[str, ...] = self.values.environments.get(self.environment, {}).get("branches", ())
+        return own or self.values.branches
 
     def path(self, key: str) -> Path:
         """Return the file or folder that ``key`` names, below the project's root where it is relative."""
@@ -212,6 +220,7 @@ def load(
         ssh_config=_optional_path(environ, "SSH_CONFIG"),
         known_hosts=_optional_path(environ, "KNOWN_HOSTS"),
         build_url=_one_line(environ, "BUILD_URL"),
+        ref=_ref(environ),
         servers=targets(values["servers"]),
         named=tuple(named),
         sources=sources,
@@ -219,7 +228,10 @@ def load(
 
 
 def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) -> None:
-    """Lay the named environment's values over those of the file and the site's defaults; options and overrides still win."""
+    """Lay the named environment's values over those of the file and the site's defaults; options and overrides still win.
+
+    Its ``branches`` stay beside the project's: they say who deploys there, the project's who moves ``latest`` and promotes.
+    """
     known = values["environments"]
     if environment not in known:
         raise SettingsError(
@@ -227,7 +239,7 @@ def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) ->
             nearest(environment, list(known)) if known else _("set `environments:` in {file}", file=PROJECT_FILE),
         )
     for name, value in known[environment].items():
-        if sources[name] in ("default", SITE, PROJECT_FILE):
+        if name != "branches" and sources[name] in ("default", SITE, PROJECT_FILE):
             values[name] = value
             sources[name] = f"environments.{environment}"
 
@@ -294,6 +306,20 @@ def _jenkins(environ: Mapping[str, str]) -> JenkinsAccess | None:
     if not url:
         return None
     return JenkinsAccess(url, environ.get("JENKINS_USER", ""), Secret(environ.get("JENKINS_TOKEN", "")))
+
+
+def _ref(environ: Mapping[str, str]) -> Ref:
+    """Return what a multibranch job of Jenkins says of the build; without BRANCH_NAME it is not one."""
+    name = _one_line(environ, "BRANCH_NAME")
+    if not name:
+        return Ref()
+    return Ref(
+        name=name,
+        primary=environ.get("BRANCH_IS_PRIMARY") == "true",
+        tag=_one_line(environ, "TAG_NAME"),
+        change=_one_line(environ, "CHANGE_ID"),
+        fork=_one_line(environ, "CHANGE_FORK"),
+    )
 
 
 def _one_line(environ: Mapping[str, str], name: str) -> str:

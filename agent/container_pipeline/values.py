@@ -107,6 +107,28 @@ def _list(value: Any, where: str) -> tuple[str, ...]:
     return tuple(_text(item, where) for item in _items(value, where))
 
 
+#: What no name of a branch has (git-check-ref-format(1)), and what is special in patterns of other kinds.
+_NO_BRANCH = re.compile(
+    r"[\x00-\x20\x7f~^:?\[\]\\(){}|$]|\.\.|//|\*{3}|^[-/.!]|^refs/|/\.|[/.]$|\.lock$",
+)
+
+
+def _branches(value: Any, where: str) -> tuple[str, ...]:
+    """Return patterns of branches: ``*`` stands for any characters but ``/``, ``**`` for any."""
+    if value == ():
+        return ()  # the default
+    patterns = _list([value] if isinstance(value, Spelled) else value, where)
+    hint = _("write names, or patterns in which * stands for any characters but / and ** for any, such as release/*")
+    if not patterns:
+        raise SettingsError(_("{where} is empty: no branch would publish", where=where), hint)
+    for pattern in patterns:
+        if not pattern or _NO_BRANCH.search(pattern):
+            raise SettingsError(
+                _("{where}: {pattern!r} is neither a branch nor a pattern", where=where, pattern=pattern), hint
+            )
+    return patterns
+
+
 def _map(value: Any, where: str) -> dict[str, Any]:
     value = _structured(value, where)
     if value is None or value == "":
@@ -172,6 +194,7 @@ _CONVERTERS = {
     "integer": _integer,
     "boolean": _boolean,
     "list": _list,
+    "branches": _branches,
     "map": _map,
     "servers": _servers,
     "environments": _environments,

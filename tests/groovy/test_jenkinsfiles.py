@@ -41,8 +41,8 @@ def version_of(done) -> str:
     return re.search(rf"{CODE} (\d{{14}})", done.description).group(1)
 
 
-def test_there_are_ten():
-    assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, flags=re.M)] == list(range(1, 11))
+def test_there_are_eleven():
+    assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, flags=re.M)] == list(range(1, 12))
 
 
 def test_the_example_in_the_root_is_the_first_of_them():
@@ -197,3 +197,53 @@ def test_a_restart_from_a_later_stage_goes_on_with_the_version_in_the_workspace(
         done = build(stage % name, scm=str(web.folder))
         assert done.result == "SUCCESS", done.log
     assert len(company.tags(CODE)[0]) == 2
+
+
+FORK = {"BRANCH_NAME": "PR-8", "CHANGE_ID": "8", "CHANGE_FORK": "stranger/shop"}
+#: What Jenkins sets in a multibranch job, the stages that follow, and the logins that are bound.
+BRANCHES = [
+    (FORK, ["Build"], set()),
+    ({"BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}, ["Build"], {"DOCKER_REGISTRY_PASS"}),
+    ({"BRANCH_NAME": "feature/cart"}, ["Build"], {"DOCKER_REGISTRY_PASS"}),
+    (
+        {"BRANCH_NAME": "develop"},
+        ["Build", "Push", "Deploy test"],
+        {"DOCKER_REGISTRY_PASS", "CONTAINER_PIPELINE_SSH_KEY"},
+    ),
+    (
+        {"BRANCH_NAME": "v1.0", "TAG_NAME": "v1.0"},
+        ["Build", "Push", "Promote", "Deploy prod"],
+        {"DOCKER_REGISTRY_PASS", "DOCKER_REGISTRY_PROD_PASS", "CONTAINER_PIPELINE_SSH_KEY"},
+    ),
+    (
+        {"BRANCH_NAME": "main", "BRANCH_IS_PRIMARY": "true"},
+        ["Build", "Push", "Deploy test", "Promote", "Deploy prod"],
+        {"DOCKER_REGISTRY_PASS", "DOCKER_REGISTRY_PROD_PASS", "CONTAINER_PIPELINE_SSH_KEY"},
+    ),
+]
+
+
+def test_11_each_branch_reaches_what_branches_give_it_and_no_more(run, company, node, web):
+    company.equip(node, logins=False, key=False)
+    web.write("container-pipeline.yml", printed(11, "yaml"))
+    names = ("REGISTRY", "PRODUCTION", "SSH", "KNOWN_HOSTS")
+    ids = ("registry-login", "production-login", "deploy-key", "servers-known-hosts")
+    jenkins = {f"CONTAINER_PIPELINE_CREDENTIALS_{name}": one for name, one in zip(names, ids)}
+    latest, reached = ("", ""), {"test-1": "", "web-1": ""}
+    for ref, stages, secrets in BRANCHES:
+        done = run(11, environment={**jenkins, **ref})
+        assert done.stage_names == stages, ref
+        bound = {name for name in done.log.replace(",", " ").split() if name.endswith(("_PASS", "_SSH_KEY"))}
+        assert bound == secrets, ref
+        version = version_of(done)
+        development, production = company.tags(CODE)
+        assert (version in development, version in production) == ("Push" in stages, "Promote" in stages), ref
+        if "Promote" in stages:
+            latest = (company.digest(CODE, version), company.digest(CODE, version))
+        assert (company.digest(CODE, "latest"), company.digest(CODE, "latest", production=True)) == latest, ref
+        for stage, name in (("Deploy test", "test-1"), ("Deploy prod", "web-1")):
+            reached[name] = version if stage in stages else reached[name]
+            folder = company.servers[name].folder / "compose" / CODE
+            current = folder / "releases" / ".current"
+            assert (current.read_text().splitlines()[0] if current.exists() else "") == reached[name], ref
+        assert ("build only: " in done.log) == (stages == ["Build"]), ref

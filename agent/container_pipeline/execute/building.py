@@ -118,6 +118,9 @@ def _logins(settings: Settings, dockerfile: Path) -> tuple[RegistryAccess, ...]:
     text = dockerfile.read_text(encoding="utf-8", errors="replace")
     text += " ".join(str(value) for value in settings.values.build_args.values())
     known = (settings.development, settings.production)
+    if settings.ref.change:
+        # What a pull request builds was reviewed by nobody; a stranger's even less.
+        known = (None if settings.ref.fork else settings.development, None)
     return tuple(
         access
         for access in known

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from container_pipeline.i18n import _
-from container_pipeline.keys import BY_NAME, Values
+from container_pipeline.keys import BY_NAME, PROJECT_FILE, Values
 from container_pipeline.model import Target
+from container_pipeline.plan import branches
 from container_pipeline.plan.deploy import holder, mending
+from container_pipeline.settings import Settings
 
 #: Seconds that clocks may differ, and kilobytes that a server should have left: an image and its former one.
 SKEW = 5
@@ -47,6 +49,19 @@ def origins(group: str, sources: Mapping[str, str], overridden: Sequence[tuple[s
             )
             for environment, key in overridden
         ),
+    ]
+
+
+def publishing(group: str, settings: Settings) -> list[Check]:
+    """Tell from which branches a multibranch job publishes, and which environments none of them reaches."""
+    text = _(
+        "a multibranch job publishes from {branches} (set `branches:`; '**' is every branch)",
+        branches=branches.default(settings.values.branches),
+    )
+    repair = _("set `branches:` of the project or of that environment in {file}", file=PROJECT_FILE)
+    return [
+        Check(group, True, text),
+        *(Check(group, False, problem, repair) for problem in branches.unreachable(settings)),
     ]
 
 

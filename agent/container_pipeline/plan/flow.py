@@ -1,4 +1,4 @@
-"""The standard flow: which stages a project goes through, in a Jenkinsfile as by hand. Settings in, stages out."""
+"""The standard flow: which stages a build goes through, in a Jenkinsfile as by hand. Settings in, stages out."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
+from container_pipeline.plan import branches
 from container_pipeline.settings import Settings
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: a command of the agent with its options, or a question to a person."""
+    """One stage: a command of the agent with its options and the Jenkins credentials that it needs, or a question to a person."""
 
     name: str
     command: str = ""
     arguments: tuple[str, ...] = ()
     environment: str = ""
     question: str = ""
+    credentials: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "arguments": list(self.arguments)}
+        return {**vars(self), "arguments": list(self.arguments), "credentials": list(self.credentials)}
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,49 @@ def stages(
 
     ``environments`` are those to deploy to, one after the other; empty for the one unnamed. Promotion, and the
     question before it, stand in front of the first that pulls from the production registry.
+
+    In a multibranch job, a branch that `branches` of the project includes has them all. One that only environments
+    include is pushed and deployed to those; every other branch, and a pull request, is only built.
     """
-    absent: list[str] = []
+    ref, absent = settings.ref, list[str]()
+    released = branches.includes(settings.values.branches, ref)
     deploys = _deploys(settings, environments, wishes, absent)
-    production = _production(settings, wishes, absent)
+    wanted = [branches.includes(of.branches, ref) for _stage, of in deploys]
+    build = Stage("Build", "build", credentials=() if ref.fork else ("registry",))
+    if not released and not any(wanted):
+        return [build], [branches.why_only_built(ref)]
+    for (_stage, of), chosen in zip(deploys, wanted):
+        if not chosen:
+            absent.append(branches.why_not_deployed(ref, of.environment))
+        elif of.pulls_from_production and not released:
+            raise _never_promoted(of.environment)
+        else:
+            of.targets()
+    production = _production(settings, wishes, absent) if released else []
+    if not released:
+        absent.append(branches.why_not_released(ref))
     places = [place for place, (_stage, of) in enumerate(deploys) if of.pulls_from_production]
     at = places[0] if places else len(deploys)
     question, before = _question(settings, deploys, wishes, at if production or places else None, absent)
-    flow = [stage for stage, _of in deploys]
+    if question and not production and not any(wanted[before:]):
+        absent.append(_nothing_for_production())
+        question = []
+    flow = [stage for (stage, _of), chosen in zip(deploys, wanted) if chosen]
+    at, before = sum(wanted[:at]), sum(wanted[:before])
     flow[at:at] = production
     flow[before:before] = question
-    return [Stage("Build", "build"), Stage("Push", "push", ("--latest",)), *flow], absent
+    push = Stage("Push", "push", ("--latest",) if released else (), credentials=("registry",))
+    return [build, push, *flow], absent
+
+
+def _never_promoted(environment: str) -> SettingsError:
+    return SettingsError(
+        _(
+            "environments.{environment}.branches includes a branch that is not promoted, but its servers pull from production",
+            environment=environment,
+        ),
+        _("add the branch to the project's `branches`, too, or set `registry: development` for the environment"),
+    )
 
 
 def _deploys(
@@ -63,14 +98,18 @@ def _deploys(
         if not settings.servers and not wishes.deploy:
             absent.append(_("no stage Deploy: no servers are set"))
             return []
-        settings.targets()
-        return [(Stage("Deploy", "deploy"), settings)]
-    for _name, each in environments:
-        each.targets()
-    return [
-        (Stage(f"Deploy {name}", "deploy", ("--environment", name), environment=name), each)
-        for name, each in environments
-    ]
+        return [(_deploy(settings), settings)]
+    return [(_deploy(each, name), each) for name, each in environments]
+
+
+def _deploy(settings: Settings, environment: str = "") -> Stage:
+    login = "production" if settings.pulls_from_production else "registry"
+    credentials = (login, "ssh", "knownHosts", "env")
+    if not environment:
+        return Stage("Deploy", "deploy", credentials=credentials)
+    return Stage(
+        f"Deploy {environment}", "deploy", ("--environment", environment), environment, credentials=credentials
+    )
 
 
 def _production(settings: Settings, wishes: Wishes, absent: list[str]) -> list[Stage]:
@@ -81,7 +120,7 @@ def _production(settings: Settings, wishes: Wishes, absent: list[str]) -> list[S
             settings.access("production")
         absent.append(_("no stage Promote: no production registry is set (DOCKER_REGISTRY_PROD)"))
     else:
-        return [Stage("Promote", "promote")]
+        return [Stage("Promote", "promote", credentials=("registry", "production"))]
     return []
 
 
@@ -100,8 +139,12 @@ def _question(
         absent.append(_("no stage Approve: nobody asked for it (approve: true)"))
         return [], place
     if at is None and not deploys:
-        absent.append(_("no stage Approve: nothing reaches production"))
+        absent.append(_nothing_for_production())
         return [], place
     own = "" if wish is True or wish == "true" else str(wish)
     text = own or _("Bring {code} to production?", code=settings.code)
     return [Stage("Approve", question=text)], place
+
+
+def _nothing_for_production() -> str:
+    return _("no stage Approve: nothing reaches production")

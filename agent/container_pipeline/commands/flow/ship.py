@@ -16,13 +16,14 @@ from container_pipeline.result import StepResult
 def run(run: Run) -> None:
     """Build, push, promote and deploy; what a later stage would miss is refused before the first.
 
-    Stages that do not apply are absent, as in a Jenkinsfile, and the log says why. Whoever types this approves of it.
+    Stages that do not apply are absent, as in a Jenkinsfile, and the log says why; so are those that a multibranch job
+    of Jenkins does not have for this branch. Whoever types this approves of it.
     """
     present, absent = stages(run.settings, [], Wishes(approve=False))
     _check(run, [stage.command for stage in present])
     for sentence in absent:
         run.console.line(sentence)
-    words.run(run, WORDS["pipeline-rebuild"])
+    words.run(run, [word for stage in present for word in _words(stage)])
     version = run.result.version
     for stage in present:
         if run.dry_run:
@@ -33,10 +34,17 @@ def run(run: Run) -> None:
             deploy.run(run, version=version)
 
 
+def _words(stage: Stage) -> tuple[str, ...]:
+    """Return docker.sh's words for a stage."""
+    if stage.command == "push":
+        return WORDS["pipeline"][1:] if "--latest" in stage.arguments else ("push",)
+    return ("build",) if stage.command == "build" else ()
+
+
 def _check(run: Run, commands: list[str]) -> None:
     settings = run.settings
     building.check(settings)
-    settings.access("development", login=True)
+    settings.access("development", login="push" in commands)
     if "promote" in commands:
         settings.access("production", login=True)
     if "deploy" in commands:

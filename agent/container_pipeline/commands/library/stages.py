@@ -8,6 +8,7 @@ from container_pipeline.errors import SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.outside import Unreadable, read_json
+from container_pipeline.plan.branches import unreachable
 from container_pipeline.plan.flow import stages
 from container_pipeline.plan.jenkinsfile import wishes_of
 from container_pipeline.result import Stages
@@ -24,6 +25,8 @@ def tell(run: Run, wishes: str, enter: Callable[[str], Settings]) -> None:
             _("{place} cannot be read: {problem}", place=error.place("--wishes"), problem=error.problem)
         ) from error
     present, absent = stages(settings, [(name, enter(name)) for name in names], wished)
+    if settings.ref.name:
+        absent += unreachable(settings, names)
     run.console.line(_("stages of {code}: {names}", code=settings.code, names=", ".join(each.name for each in present)))
     for sentence in absent:
         run.console.line(sentence)

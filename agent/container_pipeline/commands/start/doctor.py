@@ -54,7 +54,7 @@ def _groups(run: Run) -> dict[str, Examine]:
     settings = run.settings
     groups: dict[str, Examine] = {
         _("this machine"): partial(_machine, run),
-        _("settings"): partial(plan.origins, _("settings"), settings.origins(), settings.overridden()),
+        _("settings"): partial(_settings, settings),
     }
     for role, access, title in (
         ("development", settings.development, _("development registry")),
@@ -94,6 +94,12 @@ def _together(groups: dict[str, Examine], console: Console) -> list[Check]:
         for title in groups
         for check in found.get(title, [Check(title, False, late, _("look at the network between here and there"))])
     ]
+
+
+def _settings(settings: Settings) -> Iterable[Check]:
+    title = _("settings")
+    yield from plan.origins(title, settings.origins(), settings.overridden())
+    yield from plan.publishing(title, settings)
 
 
 def _machine(run: Run) -> Iterable[Check]:
