@@ -46,9 +46,11 @@ private void carryOut(Map step, Map options, List results) {
 /** One answer for the whole run, of the form that every command's has. */
 private Map summary(List results) {
     Map first = results[0]
+    // Only a push learns a digest.
+    List digests = results.collect { it.digest }.findAll { it }
     [
         schema: first.schema, command: 'pipeline', ok: true, code: first.code, version: first.version,
-        digest: results.collect { it.digest }.findAll { it }[-1] ?: '',
+        digest: digests ? digests[-1] : '',
         steps: results.collectMany { it.steps }, servers: results.collectMany { it.servers }, error: null,
     ]
 }
