@@ -104,7 +104,7 @@ def _deploys(
 
 def _deploy(settings: Settings, environment: str = "") -> Stage:
     login = "production" if settings.pulls_from_production else "registry"
-    credentials = (login, "ssh", "knownHosts", "env")
+    credentials = (login, f"{login}Pull", "ssh", "knownHosts", "env")
     if not environment:
         return Stage("Deploy", "deploy", credentials=credentials)
     return Stage(
