@@ -109,8 +109,8 @@ class Values:
     )
     branches: tuple[str, ...] = _key(
         "branches",
-        (),
-        "branches and tags whose builds publish, such as release/*; default: the primary branch, main and master",
+        ("main", "master"),
+        "branches and tags whose builds publish, such as release/*; by default the primary branch, too",
         per_environment=True,
     )
     approve: str = _key(

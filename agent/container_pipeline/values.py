@@ -115,8 +115,6 @@ _NO_BRANCH = re.compile(
 
 def _branches(value: Any, where: str) -> tuple[str, ...]:
     """Return patterns of branches: ``*`` stands for any characters but ``/``, ``**`` for any."""
-    if value == ():
-        return ()  # the default
     patterns = _list([value] if isinstance(value, Spelled) else value, where)
     hint = _("write names, or patterns in which * stands for any characters but / and ** for any, such as release/*")
     if not patterns:

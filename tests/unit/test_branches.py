@@ -8,7 +8,7 @@ import pytest
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.model import Ref
-from container_pipeline.plan.branches import includes, unreachable
+from container_pipeline.plan.branches import DEFAULT, includes, unreachable
 from container_pipeline.plan.flow import Wishes, stages
 from container_pipeline.settings import load
 
@@ -212,7 +212,7 @@ def test_a_pattern_matches_the_whole_name(pattern, name, matches):
 
 
 def test_a_tag_called_main_publishes_only_where_it_is_named():
-    assert not includes([], Ref("main", tag="main"))
+    assert not includes(DEFAULT, Ref("main", tag="main"))
     assert includes(["main"], Ref("main", tag="main"))
 
 

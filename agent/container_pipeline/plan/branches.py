@@ -6,20 +6,20 @@ import re
 from collections.abc import Collection, Sequence
 
 from container_pipeline.i18n import _
-from container_pipeline.keys import PROJECT_FILE
+from container_pipeline.keys import BY_NAME, PROJECT_FILE
 from container_pipeline.model import Ref
 from container_pipeline.settings import Settings
 
-#: Branches that publish where nobody sets ``branches``, beside the one that Jenkins names as the primary.
-USUAL = ("main", "master")
+#: Where ``branches`` are these, the one that Jenkins names as the primary publishes, too.
+DEFAULT: tuple[str, ...] = BY_NAME["branches"].default
 
 
 def includes(patterns: Sequence[str], ref: Ref) -> bool:
     """Return whether a build of ``ref`` publishes; a pull request never does, and a build outside of a multibranch job always."""
     if not ref.name or ref.change:
         return not ref.name
-    if not patterns:
-        return not ref.tag and (ref.primary or ref.name in USUAL)
+    if patterns == DEFAULT:
+        return not ref.tag and (ref.primary or ref.name in DEFAULT)
     return any(re.fullmatch(_expression(pattern), ref.tag or ref.name, re.DOTALL) for pattern in patterns)
 
 
@@ -60,26 +60,31 @@ def _name(ref: Ref) -> str:
 
 def unreachable(settings: Settings, listed: Collection[str] | None = None) -> list[str]:
     """Return a sentence for each environment whose `branches` are of no use; ``listed`` are those of the Jenkinsfile, where it is known."""
-    told = []
+    problems = []
     for name, values in settings.values.environments.items():
         own, promoted = values.get("branches", ()), settings.values.branches
         production = values.get("registry") or settings.values.registry or ("production" if settings.production else "")
         if own and listed is not None and name not in listed:
-            told.append(
+            problems.append(
                 _(
                     "nothing is deployed to environment {name}: it has `branches`, but the Jenkinsfile's `environments` does not list it",
                     name=name,
                 )
             )
-        elif own and promoted and production == "production" and not any(_meet(a, b) for a in own for b in promoted):
-            told.append(
+        elif (
+            own
+            and promoted != DEFAULT
+            and production == "production"
+            and not any(_meet(a, b) for a in own for b in promoted)
+        ):
+            problems.append(
                 _(
                     "nothing is deployed to environment {name}: it pulls from the production registry, and no branch of "
                     "environments.{name}.branches is among the project's `branches`, which promote",
                     name=name,
                 )
             )
-    return told
+    return problems
 
 
 def _meet(one: str, other: str) -> bool:
@@ -88,6 +93,6 @@ def _meet(one: str, other: str) -> bool:
     return both or includes([one], Ref(other)) or includes([other], Ref(one))
 
 
-def default(patterns: Sequence[str]) -> str:
+def told(patterns: Sequence[str]) -> str:
     """Return ``patterns`` for a person, also where nobody set them."""
-    return ", ".join(patterns) or _("the primary branch, main and master")
+    return _("the primary branch, main and master") if patterns == DEFAULT else ", ".join(patterns)

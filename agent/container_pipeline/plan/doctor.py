@@ -56,7 +56,7 @@ def publishing(group: str, settings: Settings) -> list[Check]:
     """Tell from which branches a multibranch job publishes, and which environments none of them reaches."""
     text = _(
         "a multibranch job publishes from {branches} (set `branches:`; '**' is every branch)",
-        branches=branches.default(settings.values.branches),
+        branches=branches.told(settings.values.branches),
     )
     repair = _("set `branches:` of the project or of that environment in {file}", file=PROJECT_FILE)
     return [
