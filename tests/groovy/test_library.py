@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from container_pipeline.plan.jenkinsfile import CREDENTIALS
 from groovy.jenkins import ROOT
 
 PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))
@@ -275,12 +276,22 @@ def test_each_environment_may_have_an_env_file_of_its_own(build, node):
     assert "CONTAINER_PIPELINE_ENV_FILE" not in build(f"node {{ {call % 'test'} }}", credentials=credentials).log
 
 
-def test_the_administrators_yaml_is_yaml():
+def test_the_administrators_yaml_has_every_credential_that_a_variable_names():
     page = (ROOT / "docs" / "jenkins.md").read_text(encoding="utf-8")
-    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.S)]
-    assert blocks[0]["unclassified"]["globalLibraries"]["libraries"][0]["name"] == "container-pipeline"
-    variables = {entry["key"] for entry in blocks[1]["jenkins"]["globalNodeProperties"][0]["envVars"]["env"]}
-    assert "DOCKER_REGISTRY" in variables
+    (block,) = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.S)]
+    assert block["unclassified"]["globalUntrustedLibraries"]["libraries"][0]["name"] == "container-pipeline"
+    variables = {
+        entry["key"]: entry["value"] for entry in block["jenkins"]["globalNodeProperties"][0]["envVars"]["env"]
+    }
+    ids = {
+        next(iter(entry.values()))["id"]
+        for entry in block["credentials"]["system"]["domainCredentials"][0]["credentials"]
+    }
+    prefix = "CONTAINER_PIPELINE_CREDENTIALS_"
+    assert {value for name, value in variables.items() if name.startswith(prefix)} <= ids
+    named = set(re.findall(rf"`{prefix}([A-Z_]+)`", page))
+    assert {name.removeprefix(prefix) for name in variables if name.startswith(prefix)} <= named
+    assert named == {re.sub("([A-Z])", r"_\1", name).upper() for name in (*CREDENTIALS, "notify", "jenkins")}
 
 
 EVERY_CREDENTIAL = {
