@@ -93,15 +93,35 @@ def _translatable(language: str, code: str) -> str:
     return "\n".join(re.sub(r"\s*(#|//).*$", "", line) for line in code.splitlines())
 
 
-def test_both_readmes_have_the_same_headings_commands_and_tables():
-    assert shape(ROOT / "README.md") == shape(ROOT / "README.zh-CN.md")
+TRANSLATED = [path for path in DOCUMENTS if path.name.endswith(".zh-CN.md")]
 
 
-def test_both_readmes_name_the_same_commands_and_files():
-    def named(name: str) -> set[str]:
-        return set(re.findall(r"`([^`\n]*)`", without_code((ROOT / name).read_text(encoding="utf-8"))))
+def english(path: Path) -> Path:
+    return path.with_name(path.name.replace(".zh-CN", ""))
 
-    assert named("README.md") == named("README.zh-CN.md")
+
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
+def test_a_translation_has_the_same_headings_commands_and_tables(path):
+    assert shape(english(path)) == shape(path)
+
+
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
+def test_a_translation_names_the_same_commands_and_files(path):
+    def named(document: Path) -> set[str]:
+        return set(re.findall(r"`([^`\n]*)`", without_code(document.read_text(encoding="utf-8"))))
+
+    assert named(english(path)) == named(path)
+
+
+def test_documents_for_night_and_first_day_are_translated():
+    names = {english(path).stem for path in TRANSLATED}
+    assert names >= {"README", "docker-sh", "jenkins", "recovery", "servers"}
+
+
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
+def test_both_languages_lead_to_each_other(path):
+    assert f"[中文说明]({path.name})" in (text := english(path).read_text()) or f"[中文]({path.name})" in text
+    assert f"[English]({english(path).name})" in path.read_text()
 
 
 def test_the_picture_of_the_flow_is_what_its_script_draws():
