@@ -67,7 +67,7 @@ private source() {
     try {
         return scm
     } catch (Exception none) {
-        error(say('this job has no source to check out: take a node and check out there, or say checkout: false'))
+        error(say('this job has no source to check out: allocate a node and check out there, or set checkout: false'))
     }
 }
 

@@ -39,10 +39,10 @@ private String wrong(String name, Object value, Map keys, Map words) {
         return sentence(words, "unknown key '{name}'; {hint}", [name: name, hint: nearest(name, keys.keySet(), words)])
     }
     if (value == null) {
-        return sentence(words, '{name} is null; leave it out instead', [name: name])
+        return sentence(words, '{name} is null; remove it instead', [name: name])
     }
     if (!fits(key.kind, value)) {
-        return sentence(words, '{name} must be of kind {kind}, not {value}', [name: name, kind: key.kind, value: text(value)])
+        return sentence(words, '{name} must be of type {kind}, not {value}', [name: name, kind: key.kind, value: text(value)])
     }
     if (key.pattern && !(value.toString() ==~ key.pattern)) {
         return sentence(words, "'{value}' is not a project code; use small letters, digits and single dashes, such as aglaia-web-re", [value: value])
@@ -86,7 +86,7 @@ private String nearest(String name, Collection known, Map words) {
         }
     }
     return best ? sentence(words, "did you mean '{name}'?", [name: best])
-        : sentence(words, 'known are: {names}', [names: known.join(', ')])
+        : sentence(words, 'use one of: {names}', [names: known.join(', ')])
 }
 
 /** Levenshtein's distance: letters to insert, delete or replace. */

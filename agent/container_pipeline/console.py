@@ -293,7 +293,7 @@ class LogTask:
         if self._total > self._done:
             left = self._total - self._done
             text += ", " + _(
-                "{size} to go, {seconds} s left", size=human_size(left), seconds=round(left / max(rate, 1))
+                "{size} left, about {seconds} s", size=human_size(left), seconds=round(left / max(rate, 1))
             )
         return text
 
@@ -332,5 +332,5 @@ def unexpected(error: Exception, console: Console) -> PipelineError:
         console.detail(line)
     text = short(f"{type(error).__name__}: {error}")
     return PipelineError(
-        _("unexpected {text}", text=text), _("run it again with -v for the trace, and report it with that")
+        _("unexpected error: {text}", text=text), _("run it again with -v, and report it with the traceback")
     )

@@ -66,44 +66,49 @@ class Values:
     context: str = _key("text", ".", "build context, from the project's root")
     dockerfile: str = _key("text", "Dockerfile", "Dockerfile, from the context")
     build_args: Mapping[str, Any] = _key("map", {}, "build arguments: NAME: value")
-    labels: Mapping[str, Any] = _key("map", {}, "labels of the image, beside those of the OCI annotations")
-    cache: bool = _key("boolean", False, "use the layer cache; the convention builds without")
+    labels: Mapping[str, Any] = _key("map", {}, "labels of the image, besides those of the OCI annotations")
+    cache: bool = _key("boolean", False, "use the layer cache (the convention builds without it)")
     builder: str = _key(
-        "text", "auto", "BuildKit where engine and client have it", choices=("auto", "buildkit", "engine")
+        "text", "auto", "auto uses BuildKit if engine and client have it", choices=("auto", "buildkit", "engine")
     )
     platforms: tuple[str, ...] = _key("list", (), "platforms to build for, such as linux/amd64; needs BuildKit")
     secrets: Mapping[str, Any] = _key("map", {}, "BuildKit secrets: id: file")
     compose_file: str = _key(
         "text", "docker-compose.yml", "Compose file, from the project's root", per_environment=True
     )
-    env_file: str = _key("text", ".env", "environment of the service, from the project's root", per_environment=True)
+    env_file: str = _key(
+        "text", ".env", "the service's environment file, from the project's root", per_environment=True
+    )
     files: tuple[str, ...] = _key(
-        "list", (), "files and folders that the Compose file mounts, uploaded beside it", per_environment=True
+        "list", (), "files and folders that the Compose file mounts; uploaded with it", per_environment=True
     )
     remote_root: str = _key("text", "/docker/compose", "folder on the servers that holds CODE/")
-    timeout: int = _key("integer", 60, "seconds that a deploy waits for health", per_environment=True)
+    timeout: int = _key("integer", 60, "seconds that a deploy waits until the service is healthy", per_environment=True)
     settle: int = _key(
-        "integer", 8, "seconds that a service without HEALTHCHECK must run to count as well", per_environment=True
+        "integer",
+        8,
+        "seconds that a service without HEALTHCHECK must stay up before it counts as healthy",
+        per_environment=True,
     )
     keep: int = _key("integer", 5, "releases kept on a server, versions kept by prune", per_environment=True)
     at_once: int = _key("integer", 10, "servers at a time", per_environment=True)
     mode: str = _key(
-        "text", "compose", "by Compose, or as a Swarm stack", per_environment=True, choices=("compose", "swarm")
+        "text", "compose", "run with Compose, or as a Swarm stack", per_environment=True, choices=("compose", "swarm")
     )
     strategy: str = _key(
         "text",
         "recreate",
-        "old container stopped first, or new one started first",
+        "stop the old container first, or start the new one first",
         per_environment=True,
         choices=("recreate", "start-first"),
     )
     run: Mapping[str, Any] = _key("map", {}, "options of `run`: ports, volumes, environment, env_file, name, detach")
-    sudo: bool = _key("boolean", False, "use Docker on the servers by sudo -n")
-    insecure: tuple[str, ...] = _key("list", (), "registries spoken to by plain http, beside those on loopback")
+    sudo: bool = _key("boolean", False, "use Docker on the servers with sudo -n")
+    insecure: tuple[str, ...] = _key("list", (), "registries that speak plain http, besides those on loopback")
     registry: str = _key(
         "text",
         "",
-        "where servers pull from; production where one is set",
+        "where servers pull from (default: production if set)",
         per_environment=True,
         choices=("production", "development"),
     )
@@ -114,7 +119,7 @@ class Values:
         per_environment=True,
     )
     approve: str = _key(
-        "text or boolean", "", "Jenkins asks before production: true, or the question", per_environment=True
+        "text or boolean", "", "ask in Jenkins before production: true, or the question", per_environment=True
     )
     environments: Mapping[str, Mapping[str, Any]] = _key(
         "environments", {}, "environments by name, each with its own servers, env_file, …"
@@ -130,4 +135,4 @@ def nearest(name: str, known: Sequence[str]) -> str:
     import difflib
 
     found = difflib.get_close_matches(name, known, 1, 0.5)
-    return _("did you mean {name}?", name=found[0]) if found else _("known are: {names}", names=", ".join(known))
+    return _("did you mean {name}?", name=found[0]) if found else _("use one of: {names}", names=", ".join(known))

@@ -105,7 +105,9 @@ class Repository(Name):
         )
         _checked(value, rf"{_COMPONENT}(?:/{_COMPONENT})*", message)
         if len(value) > 200:
-            raise SettingsError(_("image name {value!r} is too long: Docker takes 255 characters in all", value=value))
+            raise SettingsError(
+                _("image name {value!r} is too long: Docker accepts at most 255 characters", value=value)
+            )
 
 
 class Version(Name):
@@ -121,7 +123,9 @@ class Version(Name):
         _checked(value, r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", message)
         if value == "latest":
             raise SettingsError(
-                _("latest is not a version, it moves: name the version itself, as `container-pipeline images` lists it")
+                _(
+                    "`latest` moves, so it is not a version: pass the version itself; `container-pipeline images` lists them"
+                )
             )
 
 
@@ -159,7 +163,7 @@ class Registry(Name):
             # Docker takes such a first word for a folder of its own registry (``splitDockerDomain``).
             raise SettingsError(
                 _(
-                    "registry {value!r} would be taken for a part of Docker Hub: its host needs a dot or a port",
+                    "Docker would read registry {value!r} as a part of Docker Hub: its host needs a dot or a port",
                     value=value,
                 )
             )
@@ -290,10 +294,10 @@ class Target:
         message = _("{value!r} is not a server: write [user@]host[:port]", value=self.host)
         _checked(self.host, rf"{_HOST}|[A-Za-z0-9_]+(?:(?:\.|-+)[A-Za-z0-9_]+)*|[a-fA-F0-9:]+", message)
         if self.user:
-            message = _("{value!r} is not a user name on a server", value=self.user)
+            message = _("{value!r} is not a valid user name on a server", value=self.user)
             _checked(self.user, r"[A-Za-z_][A-Za-z0-9_.-]*\$?", message)
         if not 0 <= self.port <= 65535:
-            raise SettingsError(_("{value!r} is not a port of a server", value=self.port))
+            raise SettingsError(_("{value!r} is not a valid port", value=self.port))
 
     @classmethod
     def parse(cls, text: str) -> Target:

@@ -149,7 +149,7 @@ def read_json(data: str | bytes, kind: type[T], largest: int = LARGEST, most: in
     except json.JSONDecodeError as error:
         raise Unreadable(_("it is not JSON: {problem}", problem=error.msg), error.lineno) from error
     if not isinstance(found, kind):
-        raise Unreadable(_("it is JSON of another shape"))
+        raise Unreadable(_("it is JSON, but not in the expected form"))
     if text.count("[") + text.count("{") > DEEPEST:
         _check_depth(found, _below_json)
     return found
@@ -242,7 +242,7 @@ def read_yaml(
         raise Unreadable(_("it is not UTF-8")) from error
     except yaml.reader.ReaderError as error:
         code = error.character if isinstance(error.character, int) else ord(error.character)
-        raise Unreadable(_("character {code} cannot stand in YAML", code=f"U+{code:04X}")) from error
+        raise Unreadable(_("YAML does not allow character {code}", code=f"U+{code:04X}")) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)

@@ -63,8 +63,8 @@ class Settings:
         """The project's code; raises SettingsError where nobody gave one."""
         if not self.values.code:
             raise SettingsError(
-                _("no project code is given"),
-                _("set `code:` in {file}, or say --code CODE", file=PROJECT_FILE),
+                _("no project code is set"),
+                _("set `code:` in {file}, or pass --code CODE", file=PROJECT_FILE),
             )
         return Code(self.values.code)
 
@@ -111,7 +111,7 @@ class Settings:
         access = self.production if role == "production" else self.development
         if access is None:
             label = _("the production registry") if role == "production" else _("the registry")
-            raise SettingsError(_("{variable} is not set: it names {what}", variable=prefix, what=label), _where())
+            raise SettingsError(_("{variable} is not set; it names {what}", variable=prefix, what=label), _where())
         if login:
             _check_login(access)
         return access
@@ -120,13 +120,13 @@ class Settings:
         """Return the Jenkins controller; raises SettingsError that names the variable to set."""
         if self.jenkins is None:
             raise SettingsError(
-                _("JENKINS_URL is not set: it names the Jenkins controller"),
+                _("JENKINS_URL is not set; it names the Jenkins controller"),
                 _("set it, and JENKINS_USER and JENKINS_TOKEN (an API token of that user)"),
             )
         if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", self.jenkins.url):
             raise SettingsError(
                 _("JENKINS_URL is not an address: write http(s)://host[:port][/prefix]"),
-                _("user and token have variables of their own: JENKINS_USER and JENKINS_TOKEN"),
+                _("set the user and token in JENKINS_USER and JENKINS_TOKEN instead"),
             )
         return self.jenkins
 
@@ -166,8 +166,8 @@ class Settings:
         """Return the servers; raises SettingsError where there are none."""
         if not self.servers:
             raise SettingsError(
-                _("no server is given"),
-                _("set `servers:` in {file}, or say --server [USER@]HOST[:PORT]", file=PROJECT_FILE),
+                _("no server is set"),
+                _("set `servers:` in {file}, or pass --server [USER@]HOST[:PORT]", file=PROJECT_FILE),
             )
         return self.servers
 
@@ -186,7 +186,7 @@ def load(
     environment = environment or environ.get(PREFIX + "ENVIRONMENT", "")
     if not project.is_dir():
         raise SettingsError(
-            _("project folder {path} is not there", path=project), _("name an existing one with --project DIR")
+            _("project folder {path} does not exist", path=project), _("pass an existing folder with --project DIR")
         )
     project = project.resolve()
     layers = [
@@ -235,7 +235,7 @@ def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) ->
     known = values["environments"]
     if environment not in known:
         raise SettingsError(
-            _("environment {name!r} is not one of this project", name=environment),
+            _("this project has no environment {name!r}", name=environment),
             nearest(environment, list(known)) if known else _("set `environments:` in {file}", file=PROJECT_FILE),
         )
     for name, value in known[environment].items():
@@ -292,7 +292,7 @@ def _check_login(access: RegistryAccess) -> None:
         if not value:
             variable = f"{access.login_variable}_{part}"
             raise SettingsError(
-                _("{variable} is not set: {registry} needs a login", variable=variable, registry=access.registry),
+                _("{variable} is not set, and {registry} needs a login", variable=variable, registry=access.registry),
                 _where(),
             )
 

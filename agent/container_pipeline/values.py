@@ -57,13 +57,13 @@ def _text(value: Any, where: str) -> str:
         if "\n" in text or "\0" in text:
             raise SettingsError(_("{where} must be one line", where=where))
         return text
-    raise SettingsError(_("{where} must be a text", where=where))
+    raise SettingsError(_("{where} must be text", where=where))
 
 
 def _integer(value: Any, where: str) -> int:
     text = str(value)
     if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,5}", text):
-        raise SettingsError(_("{where} must be a whole number from 1 on, not {value!r}", where=where, value=value))
+        raise SettingsError(_("{where} must be a whole number of at least 1, not {value!r}", where=where, value=value))
     return int(text)
 
 
@@ -90,7 +90,7 @@ def _structured(value: Any, where: str) -> Any:
         try:
             return read_json(value, object, LARGEST_YAML)
         except ValueError as error:
-            raise SettingsError(_("{where} is not the JSON that it begins as", where=where)) from error
+            raise SettingsError(_("{where} begins like JSON but is not valid JSON", where=where)) from error
     return value
 
 
@@ -155,7 +155,7 @@ def targets(items: Sequence[Any]) -> tuple[Target, ...]:
     for item in items:
         target = item if isinstance(item, Target) else target_of(item)
         if target.name in [other.name for other in targets]:
-            raise SettingsError(_("server {name} is named twice", name=target.name))
+            raise SettingsError(_("server {name} is listed twice", name=target.name))
         targets.append(target)
     return tuple(targets)
 

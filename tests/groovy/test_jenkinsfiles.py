@@ -68,8 +68,8 @@ def test_1_without_production_registry_and_servers_is_build_and_push_alone(run, 
     company.equip(node, production=False)
     done = run(1)
     assert done.stage_names == ["Build", "Push"]
-    assert "no stage Promote: no production registry is set (DOCKER_REGISTRY_PROD)" in done.lines
-    assert "no stage Deploy: no servers are set" in done.lines
+    assert "Promote: skipped; no production registry is set (DOCKER_REGISTRY_PROD)" in done.lines
+    assert "Deploy: skipped; no servers are set" in done.lines
     development, production = company.tags(CODE)
     assert development == [version_of(done), "latest"]
     assert production == []
@@ -106,7 +106,7 @@ def test_5_the_question_comes_before_promotion(run, company, node):
     done = run(5, credentials=company.credentials(**hook))
     assert done.stage_names == ["Build", "Push", "Approve", "Promote"]
     assert "Bring this to production?" in done.lines
-    assert "nobody was notified: webhook at 127.0.0.1 cannot be reached" in done.log
+    assert "the notification failed: webhook at 127.0.0.1 cannot be reached" in done.log
 
 
 def test_5_refused_nothing_reaches_production(build, company, node, web):

@@ -37,12 +37,12 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
         ("containerPush(code: 'a-b', environment: 'x')", "unknown key 'environment'"),
         ("containerStatus(code: 'a-b', version: 'x')", "unknown key 'version'"),
         ("containerPipeline(code: 'a-b', env_file: 'x')", "unknown key 'env_file'; did you mean 'envFile'?"),
-        ("containerPipeline(code: 'a-b', xyzzy: 1)", "unknown key 'xyzzy'; known are:"),
+        ("containerPipeline(code: 'a-b', xyzzy: 1)", "unknown key 'xyzzy'; use one of:"),
         ("containerPipeline(code: 'a-b', timeout: '60')", "timeout must be of kind integer, not 60"),
         ("containerPipeline(code: 'a-b', cache: 'yes')", "cache must be of kind boolean, not yes"),
         ("containerPipeline(code: 'a-b', buildArgs: ['A=1'])", "buildArgs must be of kind map"),
         ("containerPipeline(code: 'a-b', servers: 3)", "servers must be of kind servers, not 3"),
-        ("containerPipeline(code: 'a-b', node: null)", "node is null; leave it out instead"),
+        ("containerPipeline(code: 'a-b', node: null)", "node is null; remove it instead"),
         ("containerPipeline(code: 'a-b', mode: 'swrm')", "mode is 'swrm'; did you mean 'swarm'?"),
         (
             "containerPipeline(code: 'a-b', credentials: [known_hosts: 'x'])",
@@ -70,7 +70,8 @@ def test_the_librarys_own_sentences_come_in_chinese_too(build):
 def test_a_job_without_source_is_told_what_to_do(build):
     run = build("containerPipeline(code: 'a-b')")
     assert (
-        "ERROR: this job has no source to check out: take a node and check out there, or say checkout: false" in run.log
+        "ERROR: this job has no source to check out: allocate a node and check out there, or set checkout: false"
+        in run.log
     )
 
 
@@ -337,7 +338,7 @@ def written(values: dict[str, str]) -> str:
     ("call", "sentence"),
     [
         ("containerSeed(code: 'a-b')", "containerSeed: unknown key 'code'; did you mean 'node'?"),
-        ("containerSeed(credentials: [registry: 'x'])", "unknown key 'registry' in credentials; known are: jenkins"),
+        ("containerSeed(credentials: [registry: 'x'])", "unknown key 'registry' in credentials; use one of: jenkins"),
     ],
 )
 def test_seeding_has_keys_of_its_own(build, call, sentence):

@@ -95,7 +95,7 @@ VALUES = [
     Mutation(
         "What stands in a malformed .env is never printed",
         "plan/envfile.py",
-        (('line {line}: this is not NAME=value", file=name,', 'line {line}: this is not NAME=value", file=line,'),),
+        (('line {line} is not NAME=value", file=name,', 'line {line} is not NAME=value", file=line,'),),
         ("unit/test_envfile.py::test_a_refusal_names_the_line_and_not_its_content",),
     ),
 ]

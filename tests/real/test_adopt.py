@@ -125,7 +125,7 @@ def test_a_difference_is_found_and_docker_sh_stays(adopted: Project, code: str, 
     adopted.write("docker.sh", script(code, {'"+%Y%m%d%H%M%S"': '"+v%Y%m%d-%H%M%S"'}))
     assert main(["adopt", "--verify", "--remove", "--project", str(adopted.folder)]) == 1
     shown = capsys.readouterr()
-    assert "versions are the local time %Y%m%d%H%M%S here" in shown.out
+    assert "here, versions are the local time %Y%m%d%H%M%S" in shown.out
     assert "version: v20" in shown.err
     assert "docker.sh and container-pipeline build different images" in shown.err
     assert (adopted.folder / "docker.sh").exists()

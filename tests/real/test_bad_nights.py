@@ -11,28 +11,28 @@ from real.site import Site
 
 ENGLISH = {
     "locale": "C",
-    "broken": "the service is down: the deploy failed ({code} is unhealthy), and so did going back",
-    "commands": "server-1 — look there with `ssh server-1`, then start what ran before with "
+    "broken": "the service is down: the deploy failed ({code} is unhealthy), and so did the rollback",
+    "commands": "server-1 — log in with `ssh server-1`, then start the previous release with "
     "`container-pipeline rollback --server server-1 --version {former}`",
-    "rolled back": "the deploy failed, and the former release {former} runs again: {code} is unhealthy",
-    "hint": "server-2 — what the service said stands above; nothing needs to be done on the server",
-    "probe": "HEALTHCHECK said: no database",
-    "status": "a deploy failed, and so did going back: a person is needed",
-    "doctor": "✗ a deploy failed there, and so did going back: a person is needed",
+    "rolled back": "the deploy failed, and the previous release {former} runs again: {code} is unhealthy",
+    "hint": "server-2 — the service's last lines are above; nothing needs to be done on the server",
+    "probe": "HEALTHCHECK output: no database",
+    "status": "a deploy and its rollback failed: manual repair is needed",
+    "doctor": "✗ a deploy and its rollback failed there: manual repair is needed",
     "history": "failed: {code} is unhealthy",
     "changed": "its host key has changed",
     "unknown": "its host key is not known",
 }
 CHINESE = {
     "locale": "zh_CN.UTF-8",
-    "broken": "服务已停止：部署失败（{code} 不健康），恢复也失败",
-    "commands": "server-1 — 登录查看：`ssh server-1`，再恢复之前的版本："
+    "broken": "服务已停止：部署失败（{code} 不健康），回滚也失败",
+    "commands": "server-1 — 登录查看：`ssh server-1`，再启动上一个发布："
     "`container-pipeline rollback --server server-1 --version {former}`",
     "rolled back": "部署失败，上一个发布 {former} 已恢复运行：{code} 不健康",
     "hint": "server-2 — ",
     "probe": "HEALTHCHECK 输出：no database",
-    "status": "部署失败，恢复也失败：需要人工处理",
-    "doctor": "✗ 那里的部署失败，恢复也失败：需要人工处理",
+    "status": "部署和回滚都失败：需要人工处理",
+    "doctor": "✗ 那里的部署和回滚都失败：需要人工处理",
     "history": "失败：{code} 不健康",
     "changed": "主机密钥已改变",
     "unknown": "主机密钥未知",

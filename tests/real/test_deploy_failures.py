@@ -10,11 +10,11 @@ pytestmark = pytest.mark.slow
 
 WHY = {
     "unhealthy": ("is unhealthy", "no database"),
-    "exits": ("restarts again and again, with 3", "cannot start: no database"),
-    "deaf": ("does not listen on port 8080 when the time was over", "here I am"),
-    "on mapped loopback": ("does not listen on port 8080 when the time was over", "serving"),
-    "on another loopback": ("does not listen on port 8080 when the time was over", "serving"),
-    "waits for ever": ("is not healthy yet when the time was over", "here I am"),
+    "exits": ("keeps restarting (exit code 3)", "cannot start: no database"),
+    "deaf": ("does not listen on port 8080 (timed out)", "here I am"),
+    "on mapped loopback": ("does not listen on port 8080 (timed out)", "serving"),
+    "on another loopback": ("does not listen on port 8080 (timed out)", "serving"),
+    "waits for ever": ("is not healthy yet (timed out)", "here I am"),
 }
 
 
@@ -27,7 +27,7 @@ def test_the_former_release_runs_again_byte_for_byte(site: Site, behaviour: str)
     done = site("deploy", "--version", site.publish(behaviour), "--json")
     sentence, logged = WHY[behaviour]
     assert done.code == 3
-    # The whole of it: what is seen at once is not said "when the time was over".
+    # The whole of it: what is seen at once is not said to have timed out.
     assert done.result["error"]["message"].endswith(sentence)
     assert logged in done.err
     server = done.result["servers"][0]
@@ -54,7 +54,7 @@ def test_with_compose_v1_too_and_latest_in_production_is_mentioned(site: Site):
     assert done.code == 3, done.err
     assert (site.files(), site.running()) == (files, former)
     assert (
-        f"no server runs {failed}: if `latest` in production names it, `container-pipeline promote --version {former}`"
+        f"no server runs {failed}; if `latest` in production is that version, `container-pipeline promote --version {former}`"
         in done.err
     )
 
@@ -84,7 +84,7 @@ def test_a_port_that_is_taken_leaves_the_former_release_running(either: Site):
             f"kill $(ss -ltnpH 'sport = :{either.port + 1}' | sed 's/.*pid=\\([0-9]*\\).*/\\1/') 2>/dev/null || true"
         )
     assert done.code == 3, done.err
-    assert "Compose could not start it" in done.err
+    assert "Compose could not start the service" in done.err
     assert server.get(either.port).strip() == former
 
 
@@ -128,7 +128,7 @@ def test_going_back_that_fails_too_is_a_distinct_loud_failure(site: Site):
     site.sh("sed -i 's/^VERSION=.*/VERSION=gone/' .env")
     done = site("deploy", "--version", site.publish("exits"))
     assert done.code == 4
-    assert "and so did going back" in done.err
+    assert "and so did the rollback" in done.err
     assert f"container-pipeline rollback --server {site.servers[0].name} --version" in done.err
 
 
@@ -144,7 +144,7 @@ def test_one_shot_services_that_end_with_0_are_well_and_others_are_not(site: Sit
     site.write("docker-compose.yml", compose.replace("exit 0", "echo cannot migrate; exit 9"))
     done = site("deploy", "--version", site.publish())
     assert done.code == 3
-    assert "migrate exited with 9" in done.err
+    assert "migrate exited (exit code 9)" in done.err
     assert "cannot migrate" in done.err
 
 
@@ -152,14 +152,14 @@ def test_a_service_that_is_healthy_between_crashes_is_not_well(either: Site):
     former = either.deployed()
     done = either("deploy", "--version", either.publish("healthy between crashes"))
     assert done.code == 3, done.err
-    assert "restarts again and again, with 3" in done.err
+    assert "keeps restarting (exit code 3)" in done.err
     assert either.running() == former
 
 
 def test_a_service_that_restarts_once_is_well_when_it_stays_so(site: Site):
     done = site("deploy", "--version", site.publish("exits once"))
     assert done.code == 0, done.err
-    assert "is settling" in done.err
+    assert "is up, watching that it stays up" in done.err
 
 
 def test_a_year_of_restarts_before_the_deploy_is_no_restart_loop(site: Site):

@@ -73,17 +73,17 @@ def test_a_compose_file_that_compose_refuses(untouched: Site):
 CANNOT_BE_RIGHT = [
     ("  CODE:\n", "  other:\n", "has no service named CODE"),
     ("${VERSION:-latest}", "1.0", "service CODE runs"),
-    ("ports:", 'volumes: ["./conf/x.yml:/x.yml"]\n    ports:', "mounts conf/x.yml, which nothing uploads"),
-    ("[.env]", "[.env, more.env]", "mounts more.env, which nothing uploads"),
+    ("ports:", 'volumes: ["./conf/x.yml:/x.yml"]\n    ports:', "mounts conf/x.yml, which is not uploaded"),
+    ("[.env]", "[.env, more.env]", "mounts more.env, which is not uploaded"),
     ("services:", "serwices:", "Compose refuses docker-compose.yml"),
     ("services:", "services: [", "Compose refuses docker-compose.yml"),
     ("restart:", "networks: [other]\n    restart:", "undefined network"),
     (
         "services:",
         "networks: {default: {name: nowhere, external: true}}\nservices:",
-        "external network nowhere is not there",
+        "external network nowhere does not exist",
     ),
-    ("restart:", "secrets: [key]\n    restart:", "mounts key.txt, which nothing uploads"),
+    ("restart:", "secrets: [key]\n    restart:", "mounts key.txt, which is not uploaded"),
     ("restart:", "scale: 0\n    restart:", "has no replicas"),
 ]
 
@@ -122,8 +122,8 @@ def bare(site: Site, server: Server) -> Site:
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        ({"engine": "none"}, "Docker is not there"),
-        ({"engine": "server-1", "compose": "none"}, "Docker Compose is not there"),
+        ({"engine": "none"}, "Docker is not installed"),
+        ({"engine": "server-1", "compose": "none"}, "Docker Compose is not installed"),
     ],
     ids=["no-docker", "no-compose"],
 )
@@ -162,7 +162,7 @@ def test_a_folder_that_is_read_only(site: Site, server_factory):
     site.deployed()
     before = site.sh("cat docker-compose.yml .env; ls -A . releases")
     server.run("mount -o remount,ro /docker")
-    refused(site, "its folder cannot be written", "--version", site.publish())
+    refused(site, "the folder cannot be written", "--version", site.publish())
     assert site.sh("cat docker-compose.yml .env; ls -A . releases") == before
 
 

@@ -81,7 +81,7 @@ def test_a_push_is_tried_and_nothing_of_it_is_left(
 ):
     one = registry_factory()
     answer = doctor("--code", code, **registry(one))
-    assert f"it takes a push to {code}" in [check["text"] for check in answer["checks"]]
+    assert f"it accepts a push to {code}" in [check["text"] for check in answer["checks"]]
     assert ask.tags(one, code) == []
     # distribution remembers of a cancelled upload that it hashed nothing; what makes it a living one is gone.
     left = {path.name for path in one.folder.rglob("*") if path.is_file() and "/_uploads/" in str(path)}
@@ -104,7 +104,7 @@ def test_the_login_that_servers_pull_with_is_tried(doctor: Doctor, lab: Lab, cod
     one = lab.development
     pull = {"DOCKER_REGISTRY_PULL_USER": one.user, "DOCKER_REGISTRY_PULL_PASS": one.password}
     answer = doctor("--code", code, **registry(one), **pull)
-    assert "it takes the login that servers pull with" in [check["text"] for check in answer["checks"]]
+    assert "it accepts the login that servers pull with" in [check["text"] for check in answer["checks"]]
     answer = doctor("--code", code, **registry(one), **{**pull, "DOCKER_REGISTRY_PULL_PASS": "wr0ng-passw0rd"})
     ((_text, repair),) = failed(answer, "development")
     assert repair == "check DOCKER_REGISTRY_PULL_USER and DOCKER_REGISTRY_PULL_PASS"
@@ -157,7 +157,7 @@ def test_who_holds_the_lock_is_told(doctor: Doctor, server_factory: Callable[...
         answer = doctor("--code", code, "--server", server.name, CONTAINER_PIPELINE_SSH_CONFIG=str(server.ssh_config))
         holder.kill()
     assert [text for text, _repair in failed(answer, server.name)] == [
-        "ada holds it since 2026-11-24T09:30:15Z, with version 20261124093015"
+        "ada has held it since 2026-11-24T09:30:15Z, for version 20261124093015"
     ]
 
 
@@ -183,7 +183,7 @@ def test_a_server_that_hangs_does_not_hold_up_the_others(doctor: Doctor, silent:
 def test_a_check_that_never_ends_is_given_up(doctor: Doctor, silent: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("container_pipeline.commands.start.doctor.DEADLINE", 0.5)
     answer = doctor(DOCKER_REGISTRY=f"127.0.0.1:{silent}")
-    assert any("no answer within" in text for text, _repair in failed(answer, "development"))
+    assert any("no response within" in text for text, _repair in failed(answer, "development"))
 
 
 def test_a_login_shell_that_would_decide_by_hand_is_found(doctor: Doctor, server_factory: Callable[..., Server]):

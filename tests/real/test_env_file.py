@@ -117,13 +117,16 @@ def test_two_hundred_random_values_reach_the_container_as_they_stand(either: Sit
     [
         (b"", "is empty"),
         (b"# only a comment\n\n", "is empty"),
-        (b"A=1\nSECRETWORD\n", "line 2: this is not NAME=value"),
-        (b"export SECRETWORD=1\n", "line 1: this is not NAME=value"),
-        (b"A B=SECRETWORD\n", "line 1: this is not NAME=value"),
-        (b"SECRETWORD =1\n", "line 1: this is not NAME=value"),
+        (b"A=1\nSECRETWORD\n", "line 2 is not NAME=value"),
+        (b"export SECRETWORD=1\n", "line 1 is not NAME=value"),
+        (b"A B=SECRETWORD\n", "line 1 is not NAME=value"),
+        (b"SECRETWORD =1\n", "line 1 is not NAME=value"),
         (b"A=1\nB=\xff SECRETWORD\n", "line 2: it is not UTF-8"),
-        (b"A=SECRET\0WORD\n", "line 1: this is not NAME=value"),
-        (b"COMPOSE_PROJECT_NAME=SECRETWORD\n", "line 1: COMPOSE_PROJECT_NAME would lead Compose elsewhere"),
+        (b"A=SECRET\0WORD\n", "line 1 is not NAME=value"),
+        (
+            b"COMPOSE_PROJECT_NAME=SECRETWORD\n",
+            "line 1: COMPOSE_PROJECT_NAME would make Compose use another project or file",
+        ),
     ],
 )
 def test_an_empty_or_malformed_file_is_refused_and_never_printed(site: Site, text: bytes, problem: str):
@@ -152,7 +155,7 @@ def test_an_env_file_from_credentials_replaces_the_repositorys(site: Site, tmp_p
 def test_a_compose_file_that_reads_env_is_refused_where_there_is_none(site: Site):
     (site.folder / ".env").unlink()
     done = site("deploy", "--version", "20261124000000")
-    assert (done.code, "reads .env, and there is none" in done.err) == (1, True)
+    assert (done.code, "reads .env, which does not exist" in done.err) == (1, True)
 
 
 def test_version_and_registry_of_the_file_give_way_to_the_releases(site: Site):

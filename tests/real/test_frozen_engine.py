@@ -44,7 +44,7 @@ def test_a_frozen_engine_ends_every_command_and_hides_no_other_server(
     frozen.run(f"kill -STOP {_DOCKERD}")
     monkeypatch.setattr(transfer, "program", hasty)
     version = site.publish()
-    sentence = f"{frozen.name}: the Docker engine does not answer"
+    sentence = f"{frozen.name}: the Docker engine does not respond"
     for command in (
         ("status",),
         ("up",),
@@ -124,7 +124,7 @@ def test_a_disk_that_hangs_ends_every_command_and_frees_the_lock(site: Site, mon
     for command in (("status",), ("deploy", "--version", version)):
         done = site(*command)
         assert done.code in (1, 7), (command, done.out, done.err)
-        assert "did not answer any more" in done.out + done.err, (command, done.out, done.err)
+        assert "stopped responding" in done.out + done.err, (command, done.out, done.err)
         settled(site)
         assert site.left_over(patience=30) == "", command
     site.sh("rm releases/.current; mv releases/.was releases/.current")

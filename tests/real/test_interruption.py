@@ -93,7 +93,7 @@ def through(site: Site, proxy, folder: Path) -> None:
     [
         ("waits for ever", "pulling", 1),
         ("waits for ever", "waiting for health", 3),
-        ("healthy", "keeping the release", 0),
+        ("healthy", "recording the release", 0),
     ],
 )
 def test_after_a_cut_the_server_is_asked_how_it_ended(
@@ -118,7 +118,7 @@ def test_after_a_cut_the_server_is_asked_how_it_ended(
     monkeypatch.setattr(fleet.Fleet, "tell", cutting)
     done = site("deploy", "--version", version)
     assert done.code == exit_code, done.err
-    assert "asking the server how it ended" in done.err
+    assert "asking the server how the run ended" in done.err
     assert site.running() == (version if exit_code == 0 else former)
     assert site.lock_is_free()
 
@@ -141,8 +141,8 @@ def test_where_a_server_cannot_be_asked_the_outcome_is_unknown(
     monkeypatch.setattr(fleet.Fleet, "tell", closing)
     done = site("deploy", "--version", site.publish(behaviour), "--json")
     assert done.code == 7, done.err
-    assert "the connection was lost while waiting for health, and how it ended could not be learned" in done.err
-    assert "goes back" not in done.err
+    assert "the connection was lost while waiting for health, and the outcome is unknown" in done.err
+    assert "rolling back" not in done.err
     assert [one["status"] for one in done.result["servers"]] == ["unknown"]
     settled(site)
 

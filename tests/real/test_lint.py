@@ -50,7 +50,7 @@ def test_a_finding_is_a_line_that_editors_understand_and_exit_1(example: Path, c
     change(example, "Dockerfile", "python:3.11-slim", "python")
     assert main(["lint", "--project", str(example)]) == 1
     shown = capsys.readouterr()
-    assert shown.out.startswith("Dockerfile:1: CP102 base image python is not pinned to a version — name a tag")
+    assert shown.out.startswith("Dockerfile:1: CP102 base image python is not pinned to a version — use a tag")
     assert f"findings in {example}: 1" in shown.err
 
 
@@ -115,7 +115,7 @@ def test_what_git_has_and_should_not_is_found(example: Path, capsys: pytest.Capt
     assert main(["lint", "--project", str(example)]) == 1
     out = capsys.readouterr().out
     assert ".env:2: CP305" in out
-    assert "CP601 git has .docker_build_version" in out
+    assert "CP601 git tracks .docker_build_version" in out
     assert "t0ps3cret" not in out
 
 

@@ -45,7 +45,7 @@ def test_latest_what_was_built_last_and_what_a_container_is_made_of_stay(agent, 
     outcome = agent("prune", "--local", "--keep", "1")
     engine.remove_container(container)
     assert outcome.code == 0, outcome.err
-    assert "holds no version that may go" in outcome.err
+    assert "holds no version to remove" in outcome.err
     assert left(engine, names) == VERSIONS
 
 

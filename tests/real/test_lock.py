@@ -23,7 +23,7 @@ def test_a_lock_that_is_held_fails_with_5_and_says_by_whom(site: Site):
     other = hold(site, 8)
     done = site("deploy", "--version", version)
     assert done.code == 5
-    assert "ann@ci holds it since 2026-11-24T09:30:15Z, with version 20261124093015" in done.err
+    assert "ann@ci has held it since 2026-11-24T09:30:15Z, for version 20261124093015" in done.err
     other.join()
 
 

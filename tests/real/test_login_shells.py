@@ -9,10 +9,10 @@ from real.site import Site
 
 #: Start file of the login shell → what `status` and `deploy` say about it.
 REFUSED = {
-    "prints a line without end": ("head -c 300000000 /dev/zero", "prints without end"),
-    "reads all our input": ("cat >/dev/null", "SSH nor the login shell has started our program in time"),
-    "reads a line of our input": ("read -r _", "reads our input"),
-    "starts another shell": ("exec sh", "has started our program in time"),
+    "prints a line without end": ("head -c 300000000 /dev/zero", "printed without end"),
+    "reads all our input": ("cat >/dev/null", "SSH nor the login shell started the program in time"),
+    "reads a line of our input": ("read -r _", "consumed the input"),
+    "starts another shell": ("exec sh", "did not start the program in time"),
     "prints and hangs": ("echo Welcome to web; sleep 300", "it printed: Welcome to web"),
     "ends": ("echo go away; exit 3", "ended with 3 and ran nothing; it printed: go away"),
 }
@@ -59,7 +59,7 @@ def test_a_login_shell_that_does_not_start_us_is_named(
     for command in (("status",), ("deploy", "--version", version)):
         done = site(*command)
         assert (done.code, words in done.out + done.err) == (1, True), done.err
-        assert "goes back" not in done.err
+        assert "rolling back" not in done.err
     assert not (there.folder / "compose" / site.code).exists()
 
 
@@ -69,7 +69,8 @@ def test_a_user_without_a_shell_is_told_so(site: Site, there: Server):
     done = site("deploy", "--version", site.publish())
     assert done.code == 1
     assert (
-        "the login shell ended with 1 and ran nothing; it printed: This account is currently not available." in done.err
+        "the login shell exited with code 1 and ran nothing; it printed: This account is currently not available."
+        in done.err
     )
     there.run("sed -i '/^deploy:/s#/usr/sbin/nologin#/bin/false#' /etc/passwd")
-    assert "the login shell ended with 1 and ran nothing; it printed: -" in site("status").out
+    assert "the login shell exited with code 1 and ran nothing; it printed: -" in site("status").out

@@ -53,7 +53,7 @@ def test_a_compose_that_the_engine_does_not_understand_touches_nothing(site: Sit
     )
     for command in (("deploy", "--version", site.publish()), ("rollback", "--version", first)):
         done = site(*command)
-        assert (done.code, "Compose cannot speak to the Docker engine" in done.err) == (1, True), done.err
+        assert (done.code, "Compose cannot talk to the Docker engine" in done.err) == (1, True), done.err
         assert (site.container(), site.files()) == before
     assert site.running() == second
 
@@ -69,7 +69,7 @@ def test_without_room_in_memory_the_temporary_folder_will_do(site: Site, there: 
 def test_without_room_anywhere_nothing_is_touched(site: Site, there: Server):
     there.run("mount -t tmpfs -o size=4k tmpfs /dev/shm; mount -t tmpfs -o size=4k tmpfs /tmp")
     done = site("deploy", "--version", site.publish())
-    assert (done.code, "there is no room for temporary files" in done.err) == (1, True)
+    assert (done.code, "there is no space for temporary files" in done.err) == (1, True)
     assert not (there.folder / "compose" / site.code).exists()
 
 

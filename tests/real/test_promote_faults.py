@@ -94,7 +94,7 @@ def test_the_wait_is_the_one_that_the_registry_asks_for(agent, between, arrived)
     between("production", Fault("PUT", "/manifests/", status=429, headers={"Retry-After": "1"}, times=1))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 0
-    assert "once more in 1.0 s" in outcome.err
+    assert "retrying in 1.0 s" in outcome.err
     arrived()
 
 
@@ -102,7 +102,7 @@ def test_a_wait_beyond_all_patience_ends_the_run_and_says_how_long_it_would_be(a
     between("production", Fault("POST", "/uploads/", status=429, headers={"Retry-After": "3600"}))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
-    assert "asks to come back in 3600 s" in outcome.err
+    assert "asks to retry in 3600 s" in outcome.err
     unchanged()
 
 
@@ -124,7 +124,7 @@ def test_a_registry_that_fails_for_ever_ends_the_run_and_moves_no_tag(agent, bet
     assert outcome.code == 1
     error = outcome.result["error"]
     assert error["category"] == "registry"
-    assert f"answered 500 to {method}" in error["message"]
+    assert f"returned 500 for {method}" in error["message"]
     assert "disk is full" in error["message"]
     assert proxy.count(method, path) <= 3 * ATTEMPTS  # two layers and the config at once
     unchanged()
@@ -140,7 +140,7 @@ def test_latest_stays_where_it_was_when_it_cannot_be_moved(agent, between, promo
     ("status", "said"),
     [
         (401, "refused user tester"),
-        (403, "forbids user tester"),
+        (403, "for user tester"),
         (404, "has no"),
         (413, "client_max_body_size"),
     ],
@@ -150,7 +150,7 @@ def test_what_will_not_pass_fails_at_once_and_says_what_to_check(agent, between,
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
     assert said in outcome.err
-    assert "once more" not in outcome.err
+    assert "retrying" not in outcome.err
     assert proxy.count("PUT") <= 3  # two layers and the config, under way at once
     unchanged()
 
@@ -183,7 +183,7 @@ def test_a_source_that_breaks_off_for_ever_ends_the_run(agent, between, unchange
     between("development", Fault("GET", "/blobs/", cut_after=1000))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
-    assert "broke off" in outcome.err
+    assert " ended " in outcome.err
     unchanged()
 
 
@@ -210,7 +210,7 @@ def test_one_flipped_byte_is_seen_before_the_layer_is_complete_in_production(
     outcome = agent("promote", "--version", NEW)
 
     assert outcome.code == 1
-    assert "sent other bytes than those of" in outcome.err
+    assert "sent the wrong bytes for" in outcome.err
     assert ask.registry(production, "HEAD", f"/v2/{code}/blobs/{big}").status == 404
     unchanged()
 
@@ -219,7 +219,7 @@ def test_a_manifest_with_a_flipped_byte_is_not_taken(agent, between, unchanged):
     between("development", Fault("GET", "/manifests/", flip=40))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
-    assert "sent other bytes than those of" in outcome.err
+    assert "sent the wrong bytes for" in outcome.err
     unchanged()
 
 
@@ -250,7 +250,7 @@ def test_a_version_that_another_run_set_meanwhile_is_not_moved(agent, between, p
     outcome = agent("promote", "--version", NEW)
 
     assert outcome.code == 1
-    assert "a version never changes its meaning" in outcome.err
+    assert "a version never changes" in outcome.err
     assert ask.digest(production, code, NEW) == other.digest
     assert ask.digest(production, code, "latest") == promoted[0].digest
 
@@ -261,7 +261,7 @@ def test_a_web_page_in_place_of_a_registry_is_called_that(agent, between, unchan
     between("development", Fault("", path, status=200, headers=page, body=b"<html>Sign in</html>"))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
-    assert "not as a registry does" in outcome.err
+    assert "is not a registry" in outcome.err
     unchanged()
 
 

@@ -82,7 +82,7 @@ def test_a_second_push_moves_no_byte(agent, development, code, fault_proxy):
     agent.use("DOCKER_REGISTRY", development)
     outcome = agent("push")
     assert outcome.code == 0
-    assert "is in the registry already" in outcome.err
+    assert "is already in the registry" in outcome.err
     assert [request for request in proxy.requests if request[0] in ("PUT", "POST", "PATCH")] == []
 
 
@@ -90,7 +90,7 @@ def test_a_version_of_the_registry_is_never_made_another_image(agent, developmen
     other = images.put_image(development, code, version(agent))
     outcome = agent("push")
     assert outcome.code == 1
-    assert "a version never changes its meaning" in outcome.err
+    assert "a version never changes" in outcome.err
     assert ask.digest(development, code, version(agent)) == other.digest
 
 
@@ -104,7 +104,7 @@ def test_the_same_image_under_another_digest_is_known_again(agent, development, 
     assert engine.inspect_image(name)["RepoDigests"] == []
     outcome = agent("push")
     assert outcome.code == 0, outcome.err
-    assert "is in the registry already" in outcome.err
+    assert "is already in the registry" in outcome.err
 
 
 def test_a_wrong_password_is_told_with_the_variable_to_check(agent, monkeypatch):

@@ -91,7 +91,7 @@ def test_a_wrong_password_is_refused_at_once(agent, development, guarded, tokens
     assert outcome.code == 1
     assert f"registry {guarded.address} refused user tester" in outcome.err
     assert "check DOCKER_REGISTRY_PROD_USER and DOCKER_REGISTRY_PROD_PASS" in outcome.err
-    assert "once more" not in outcome.err
+    assert "retrying" not in outcome.err
 
 
 def test_a_user_who_may_only_read_is_refused_after_one_more_token(agent, development, guarded, tokens, code):
@@ -118,7 +118,7 @@ def test_no_password_goes_to_a_token_server_by_plain_http(agent, development, fa
     agent.use("DOCKER_REGISTRY", development, proxy.address)
     outcome = agent("images")
     assert outcome.code == 1
-    assert "no credentials go to another host or to plain http" in outcome.err
+    assert "credentials never go to another host or to plain http" in outcome.err
 
 
 def test_a_registry_without_login_needs_none(agent, development, registry_factory, code, monkeypatch):
@@ -347,7 +347,7 @@ def test_a_proxy_that_limits_bodies_is_named_with_its_setting(agent, development
     outcome = agent("promote", "--version", VERSION)
     assert outcome.code == 1
     assert "client_max_body_size" in outcome.err
-    assert "once more" not in outcome.err
+    assert "retrying" not in outcome.err
     assert ask.tags(production, code) == []
 
 

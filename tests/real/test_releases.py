@@ -117,7 +117,7 @@ def test_rollback_to_a_named_release_and_to_one_that_is_not_kept(site: Site):
     assert site.running() == versions[0]
     done = site("rollback", "--version", "20200101000000")
     assert done.code == 1
-    assert f"release 20200101000000 is not kept; kept are: {versions[2]} {versions[1]} {versions[0]}" in done.err
+    assert f"release 20200101000000 is not kept; kept: {versions[2]} {versions[1]} {versions[0]}" in done.err
     assert site.running() == versions[0]
 
 
@@ -131,7 +131,7 @@ def test_rollback_goes_to_the_release_that_ran_before_never_to_one_that_was_gone
     assert site.running() == good
     done = site("rollback")
     assert done.code == 1
-    assert f"there is no release before the current one; kept are: {worse} {bad} {good}" in done.err
+    assert f"there is no previous release; kept: {worse} {bad} {good}" in done.err
     # Deployed again it is one that ran, wherever it stood before.
     assert site("deploy", "--version", bad).code == 0
     assert site("rollback", "--version", worse).code == 0
@@ -202,7 +202,7 @@ def test_a_release_that_cannot_be_written_down_is_gone_back_from(site: Site, ser
     site.sh("dd if=/dev/zero of=/docker/filler bs=4k 2>/dev/null || true")
     _out, err = run.communicate(timeout=60)
     assert run.returncode == 3, err
-    assert "the release could not be written down" in err
+    assert "the release could not be recorded" in err
     assert site.sh("head -n 1 releases/.current; ls releases").split() == [former, former]
     site.sh("rm /docker/filler")
     assert site("rollback").code == 1
@@ -235,7 +235,7 @@ def test_files_that_the_compose_file_mounts_come_with_the_release(site: Site):
 def test_up_down_and_pull_are_composes_own(either: Site):
     version = either.deployed()
     done = either("down")
-    assert (done.code, "say --yes" in done.err) == (2, True)
+    assert (done.code, "pass --yes" in done.err) == (2, True)
     assert either.running() == version
     assert either("down", "--yes").code == 0
     assert either.running() == ""

@@ -119,13 +119,13 @@ def test_production_killed_in_the_middle_leaves_the_servers_on_the_old_version(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "no project code is given"),
+        ([], "no project code is set"),
         (["--code", "../x"], "'../x' is not a project code"),
         (["--code", "-o"], "'-o' is not a project code"),
         (["--code", "A B"], "'A B' is not a project code"),
         (["--code", "app", "--server", "-oProxyCommand=x"], "'-oProxyCommand=x' is not a server"),
         (["--code", "app", "--namespace", "Team"], "is not an image name"),
-        (["--code", "app", "--project", "/nowhere"], "project folder /nowhere is not there"),
+        (["--code", "app", "--project", "/nowhere"], "project folder /nowhere does not exist"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_touched(agent, project, words, sentence):
@@ -154,8 +154,8 @@ def test_what_does_not_apply_is_absent_and_said(lab, project, agent):
     )
     assert done.returncode == 0, done.stderr
     assert [step["name"] for step in json.loads(done.stdout)["steps"]] == ["build", "push", "tag", "move-tag"]
-    assert "no stage Promote: no production registry is set (DOCKER_REGISTRY_PROD)" in done.stderr
-    assert "no stage Deploy: no servers are set" in done.stderr
+    assert "Promote: skipped; no production registry is set (DOCKER_REGISTRY_PROD)" in done.stderr
+    assert "Deploy: skipped; no servers are set" in done.stderr
     assert ask.tags(lab.production, project.code) == []
 
 

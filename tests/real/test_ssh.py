@@ -62,7 +62,7 @@ def test_a_key_that_the_server_does_not_know_is_said_so(site: Site, tmp_path: Pa
     site.set("CONTAINER_PIPELINE_SSH_KEY", str(tmp_path / "key"))
     done = site("status")
     assert done.code == 1
-    assert "login by SSH was refused" in done.err
+    assert "the SSH login was refused" in done.err
     right = tmp_path / "right%2Fkey"
     right.write_bytes(site.lab.ssh_key.read_bytes())
     right.chmod(0o600)

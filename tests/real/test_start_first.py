@@ -125,5 +125,5 @@ def test_a_fixed_port_is_refused_before_anything_is_touched(site: Site):
     site.set("CONTAINER_PIPELINE_STRATEGY", "start-first")
     done = site("deploy", "--version", version)
     assert done.code == 1
-    assert "two containers cannot have it" in done.err, done.err
+    assert "which two containers cannot share" in done.err, done.err
     assert names(site) == []

@@ -43,7 +43,7 @@ def followed_until_ctrl_c(swarm: Site, words: str) -> None:
 
 def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     manager = swarm.servers[0]
-    assert "✓ it is a manager of a Docker Swarm" in swarm("doctor").out
+    assert "✓ it is a Docker Swarm manager" in swarm("doctor").out
     first = swarm.deployed("healthy")
     tasks = manager.docker(
         "service",
@@ -103,4 +103,4 @@ def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
 def test_a_server_that_is_no_manager_is_refused(site: Site):
     site.set("CONTAINER_PIPELINE_MODE", "swarm")
     done = site("deploy", "--version", site.publish())
-    assert (done.code, "not a manager of a Docker Swarm" in done.err) == (1, True)
+    assert (done.code, "not a Docker Swarm manager" in done.err) == (1, True)

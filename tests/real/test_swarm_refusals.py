@@ -43,7 +43,7 @@ def test_a_swarm_of_two_nodes_and_then_without_leader(two_managers: Site):
     version = site.publish()
     refused = site("deploy", "--version", version)
     assert (refused.code, services(site)) == (1, set())
-    assert "services mount page of `files:`, which only one node of the Swarm would have" in refused.err
+    assert "services mount page from `files:`, which only one node of the Swarm would have" in refused.err
     assert "use `configs:` or `secrets:`" in refused.err
     assert "a release" not in site.sh("ls -A releases .; echo a folder")
 

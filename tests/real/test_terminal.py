@@ -83,6 +83,6 @@ def test_a_wrong_answer_is_refused_before_anything_is_written(folder: Path):
 def test_down_that_is_answered_no_does_nothing_and_says_so(folder: Path):
     words = ["down", "--code", "shop-web-re", "--server", "nowhere.invalid"]
     code, shown = talk(folder, words, [("Stop shop-web-re on nowhere.invalid?", "n")])
-    assert (code, "nothing was done" in shown) == (1, True), shown
+    assert (code, "nothing was changed" in shown) == (1, True), shown
     code, shown = talk(folder, words, [("Stop shop-web-re on nowhere.invalid?", "\x03")])
     assert (code, "interrupted" in shown) == (130, True), shown

@@ -56,4 +56,4 @@ def test_a_file_in_utf_16_is_refused_before_the_build(lab: Lab, project: Project
     (project.folder / name).write_bytes(text.encode("utf-16"))
     done = run(lab, project, "build", "--code", project.code)
     assert done.returncode == 1
-    assert f"{name} is UTF-16: Docker would not read one line of it — save it as UTF-8" in done.stderr
+    assert f"{name} is UTF-16, which Docker cannot read — save it as UTF-8" in done.stderr

@@ -50,7 +50,7 @@ def test_a_failing_jenkins_is_asked_a_bounded_number_of_times_and_the_others_go_
     one.write(THREE)
     answer = one.seed()
     assert answer.code == 1
-    assert "CODE-b  failed   Jenkins answered 503" in answer.out
+    assert "CODE-b  failed   Jenkins returned 503" in answer.out
     assert "2 created, 1 failed" in answer.out
     assert proxy.count("POST", "createItem") == 2 + 4
 
@@ -66,7 +66,7 @@ def test_a_permission_that_is_missing_is_told_at_once(someone, waits):
     one, proxy = someone(Fault("POST", "createItem", status=403))
     one.write(FREESTYLE + "projects: [CODE-a]\n")
     assert "the account lacks the permission" not in (answer := one.seed()).out
-    assert "Jenkins answered 403" in answer.out
+    assert "Jenkins returned 403" in answer.out
     assert (waits, proxy.count("POST", "createItem")) == ([], 1)
 
 
@@ -91,7 +91,7 @@ def test_a_job_that_appears_while_seed_runs_is_left_alone(hudson, administrator,
 
     monkeypatch.setattr(Controller, "items", items)
     answer = one.seed()
-    assert (answer.code, answer.out.count("was left alone: somebody else made it meanwhile")) == (1, 3)
+    assert (answer.code, answer.out.count("was left alone: somebody else created it meanwhile")) == (1, 3)
     assert [configxml.canonical(one.has(f"CODE-{name}")) for name in "abc"] == [["description: meanwhile"]] * 3
 
 
@@ -108,7 +108,7 @@ def test_a_login_page_instead_of_json_is_recognised(someone, waits):
     one.write(THREE)
     answer = one.seed()
     assert (answer.code, proxy.count("POST", "createItem")) == (1, 0)
-    assert "did not answer with JSON" in answer.err
+    assert "did not return JSON" in answer.err
 
 
 @pytest.mark.parametrize("where", ["https://jenkins.example/ci/createItem", "/login?from=x"])
@@ -117,7 +117,7 @@ def test_a_write_that_is_led_elsewhere_has_not_been_done(someone, waits, where):
     one.write(FREESTYLE + "projects: [CODE-a]\n")
     answer = one.seed()
     assert answer.code == 1
-    assert f"Jenkins leads to {where.partition('?')[0]} instead of answering" in answer.out
+    assert f"Jenkins redirects to {where.partition('?')[0]} instead of responding" in answer.out
 
 
 def test_a_crumb_that_has_expired_is_fetched_anew(administrator, standin, fault_proxy, waits):

@@ -133,7 +133,7 @@ def test_a_file_that_was_cut_off_disables_and_removes_nothing_unless_told(someon
     someone.write(f"{DEFAULTS}projects: [{', '.join(names)}]\n")
     someone.seed()
     someone.write(f"{DEFAULTS}projects: [CODE-00]\n")
-    refusal = "11 jobs would be disabled or removed, 1 stay — is the jobs file whole? If so, say --yes"
+    refusal = "this would disable or remove 11 jobs and keep 1 — check that the jobs file is complete, then pass --yes"
     before = [someone.has(name) for name in names]
     shown = someone.seed("--dry-run", *options)
     assert (shown.code, len(shown.out.splitlines())) == (1, 11)
@@ -152,7 +152,7 @@ def test_a_job_that_someone_else_made_is_never_touched(someone):
     someone.write(TWO)
     answer = someone.seed("--prune")
     assert answer.code == 1
-    assert "CODE-web-re  left alone  seed did not make it; --adopt takes it over" in answer.out
+    assert "CODE-web-re  left alone  seed did not create it; --adopt takes it over" in answer.out
     assert "CODE-ui-re   created" in answer.out
     assert configxml.canonical(someone.has("CODE-web-re")) == ["description: by hand"]
     assert someone.has("CODE-other")

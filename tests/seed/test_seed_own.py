@@ -110,7 +110,7 @@ def test_a_job_that_somebody_made_meanwhile_is_left_alone(someone, jenkins, mean
     someone.write(DEFAULTS + "projects: [{code: own-web, name: web}]\n")
     meanwhile(lambda state: state.items.update(web=Entry("project", BY_HAND)))
     answer = someone.seed()
-    assert (answer.code, "web was left alone: somebody else made it meanwhile" in answer.out) == (1, True)
+    assert (answer.code, "web was left alone: somebody else created it meanwhile" in answer.out) == (1, True)
     assert jenkins.state.items["web"].config == BY_HAND
 
 
@@ -137,7 +137,9 @@ def test_a_view_that_somebody_made_meanwhile_is_left_alone(someone, jenkins, mea
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Controller, "view", view)
         answer = someone.seed()
-    assert (answer.code, "team was left alone: somebody else made it meanwhile" in answer.out) == (1, True), answer.out
+    assert (answer.code, "team was left alone: somebody else created it meanwhile" in answer.out) == (1, True), (
+        answer.out
+    )
     assert jenkins.state.views["team"] == theirs
 
 
@@ -164,9 +166,10 @@ def test_a_job_that_lost_its_mark_meanwhile_is_not_touched(someone, jenkins, mea
     someone.write(DEFAULTS + f"projects: {projects}\n")
     meanwhile(taken_over)
     answer = someone.seed(*arguments)
-    assert (answer.code, "web was left alone: somebody changed its mark meanwhile" in answer.out) == (1, True), (
-        answer.out
-    )
+    assert (answer.code, "web was left alone: somebody changed its ownership mark meanwhile" in answer.out) == (
+        1,
+        True,
+    ), answer.out
     assert "Now ours:" in jenkins.state.items["web"].config
     assert "disabled>true" not in jenkins.state.items["web"].config
 
@@ -202,8 +205,8 @@ def test_a_name_that_differs_only_in_case_is_not_made(someone, jenkins):
     someone.write(DEFAULTS + "projects: [{code: own-web, name: WEB}, {code: own-ui, folder: Team}]\n")
     answer = someone.seed()
     assert answer.code == 1
-    assert "Jenkins has web, and upper and lower case are the same to it" in answer.out
-    assert "Jenkins has team, and upper and lower case are the same to it" in answer.out
+    assert "Jenkins already has web, and ignores case in names" in answer.out
+    assert "Jenkins already has team, and ignores case in names" in answer.out
     assert set(jenkins.state.items) == {"web", "team"}
 
 
@@ -234,8 +237,8 @@ def test_a_job_whose_new_name_is_taken_stays_as_it_is(someone, jenkins, argument
     someone.write(DEFAULTS + "projects: [{code: own-web, name: web, folder: new, branch: dev}]\n")
     answer = someone.seed(*arguments)
     assert answer.code == 1
-    assert "no longer names it" not in answer.out + answer.err
-    reason = "seed did not make it; --adopt takes it over; old/web stays as it is"
+    assert "no longer in the jobs file" not in answer.out + answer.err
+    reason = "seed did not create it; --adopt takes it over; old/web stays as it is"
     assert f"new/web: {reason}\n" in someone.seed(*arguments, "--dry-run").out
     assert jenkins.state.items["old/web"].config == before
     assert jenkins.state.items["new/web"].config == BY_HAND
@@ -248,7 +251,7 @@ def test_prune_tries_again_to_remove_a_view(someone, jenkins):
     jenkins.state.denied = "job/team/view/old/doDelete"
     for _run in range(2):
         answer = someone.seed("--prune")
-        assert (answer.code, "403 Forbidden to POST job/team/view/old/doDelete" in answer.out) == (1, True), answer.out
+        assert (answer.code, "403 Forbidden for POST job/team/view/old/doDelete" in answer.out) == (1, True), answer.out
         assert ("team/old" in jenkins.state.items, "team/old" in jenkins.state.views) == (True, True)
     jenkins.state.denied = ""
     assert someone.seed("--prune").code == 0

@@ -182,7 +182,7 @@ def test_a_wrong_or_missing_login_is_told_at_once(administrator, standin, user, 
     someone.write(TEAM)
     answer = someone.seed()
     assert answer.code == 1
-    assert f"Jenkins answered {said}" in answer.err
+    assert f"Jenkins returned {said}" in answer.err
     assert "JENKINS_USER and JENKINS_TOKEN" in answer.err
     assert len(jenkins.state.asked) <= 3
 
@@ -230,7 +230,7 @@ def test_a_changed_kind_needs_prune_because_history_goes(administrator, jenkins)
     someone.seed()
     someone.write("projects: [{code: CODE-a, repository: r, kind: freestyle}]\n")
     answer = someone.seed()
-    assert (answer.code, "its history would go; --prune allows that" in answer.out) == (1, True)
+    assert (answer.code, "which would delete its history; --prune allows that" in answer.out) == (1, True)
     assert someone.seed("--prune").code == 0
     assert someone.seed().out == "1 unchanged\n"
 
@@ -314,5 +314,5 @@ def test_an_answer_in_json_says_what_happened_to_each_job(administrator, jenkins
     assert answer.json["ok"] is False
     assert answer.json["jobs"] == [
         {"name": "CODE-a", "status": "created", "error": ""},
-        {"name": "CODE-b", "status": "left alone", "error": "seed did not make it; --adopt takes it over"},
+        {"name": "CODE-b", "status": "left alone", "error": "seed did not create it; --adopt takes it over"},
     ]

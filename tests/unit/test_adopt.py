@@ -166,7 +166,7 @@ def test_where_a_secret_belongs_is_told():
     ]
     assert (
         note.text
-        == "curl -u admin:*** https://x — it holds a secret: keep that in Jenkins' credentials, and call it from the Jenkinsfile"
+        == "curl -u admin:*** https://x — it contains a secret: store that in Jenkins credentials, and run the command from the Jenkinsfile"
     )
 
 
@@ -305,7 +305,7 @@ def test_a_failure_that_ends_the_script_is_what_ours_does(failure):
 @pytest.mark.parametrize("label", ['"build")', "'build')", "(build)", "build | other)"])
 def test_an_arm_of_the_case_is_read_however_it_is_written(label):
     found = adopt(f'case "${{1:-}}" in\n{label}\n  smoke\n  build\n  ;;\nesac\n', "folder")
-    assert "build: smoke → build — here it is build" in str([note.text for note in found.notes])
+    assert "build: smoke → build — container-pipeline runs build" in str([note.text for note in found.notes])
 
 
 def test_an_arm_that_is_not_understood_is_named():
@@ -318,7 +318,7 @@ def test_a_pipeline_in_another_order_is_told():
     text = 'case "$1" in\npipeline)\n  build\n  smoke_test\n  push\n  ;;\nesac\n'
     notes = [str(note) for note in adopt(text, "folder").notes]
     assert len(notes) == 1
-    assert "pipeline: build → smoke-test → push — here it is build-when-necessary → push" in notes[0]
+    assert "pipeline: build → smoke-test → push — container-pipeline runs build-when-necessary → push" in notes[0]
 
 
 def test_a_jenkinsfile_of_its_own_is_one_call():

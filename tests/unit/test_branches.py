@@ -123,7 +123,7 @@ def test_each_stage_gets_only_the_credentials_it_needs(flow):
 def test_nobody_is_asked_where_nothing_reaches_production(flow, ref, expected):
     present, absent = flow(ENVIRONMENTS, ref, Wishes(approve=True))
     assert [stage.name for stage in present] == expected
-    assert ("no stage Approve: nothing reaches production" in absent) == (ref == "develop")
+    assert ("Approve: skipped; nothing reaches production" in absent) == (ref == "develop")
 
 
 def test_without_a_production_registry_the_last_environment_is_production(flow):
@@ -139,9 +139,9 @@ def test_without_a_production_registry_the_last_environment_is_production(flow):
 
 def test_an_environment_left_out_is_told_with_its_key(flow):
     absent = flow(ENVIRONMENTS, "trunk")[1]
-    assert "no stage Deploy test: `branches` of that environment does not include branch trunk" in absent
+    assert "Deploy test: skipped; `branches` of that environment does not include branch trunk" in absent
     absent = flow(ENVIRONMENTS, "tag")[1]
-    assert "no `latest` and no stage Promote: the project's `branches` does not include tag v1.0" in absent
+    assert "Promote: skipped, and `latest` stays; the project's `branches` does not include tag v1.0" in absent
 
 
 def test_a_branch_that_production_could_never_pull_is_refused(flow):

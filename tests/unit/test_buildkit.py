@@ -151,9 +151,9 @@ def test_a_build_that_buildkit_never_ends_is_given_up(tmp_path, monkeypatch, bod
     program.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/groups\n{body}\n")
     program.chmod(0o755)
     image = ImageRef(Registry("dev.example"), Repository("web"), "20261124093015")
-    with pytest.raises(BuildError, match="the build failed: the engine does not answer any more") as caught:
+    with pytest.raises(BuildError, match="the build failed: the engine stopped responding") as caught:
         BuildKit(str(program), console()).build(tmp_path, image, BuildOptions("Dockerfile"), {})
-    assert "restart it where it hangs" in caught.value.hint
+    assert "restart it if it hangs" in caught.value.hint
     assert nothing_left(tmp_path)
 
 

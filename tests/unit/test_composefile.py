@@ -71,7 +71,7 @@ def test_tags_of_compose_are_no_fault():
         ("services: {other: {image: x}}", "has no service named a-b"),
         ("services: {a-b: {image: x}}", "service a-b runs x, not registry.example:5000/team/a-b:1"),
         ("services: {a-b: {build: .}}", "service a-b runs -, not"),
-        (f"services:\n{OWN}  web: {{build: .}}\n", "service web is built from sources"),
+        (f"services:\n{OWN}  web: {{build: .}}\n", "service web would be built on the server"),
         ("a-b: {image: x}", "it has no `services:`"),
         ("- a", "it has no `services:`"),
         ("services: {a-b: }", "it has no `services:`"),
@@ -88,7 +88,7 @@ def test_a_mount_is_uploaded_by_its_own_entry_or_by_a_folder_above_it():
     found = read(f"services:\n{OWN}    volumes: ['./conf/x.yml:/x']\n")
     composefile.check_files(found, ["conf"], True, "f")
     composefile.check_files(found, ["conf/x.yml"], True, "f")
-    with pytest.raises(SettingsError, match=r"mounts conf/x\.yml, which nothing uploads"):
+    with pytest.raises(SettingsError, match=r"mounts conf/x\.yml, which is not uploaded"):
         composefile.check_files(found, ["conf/x", "con"], True, "f")
 
 
@@ -109,7 +109,7 @@ def test_files_are_taken_in_their_order_without_what_means_nothing():
     "files", [["conf", "conf/app.ini"], ["conf/app.ini", "conf"], ["conf", "./conf/"], ["a/b/c", "x", "a"]]
 )
 def test_files_that_lie_in_one_another_are_refused(files):
-    with pytest.raises(SettingsError, match="is part of"):
+    with pytest.raises(SettingsError, match="is already part of"):
         composefile.units(files)
 
 
@@ -120,7 +120,7 @@ def test_start_first_leaves_the_fixed_name_out_and_nothing_else():
 
 
 def test_start_first_refuses_a_name_that_cannot_be_cut_out():
-    with pytest.raises(SettingsError, match="cannot be left out"):
+    with pytest.raises(SettingsError, match="cannot be removed automatically"):
         composefile.for_start_first(b"services: {a-b: {container_name: a-b}}\n", "a-b", "f")
 
 

@@ -43,8 +43,8 @@ def test_a_log_gets_one_line_in_ten_seconds_with_rate_and_time_left(monkeypatch)
             now[0] += 1
             task.advance(100_000)
     assert stream.getvalue().splitlines() == [
-        "promote: 1.0 MB, 100.0 kB/s, 3.0 MB to go, 30 s left",
-        "promote: 2.0 MB, 100.0 kB/s, 2.0 MB to go, 20 s left",
+        "promote: 1.0 MB, 100.0 kB/s, 3.0 MB left, about 30 s",
+        "promote: 2.0 MB, 100.0 kB/s, 2.0 MB left, about 20 s",
     ]
 
 

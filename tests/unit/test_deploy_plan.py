@@ -39,7 +39,7 @@ def test_the_plan_is_one_step_or_as_many_as_rolling_makes():
     assert [[server.name for server in group] for group in deploy.groups(SERVERS, 0)] == [["one", "two", "three"]]
     assert [[server.name for server in group] for group in deploy.groups(SERVERS, 2)] == [["one", "two"], ["three"]]
     assert deploy.Deploy(SERVERS[:2], RELEASE).describe() == "deploy a-b 1 (aaaaaaaaaaaa) to one, two"
-    assert deploy.Rollback(SERVERS[:1], Code("a-b"), "1").describe() == "bring a-b 1 back on one"
+    assert deploy.Rollback(SERVERS[:1], Code("a-b"), "1").describe() == "roll a-b back to 1 on one"
 
 
 def test_the_record_is_one_line_that_a_shell_can_read():

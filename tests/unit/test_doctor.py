@@ -44,14 +44,14 @@ def test_a_good_server_has_no_fault_and_no_repair():
         ),
         (
             {"docker": None, "refused": "Cannot connect to the Docker daemon"},
-            "Docker does not answer: Cannot connect to the Docker daemon",
+            "Docker does not respond: Cannot connect to the Docker daemon",
             "sudo systemctl start docker",
         ),
         ({"compose": None}, "Compose is missing", "sudo apt-get install docker-compose-plugin"),
         ({"flock": None}, "flock is missing", "sudo apt-get install util-linux"),
         (
             {"writable": None},
-            "the project's folder cannot be written",
+            "the project folder is not writable",
             "'sudo install -d -o $(id -un) /docker/compose'",
         ),
         ({"space": "900000"}, "0.9 GB are free", "'docker builder prune -f; docker image prune -f'"),
@@ -65,11 +65,11 @@ def test_a_fault_is_told_with_its_repair(changed, text, repair):
 
 def test_a_swarm_needs_a_manager_and_no_compose():
     good = judge("swarm", compose=None, manager="yes")
-    assert "it is a manager of a Docker Swarm" in [check.text for check in good]
+    assert "it is a Docker Swarm manager" in [check.text for check in good]
     assert all(check.ok for check in good)
     (fault,) = [check for check in judge("swarm") if not check.ok]
-    assert fault.text == "it is not a manager of a Docker Swarm"
-    assert fault.repair.startswith("name a manager, or run `docker swarm init` there")
+    assert fault.text == "it is not a Docker Swarm manager"
+    assert fault.repair.startswith("use a manager, or run `docker swarm init` there")
 
 
 def test_what_nobody_foresaw_is_told_as_what_it_is(monkeypatch, tmp_path, capsys):
@@ -80,14 +80,14 @@ def test_what_nobody_foresaw_is_told_as_what_it_is(monkeypatch, tmp_path, capsys
     monkeypatch.setenv("LC_ALL", "C")
     assert main(["doctor", "--project", str(tmp_path)]) == 1
     shown = capsys.readouterr()
-    assert "✗ unexpected ValueError: a fault of doctor's own" in shown.out
-    assert "no answer within" not in shown.out
+    assert "✗ unexpected error: ValueError: a fault of doctor's own" in shown.out
+    assert "no response within" not in shown.out
     assert "Traceback" not in shown.err
 
 
 def test_a_held_lock_is_told_with_its_holder():
     (fault,) = [check for check in judge(lock="ada|2026-11-24T09:30:15Z|20261124093015") if not check.ok]
-    assert fault.text == "ada holds it since 2026-11-24T09:30:15Z, with version 20261124093015"
+    assert fault.text == "ada has held it since 2026-11-24T09:30:15Z, for version 20261124093015"
 
 
 def test_what_a_server_does_not_tell_is_no_fault():
@@ -101,5 +101,5 @@ def test_a_check_shows_a_mark_and_below_it_the_repair():
 
 def test_a_shell_that_would_decide_by_hand_is_told():
     (fault,) = [check for check in judge(**{"by-hand": "COMPOSE_FILE VERSION"}) if not check.ok]
-    assert fault.text.startswith("the login shell sets COMPOSE_FILE, VERSION:")
+    assert fault.text.startswith("the login shell sets COMPOSE_FILE, VERSION, ")
     assert "/etc/environment" in fault.repair

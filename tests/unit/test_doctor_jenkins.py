@@ -56,12 +56,12 @@ def test_a_jenkins_that_has_all_gets_no_complaint():
         (replace(GOOD, libraries=()), {"library container-pipeline": (False, "no global library has this name")}),
         (replace(GOOD, libraries=None), {"library container-pipeline": (None, "this account may not see the libraries")}),
         (replace(GOOD, credentials={"": {"reg"}, "team": (), "team/web": ()}),
-         {"credentials git-reader": (False, "team/web/web-re does not see this id")}),
+         {"credentials git-reader": (False, "team/web/web-re cannot see this id")}),
         (replace(GOOD, credentials={"": {"reg"}, "team": None, "team/web": ()}),
          {"credentials git-reader": (None, "this account may not see all credentials")}),
         (replace(GOOD, labels=()), {"label docker": (False, "no node has it")}),
         (replace(GOOD, tools={"n": {"python3", "git"}}), {"node n": (False, "missing: docker, ssh")}),
-        (replace(GOOD, tools={"n": None}), {"node n": (None, "it is offline, or this account may not look at it")}),
+        (replace(GOOD, tools={"n": None}), {"node n": (None, "it is offline, or this account may not see it")}),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named_and_what_was_not_seen_is_not_called_missing(facts, expected):

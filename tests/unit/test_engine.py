@@ -31,8 +31,8 @@ from unit.test_lying_registry import DEEP, answer, chunk, flood, liar
     ("error", "hint"),
     [
         (PermissionError(13, "Permission denied"), "this user may not use Docker"),
-        (FileNotFoundError(2, "No such file or directory"), "start it, or name one in DOCKER_HOST"),
-        (requests.ConnectionError("refused"), "start it, or name one in DOCKER_HOST"),
+        (FileNotFoundError(2, "No such file or directory"), "start it, or set DOCKER_HOST"),
+        (requests.ConnectionError("refused"), "start it, or set DOCKER_HOST"),
     ],
 )
 def test_an_engine_that_cannot_be_reached_is_told_with_what_to_do(error, hint):
@@ -162,7 +162,7 @@ def test_events_come_whole_however_they_are_cut():
 
 
 def test_an_event_without_end_is_refused():
-    with pytest.raises(Unreadable, match="its answer has no end"):
+    with pytest.raises(Unreadable, match="its response does not end"):
         list(read_events(b"x" * 65536 for _ in iter(int, 1)))
 
 
@@ -204,7 +204,10 @@ def test_the_files_of_an_image_are_read_with_long_names():
     ids=["noise", "pax", "long name", "sparse", "unknown", "bad pax", "negative", "cut", "empty"],
 )
 def test_an_exported_image_that_cannot_be_read_is_one_sentence(chunks):
-    with pytest.raises(EngineError, match="it failed: the engine's answer cannot be read"), engine_errors("it failed"):
+    with (
+        pytest.raises(EngineError, match="it failed: the engine's response cannot be read"),
+        engine_errors("it failed"),
+    ):
         imagefiles.entries(chunks)
 
 
@@ -217,7 +220,7 @@ def test_more_files_than_the_bound_are_refused(monkeypatch):
 def test_an_export_that_never_ends_is_ended(monkeypatch):
     monkeypatch.setattr(imagefiles, "_WHOLE", 0.2)
     begun = time.monotonic()
-    with pytest.raises(Unreadable, match="its answer has no end"):
+    with pytest.raises(Unreadable, match="its response does not end"):
         imagefiles.entries(piece for piece in iter(lambda: packed(tarfile.TarInfo("a"))[:512], b""))
     assert time.monotonic() - begun < 30
 
@@ -243,8 +246,8 @@ def endless():
     ("stream", "said"),
     [
         (cut, "IncompleteRead"),
-        (stalling, "the engine does not answer any more"),
-        (endless, "the engine's answer cannot be read: its answer has no end"),
+        (stalling, "the engine stopped responding"),
+        (endless, "the engine's response cannot be read: its response does not end"),
     ],
 )
 def test_a_build_that_the_engine_never_ends_is_given_up(tmp_path, monkeypatch, stream, said):

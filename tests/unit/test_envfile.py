@@ -26,7 +26,7 @@ def test_what_is_no_file_of_values_is_refused(text):
 def test_a_refusal_names_the_line_and_not_its_content():
     with pytest.raises(SettingsError) as refused:
         envfile.parse(b"A=1\n\npassword hunter2\n", "prod.env")
-    assert refused.value.message == "prod.env, line 3: this is not NAME=value"
+    assert refused.value.message == "prod.env, line 3 is not NAME=value"
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,11 @@ def test_the_whole_way_pushes_once_and_copies_the_rest(settings):
         f"build {DEV}:{V}",
         f"push {DEV}:{V}",
         f"tag {DEV}:{V} as {DEV}:latest",
-        f"let {DEV}:latest be {V}",
+        f"point {DEV}:latest at {V}",
         f"tag {DEV}:{V} as {PROD}:{V}",
         f"promote {DEV}:{V} to {PROD}:{V}",
         f"tag {DEV}:{V} as {PROD}:latest",
-        f"let {PROD}:latest be {V}",
+        f"point {PROD}:latest at {V}",
     ]
 
 
@@ -121,7 +121,7 @@ def test_an_image_gone_from_engine_and_registry_asks_for_a_build(settings):
 def test_an_image_gone_from_the_engine_alone_asks_for_a_pull(settings):
     refusal = plan(("tag-latest",), settings, ImageFacts(Version(V), registries={f"{DEV}:{V}": ID})).refusal
     assert isinstance(refusal, EngineError)
-    assert refusal.hint == f"`docker pull {DEV}:{V}` brings it"
+    assert refusal.hint == f"`docker pull {DEV}:{V}` fetches it"
 
 
 @pytest.mark.parametrize("word", [word for word in WORDS if not word.startswith(("build", "pipeline"))])

@@ -53,7 +53,7 @@ def test_what_init_writes_follows_the_convention(tmp_path, shape, capsys):
 def test_a_folder_that_is_none_is_refused_with_a_sentence(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("no Python here\n")
     assert main(["init", "--project", str(tmp_path)]) == 1
-    assert "holds no Python project — init looks for requirements.txt" in capsys.readouterr().err
+    assert "contains no Python project — init looks for requirements.txt" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -102,9 +102,9 @@ def test_nothing_that_is_secret_or_of_one_build_gets_into_git(tmp_path):
 def test_the_code_that_the_folders_name_decides_is_said(tmp_path, capsys):
     folder = shutil.copytree(SHAPES / "plain", tmp_path / "My_Shop")
     main(["init", "--project", str(folder)])
-    assert "project code: my-shop; --code CODE sets another one" in capsys.readouterr().err
+    assert "project code: my-shop; pass --code CODE for a different one" in capsys.readouterr().err
     main(["init", "--code", "shop", "--dry-run", "--project", str(folder)])
-    assert "sets another one" not in capsys.readouterr().err
+    assert "for a different one" not in capsys.readouterr().err
 
 
 def test_health_is_asked_of_the_web_service_over_http_and_not_of_a_worker(tmp_path):
@@ -123,7 +123,7 @@ def test_a_second_init_changes_nothing(tmp_path, capsys):
     assert main(["init", "--project", str(folder)]) == 0
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "Dockerfile is as it would be written" in shown.err
+    assert "Dockerfile is up to date" in shown.err
 
 
 def test_a_dry_run_writes_nothing(tmp_path, capsys):

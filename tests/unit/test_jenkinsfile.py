@@ -37,10 +37,10 @@ def names(found):
 def test_with_one_registry_there_is_only_build_and_push(settings):
     found = stages(settings(DEV), [], Wishes())
     assert names(found) == ["Build", "Push"]
-    assert [sentence.split(":")[0] for sentence in found[1]] == [
-        "no stage Deploy",
-        "no stage Promote",
-        "no stage Approve",
+    assert [sentence.split(";")[0] for sentence in found[1]] == [
+        "Deploy: skipped",
+        "Promote: skipped",
+        "Approve: skipped",
     ]
 
 
@@ -88,7 +88,7 @@ def test_the_jenkinsfile_turns_stages_off(settings):
 def test_nothing_for_production_means_no_question(settings):
     found = stages(settings(DEV), [], Wishes(approve=True))
     assert names(found) == ["Build", "Push"]
-    assert "no stage Approve: nothing reaches production" in found[1]
+    assert "Approve: skipped; nothing reaches production" in found[1]
 
 
 @pytest.mark.parametrize("wishes", [Wishes(deploy=True), Wishes(promote=True)])

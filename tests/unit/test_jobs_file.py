@@ -93,19 +93,19 @@ def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tm
             USUAL + "  keep_builds: many\n",
             "4: projects[1].keep_builds must be: a whole number / a map of keys and values",
         ),
-        (USUAL + "  parameters: [{name: A, type: choice}]\n", "4: `choices:` and `type: choice` belong together"),
-        (USUAL + "  triggers: {scan: 1d}\n", "4: only a multibranch job scans: say when to `poll:`"),
-        (USUAL + "  branch: a..b\n", "4: 'a..b' is not a branch that git would take"),
+        (USUAL + "  parameters: [{name: A, type: choice}]\n", "4: set `choices:` and `type: choice` together"),
+        (USUAL + "  triggers: {scan: 1d}\n", "4: only a multibranch job scans; set when to `poll:`"),
+        (USUAL + "  branch: a..b\n", "4: 'a..b' is not a valid git branch name"),
         (
             USUAL + "  folder: ../x\n",
-            "4: '../x' is not a name that Jenkins takes: use letters, digits, dots and dashes",
+            "4: '../x' is not a valid Jenkins name: use letters, digits, dots and dashes",
         ),
-        (USUAL + '  description: "a\\x07b"\n', "4: control character U+0007 cannot stand in a job"),
-        ('defaults:\n  description: "a\\x07b"\n' + USUAL, "2: control character U+0007 cannot stand in a job"),
+        (USUAL + '  description: "a\\x07b"\n', "4: a job cannot contain control character U+0007"),
+        ('defaults:\n  description: "a\\x07b"\n' + USUAL, "2: a job cannot contain control character U+0007"),
         ("projects:\n- code: My.App\n  repository: r\n", "2: 'My.App' is not a project code"),
         (
             "projects:\n- {code: a}\n",
-            "2: no repository is given (set `repository:`, or one with {code} in `defaults:`)",
+            "2: no repository is set (set `repository:`, or one with {code} in `defaults:`)",
         ),
         (
             "projects:\n- {code: a, repository: 'https://me:secret@x/a'}\n",
@@ -117,11 +117,11 @@ def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tm
         ),
         ("projects: [{}]", "1: projects[1] needs the key 'code'"),
         ("", "1: the file must be: a map of keys and values"),
-        (USUAL + "  code: b\n", "4 cannot be read: the key 'code' stands twice"),
-        (USUAL + USUAL, "4 cannot be read: the key 'projects' stands twice"),
+        (USUAL + "  code: b\n", "4 cannot be read: the key 'code' appears twice"),
+        (USUAL + USUAL, "4 cannot be read: the key 'projects' appears twice"),
         ("projects: [a, b\n", "2 cannot be read"),
-        ("projects:\n- {? [a, b] : c}\n", "2 cannot be read: a key must be a text, not a list or a map"),
-        ("projects:\n- {? {a: b} : c}\n", "2 cannot be read: a key must be a text, not a list or a map"),
+        ("projects:\n- {? [a, b] : c}\n", "2 cannot be read: a key must be text, not a list or a map"),
+        ("projects:\n- {? {a: b} : c}\n", "2 cannot be read: a key must be text, not a list or a map"),
         ("projects:\n\t- one\n", "2 cannot be read: found character"),
         ("- one\n", "1: the file must be: a map of keys and values"),
         ("projects: []\n---\nprojects: []\n", "2 cannot be read: it holds more than one document"),
@@ -133,10 +133,13 @@ def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tm
         ("projects: [2024-13-45]\n", "1 cannot be read: month must be in 1..12"),
         ("projects: [!!int x]\n", "1 cannot be read: invalid literal"),
         ("projects: [a, A]\ndefaults: {repository: r, name: x}\n", "2: unknown key 'name' in defaults"),
-        ("defaults: {repository: r}\nprojects: [{code: a, name: x}, {code: b, name: X}]\n", "2: job X is named twice"),
-        (USUAL + "  name: 'a:b'\n", "4: 'a:b' is not a name that Jenkins takes"),
-        (USUAL + "  name: 'a '\n", "4: 'a ' is not a name that Jenkins takes"),
-        (USUAL + "  folder: 'a/./b'\n", "4: 'a/./b' is not a name that Jenkins takes"),
+        (
+            "defaults: {repository: r}\nprojects: [{code: a, name: x}, {code: b, name: X}]\n",
+            "2: job X is defined twice",
+        ),
+        (USUAL + "  name: 'a:b'\n", "4: 'a:b' is not a valid Jenkins name"),
+        (USUAL + "  name: 'a '\n", "4: 'a ' is not a valid Jenkins name"),
+        (USUAL + "  folder: 'a/./b'\n", "4: 'a/./b' is not a valid Jenkins name"),
         *(
             (USUAL + f"  triggers: {{cron: '{line}'}}\n", f"4: {line.strip()!r} is not a line of a Jenkins cron")
             for line in (
@@ -177,7 +180,7 @@ def test_a_line_that_jenkins_takes_for_cron_is_taken(tmp_path, spec):
 
 
 def test_a_character_that_no_yaml_has_is_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"cannot be read: character U\+0000 cannot stand in YAML"):
+    with pytest.raises(SettingsError, match=r"cannot be read: YAML does not allow character U\+0000"):
         load(tmp_path, 'projects: ["a\0b"]\n')
 
 
@@ -245,12 +248,12 @@ def test_every_mistake_of_every_file_is_told_in_one_go(tmp_path):
 def test_two_projects_of_one_full_name_are_refused(tmp_path):
     (tmp_path / "a.yml").write_text("projects: [{code: a, repository: r}]\n")
     (tmp_path / "b.yml").write_text("projects: [{code: a, repository: s}]\n")
-    with pytest.raises(SettingsError, match=r"b\.yml:1: job a is named twice: in .*a\.yml too"):
+    with pytest.raises(SettingsError, match=r"b\.yml:1: job a is defined twice: also in .*a\.yml"):
         jobs_files.load([str(tmp_path / "*.yml")])
 
 
 def test_a_pattern_that_names_nothing_is_refused(tmp_path):
-    with pytest.raises(SettingsError, match="there is no jobs file"):
+    with pytest.raises(SettingsError, match=r"jobs file .* does not exist"):
         jobs_files.load([str(tmp_path / "*.yml")])
 
 

@@ -231,7 +231,7 @@ def test_a_token_that_no_header_can_carry_is_not_shown(token, monkeypatch, capsy
     with liar(lie) as home:
         assert run(home, monkeypatch, tmp_path, "images") == 1
     err = capsys.readouterr().err
-    assert f"the token server http://{home}/token answered" in err
+    assert f"the token server http://{home}/token returned" in err
     assert "4e2d" not in err
     assert "\\n" not in err
 
@@ -277,7 +277,7 @@ def test_an_index_whose_children_repeat_is_read_once_for_each(monkeypatch, capsy
 
     with liar(lie) as address:
         assert run(address, monkeypatch, tmp_path, "promote", "--version", V) == 1
-    assert "an index of indexes without end" in capsys.readouterr().err
+    assert "nests indexes too deeply" in capsys.readouterr().err
     assert len(asked) < 50
 
 

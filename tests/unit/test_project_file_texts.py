@@ -73,7 +73,7 @@ def test_a_boolean_is_read_in_every_spelling(tmp_path, text, expected):
 
 @pytest.mark.parametrize("text", ["0x10", "1_0", "010", "1e1", "1:30", "0", "yes", "1.0"])
 def test_a_number_is_decimal_or_refused(tmp_path, text):
-    with pytest.raises(SettingsError, match=r"timeout .* must be a whole number from 1 on, not"):
+    with pytest.raises(SettingsError, match=r"timeout .* must be a whole number of at least 1, not"):
         settings(tmp_path, f"timeout: {text}\n")
 
 

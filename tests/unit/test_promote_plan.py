@@ -22,7 +22,7 @@ def steps(**named: Digest | None) -> list[str]:
 
 
 PROMOTE = f"promote dev.example/team/aglaia/aglaia-web-re:{VERSION} to prod.example/aglaia/aglaia-web-re:{VERSION}"
-MOVE = f"let prod.example/aglaia/aglaia-web-re:latest be {VERSION}"
+MOVE = f"point prod.example/aglaia/aglaia-web-re:latest at {VERSION}"
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_what_is_promoted_is_what_was_built():
     [
         ({}, "is not in the registry"),
         ({"latest": OTHER}, "is not in the registry"),
-        ({"development": BUILT, "production": OTHER}, "a version never changes its meaning"),
-        ({"built": BUILT, "development": OTHER, "production": OTHER}, "a version never changes its meaning"),
+        ({"development": BUILT, "production": OTHER}, "a version never changes"),
+        ({"built": BUILT, "development": OTHER, "production": OTHER}, "a version never changes"),
     ],
 )
 def test_what_must_not_be_is_refused(named, sentence):

@@ -110,8 +110,8 @@ def persist(failures: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[s
 
 def test_what_passes_is_tried_again_a_bounded_number_of_times(monkeypatch):
     assert persist(0, monkeypatch) == (1, [])
-    assert persist(2, monkeypatch) == (3, ["busy; once more in 0.0 s"] * 2)
-    assert persist(99, monkeypatch) == (ATTEMPTS, ["busy; once more in 0.0 s"] * (ATTEMPTS - 1) + ["gave up: busy"])
+    assert persist(2, monkeypatch) == (3, ["busy; retrying in 0.0 s"] * 2)
+    assert persist(99, monkeypatch) == (ATTEMPTS, ["busy; retrying in 0.0 s"] * (ATTEMPTS - 1) + ["gave up: busy"])
 
 
 DIGEST = "sha256:" + "a" * 64
@@ -138,7 +138,7 @@ def test_a_descriptor_that_cannot_be_read_is_an_error_that_names_the_manifest(en
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff"])
 def test_what_is_not_json_is_no_manifest(body):
-    with pytest.raises(RegistryError, match="is not JSON"):
+    with pytest.raises(RegistryError, match="is not a valid manifest"):
         _ = Manifest(body, "").document
 
 

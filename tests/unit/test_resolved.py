@@ -57,7 +57,7 @@ def test_v1_prints_yaml_and_short_mounts():
         ({"profiles": ["web"]}, "no enabled profile"),
         ({"scale": 0}, "no replicas"),
         ({"networks": {"n": None}}, "undefined network n"),
-        ({"volumes": [{"type": "volume", "target": "v:/v"}]}, "at v:/v, which is not an absolute path"),
+        ({"volumes": [{"type": "volume", "target": "v:/v"}]}, "to v:/v, which is not an absolute path"),
         ({"container_name": "x", "scale": 2}, "container_name x of service a-b"),
     ],
 )
@@ -96,9 +96,9 @@ def test_a_service_that_needs_one_without_replicas_starts_and_one_of_a_profile_i
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        ({"build": {"context": "."}}, "built from sources"),
-        ({"image": "x; rm"}, "no image that Docker takes"),
-        (None, "no image that Docker takes"),
+        ({"build": {"context": "."}}, "would be built on the server"),
+        ({"image": "x; rm"}, "no valid image"),
+        (None, "no valid image"),
     ],
 )
 def test_a_companion_that_cannot_start_is_refused(other, sentence):

@@ -190,8 +190,8 @@ def test_what_all_projects_say_alike_stands_once():
 @pytest.mark.parametrize(
     ("name", "config", "remark"),
     [
-        ("x", "<flow-definition><definition class='C'><scm class='G'/></definition></flow-definition>", "x: its Jenkinsfile is in the repository and was not seen"),
-        ("x", "<project><builders><a.Shell><command>./docker.sh push</command></a.Shell></builders></project>", "x: where its repository is was not seen; set `repository:`"),
+        ("x", "<flow-definition><definition class='C'><scm class='G'/></definition></flow-definition>", "x: its Jenkinsfile is in the repository and was not read"),
+        ("x", "<project><builders><a.Shell><command>./docker.sh push</command></a.Shell></builders></project>", "x: its repository is not known; set `repository:`"),
         ("My.App", "<project><builders><a.Shell><command>./docker.sh push</command></a.Shell></builders></project>", "My.App: 'my.app' is not a project code: use small letters, digits and single dashes, such as aglaia-web-re"),
     ],
 )  # fmt: skip

@@ -67,7 +67,10 @@ def test_a_change_is_shown_as_what_goes_and_what_comes():
 
 def test_a_job_that_seed_did_not_make_is_left_alone_and_told():
     plan = seed.make([WEB], State({WEB.name: Item(WEB.name)}), {"jobs"})
-    assert (plan.changes, plan.refused) == ([], [seed.Refused(WEB.name, "seed did not make it; --adopt takes it over")])
+    assert (plan.changes, plan.refused) == (
+        [],
+        [seed.Refused(WEB.name, "seed did not create it; --adopt takes it over")],
+    )
 
 
 def test_adopt_takes_over_a_job_of_the_same_name():
@@ -77,7 +80,7 @@ def test_adopt_takes_over_a_job_of_the_same_name():
 
 def test_a_job_of_another_jobs_file_is_not_taken():
     plan = seed.make([WEB], has(replace(WEB, set_name="others")), {"jobs"})
-    assert plan.refused == [seed.Refused(WEB.name, "jobs file others made it; --adopt takes it over")]
+    assert plan.refused == [seed.Refused(WEB.name, "jobs file others created it; --adopt takes it over")]
 
 
 @pytest.mark.parametrize(("prune", "action"), [(False, "disable"), (True, "delete")])
@@ -200,7 +203,7 @@ def test_a_job_gives_way_to_the_adopted_job_of_its_new_name(prune, action):
     state = has(replace(WEB, name="old"), web="<flow-definition><description>by hand</description></flow-definition>")
     changes = seed.make([replace(WEB, name="web")], state, {"jobs"}, adopt=True, prune=prune).changes
     assert [(change.action, change.item) for change in changes] == [("update", "web"), (action, "old")]
-    assert changes[1].describe().endswith(": the jobs file now names web for its project")
+    assert changes[1].describe().endswith(": the jobs file now has web for its project")
 
 
 def test_jobs_that_swap_their_names_stay_in_place():

@@ -154,7 +154,7 @@ def test_a_keys_path_reaches_ssh_as_it_is(tmp_path: Path, name: str):
 
 @pytest.mark.parametrize("port", ["65536", "123456", "9" * 20])
 def test_a_port_that_is_too_large_is_refused_as_a_port(port: str):
-    with pytest.raises(SettingsError, match=f"{port} is not a port of a server"):
+    with pytest.raises(SettingsError, match=f"{port} is not a valid port"):
         Target.parse(f"web-1:{port}")
 
 

@@ -25,15 +25,15 @@ def text(service: str = "", top: str = "", version: str = 'version: "3.8"\n') ->
     [
         (text(version=""), "not -", "3.8"),
         (text(version="version: '2.4'\n"), "not 2.4", "3.8"),
-        (text(top="name: shop\n"), "`name:`", "named after the code"),
+        (text(top="name: shop\n"), "`name:`", "named after the project code"),
         (text(top="include: [other.yml]\n"), "`include:`", "one file"),
         (text("profiles: [tools]"), "`profiles:`", "replicas: 0"),
         (text("cpus: 0.5"), "`cpus:`", "limits"),
         (text("mem_limit: 1g"), "`mem_limit:`", "memory"),
         (text("extends: {service: x}"), "`extends:`", "anchor"),
-        (text("pull_policy: always"), "`pull_policy:`", "nothing in its place"),
-        (text("depends_on: {db: {condition: service_healthy}}"), "conditions of depends_on", "plain list"),
-        (text("hostname: '${DOCKER_HOST}'"), "DOCKER_HOST", "another name"),
+        (text("pull_policy: always"), "`pull_policy:`", "no equivalent"),
+        (text("depends_on: {db: {condition: service_healthy}}"), "depends_on conditions", "plain list"),
+        (text("hostname: '${DOCKER_HOST}'"), "DOCKER_HOST", "rename it in .env"),
     ],
 )
 def test_what_swarm_refuses_is_named_with_its_replacement(written, said, instead):

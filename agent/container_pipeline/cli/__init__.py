@@ -22,41 +22,41 @@ GROUPS: dict[str, dict[str, str]] = {
         "ship": _("build, push, promote and deploy: the standard flow"),
     },
     "server": {
-        "deploy": _("bring the version to the servers; the former one runs again if it fails"),
-        "rollback": _("bring an earlier release back"),
+        "deploy": _("deploy the version; roll back if it is not healthy"),
+        "rollback": _("roll back to an earlier release"),
         "status": _("show what runs on each server"),
         "history": _("list the releases kept on each server"),
         "up": _("start the service"),
         "down": _("stop and remove the service's containers"),
         "pull": _("pull the service's image"),
-        "logs": _("show the service's log"),
+        "logs": _("show the service's logs"),
     },
     "start": {
         "init": _("write a new project's files by the convention"),
-        "adopt": _("take over a project that has a docker.sh"),
+        "adopt": _("convert a project that has a docker.sh"),
         "lint": _("check the project against the convention"),
         "doctor": _("check this machine, registries, servers and Jenkins"),
     },
     "registry": {
         "promote": _("copy the version to the production registry, without Docker"),
-        "images": _("list versions: digest, size, date, which is latest"),
-        "prune": _("remove old versions, never one in use or kept; on servers each deploy does so"),
+        "images": _("list versions with digest, size and date, and which is `latest`"),
+        "prune": _("remove old versions, never one that is in use or kept"),
     },
     "jenkins": {
-        "seed": _("make Jenkins jobs be what the jobs file says"),
+        "seed": _("create and update Jenkins jobs from the jobs file"),
     },
     "image": {
-        "build": _("build the image and write the version down"),
+        "build": _("build the image and record its version"),
         "run": _("run the built version in the foreground"),
         "push": _("push the version to the registry"),
-        "tag-latest": _("tag the version as latest"),
-        "push-latest": _("let latest in the registry be the version"),
+        "tag-latest": _("tag the version as `latest`"),
+        "push-latest": _("point `latest` at this version in the registry"),
         "tag-prod": _("tag the version for the production registry"),
         "push-prod": _("push the version to the production registry"),
-        "tag-prod-latest": _("tag the version as latest for the production registry"),
-        "push-prod-latest": _("let latest in the production registry be the version"),
-        "pipeline": _("build if need be, push, and move latest"),
-        "pipeline-prod": _("build if need be, push to production, and move latest there"),
+        "tag-prod-latest": _("tag the version as `latest` for the production registry"),
+        "push-prod-latest": _("point `latest` at this version in the production registry"),
+        "pipeline": _("build if needed, push, and move `latest`"),
+        "pipeline-prod": _("build if needed, push to production, and move `latest` there"),
         "pipeline-all": _("pipeline, then pipeline-prod"),
         "pipeline-rebuild": _("pipeline, always building first"),
         "pipeline-prod-rebuild": _("pipeline-prod, always building first"),
@@ -139,4 +139,4 @@ class LazyGroup(click.Group):
 @click.pass_context
 def main(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
-        raise click.UsageError(_("name a command"), ctx)
+        raise click.UsageError(_("no command given"), ctx)

@@ -23,21 +23,25 @@ _EVERYWHERE: tuple[Decorator, ...] = (
     ),
     click.option("--code", metavar="CODE", help=_("project code, such as aglaia-web-re")),
     click.option("--namespace", metavar="NS", help=_("namespace before the image name")),
-    click.option("--json", "as_json", is_flag=True, help=_("answer with one JSON object on stdout")),
-    click.option("-q", "--quiet", is_flag=True, help=_("say only what fails")),
-    click.option("-v", "--verbose", is_flag=True, help=_("say more")),
+    click.option("--json", "as_json", is_flag=True, help=_("print one JSON object on stdout")),
+    click.option("-q", "--quiet", is_flag=True, help=_("print only failures")),
+    click.option("-v", "--verbose", is_flag=True, help=_("print more")),
 )
 #: For commands whose -v means something else, as in Docker.
-_LONG_VERBOSE = click.option("--verbose", is_flag=True, help=_("say more; -v means a volume here, as in Docker"))
-_DRY_RUN = click.option("--dry-run", is_flag=True, help=_("show the plan, change nothing"))
+_LONG_VERBOSE = click.option("--verbose", is_flag=True, help=_("print more; -v is a volume here, as in Docker"))
+_DRY_RUN = click.option("--dry-run", is_flag=True, help=_("print the plan and change nothing"))
 _SERVERS: tuple[Decorator, ...] = (
     click.option(
-        "--server", "servers", multiple=True, metavar="[USER@]HOST[:PORT]", help=_("a server; any number of times")
+        "--server",
+        "servers",
+        multiple=True,
+        metavar="[USER@]HOST[:PORT]",
+        help=_("server to act on; repeat it for more"),
     ),
     click.option("--environment", metavar="NAME", help=_("one of the project's environments")),
 )
 _IMAGE = click.argument("image", required=False)
-VERSION = click.option("--version", metavar="V", help=_("a version; by default the one built last"))
+VERSION = click.option("--version", metavar="V", help=_("version (default: the one built last)"))
 
 
 def command(

@@ -11,7 +11,7 @@ from container_pipeline.i18n import _
 
 @command(
     "ship",
-    click.option("--timeout", metavar="SECONDS", help=_("how long a deploy waits for health")),
+    click.option("--timeout", metavar="SECONDS", help=_("how long to wait until the service is healthy (default: 60)")),
     changes=True,
     servers=True,
     examples=("ship", "ship --environment test", "ship --dry-run"),

@@ -31,7 +31,7 @@ def _word(name: str) -> click.Command:
 @command(
     "push",
     VERSION,
-    click.option("--latest", is_flag=True, help=_("let latest be it, too")),
+    click.option("--latest", is_flag=True, help=_("also move `latest` to this version")),
     changes=True,
     image=True,
     examples=("push", "push --latest"),
@@ -44,15 +44,22 @@ def push(run: Run, latest: bool, version: str | None) -> None:
 
 @command(
     "run",
-    click.option("-d", "--detach", is_flag=True, help=_("leave it running in the background, and print its id")),
+    click.option("-d", "--detach", is_flag=True, help=_("run in the background and print the container's id")),
     click.option(
-        "-p", "--publish", "ports", multiple=True, metavar="[IP:]HOST:CONTAINER", help=_("publish a port (80:80)")
+        "-p",
+        "--publish",
+        "ports",
+        multiple=True,
+        metavar="[IP:]HOST:CONTAINER",
+        help=_("publish a port (default: 80:80)"),
     ),
     click.option(
         "-v", "--volume", "volumes", multiple=True, metavar="HOST:CONTAINER", help=_("mount a folder or volume")
     ),
-    click.option("-e", "--env", "variables", multiple=True, metavar="NAME[=VALUE]", help=_("set a variable in it")),
-    click.option("--env-file", "env_files", multiple=True, metavar="F", help=_("set the variables of a file in it")),
+    click.option(
+        "-e", "--env", "variables", multiple=True, metavar="NAME[=VALUE]", help=_("set an environment variable")
+    ),
+    click.option("--env-file", "env_files", multiple=True, metavar="F", help=_("set the variables of a file")),
     click.option("--name", metavar="NAME", help=_("the container's name")),
     changes=True,
     image=True,

@@ -15,17 +15,19 @@ from container_pipeline.i18n import _
     "seed",
     click.argument("jobs_files", nargs=-1, metavar="[FILE]..."),
     click.option(
-        "--prune", is_flag=True, help=_("remove jobs that the file no longer names, instead of disabling them")
+        "--prune", is_flag=True, help=_("remove jobs that are no longer in the file, instead of disabling them")
     ),
-    click.option("--adopt", is_flag=True, help=_("take over jobs of the same name that seed did not make")),
-    click.option("--yes", is_flag=True, help=_("disable or remove even most of the jobs")),
-    click.option("--job-dsl", is_flag=True, help=_("write a Job DSL script and its data, do not ask Jenkins")),
-    click.option("--export", is_flag=True, help=_("write a first jobs file from what Jenkins has")),
+    click.option("--adopt", is_flag=True, help=_("take over jobs of the same name that seed did not create")),
+    click.option("--yes", is_flag=True, help=_("allow disabling or removing more jobs than stay")),
+    click.option(
+        "--job-dsl", is_flag=True, help=_("print a Job DSL script and write its data, without asking Jenkins")
+    ),
+    click.option("--export", is_flag=True, help=_("print a first jobs file from the jobs that Jenkins has")),
     click.option(
         "--from-scm-list",
         type=click.Path(path_type=Path, exists=True, allow_dash=True),
         metavar="LIST",
-        help=_("write a first jobs file from a list of repositories, one address a line"),
+        help=_("print a first jobs file from a list of repositories, one address per line"),
     ),
     changes=True,
     examples=("seed --dry-run", "seed teams/*.yml --prune", "seed --export > jobs.yml", "seed --job-dsl > seed.groovy"),

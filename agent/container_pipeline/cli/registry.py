@@ -30,7 +30,7 @@ def images(run: Run, production: bool) -> None:
     "prune",
     _PROD,
     click.option("--local", is_flag=True, help=_("the engine of this machine")),
-    click.option("--keep", metavar="N", help=_("versions to keep, beside those in use")),
+    click.option("--keep", metavar="N", help=_("number of versions to keep, besides those in use")),
     changes=True,
     servers=True,
     examples=("prune --dry-run", "prune --prod --keep 10", "prune --local"),

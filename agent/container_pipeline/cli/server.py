@@ -12,15 +12,27 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 
 _WAIT = click.option(
-    "--wait", type=click.IntRange(0), default=0, metavar="SECONDS", help=_("wait so long for another run's lock")
+    "--wait",
+    type=click.IntRange(0),
+    default=0,
+    metavar="SECONDS",
+    help=_("wait this long for another run's lock (default: 0)"),
 )
 _ACCEPT_NEW = click.option(
-    "--accept-new-host-key", "accept_new", is_flag=True, help=_("trust a server that was never seen before")
+    "--accept-new-host-key",
+    "accept_new",
+    is_flag=True,
+    help=_("accept the host key of a server seen for the first time"),
 )
-_TIMEOUT = click.option("--timeout", metavar="SECONDS", help=_("how long a deploy waits for health"))
+_TIMEOUT = click.option(
+    "--timeout", metavar="SECONDS", help=_("how long to wait until the service is healthy (default: 60)")
+)
 
 _ROLLING = click.option(
-    "--rolling", type=click.IntRange(1), metavar="N", help=_("N servers at a time, the next when these are healthy")
+    "--rolling",
+    type=click.IntRange(1),
+    metavar="N",
+    help=_("deploy to N servers at a time, the next ones once these are healthy"),
 )
 
 
@@ -28,8 +40,10 @@ _ROLLING = click.option(
     "deploy",
     VERSION,
     _TIMEOUT,
-    click.option("--env-file", "env_file", metavar="F", help=_("what becomes the server's .env")),
-    click.option("--compose-file", "compose_file", metavar="F", help=_("the Compose file")),
+    click.option("--env-file", "env_file", metavar="F", help=_("file that becomes the server's .env (default: .env)")),
+    click.option(
+        "--compose-file", "compose_file", metavar="F", help=_("Compose file to deploy (default: docker-compose.yml)")
+    ),
     _ROLLING,
     _WAIT,
     _ACCEPT_NEW,
@@ -49,7 +63,7 @@ def deploy(run: Run, version: str | None, rolling: int | None, wait: int, accept
 
 @command(
     "rollback",
-    click.option("--version", metavar="V", help=_("a release that the servers keep; by default the one before")),
+    click.option("--version", metavar="V", help=_("release to roll back to (default: the previous one)")),
     _TIMEOUT,
     _ROLLING,
     _WAIT,
@@ -87,7 +101,7 @@ def up(run: Run, wait: int, accept_new: bool) -> None:
 
 @command(
     "down",
-    click.option("--yes", is_flag=True, help=_("do not ask")),
+    click.option("--yes", is_flag=True, help=_("do not ask for confirmation")),
     _WAIT,
     _ACCEPT_NEW,
     changes=True,
@@ -106,9 +120,9 @@ def _ask(run: Run) -> None:
     """Let a person confirm; where there is none, it is a mistake that is not made."""
     names = ", ".join(target.name for target in run.settings.targets())
     if not sys.stdin.isatty():
-        raise click.UsageError(_("down stops the service on {names}: say --yes", names=names))
+        raise click.UsageError(_("down stops the service on {names}; pass --yes to confirm", names=names))
     if not click.confirm(_("Stop {code} on {names}?", code=run.settings.code, names=names), err=True):
-        raise Stopped(_("nothing was done"), 1)
+        raise Stopped(_("nothing was changed"), 1)
 
 
 @command("pull", _WAIT, _ACCEPT_NEW, changes=True, servers=True, examples=("pull",))
@@ -120,8 +134,14 @@ def pull(run: Run, wait: int, accept_new: bool) -> None:
 
 @command(
     "logs",
-    click.option("--tail", type=click.IntRange(0), default=500, metavar="N", help=_("so many last lines")),
-    click.option("-f", "--follow", is_flag=True, help=_("go on until Ctrl-C")),
+    click.option(
+        "--tail",
+        type=click.IntRange(0),
+        default=500,
+        metavar="N",
+        help=_("number of last lines to show (default: 500)"),
+    ),
+    click.option("-f", "--follow", is_flag=True, help=_("follow the logs until Ctrl-C")),
     _ACCEPT_NEW,
     servers=True,
     examples=("logs -f", "logs --tail 50 --server web-1.example"),

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
         "report",
         type=click.Choice(["text", "sarif", "junit"]),
         default="text",
-        help=_("how findings are written on stdout"),
+        help=_("format of the findings on stdout"),
     ),
-    click.option("--fix", is_flag=True, help=_("repair what can be repaired safely")),
+    click.option("--fix", is_flag=True, help=_("repair what is safe to repair")),
     changes=True,
     examples=("lint", "lint --fix --dry-run", "lint --format sarif > lint.sarif"),
 )
@@ -50,9 +50,9 @@ def init(run: Run, force: bool) -> None:
 @command(
     "adopt",
     click.option(
-        "--verify", is_flag=True, help=_("build by docker.sh and by container-pipeline, and compare the images")
+        "--verify", is_flag=True, help=_("build with docker.sh and with container-pipeline, and compare the images")
     ),
-    click.option("--remove", is_flag=True, help=_("remove docker.sh at the end")),
+    click.option("--remove", is_flag=True, help=_("remove docker.sh afterwards")),
     click.option("--yes", is_flag=True, help=_("replace files that differ without asking")),
     changes=True,
     examples=("adopt --dry-run", "adopt --verify", "adopt --yes --remove"),

@@ -56,7 +56,7 @@ class Adapter(HTTPAdapter):
         except (requests.RequestException, OSError) as error:
             if time.monotonic() < end:
                 raise
-            raise UnboundedError(_("its answer has no end")) from error
+            raise UnboundedError(_("its response does not end")) from error
 
 
 def read(answer: requests.Response, largest: int, whole: float) -> None:
@@ -66,7 +66,7 @@ def read(answer: requests.Response, largest: int, whole: float) -> None:
     """
     problem = ""
     if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-        problem = _("it answers in a compressed form that nobody asked for")
+        problem = _("its response is compressed, which was not requested")
     end, data = time.monotonic() + whole, bytearray()
     clock = threading.Timer(whole, _cut, [answer])
     clock.daemon = True
@@ -78,16 +78,16 @@ def read(answer: requests.Response, largest: int, whole: float) -> None:
         for piece in () if problem else answer.iter_content(1 << 16):
             data += piece
             if len(data) > largest or time.monotonic() > end:
-                problem = _("its answer has no end")
+                problem = _("its response does not end")
                 break
     except (requests.RequestException, OSError, ValueError, AttributeError):
         if time.monotonic() < end:
             raise
-        problem = _("its answer has no end")
+        problem = _("its response does not end")
     finally:
         clock.cancel()
     if not problem and time.monotonic() > end:  # without a length, the cut looks like its end
-        problem = _("its answer has no end")
+        problem = _("its response does not end")
     if problem:
         answer.close()
         data.clear()

@@ -159,7 +159,7 @@ def _lines(pipe: int) -> Iterator[str]:
             ready = selector.select(min(engine.QUIET, max(0, end - time.monotonic())))
             if not ready or time.monotonic() > end:
                 raise BuildError(
-                    _("the build failed: {problem}", problem=_("the engine does not answer any more")), engine.STUCK
+                    _("the build failed: {problem}", problem=_("the engine stopped responding")), engine.STUCK
                 )
             data = os.read(pipe, _LONGEST)
             *lines, kept = (kept + data).split(b"\n")
@@ -239,7 +239,7 @@ class PlainLog:
 
     def error(self, status: int) -> BuildError:
         """Return the error of a build that the client ended with ``status``."""
-        problem = self._problem or _("the client ended with {status}", status=status)
+        problem = self._problem or _("the docker client exited with {status}", status=status)
         found = re.search(r"exit code: ([0-9]+)", problem)
         code = int(found[1]) if found else None
         return build_error(self._names.get(self._failed, ""), self._lines.get(self._failed, []), code, problem)

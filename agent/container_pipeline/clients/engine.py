@@ -83,13 +83,13 @@ class Engine:
                     **docker.utils.kwargs_from_env(),
                 )
             except (ValueError, TypeError, LookupError, AttributeError) as error:  # what it says of its version
-                raise EngineError(failed + ": " + _("it answers what cannot be read"), _START) from error
+                raise EngineError(failed + ": " + _("its response cannot be read"), _START) from error
 
     def image(self, name: ImageRef | str) -> Image | None:
         """Return the image that a name or an id names, None where the engine has none."""
         import docker.errors
 
-        with engine_errors(_("the engine did not answer for {image}", image=name)):
+        with engine_errors(_("the engine did not respond for {image}", image=name)):
             try:
                 found = self.client.inspect_image(str(name))
             except docker.errors.ImageNotFound:
@@ -100,7 +100,7 @@ class Engine:
     def tags(self, image: ImageRef) -> dict[str, str]:
         """Return the tags that the engine has of an image, whatever its own, and the ids that they name."""
         name = image.familiar
-        with engine_errors(_("the engine did not answer for {image}", image=name)):
+        with engine_errors(_("the engine did not respond for {image}", image=name)):
             found = self.client.images(name)
             names = [(text, identity(one)) for one in maps({"": found}, "") for text in _names(one, "RepoTags")]
         return {text.rpartition(":")[2]: one for text, one in names if text.rpartition(":")[0] == name}
@@ -134,7 +134,7 @@ class Engine:
                     raise _refused(failed, event, access)
                 layers.see(event)
         if not re.fullmatch("sha256:[0-9a-f]{64}", layers.digest):
-            raise RegistryError(failed + ": " + _("the engine ended without a digest"), _("push it again"))
+            raise RegistryError(failed + ": " + _("the engine finished without a digest"), _("push it again"))
         return layers.digest
 
     def pull(self, image: ImageRef, access: RegistryAccess) -> None:
@@ -227,7 +227,7 @@ def read_events(stream: Iterable[bytes | str]) -> Iterator[dict[str, Any]]:
         kept += data
         *lines, rest = kept.split(b"\n") if b"\n" in data else [kept]
         if total > _EVENTS or len(rest) > _EVENT or time.monotonic() > end:
-            raise Unreadable(_("its answer has no end"))
+            raise Unreadable(_("its response does not end"))
         for line in lines:
             if line.strip():
                 yield read_json(bytes(line), dict, _EVENT)
@@ -240,7 +240,7 @@ def identity(data: Any, name: str = "Id") -> str:
     """Return the id that the engine's answer names; raises Unreadable where there is none."""
     found = pick(data, name, str)
     if not found:
-        raise Unreadable(_("it is JSON of another shape"))
+        raise Unreadable(_("it is JSON, but not in the expected form"))
     return found
 
 
@@ -248,8 +248,8 @@ def _names(data: Any, name: str) -> list[str]:
     return [entry for entry in pick(data, name, list) if isinstance(entry, str)]
 
 
-STUCK = _("look at the engine's log, restart it where it hangs, and run the command again")
-_START = _("start it, or name one in DOCKER_HOST; `container-pipeline doctor` tells more")
+STUCK = _("check the engine's log, restart it if it hangs, and run the command again")
+_START = _("start it, or set DOCKER_HOST; `container-pipeline doctor` shows more")
 
 
 @contextmanager
@@ -268,13 +268,13 @@ def engine_errors(failed: str, hint: str = "") -> Iterator[None]:
         raise EngineError(f"{failed}: {short(error.explanation or error)}", hint) from error
     except Unreadable as error:
         raise EngineError(
-            f"{failed}: " + _("the engine's answer cannot be read: {problem}", problem=error.problem)
+            f"{failed}: " + _("the engine's response cannot be read: {problem}", problem=error.problem)
         ) from error
     except (docker.errors.DockerException, requests.RequestException, HTTPError, OSError) as error:
         reason = _reason(error)
         if "timed out" in reason.lower():
-            raise EngineError(f"{failed}: " + _("the engine does not answer any more"), STUCK) from error
-        denied = _("this user may not use Docker: add it to the group of the socket, such as docker")
+            raise EngineError(f"{failed}: " + _("the engine stopped responding"), STUCK) from error
+        denied = _("this user may not use Docker; add it to the socket's group, such as docker")
         raise EngineError(f"{failed}: {reason}", denied if "Permission denied" in reason else hint or _START) from error
 
 
@@ -354,6 +354,6 @@ def build_error(step: str, lines: Iterable[str], code: int | None, problem: str)
         return BuildError(_("the build failed in {step}: {problem}", step=step, problem=problem), details=tuple(lines))
     return BuildError(
         _("the build failed in {step}: exit code {code}", step=step, code=code),
-        _("its last lines stand above"),
+        _("its last lines are above"),
         details=tuple(lines),
     )

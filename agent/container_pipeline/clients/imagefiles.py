@@ -34,7 +34,7 @@ _WHOLE = 3600
 
 
 def config(engine: Engine, image: str) -> dict[str, Any]:
-    with engine_errors(_("the engine did not answer for {image}", image=image)):
+    with engine_errors(_("the engine did not respond for {image}", image=image)):
         return pick(engine.client.inspect_image(image), "Config", dict)
 
 
@@ -110,7 +110,7 @@ class _Stream(io.RawIOBase):
             if not chunk:
                 break
             if time.monotonic() > self._end:
-                raise Unreadable(_("its answer has no end"))
+                raise Unreadable(_("its response does not end"))
             parts.append(chunk)
             length += len(chunk)
         data = b"".join(parts)

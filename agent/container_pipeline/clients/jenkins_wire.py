@@ -66,7 +66,7 @@ class Wire:
         except ValueError as error:
             raise RefusedError(
                 _(
-                    "{url} did not answer with JSON: a login page or a proxy answers in Jenkins' place",
+                    "{url} did not return JSON: a login page or a proxy responds instead of Jenkins",
                     url=self.access.url,
                 ),
                 _("check JENKINS_URL, with its path prefix"),
@@ -107,7 +107,7 @@ class Wire:
             except (ValueError, LookupError, TypeError, RecursionError) as error:
                 # Its crumb is none, or one that no header can carry: it is not shown.
                 raise RefusedError(
-                    _("Jenkins at {url} answers what cannot be read", url=self.access.url),
+                    _("the response of Jenkins at {url} cannot be read", url=self.access.url),
                     _("check JENKINS_URL, with its path prefix"),
                 ) from error
             except (jenkins.JenkinsException, requests.RequestException) as error:
@@ -185,7 +185,7 @@ def _leads_elsewhere(method: str, url: str, answer: requests.Response) -> bool:
 def _redirected(answer: requests.Response) -> RefusedError:
     where = short(answer.headers.get("Location", "").split("?")[0])
     return RefusedError(
-        _("Jenkins leads to {where} instead of answering", where=where),
+        _("Jenkins redirects to {where} instead of responding", where=where),
         _("check JENKINS_URL (https, prefix), JENKINS_USER and JENKINS_TOKEN"),
         answer.status_code,
     )
@@ -196,7 +196,7 @@ def _refused(method: str, url: str, path: str, answer: requests.Response | None,
         reason = short(str(error) or type(error).__name__)
         return RefusedError(
             _("Jenkins at {url} cannot be reached: {reason}", url=url, reason=reason),
-            _("check JENKINS_URL, the proxy, and REQUESTS_CA_BUNDLE where its certificate is of a private CA"),
+            _("check JENKINS_URL, the proxy and, if a private CA signed its certificate, REQUESTS_CA_BUNDLE"),
         )
     status = answer.status_code
     hints = {
@@ -205,7 +205,7 @@ def _refused(method: str, url: str, path: str, answer: requests.Response | None,
     }
     where = f"{method} {path.split('?')[0]}"
     reason = short(answer.headers.get("X-Error") or _cause(answer.text) or answer.reason or "")
-    message = _("Jenkins answered {status} {reason} to {where}", status=status, reason=reason, where=where)
+    message = _("Jenkins returned {status} {reason} for {where}", status=status, reason=reason, where=where)
     return RefusedError(message, hints.get(status, ""), status)
 
 

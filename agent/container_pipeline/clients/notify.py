@@ -51,7 +51,7 @@ def send(address: Secret, text: str, kind: str = "") -> None:
     except ValueError:
         host = ""
     if not host:
-        raise PipelineError(_("the webhook's address is no http address")) from None
+        raise PipelineError(_("the webhook's address is not an http address")) from None
     try:
         # A redirect would carry the token to somebody else.
         with requests.Session() as session:

@@ -25,26 +25,26 @@ def check(settings: Settings) -> None:
     """Refuse what no build could succeed with, before anything is touched."""
     folder, dockerfile = paths(settings)
     if not folder.is_dir():
-        raise SettingsError(_("build context {path} is not there", path=folder), _("set `context:` to a folder"))
+        raise SettingsError(_("build context {path} does not exist", path=folder), _("set `context:` to a folder"))
     if not dockerfile.is_file():
         raise BuildError(
-            _("{path} is not there", path=dockerfile),
-            _("write one, or name another with `dockerfile:`; `container-pipeline init` writes a first one"),
+            _("{path} does not exist", path=dockerfile),
+            _("write one, or set another with `dockerfile:`; `container-pipeline init` writes a first one"),
         )
     for path in (dockerfile, dockerfile.with_name(f"{dockerfile.name}.dockerignore"), folder / IGNORE_FILE):
         encoding = files.encoding(path.read_bytes()) if path.is_file() else ""
         if encoding.startswith(("utf-16", "utf-32")):
             raise SettingsError(
-                _("{path} is {encoding}: Docker would not read one line of it", path=path, encoding=encoding.upper()),
-                _("save it as UTF-8; `container-pipeline lint --fix` does"),
+                _("{path} is {encoding}, which Docker cannot read", path=path, encoding=encoding.upper()),
+                _("save it as UTF-8; `container-pipeline lint --fix` does it for you"),
             )
     for name, path in _secrets(settings).items():
         if not path.is_file():
-            raise SettingsError(_("secret {name}: {path} is not there", name=name, path=path))
+            raise SettingsError(_("secret {name}: {path} does not exist", name=name, path=path))
     problem = state.cannot_write(settings.project)
     if problem:
         raise StateError(
-            _("the version cannot be written down in {path}: {problem}", path=settings.project, problem=problem),
+            _("the version cannot be recorded in {path}: {problem}", path=settings.project, problem=problem),
             _("make the project's folder writable"),
         )
 
@@ -70,7 +70,7 @@ def build(run: Run, engine: Engine, image: ImageRef) -> None:
     options = _options(settings, dockerfile, _annotations(image, sources))
     buildkit = _buildkit(settings, run)
     if buildkit:
-        console.line(_("builder: BuildKit, by {program}", program=buildkit.program))
+        console.line(_("builder: BuildKit ({program})", program=buildkit.program))
         buildkit.build(folder, image, options, _secrets(settings), settings.values.platforms)
     else:
         console.line(_("builder: the engine's own"))
@@ -79,7 +79,7 @@ def build(run: Run, engine: Engine, image: ImageRef) -> None:
     if found is None:
         raise BuildError(
             _("{image} was built, but is not in the engine", image=image),
-            _("let docker build by the engine itself: unset BUILDX_BUILDER"),
+            _("unset BUILDX_BUILDER, so that docker builds in the engine itself"),
         )
     built = state.Built(
         image=str(image.repository),
@@ -150,17 +150,17 @@ def _buildkit(settings: Settings, run: Run) -> BuildKit | None:
     needs = [key for key, value in wanted.items() if value]
     if chosen == "engine":
         if needs:
-            raise SettingsError(_("`{key}:` needs BuildKit, and `builder: engine` excludes it", key=needs[0]))
+            raise SettingsError(_("`{key}:` needs BuildKit, but `builder: engine` turns it off", key=needs[0]))
         return None
     found = BuildKit.find(run.console)
     if not found and (needs or chosen == "buildkit"):
         raise BuildError(
-            _("BuildKit is needed and the docker on PATH cannot build by it"),
+            _("BuildKit is needed, and the docker on PATH cannot use it"),
             _("install docker's buildx component, or set `builder: engine`"),
         )
     if found and len(settings.values.platforms) > 1 and not found.has_buildx:
         raise BuildError(
-            _("several platforms at once need docker's buildx component, which {program} lacks", program=found.program),
-            _("install it, or name one platform"),
+            _("several platforms need docker's buildx component, which {program} lacks", program=found.program),
+            _("install it, or set only one platform"),
         )
     return found

@@ -43,12 +43,14 @@ def compare(run: Run, name: str, before: Sequence[str], build: Callable[[Run], N
 
 def _by_script(run: Run, name: str, copy: Path, images: list[str]) -> state.Built:
     shutil.copytree(run.settings.project, copy, symlinks=True)
-    run.console.line(_("build by {name}", name=name))
+    run.console.line(_("build with {name}", name=name))
     code, lines = script.run(["bash", name, "build"], copy)
     built = state.read(copy)
     if code or built is None:
         raise BuildError(
-            _("{name} cannot build this project", name=name), _("repair it first, or leave --verify out"), details=lines
+            _("{name} cannot build this project", name=name),
+            _("repair it first, or run without --verify"),
+            details=lines,
         )
     images.append(_image(run, built))
     return built
@@ -60,7 +62,7 @@ def _by_us(run: Run, before: Sequence[str], build: Callable[[Run], None], copy: 
         code, lines = script.run(["sh", "-c", command], copy)
         if code:
             raise BuildError(_("{command} failed", command=command), details=lines)
-    run.console.line(_("build by container-pipeline"))
+    run.console.line(_("build with container-pipeline"))
     ours = Run(load(copy, {}), run.console, Result("build"))
     build(ours)
     built = state.read(copy)
@@ -76,9 +78,9 @@ def _image(run: Run, built: state.Built) -> str:
 def _states(theirs: state.Built, ours: state.Built) -> list[str]:
     found = []
     if theirs.image != ours.image:
-        found.append(_("image name: {theirs}, and {ours} here", theirs=theirs.image, ours=ours.image))
+        found.append(_("image name: {theirs} before, {ours} here", theirs=theirs.image, ours=ours.image))
     if re.sub(r"\d", "0", theirs.version) != re.sub(r"\d", "0", ours.version):
-        found.append(_("version: {theirs}, and {ours} here", theirs=theirs.version, ours=ours.version))
+        found.append(_("version: {theirs} before, {ours} here", theirs=theirs.version, ours=ours.version))
     return found
 
 
@@ -87,7 +89,7 @@ def _configs(engine: Engine, images: Sequence[str]) -> list[str]:
     found = []
     for key in _CONFIG:
         if (theirs.get(key) or None) != (ours.get(key) or None):
-            found.append(_("{key}: {theirs}, and {ours} here", key=key, theirs=theirs.get(key), ours=ours.get(key)))
+            found.append(_("{key}: {theirs} before, {ours} here", key=key, theirs=theirs.get(key), ours=ours.get(key)))
     missing = dict(theirs.get("Labels") or {}).items() - dict(ours.get("Labels") or {}).items()
     return found + [_("label {name} is missing here", name=name) for name, _value in sorted(missing)]
 

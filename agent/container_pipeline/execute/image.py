@@ -106,7 +106,7 @@ class Actions(Registries):
         found = self.registry(access).resolve(image.repository, image.tag)
         if found is None or expected not in ("", str(found)):
             raise RegistryError(
-                _("{image} did not arrive: the registry names {digest}", image=image, digest=found or _("nothing")),
+                _("{image} did not arrive: the registry has {digest}", image=image, digest=found or _("nothing")),
                 _("push it again"),
             )
         self.digests[image] = found

@@ -32,7 +32,7 @@ def load(patterns: Sequence[str]) -> tuple[list[Job], set[str]]:
             problems += _twice(found, file.path, places)
         mistakes += [_tell(file, problem) for problem in problems[:SHOWN]]
     if mistakes:
-        raise SettingsError(mistakes[-1], _("nothing was touched"), details=mistakes[:-1])
+        raise SettingsError(mistakes[-1], _("nothing was changed on Jenkins"), details=mistakes[:-1])
     return jobs, names
 
 
@@ -47,7 +47,7 @@ def _twice(found: Sequence[Job], path: str, places: dict[str, str]) -> list[Prob
     for index, job in enumerate(found):
         name = job.full_name.casefold()
         if name in places:
-            message = _("job {name} is named twice: in {other} too", name=job.full_name, other=places[name])
+            message = _("job {name} is defined twice: also in {other}", name=job.full_name, other=places[name])
             problems.append(Problem(("projects", index), message))
         places.setdefault(name, path)
     return problems

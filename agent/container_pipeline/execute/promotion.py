@@ -62,7 +62,7 @@ def _refuse_another(target: Place, tag: str, digest: Digest) -> None:
     if there not in (None, digest):
         raise RegistryError(
             _(
-                "{image} is already {there} in production, not {digest}: a version never changes its meaning",
+                "production already holds {image} as {there}, not {digest}, and a version never changes",
                 image=f"{target.registry.access.registry}/{target.repository}:{tag}",
                 there=there,
                 digest=digest,

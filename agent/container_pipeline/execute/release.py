@@ -33,8 +33,8 @@ def gather(run: Run, version: str | None) -> Upload:
     built = state.read(settings.project)
     if not version and not built:
         raise StateError(
-            _("no version is given, and none was built here"),
-            _("run `container-pipeline build` and `push`, or say --version V"),
+            _("no version was passed, and none was built here"),
+            _("run `container-pipeline build` and `push`, or pass --version V"),
         )
     chosen = Version(version or (built.version if built else ""))
     known = built if built and built.version == str(chosen) and built.image == str(settings.repository) else None
@@ -85,7 +85,7 @@ def _env_values(run: Run) -> dict[str, str]:
     path = settings.path("env_file")
     if not path.is_file():
         if settings.sources.get("env_file", "default") != "default":
-            raise SettingsError(_("env_file {path} is not there", path=path))
+            raise SettingsError(_("env_file {path} does not exist", path=path))
         return {}
     values = envfile.parse(path.read_bytes(), settings.values.env_file)
     if "COMPOSE_PROFILES" in values:
@@ -95,7 +95,7 @@ def _env_values(run: Run) -> dict[str, str]:
     for name in ("VERSION", "DOCKER_REGISTRY"):
         if values.pop(name, None) is not None:
             run.console.warning(
-                _("{name} in {file} is left out: on a server it says which release runs", name=name, file=path.name)
+                _("{name} in {file} is ignored: on a server, the release sets it", name=name, file=path.name)
             )
     return values
 
@@ -109,7 +109,8 @@ def _files(
     name = settings.values.compose_file
     if not path.is_file():
         raise SettingsError(
-            _("Compose file {path} is not there", path=path), _("write one, or take `container-pipeline init`'s")
+            _("Compose file {path} does not exist", path=path),
+            _("write one, or let `container-pipeline init` write it"),
         )
     text = path.read_bytes()
     units = composefile.units(settings.values.files)
@@ -135,7 +136,7 @@ def _files(
         if settings.values.strategy == "start-first":
             text = composefile.for_start_first(text, glance.container_name, name)
             if glance.container_name:
-                run.console.line(_("container_name is left to Compose: with start-first there are two for a moment"))
+                run.console.line(_("container_name is ignored, because start-first runs two containers for a moment"))
     v2 = envfile.render(values, "raw" if raw else "v2")
     files = [File("docker-compose.yml", text), File(".env", v2, 0o600)]
     if not raw and envfile.render(values, "v1") != v2:
@@ -152,6 +153,6 @@ def _resolve(access: RegistryAccess, settings: Settings, version: Version) -> Di
     if digest is None:
         raise SettingsError(
             _("{image} is not in the registry", image=settings.image(access, str(version))),
-            _("run `container-pipeline images` to see what is there, and `push` or `promote` what is not"),
+            _("run `container-pipeline images` to see what the registry holds, then `push` or `promote` the version"),
         )
     return digest

@@ -34,7 +34,9 @@ def _make(change: Change, make: _Write, read: _Read, ours: Callable[[str], bool]
         if has is None:
             raise
         if not ours(has):
-            raise JenkinsError(_("{item} was left alone: somebody else made it meanwhile", item=change.item)) from error
+            raise JenkinsError(
+                _("{item} was left alone: somebody else created it meanwhile", item=change.item)
+            ) from error
 
 
 def _create(jenkins: Controller, change: Change) -> None:
@@ -71,7 +73,7 @@ def _disable(jenkins: Controller, change: Change) -> None:
     _insist(change, jenkins.config(change.item))
     jenkins.disable(change.item)
     if "disabled: true" not in configxml.canonical(jenkins.config(change.item) or "<gone/>"):
-        raise JenkinsError(_("Jenkins did not disable {item}, though it did not refuse", item=change.item))
+        raise JenkinsError(_("Jenkins accepted the request, but did not disable {item}", item=change.item))
 
 
 def _remove(change: Change, delete: Callable[[str], object], read: _Read) -> None:
@@ -82,7 +84,7 @@ def _remove(change: Change, delete: Callable[[str], object], read: _Read) -> Non
     _insist(change, has)
     delete(change.item)
     if read(change.item) is not None:
-        raise JenkinsError(_("Jenkins did not remove {item}, though it did not refuse", item=change.item))
+        raise JenkinsError(_("Jenkins accepted the request, but did not remove {item}", item=change.item))
 
 
 def _delete(jenkins: Controller, change: Change) -> None:
@@ -158,7 +160,7 @@ def _insist(change: Change, config: str | None) -> None:
     if config is None:
         raise JenkinsError(_("{item} is gone: somebody moved or removed it meanwhile", item=item))
     if mark_of(config) != change.mark:
-        raise JenkinsError(_("{item} was left alone: somebody changed its mark meanwhile", item=item))
+        raise JenkinsError(_("{item} was left alone: somebody changed its ownership mark meanwhile", item=item))
 
 
 def _split(name: str) -> tuple[str, str]:

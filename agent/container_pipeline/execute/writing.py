@@ -45,7 +45,7 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
     for name, text in wanted.items():
         there = disk.read(run.settings.project / name)
         if there == text:
-            run.console.line(_("{file} is as it would be written", file=name))
+            run.console.line(_("{file} is up to date", file=name))
         elif there is None and not os.path.lexists(run.settings.project / name):
             steps.append(WriteFile(name, text))
         elif there and text.startswith(there):
@@ -53,7 +53,7 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
             steps.append(WriteFile(name, text))
         elif name == PRIVATE:
             # Not even as a difference: what it holds belongs to nobody's screen or log.
-            run.console.line(_("kept {file}: what it holds is the project's own", file=name))
+            run.console.line(_("kept {file}: its content is the project's own", file=name))
         else:
             run.console.result(difference(name, there or "", text))
             if not run.dry_run and questions.yes(_("replace {file}?", file=name)):

@@ -43,12 +43,12 @@ def why_only_built(ref: Ref) -> str:
 
 def why_not_released(ref: Ref) -> str:
     """Return why ``latest`` stays and nothing is promoted in a build that only some environments want."""
-    return _("no `latest` and no stage Promote: the project's `branches` does not include {ref}", ref=_name(ref))
+    return _("Promote: skipped, and `latest` stays; the project's `branches` does not include {ref}", ref=_name(ref))
 
 
 def why_not_deployed(ref: Ref, environment: str) -> str:
     return _(
-        "no stage Deploy {environment}: `branches` of that environment does not include {ref}",
+        "Deploy {environment}: skipped; `branches` of that environment does not include {ref}",
         environment=environment,
         ref=_name(ref),
     )

@@ -64,15 +64,15 @@ def glance(text: bytes, name: str, code: Code) -> Glance:
 def _no_service(name: str, code: Code, services: Mapping[Any, Any]) -> SettingsError:
     return SettingsError(
         _("{file} has no service named {code}", file=name, code=code),
-        _("its services are: {names}", names=", ".join(map(str, services)) or "-"),
+        _("its services are {names}", names=", ".join(map(str, services)) or "-"),
     )
 
 
 def no_env(name: str) -> SettingsError:
     """Return the error of a file that reads a .env which the project does not have."""
     return SettingsError(
-        _("{file} reads .env, and there is none", file=name),
-        _("write one, or name another with `env_file:` or --env-file"),
+        _("{file} reads .env, which does not exist", file=name),
+        _("write one, or set a different file with `env_file:` or --env-file"),
     )
 
 
@@ -99,7 +99,11 @@ def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[st
             )
         if service.get("build") and not service.get("image"):
             raise SettingsError(
-                _("{file}: service {service} is built from sources that are not on the server", file=name, service=key),
+                _(
+                    "{file}: service {service} would be built on the server, but its sources are not there",
+                    file=name,
+                    service=key,
+                ),
                 _("give it an `image:`"),
             )
     return ComposeFile(
@@ -202,7 +206,7 @@ def check_files(compose: ComposeFile, files: Sequence[str], has_env: bool, name:
             raise no_env(name)
         if not any(path == unit or path.startswith(f"{unit}/") for unit in files):
             raise SettingsError(
-                _("{file} mounts {path}, which nothing uploads", file=name, path=path),
+                _("{file} mounts {path}, which is not uploaded", file=name, path=path),
                 _("add it to `files:`, or mount a named volume or an absolute path"),
             )
 
@@ -218,7 +222,7 @@ def units(files: Sequence[str]) -> tuple[str, ...]:
         for other in found[:number] + found[number + 1 :]:
             if unit == other or unit.startswith(f"{other}/"):
                 raise SettingsError(
-                    _("files: {path} is part of {other} already", path=unit, other=other), _("name it once")
+                    _("files: {path} is already part of {other}", path=unit, other=other), _("list it once")
                 )
     return found
 
@@ -231,10 +235,11 @@ def _unit(path: str) -> str:
         or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", unit)
     ):
         raise SettingsError(
-            _("files: {path!r} is not a path inside the project", path=path), _("name files and folders below its root")
+            _("files: {path!r} is not a path inside the project", path=path),
+            _("list files and folders below the project's root"),
         )
     if unit.split("/")[0] in _OURS:
-        raise SettingsError(_("files: {path!r} is a name that a release has for itself", path=path))
+        raise SettingsError(_("files: {path!r} is reserved for the release's own files", path=path))
     return unit
 
 
@@ -251,7 +256,7 @@ def for_start_first(text: bytes, container_name: str, name: str) -> bytes:
     changed, count = re.subn(pattern, b"", text)
     if count != 1:
         raise SettingsError(
-            _("{file}: container_name cannot be left out by itself", file=name),
-            _("`strategy: start-first` needs a service without container_name: remove it"),
+            _("{file}: container_name cannot be removed automatically", file=name),
+            _("`strategy: start-first` needs a service without `container_name:`; remove it"),
         )
     return changed

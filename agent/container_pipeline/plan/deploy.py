@@ -85,10 +85,10 @@ class Rollback(OnServers):
     def describe(self) -> str:
         servers = ", ".join(server.name for server in self.servers)
         if self.version:
-            return _("bring {code} {version} back on {servers}", code=self.code, version=self.version, servers=servers)
-        return _(
-            "bring the release of {code} before the current one back on {servers}", code=self.code, servers=servers
-        )
+            return _(
+                "roll {code} back to {version} on {servers}", code=self.code, version=self.version, servers=servers
+            )
+        return _("roll {code} back to the previous release on {servers}", code=self.code, servers=servers)
 
 
 def groups(servers: Sequence[Target], rolling: int) -> list[tuple[Target, ...]]:
@@ -131,7 +131,7 @@ def holder(lock: str) -> str:
     """Return who holds a server's lock, of what stands in it: by whom, since when, with which version."""
     by, since, version = [*lock.split("|"), "", ""][:3]
     return _(
-        "{who} holds it since {since}, with version {version}",
+        "{who} has held it since {since}, for version {version}",
         who=by or "?",
         since=since or "?",
         version=version or "-",
@@ -140,8 +140,8 @@ def holder(lock: str) -> str:
 
 def mending(target: Target, version: str, *, full: bool = False) -> str:
     """Return the commands, ready to paste, for a service that neither the new nor the former release could be started of."""
-    look = _("look there with `{command}`", command=target.ssh)
+    look = _("log in with `{command}`", command=target.ssh)
     if full:
-        look = _("make room there: `{command}`", command=f"{target.ssh} 'df -h; docker system df'")
+        look = _("free some space there with `{command}`", command=f"{target.ssh} 'df -h; docker system df'")
     back = f"container-pipeline rollback --server {target.name}" + (f" --version {version}" if version else "")
-    return _("{look}, then start what ran before with `{command}`", look=look, command=back)
+    return _("{look}, then start the previous release with `{command}`", look=look, command=back)

@@ -40,7 +40,7 @@ def origins(group: str, sources: Mapping[str, str], overridden: Sequence[tuple[s
                 group,
                 False,
                 _(
-                    "{variable} replaces {key} of environment {environment}",
+                    "{variable} overrides {key} of environment {environment}",
                     variable=BY_NAME[key].variable,
                     key=key,
                     environment=environment,
@@ -70,12 +70,12 @@ def server(target: Target, facts: Mapping[str, str], now: float, values: Values)
     root = target.remote_root or values.remote_root
     ssh = target.ssh
     checks = [
-        (True, _("reached by ssh; its host key is known"), ""),
+        (True, _("reachable by SSH, host key known"), ""),
         _docker(facts, ssh, values.sudo),
         _manager(facts) if values.mode == "swarm" else _compose(facts, ssh),
         (
             "flock" in facts,
-            _("flock is there") if "flock" in facts else _("flock is missing"),
+            _("flock is installed") if "flock" in facts else _("flock is missing"),
             f"{ssh} sudo apt-get install util-linux",
         ),
         _folder(facts, ssh, root),
@@ -97,7 +97,7 @@ def _docker(facts: Mapping[str, str], ssh: str, sudo: bool) -> tuple[bool, str, 
     if "permission denied" in refused.lower() or sudo:
         repair = f"{ssh} 'sudo usermod -aG docker $(id -un)'"
         return False, _("this user may not use Docker: {text}", text=refused), repair
-    return False, _("Docker does not answer: {text}", text=refused), f"{ssh} sudo systemctl start docker"
+    return False, _("Docker does not respond: {text}", text=refused), f"{ssh} sudo systemctl start docker"
 
 
 def _compose(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
@@ -109,18 +109,18 @@ def _compose(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
 
 def _manager(facts: Mapping[str, str]) -> tuple[bool, str, str]:
     if "manager" in facts:
-        return True, _("it is a manager of a Docker Swarm"), ""
+        return True, _("it is a Docker Swarm manager"), ""
     if "quorum" in facts:
         lost = _("the Swarm has no leader: {text}", text=facts["quorum"])
         return False, lost, _("bring more than half of its managers back (`docker node ls` on one of them)")
-    repair = _("name a manager, or run `docker swarm init` there; without a swarm leave out `mode: swarm`")
-    return False, _("it is not a manager of a Docker Swarm"), repair
+    repair = _("use a manager, or run `docker swarm init` there; without a swarm remove `mode: swarm`")
+    return False, _("it is not a Docker Swarm manager"), repair
 
 
 def _folder(facts: Mapping[str, str], ssh: str, root: str) -> tuple[bool, str, str]:
     if "writable" in facts:
-        return True, _("the project's folder can be written"), ""
-    return False, _("the project's folder cannot be written"), f"{ssh} 'sudo install -d -o $(id -un) {root}'"
+        return True, _("the project folder is writable"), ""
+    return False, _("the project folder is not writable"), f"{ssh} 'sudo install -d -o $(id -un) {root}'"
 
 
 def _space(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
@@ -144,26 +144,26 @@ def _clock(facts: Mapping[str, str], ssh: str, now: float) -> tuple[bool, str, s
 
 def _lock(facts: Mapping[str, str]) -> tuple[bool, str, str]:
     if "lock" not in facts:
-        return True, _("nobody holds the lock"), ""
-    return False, holder(facts["lock"]), _("wait until it has ended; the lock goes with the run that holds it")
+        return True, _("no run holds the lock"), ""
+    return False, holder(facts["lock"]), _("wait until it has ended; its lock ends with it")
 
 
 def _ended_well(target: Target, facts: Mapping[str, str]) -> tuple[bool, str, str]:
     if facts.get("unfinished") == "broken":
-        text = _("a deploy failed there, and so did going back: a person is needed")
+        text = _("a deploy and its rollback failed there: manual repair is needed")
         return False, text, mending(target, facts.get("version", ""))
     if "unfinished" in facts:
-        text = _("a deploy was cut short there")
+        text = _("a deploy was interrupted there")
         return False, text, _("run `container-pipeline deploy` or `rollback`: they repair it first")
-    return True, _("the last deploy there came to its end"), ""
+    return True, _("the last deploy there finished"), ""
 
 
 def _shell(facts: Mapping[str, str]) -> tuple[bool, str, str]:
     names = facts.get("by-hand", "")
     if not names:
-        return True, _("no variable of the login shell decides instead of .env"), ""
+        return True, _("no variable of the login shell overrides .env"), ""
     text = _(
-        "the login shell sets {names}: where a person runs Compose, that decides instead of .env",
+        "the login shell sets {names}, which overrides .env when a person runs Compose there",
         names=", ".join(names.split()),
     )
-    return False, text, _("take it out of the user's start files and /etc/environment there; a deploy is not affected")
+    return False, text, _("remove it from the user's start files and /etc/environment there; deploys are not affected")

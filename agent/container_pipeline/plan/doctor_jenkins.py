@@ -53,7 +53,7 @@ def _plugins(jobs: Sequence[Job], facts: JenkinsFacts) -> JenkinsCheck:
     if missing:
         names = ", ".join(f"{plugin} ({job})" for plugin, job in sorted(missing.items()))
         return JenkinsCheck(_("plugins"), False, _("missing: {names}", names=names), _("Manage Jenkins → Plugins"))
-    return JenkinsCheck(_("plugins"), True, _("all that the jobs need are there"))
+    return JenkinsCheck(_("plugins"), True, _("all plugins that the jobs need are installed"))
 
 
 def _libraries(jobs: Sequence[Job], facts: JenkinsFacts) -> Iterator[JenkinsCheck]:
@@ -85,14 +85,14 @@ def _credentials(jobs: Sequence[Job], facts: JenkinsFacts) -> Iterator[JenkinsCh
         if name in lacking:
             where = lacking[name].full_name
             yield JenkinsCheck(
-                title, False, _("{job} does not see this id", job=where), _("Manage Jenkins → Credentials")
+                title, False, _("{job} cannot see this id", job=where), _("Manage Jenkins → Credentials")
             )
         elif name in unknown:
             yield JenkinsCheck(
                 title, None, _("this account may not see all credentials"), _("give it Credentials/View")
             )
         else:
-            yield JenkinsCheck(title, True, _("it is there"))
+            yield JenkinsCheck(title, True, _("it exists"))
 
 
 def credential_ids(job: Job) -> set[str]:
@@ -120,7 +120,7 @@ def _tools(facts: JenkinsFacts) -> Iterator[JenkinsCheck]:
     for node, tools in sorted(facts.tools.items()):
         title = _("node {name}", name=node)
         if tools is None:
-            yield JenkinsCheck(title, None, _("it is offline, or this account may not look at it"))
+            yield JenkinsCheck(title, None, _("it is offline, or this account may not see it"))
             continue
         missing = [tool for tool in TOOLS if tool not in tools]
         if missing:

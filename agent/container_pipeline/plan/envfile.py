@@ -28,7 +28,7 @@ def parse(data: bytes, name: str) -> dict[str, str]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
-        raise SettingsError(_("{file}, line {line}: it is not UTF-8", file=name, line=number)) from error
+        raise SettingsError(_("{file}, line {line} is not UTF-8", file=name, line=number)) from error
     values: dict[str, str] = {}
     lines = [line[:-1] if line.endswith("\r") else line for line in text.split("\n")]
     skip = 0
@@ -40,13 +40,18 @@ def parse(data: bytes, name: str) -> dict[str, str]:
         key, separator, value = line.lstrip().partition("=")
         if not separator or not re.fullmatch(_NAME, key) or "\0" in value:
             raise SettingsError(
-                _("{file}, line {line}: this is not NAME=value", file=name, line=number),
-                _("write one NAME=value a line, without export and without blanks around the ="),
+                _("{file}, line {line} is not NAME=value", file=name, line=number),
+                _("write one NAME=value per line, without export and without blanks around the ="),
             )
         if key in _RESERVED:
             raise SettingsError(
-                _("{file}, line {line}: {name} would lead Compose elsewhere", file=name, line=number, name=key),
-                _("remove it: the folder on the server decides"),
+                _(
+                    "{file}, line {line}: {name} would make Compose use another project or file",
+                    file=name,
+                    line=number,
+                    name=key,
+                ),
+                _("remove it: the server's folder is the source of truth"),
             )
         several = _several_lines(value, lines[number:])
         if several:
@@ -92,13 +97,13 @@ def render(values: Mapping[str, str], generation: str) -> bytes:
         for name, value in values.items():
             if len(f"{name}={value}".encode()) >= _LONGEST:
                 raise SettingsError(
-                    _("{name} in .env is longer than 128 kB, which no program on Linux can be given", name=name),
-                    _("put the value into a file, and name it under `files:`"),
+                    _("{name} in .env is longer than 128 kB, more than a program on Linux can receive", name=name),
+                    _("put the value into a file, and list the file under `files:`"),
                 )
             if "\n" in value:
                 raise SettingsError(
                     _("{name} in .env has several lines", name=name),
-                    _("Swarm and `format: raw` read one line; put it into a file, or write it in base64"),
+                    _("Swarm and `format: raw` read single lines; put the value into a file, or encode it as base64"),
                 )
         return "".join(f"{name}={value}\n" for name, value in values.items()).encode()
     quote = _quote_v1 if generation == "v1" else _quote_v2

@@ -92,11 +92,11 @@ def _deploys(
     settings: Settings, environments: Sequence[tuple[str, Settings]], wishes: Wishes, absent: list[str]
 ) -> list[tuple[Stage, Settings]]:
     if wishes.deploy is False:
-        absent.append(_("no stage Deploy: the Jenkinsfile says deploy: false"))
+        absent.append(_("Deploy: skipped; the Jenkinsfile sets `deploy: false`"))
         return []
     if not environments:
         if not settings.servers and not wishes.deploy:
-            absent.append(_("no stage Deploy: no servers are set"))
+            absent.append(_("Deploy: skipped; no servers are set"))
             return []
         return [(_deploy(settings), settings)]
     return [(_deploy(each, name), each) for name, each in environments]
@@ -114,11 +114,11 @@ def _deploy(settings: Settings, environment: str = "") -> Stage:
 
 def _production(settings: Settings, wishes: Wishes, absent: list[str]) -> list[Stage]:
     if wishes.promote is False:
-        absent.append(_("no stage Promote: the Jenkinsfile says promote: false"))
+        absent.append(_("Promote: skipped; the Jenkinsfile sets `promote: false`"))
     elif settings.production is None:
         if wishes.promote:
             settings.access("production")
-        absent.append(_("no stage Promote: no production registry is set (DOCKER_REGISTRY_PROD)"))
+        absent.append(_("Promote: skipped; no production registry is set (DOCKER_REGISTRY_PROD)"))
     else:
         return [Stage("Promote", "promote", credentials=("registry", "production"))]
     return []
@@ -136,15 +136,15 @@ def _question(
     of = deploys[place][1] if place < len(deploys) else settings
     wish: str | bool = of.values.approve if wishes.approve is None else wishes.approve
     if not wish:
-        absent.append(_("no stage Approve: nobody asked for it (approve: true)"))
+        absent.append(_("Approve: skipped; set `approve: true` to be asked"))
         return [], place
     if at is None and not deploys:
         absent.append(_nothing_for_production())
         return [], place
     own = "" if wish is True or wish == "true" else str(wish)
-    text = own or _("Bring {code} to production?", code=settings.code)
+    text = own or _("Deploy {code} to production?", code=settings.code)
     return [Stage("Approve", question=text)], place
 
 
 def _nothing_for_production() -> str:
-    return _("no stage Approve: nothing reaches production")
+    return _("Approve: skipped; nothing reaches production")

@@ -51,7 +51,7 @@ class Keep(Step):
     access: RegistryAccess
 
     def describe(self) -> str:
-        return _("{image} is in the registry already", image=self.image)
+        return _("{image} is already in the registry", image=self.image)
 
 
 @dataclass
@@ -85,8 +85,8 @@ def nothing_built() -> StateError:
 def another_image(image: ImageRef) -> RegistryError:
     """Return the refusal to let a version of a registry become another image."""
     return RegistryError(
-        _("{image} is another image in the registry: a version never changes its meaning", image=image),
-        _("run `{command}` for a new version", command="container-pipeline build"),
+        _("the registry holds another image as {image}, and a version never changes", image=image),
+        _("run `{command}` to get a new version", command="container-pipeline build"),
     )
 
 
@@ -177,7 +177,7 @@ class _Planner:
             command = "tag-prod"
         elif str(image) in self._registries:
             raise EngineError(
-                _("{image} is not in the engine", image=image), _("`docker pull {image}` brings it", image=image)
+                _("{image} is not in the engine", image=image), _("`docker pull {image}` fetches it", image=image)
             )
         else:
             command = "build"

@@ -79,6 +79,6 @@ def wishes_of(data: Mapping[str, Any]) -> tuple[Wishes, list[str]]:
             raise SettingsError(
                 _("{name} must be true or false", name=name)
                 if kinds is bool
-                else _("{name} must be true, false or a text", name=name)
+                else _("{name} must be true, false or text", name=name)
             )
     return Wishes(data.get("promote"), data.get("deploy"), data.get("approve")), names

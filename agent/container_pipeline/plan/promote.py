@@ -44,12 +44,14 @@ def plan(settings: Settings, facts: PromotionFacts) -> list[Step]:
     if facts.digest is None:
         raise RegistryError(
             _("{image} is not in the registry", image=source),
-            _("`container-pipeline images` lists what is there; `container-pipeline push` brings what was built last"),
+            _(
+                "`container-pipeline images` lists what the registry holds; `container-pipeline push` pushes the last build"
+            ),
         )
     if facts.production is not None and facts.production != facts.digest:
         raise RegistryError(
             _(
-                "{image} is already {there} in production, not {digest}: a version never changes its meaning",
+                "production already holds {image} as {there}, not {digest}, and a version never changes",
                 image=target,
                 there=facts.production,
                 digest=facts.digest,

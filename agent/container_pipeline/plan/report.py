@@ -17,7 +17,7 @@ LABELS = {
     "runs on": "已运行在",
     "is done": "已完成",
     "failed": "失败",
-    "Code": "项目编码",
+    "Code": "项目代号",
     "Version": "版本",
     "Before": "之前的版本",
     "Digest": "摘要",

@@ -88,7 +88,7 @@ def read(text: bytes, generation: str, folder: str) -> Resolved:
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         # `from None`: the exception's text could show a part of the form.
         raise ServerError(
-            _("Compose's resolved form of the file cannot be read"),
+            _("the output of `docker-compose config` cannot be read"),
             _("run `docker-compose config` on the server to see it"),
             details=[type(error).__name__],
         ) from None
@@ -240,7 +240,7 @@ def judge(
                 raise ServerError(
                     _("{file}: service {service} needs {need}, which no enabled profile starts",
                       file=file, service=one.name, need=need),
-                    _("enable its profile with COMPOSE_PROFILES in .env, or leave `profiles:` out"),
+                    _("enable its profile with COMPOSE_PROFILES in .env, or remove `profiles:`"),
                 )  # fmt: skip
     return Verdict(
         services=tuple(one.name for one in started),
@@ -269,16 +269,16 @@ def _check_own(
         if left_out and left_out.replicas == 0:
             raise ServerError(
                 _("{file}: service {code} has no replicas, so nothing would run", file=file, code=code),
-                _("leave `replicas: 0` or `scale: 0` out"),
+                _("remove `replicas: 0` or `scale: 0`"),
             )
         if left_out:
             raise ServerError(
                 _("{file}: no enabled profile starts service {code}", file=file, code=code),
-                _("set COMPOSE_PROFILES={profile} in .env, or leave `profiles:` out", profile=left_out.profiles[0]),
+                _("set COMPOSE_PROFILES={profile} in .env, or remove `profiles:`", profile=left_out.profiles[0]),
             )
         raise ServerError(
             _("{file} has no service named {code} that starts", file=file, code=code),
-            _("it starts: {names}; a profile that COMPOSE_PROFILES in .env does not name leaves a service out",
+            _("it starts {names}; a service does not start if COMPOSE_PROFILES in .env lists none of its profiles",
               names=", ".join(one.name for one in started) or "-"),
         )  # fmt: skip
     if own.image != str(image):
@@ -297,13 +297,13 @@ def _check_own(
         )
     if start_first and own.container_name:
         raise ServerError(
-            _("{file}: container_name cannot be left out by itself", file=file),
-            _("`strategy: start-first` needs a service without container_name: remove it"),
+            _("{file}: container_name cannot be removed automatically", file=file),
+            _("`strategy: start-first` needs a service without `container_name:`; remove it"),
         )
     if start_first and own.ports:
         raise ServerError(
-            _("{file} publishes port {port}: two containers cannot have it", file=file, port=own.ports[0]),
-            _("`strategy: start-first` is for a service behind a proxy; leave the port out, or use recreate"),
+            _("{file} publishes port {port}, which two containers cannot share", file=file, port=own.ports[0]),
+            _("`strategy: start-first` is for a service behind a proxy; remove the port, or use recreate"),
         )
 
 
@@ -316,9 +316,9 @@ def _check_names(started: Sequence[Service], file: str) -> None:
         other = owners.setdefault(one.container_name, one)
         if other is not one or one.replicas > 1:
             raise ServerError(
-                _("{file}: container_name {name} of service {service} would be given to two containers",
+                _("{file}: two containers would get container_name {name} of service {service}",
                   file=file, name=one.container_name, service=one.name),
-                _("leave `container_name:` out, or give each its own"),
+                _("remove `container_name:`, or give each container its own"),
             )  # fmt: skip
 
 
@@ -326,7 +326,7 @@ def _check_service(one: Service, file: str) -> None:
     if one.built:
         raise ServerError(
             _(
-                "{file}: service {service} is built from sources that are not on the server",
+                "{file}: service {service} would be built on the server, but its sources are not there",
                 file=file,
                 service=one.name,
             ),
@@ -334,7 +334,7 @@ def _check_service(one: Service, file: str) -> None:
         )
     if not re.fullmatch(_SERVICE, one.name) or not re.fullmatch(_IMAGE, one.image):
         raise ServerError(
-            _("{file}: service {service} has no image that Docker takes", file=file, service=one.name[:80]),
+            _("{file}: service {service} has no valid image", file=file, service=one.name[:80]),
             _("give it an `image:`"),
         )
     if one.external:
@@ -345,12 +345,12 @@ def _check_service(one: Service, file: str) -> None:
                 service=one.name,
                 name=one.external[0],
             ),
-            _("only Swarm has external secrets and configs; name a file instead"),
+            _("only Swarm has external secrets and configs; use a file instead"),
         )
     for target in one.targets:
         if not target.startswith("/"):
             raise ServerError(
-                _("{file}: service {service} mounts something at {path}, which is not an absolute path",
+                _("{file}: service {service} mounts to {path}, which is not an absolute path",
                   file=file, service=one.name, path=target),
                 _("write SOURCE:/TARGET; a volume's name has at least two letters"),
             )  # fmt: skip

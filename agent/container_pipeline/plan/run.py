@@ -88,7 +88,7 @@ def _environment(value: Any, environ: Mapping[str, str]) -> dict[str, str]:
     if isinstance(value, Mapping):
         for name, text in value.items():
             if isinstance(text, (dict, list, tuple)):
-                raise SettingsError(_("{where} must be a text", where=f"run.environment.{name}"))
+                raise SettingsError(_("{where} must be text", where=f"run.environment.{name}"))
         return {str(name): "" if text is None else scalar(text) for name, text in value.items()}
     found: dict[str, str] = {}
     for entry in _texts(value, "run.environment"):

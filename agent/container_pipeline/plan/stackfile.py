@@ -53,7 +53,7 @@ def check(text: bytes, name: str, values: Mapping[str, str]) -> None:
     version = str(data.get("version") or "")
     if not re.fullmatch(r"3(\.[0-9]+)?", version):
         raise SettingsError(
-            _("{file}: Swarm takes version 3 of the Compose file, not {version}", file=name, version=version or "-"),
+            _("{file}: Swarm accepts version 3 of the Compose file, not {version}", file=name, version=version or "-"),
             _('write `version: "3.8"` at its top'),
         )
     for key in map(str, data):
@@ -65,9 +65,9 @@ def check(text: bytes, name: str, values: Mapping[str, str]) -> None:
                 raise _refused(name, key, str(service))
         if isinstance(keys, dict) and isinstance(keys.get("depends_on"), dict):
             raise SettingsError(
-                _("{file}: Swarm refuses conditions of depends_on in service {service}", file=name, service=service),
+                _("{file}: Swarm refuses the depends_on conditions of service {service}", file=name, service=service),
                 _(
-                    "write a plain list; Swarm starts all services at once, so let the service retry until others answer"
+                    "write a plain list; Swarm starts all services at once, so make the service retry until the others respond"
                 ),
             )
     _check_variables(data, name, values)
@@ -75,22 +75,25 @@ def check(text: bytes, name: str, values: Mapping[str, str]) -> None:
 
 def _refused(name: str, key: str, service: str) -> SettingsError:
     if not service:
-        hints = {"name": _("remove it: the stack is named after the code"), "include": _("write all into one file")}
+        hints = {
+            "name": _("remove it: the stack is named after the project code"),
+            "include": _("write everything into one file"),
+        }
         return SettingsError(_("{file}: Swarm refuses `{key}:`", file=name, key=key), hints.get(key, _("remove it")))
     limits = _("write `deploy: {resources: {limits: {cpus: '0.5', memory: 512M}}}`")
     hints = {
         "profiles": _("remove the service, or write `deploy: {replicas: 0}`"),
         "scale": _("write `deploy: {replicas: 2}`"),
         "platform": _("write `deploy: {placement: {constraints: [node.platform.arch == x86_64]}}`"),
-        "extends": _("write the service out, or use a YAML anchor"),
-        "volumes_from": _("name the volumes under `volumes:` of each service"),
+        "extends": _("write the service out in full, or use a YAML anchor"),
+        "volumes_from": _("list the volumes under each service's `volumes:`"),
         **dict.fromkeys(("cpus", "cpu_quota", "cpu_shares", "cpuset", "mem_limit", "memswap_limit"), limits),
         "mem_reservation": _("write `deploy: {resources: {reservations: {memory: 256M}}}`"),
         "pids_limit": _('write `deploy: {resources: {limits: {pids: 100}}}` and `version: "3.9"`'),
     }
     return SettingsError(
         _("{file}: Swarm refuses `{key}:` of service {service}", file=name, key=key, service=service),
-        hints.get(key, _("remove it: Swarm has nothing in its place")),
+        hints.get(key, _("remove it: Swarm has no equivalent")),
     )
 
 
@@ -99,8 +102,8 @@ def _check_variables(data: Any, name: str, values: Mapping[str, str]) -> None:
         for escaped, variable in _MENTIONED.findall(text):
             if not escaped and variable in values and _STEERS.fullmatch(variable):
                 raise SettingsError(
-                    _("{file}: Docker on the server would take {variable} for a setting of its own", file=name, variable=variable),
-                    _("leave it to `env_file: [.env]`, or give the value another name in .env"),
+                    _("{file}: Docker on the server would read {variable} as its own setting", file=name, variable=variable),
+                    _("pass it with `env_file: [.env]`, or rename it in .env"),
                 )  # fmt: skip
 
 
@@ -161,7 +164,7 @@ def _named(
         if minor < 5:
             raise SettingsError(
                 _("{file}: Swarm cannot update {key} of `{kind}:` when {path} changes", file=name, key=key, kind=kind, path=path),
-                _('write `version: "3.5"` or later, which lets the name follow the content'),
+                _("write `version: \"3.5\"` or later, so that the name can change with the content"),
             )  # fmt: skip
         written = composefile.substitute(str(data[kind][key].get("name") or key), values)
         yield key, {"file": path, "name": f"{written}-{hashed(path)}"}

@@ -53,7 +53,7 @@ class MoveTag(Step):
     access: RegistryAccess
 
     def describe(self) -> str:
-        return _("let {target} be {source}", target=self.source.with_tag(self.tag), source=self.source.tag)
+        return _("point {target} at {source}", target=self.source.with_tag(self.tag), source=self.source.tag)
 
 
 @dataclass(frozen=True)

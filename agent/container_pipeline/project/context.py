@@ -39,7 +39,7 @@ class Pattern:
         except (re.error, ValueError) as error:
             raise BuildError(
                 _("{file}: {pattern} is not a pattern", file=IGNORE_FILE, pattern=self.text),
-                _("put a backslash before a [ that means itself"),
+                _("put a backslash before a literal ["),
             ) from error
 
 
@@ -207,7 +207,10 @@ def _content(path: Path, size: int) -> Iterator[bytes]:
         while left:
             piece = file.read(min(CHUNK, left))
             if not piece:
-                raise BuildError(_("{path} became shorter while it was read", path=path), _("build from files at rest"))
+                raise BuildError(
+                    _("{path} became shorter while it was read", path=path),
+                    _("build while nothing changes these files"),
+                )
             left -= len(piece)
             yield piece
     yield _padding(size)
@@ -221,7 +224,7 @@ def _reading(path: Path) -> Iterator[None]:
     except OSError as error:
         raise BuildError(
             _("{path} cannot be read: {problem}", path=path, problem=error.strerror),
-            _("name it in {file} if the image does not need it", file=IGNORE_FILE),
+            _("list it in {file} if the image does not need it", file=IGNORE_FILE),
         ) from error
 
 

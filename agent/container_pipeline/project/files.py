@@ -86,8 +86,8 @@ def replace(path: Path, text: str, mode: int = 0o644, *, follow: bool = False) -
         target = path.resolve()
         if path.parent.resolve() not in target.parents:
             raise SettingsError(
-                _("{path} is a symbolic link that leads out of its folder: it is not written", path=path),
-                _("put the file itself there"),
+                _("{path} is a symbolic link out of its folder, so it is not written", path=path),
+                _("put a regular file there"),
             )
     number, name = tempfile.mkstemp(prefix=f"{target.name[:100]}.", suffix=".tmp", dir=target.parent)
     try:

@@ -61,8 +61,8 @@ def read(patterns: Sequence[str]) -> list[JobsFile]:
         found = sorted(glob.glob(pattern, recursive=True)) or ([pattern] if Path(pattern).is_file() else [])
         if not found:
             raise SettingsError(
-                _("there is no jobs file {pattern}", pattern=pattern),
-                _("`container-pipeline seed --export` writes a first one from what Jenkins has"),
+                _("jobs file {pattern} does not exist", pattern=pattern),
+                _("`container-pipeline seed --export` prints a first one from the jobs that Jenkins has"),
             )
         paths.update(dict.fromkeys(found))
     return [_read(path) for path in paths]
@@ -95,9 +95,9 @@ def _check(node: Any, seen: set[int]) -> None:
     for item in node.value if isinstance(node.value, list) else ():
         key, value = item if isinstance(item, tuple) else (None, item)
         if key is not None and isinstance(key.value, list):
-            raise _mistake(_("a key must be a text, not a list or a map"), key)
+            raise _mistake(_("a key must be text, not a list or a map"), key)
         if key is not None and key.value in keys:
-            raise _mistake(_("the key {name!r} stands twice", name=key.value), key)
+            raise _mistake(_("the key {name!r} appears twice", name=key.value), key)
         keys.add(key and key.value)
         _check(value, seen)
 

@@ -124,7 +124,7 @@ def _line(path: Path) -> str:
         raise _broken(path.name, _("it cannot be read")) from error
     lines = text.split("\n")
     if len(lines) > 2 or (len(lines) == 2 and lines[1]) or not lines[0] or "\r" in text:
-        raise _broken(path.name, _("it must hold one line"))
+        raise _broken(path.name, _("it must hold exactly one line"))
     return lines[0]
 
 
@@ -138,7 +138,7 @@ def _check(name: str, kind: Callable[[str], object], value: str) -> None:
 def _broken(name: str, problem: str) -> StateError:
     return StateError(
         _("{file} cannot be used: {problem}", file=name, problem=problem),
-        _("run `{command}` to build anew", command=_REPAIR),
+        _("run `{command}` to build again", command=_REPAIR),
     )
 
 

@@ -33,8 +33,8 @@ def collect(project: Path, unit: str) -> list[File]:
     if all(file.data is None for file in found):
         # Uploaded all the same, it would empty on every deploy the folder that the service writes to.
         raise SettingsError(
-            _("files: {path} holds no file", path=project / unit),
-            _("data belongs into a named volume or an absolute path, not into `files:`"),
+            _("files: {path} contains no file", path=project / unit),
+            _("keep data in a named volume or an absolute path, not in `files:`"),
         )
     return found
 
@@ -43,14 +43,14 @@ def _add(root: Path, path: Path, above: tuple[Path, ...], found: list[File]) -> 
     """Add ``path`` and what is below it; ``above`` are the real folders that it is in."""
     real = _inside(root, path)
     if len(found) >= LIMIT:
-        raise SettingsError(_("files: {path} is one of more than {limit} files", path=path, limit=LIMIT))
+        raise SettingsError(_("files: there are more than {limit} files, {path} among them", path=path, limit=LIMIT))
     mode = _mode(path, real)
     name = path.relative_to(root).as_posix()
     if real.is_file():
         found.append(File(name, real.read_bytes(), mode))
         return
     if real in above:
-        raise SettingsError(_("files: {path} is a link to a folder that it is in", path=path))
+        raise SettingsError(_("files: {path} is a link to a folder that contains it", path=path))
     found.append(File(name, None, mode))
     for entry in sorted(os.listdir(real)):
         _add(root, path / entry, (*above, real), found)
@@ -60,15 +60,15 @@ def _inside(root: Path, path: Path) -> Path:
     """Return where ``path`` really is; raises SettingsError where that is nowhere or outside."""
     if _UNFIT.search(str(path.relative_to(root))):
         raise SettingsError(
-            _("files: {path} has a control character in its name, or one that is not UTF-8", path=ascii(str(path))),
+            _("files: the name of {path} has a control character or is not UTF-8", path=ascii(str(path))),
             _("rename it"),
         )
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError):
         if path.is_symlink():
-            raise SettingsError(_("files: {path} is a link that leads nowhere", path=path)) from None
-        raise SettingsError(_("files: {path} is not there", path=path)) from None
+            raise SettingsError(_("files: {path} is a broken link", path=path)) from None
+        raise SettingsError(_("files: {path} does not exist", path=path)) from None
     if root not in real.parents:
         raise SettingsError(_("files: {path} leads out of the project", path=path))
     return real
@@ -84,12 +84,10 @@ def _mode(path: Path, real: Path) -> int:
     elif stat.S_ISREG(found):
         needed = 0o400
     else:
-        raise SettingsError(_("files: {path} is a socket, a pipe or a device, no file", path=path))
+        raise SettingsError(_("files: {path} is a socket, pipe or device, not a file", path=path))
     if mode & needed != needed or mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX):
         raise SettingsError(
-            _("files: {path} has the mode {mode}, which a release cannot carry", path=path, mode=f"{mode:04o}"),
-            _(
-                "its owner must be able to read a file, to read, write and enter a folder; set-ID and sticky bits cannot be kept"
-            ),
+            _("files: {path} has mode {mode}, which a release cannot keep", path=path, mode=f"{mode:04o}"),
+            _("let the owner read each file and read, write and enter each folder; remove set-ID and sticky bits"),
         )
     return mode

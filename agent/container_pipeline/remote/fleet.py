@@ -203,7 +203,7 @@ class Fleet:
     def _learn(self, answer: Answer, word: str, ending: Ending) -> bool:
         """Ask the server how a run ended whose connection was lost; True where it could be asked in time, and ``said`` is set."""
         target = answer.target
-        self.tell(target, _("the connection was lost; asking the server how it ended"))
+        self.tell(target, _("the connection was lost; asking the server how the run ended"))
         until = time.monotonic() + LEARN_TIMEOUT + self.settings.values.timeout
         while not self._stopping.wait(LEARN_PAUSE) and time.monotonic() < until:
             wait = int(until - time.monotonic())
@@ -224,7 +224,7 @@ class Fleet:
 
     def _conclude(self, answer: Answer, ending: Ending, task: ServerTask, *, learned: bool) -> None:
         answer.status, _blank, rest = ending.said.partition(" ")
-        probed = [_("HEALTHCHECK said: {text}", text=line) for line in answer.all("probe")]
+        probed = [_("HEALTHCHECK output: {text}", text=line) for line in answer.all("probe")]
         details = [*answer.all("out"), *answer.all("log"), *probed]
         if answer.status == "rolled-back":
             answer.facts["version"] = rest.rpartition("|")[2]

@@ -21,14 +21,14 @@ def step(name: str) -> str:
     """Return what is being done, for a line of progress."""
     return {
         "check": _("checking"),
-        "recover": _("recovering"),
+        "recover": _("repairing what an interrupted run left"),
         "pull": _("pulling the image"),
         "switch": _("switching the files"),
         "start": _("starting"),
         "health": _("waiting for health"),
         "retire": _("stopping the old container"),
-        "keep": _("keeping the release"),
-        "back": _("going back to the former release"),
+        "keep": _("recording the release"),
+        "back": _("rolling back to the previous release"),
     }.get(name, name)
 
 
@@ -50,9 +50,9 @@ def news(kind: str, text: str) -> str:
     """Return what one of ``NEWS`` says."""
     return {
         "wait": waiting(text),
-        "recovered": _("a run before this one was cut short; its former files are put back"),
-        "found": _("what ran here before is kept as release {version}", version=text),
-        "dropped": _("the release has no service {service} any more: its container is removed", service=text),
+        "recovered": _("an earlier run was interrupted; its previous files are restored"),
+        "found": _("the service that ran here before is kept as release {version}", version=text),
+        "dropped": _("the release no longer has service {service}; its container is removed", service=text),
     }[kind]
 
 
@@ -64,30 +64,30 @@ def health(text: str) -> str:
     sentence = {
         "unhealthy": _("{service} is unhealthy", service=service),
         "starting": _("{service} is not healthy yet", service=service),
-        "settling": _("{service} is settling", service=service),
+        "settling": _("{service} is up, watching that it stays up", service=service),
         "port": _("{service} does not listen on port {value}", service=service, value=value),
-        "exited": _("{service} exited with {value}", service=service, value=value),
-        "restarting": _("{service} restarts again and again, with {value}", service=service, value=value),
+        "exited": _("{service} exited (exit code {value})", service=service, value=value),
+        "restarting": _("{service} keeps restarting (exit code {value})", service=service, value=value),
         "missing": _("{service} has no container", service=service),
         "image": _("{service} runs another image", service=service),
         "updating": _("{service} is being updated", service=service),
-        "replicas": _("{service} has {value} of its tasks running", service=service, value=value),
-        "paused": _("Swarm has stopped the update of {service}", service=service),
-        "created": _("{service} is created, not started", service=service),
+        "replicas": _("{service} has {value} tasks running", service=service, value=value),
+        "paused": _("Swarm stopped the update of {service}", service=service),
+        "created": _("{service} was created but not started", service=service),
     }.get(word, text)
-    return _("{sentence} when the time was over", sentence=sentence) if timed_out else sentence
+    return _("{sentence} (timed out)", sentence=sentence) if timed_out else sentence
 
 
 def failure(text: str) -> str:
     """Return why a new release did not come to run."""
     word, _blank, rest = text.partition(" ")
     known = {
-        "start": _("Compose could not start it: {text}", text=rest),
-        "switch": _("its files could not be put in place: {text}", text=rest),
-        "keep": _("the release could not be written down: {text}", text=rest),
-        "down": _("Compose could not take it down: {text}", text=rest),
+        "start": _("Compose could not start the service: {text}", text=rest),
+        "switch": _("the release's files could not be put in place: {text}", text=rest),
+        "keep": _("the release could not be recorded: {text}", text=rest),
+        "down": _("Compose could not stop the service: {text}", text=rest),
         "connection": _("the connection was lost"),
-        "docker": _("Docker does not answer"),
+        "docker": _("Docker does not respond"),
     }
     return known.get(word) or health(text)
 
@@ -124,13 +124,13 @@ def _error(
     if status == "locked":
         return LockedError(
             _("another run holds the lock: {holder}", holder=holder(text)),
-            _("try again when it has ended, or wait for it with --wait SECONDS"),
+            _("try again once it has ended, or wait for it with --wait SECONDS"),
         )
     if status in ("rolled-back", "broken", "taken-down"):
         return _failed(target, status, rest, details)
     if status == "stopped" and reason == "unfinished":
         return ServerError(
-            _("the run was ended there while it changed the release"),
+            _("the run was terminated there while it changed the release"),
             _("run `container-pipeline deploy` or `rollback`: they repair it first"),
         )
     if status == "stopped":
@@ -142,27 +142,27 @@ def _error(
 def _unfinished(status: str, fault: str, facts: Mapping[str, str], errors: Sequence[str]) -> ServerError:
     """Return the error for a program whose last sentence never came, or does not follow from what came before."""
     doing = step(facts.get("step", "check"))
-    look = _("when it can be reached again, `container-pipeline status` shows what runs there")
+    look = _("once it can be reached again, `container-pipeline status` shows what runs there")
     if status == "killed":
-        return ServerError(_("ssh was ended by a signal while it connected"), _("run it again"))
+        return ServerError(_("a signal ended ssh while it connected"), _("run it again"))
     if status == "unproven":
         return OutcomeUnknownError(
-            _("it reports success, but not every step that comes before it"),
-            _("look with `container-pipeline status` at what runs there"),
+            _("it reported success, but not every step before that"),
+            _("run `container-pipeline status` to see what runs there"),
         )
     if status == "died":
         return ServerError(
-            _("the program there was ended while {step}", step=doing),
-            _("look with `container-pipeline status`; the next deploy or rollback repairs what it has left"),
+            _("the program there was terminated while {step}", step=doing),
+            _("run `container-pipeline status`; the next deploy or rollback repairs what it left"),
             details=errors,
         )
     what = {
-        "silence": _("the server did not answer any more while {step}", step=doing),
-        "flood": _("the server prints without end while {step}", step=doing),
+        "silence": _("the server stopped responding while {step}", step=doing),
+        "flood": _("the server printed without end while {step}", step=doing),
     }.get(fault) or _("the connection was lost while {step}", step=doing)
     if status == "lost":
         return ServerError(what, _("run it again"), details=errors)
-    return OutcomeUnknownError(_("{what}, and how it ended could not be learned", what=what), look, details=errors)
+    return OutcomeUnknownError(_("{what}, and the outcome is unknown", what=what), look, details=errors)
 
 
 def _failed(target: Target, status: str, rest: str, details: Sequence[str]) -> PipelineError:
@@ -172,14 +172,14 @@ def _failed(target: Target, status: str, rest: str, details: Sequence[str]) -> P
     why = failure(first)
     if status == "rolled-back":
         return RolledBackError(
-            _("the deploy failed, and the former release {version} runs again: {why}",
+            _("the deploy failed, and the previous release {version} runs again: {why}",
               version=second or "-", why=why),
-            _("what the service said stands above; nothing needs to be done on the server"),
+            _("the service's last lines are above; nothing needs to be done on the server"),
             details=details,
         )  # fmt: skip
     return ServerError(
         _("the first deploy failed and was taken down: {why}", why=why),
-        _("what the service said stands above"),
+        _("the service's last lines are above"),
         details=details,
     )
 
@@ -188,11 +188,11 @@ def _broken(target: Target, rest: str, details: Sequence[str]) -> NotRolledBackE
     """Return the error of a deploy after which a person is needed: whether the service runs, why, and the commands that help."""
     runs, version, first, second = (rest.split("|", 3) + [""] * 3)[:4]
     head = {"down": _("the service is down"), "runs": _("the service runs, but not as it did before")}.get(
-        runs, _("whether the service runs is not known")
+        runs, _("it is not known whether the service runs")
     )
     why, back = failure(first), failure(second)
     return NotRolledBackError(
-        _("{head}: the deploy failed ({why}), and so did going back: {back}", head=head, why=why, back=back),
+        _("{head}: the deploy failed ({why}), and so did the rollback: {back}", head=head, why=why, back=back),
         mending(target, version, full="no space left" in f"{why} {back}".lower()),
         details=details,
     )
@@ -207,51 +207,51 @@ def _unreachable(target: Target, errors: Sequence[str]) -> ServerError:
         return ServerError(
             _("its host key has changed"),
             _(
-                "find out why before anything else; if the server was set up anew, remove its old key with `{command}`",
+                "find out why first; if the server was reinstalled, remove its old key with `{command}`",
                 command=command or f"ssh-keygen -R {target.host}",
             ),
         )
     if "Host key verification failed" in text:
         return ServerError(
             _("its host key is not known"),
-            _("add its key to known_hosts (`ssh-keyscan`, then compare), or say --accept-new-host-key once"),
+            _("add its key to known_hosts (`ssh-keyscan`, then compare), or pass --accept-new-host-key once"),
         )
     if "Permission denied" in text:
         return ServerError(
-            _("login by SSH was refused: {said}", said=said),
-            _("check the user and the key; `ssh -v` to it says which keys are offered"),
+            _("the SSH login was refused: {said}", said=said),
+            _("check the user and the key; `ssh -v` shows which keys are offered"),
         )
     return ServerError(
         _("it cannot be reached by SSH: {said}", said=said or "-"),
-        _("check the name, the port and the network; `ssh` to it must work from here"),
+        _("check the name, the port and the network; `ssh` must reach it from here"),
     )
 
 
 def _login_shell(rest: str, errors: Sequence[str]) -> ServerError:
     """Return the error for a login shell that did not come to run what it was asked to."""
     kind, _blank, text = rest.partition(" ")
-    hint = _("the start files of the login shell there must read no input, start no other shell and end at once")
+    hint = _("the login shell's start files there must not read input or start another shell, and must end at once")
     if kind == "taken":
         return ServerError(
-            _("the login shell reads our input, so that no program could start"),
+            _("the login shell consumed the input, so the program could not start"),
             hint,
             details=errors,
         )
     if kind == "flood":
-        return ServerError(_("the login shell prints without end, so that no program could start"), hint)
+        return ServerError(_("the login shell printed without end, so the program could not start"), hint)
     if kind == "start":
         message = (
             _(
-                "the login shell has not started our program in time; it printed: {text}",
+                "the login shell did not start the program in time; it printed: {text}",
                 text=text,
             )
             if text
-            else _("neither SSH nor the login shell has started our program in time")
+            else _("neither SSH nor the login shell started the program in time")
         )
         return ServerError(message, hint, details=errors)
     code, _blank, text = text.partition(" ")
     return ServerError(
-        _("the login shell ended with {code} and ran nothing; it printed: {text}",
+        _("the login shell exited with code {code} and ran nothing; it printed: {text}",
           code=code, text=text or "-"),
         _("this user needs a login shell that runs commands, such as /bin/sh (`chsh`)"),
         details=errors,
@@ -261,42 +261,42 @@ def _login_shell(rest: str, errors: Sequence[str]) -> ServerError:
 def _refusal(reason: str, text: str) -> tuple[str, str]:
     """Return message and hint for what was refused before anything was touched."""
     table = {
-        "temporary": (_("there is no room for temporary files"), _("free some in /dev/shm or /tmp")),
-        "no-flock": (_("flock is not there"), _("install util-linux")),
-        "no-docker": (_("Docker is not there"), _("install Docker, or see whether its command is on PATH for SSH")),
-        "no-compose": (_("Docker Compose is not there"), _("install the Compose plugin (v2) or docker-compose (v1)")),
+        "temporary": (_("there is no space for temporary files"), _("free some in /dev/shm or /tmp")),
+        "no-flock": (_("flock is not installed"), _("install util-linux")),
+        "no-docker": (_("Docker is not installed"), _("install Docker, or put its command on the PATH of SSH logins")),
+        "no-compose": (_("Docker Compose is not installed"), _("install the Compose plugin (v2) or docker-compose (v1)")),
         "no-manager": (
-            _("it is not a manager of a Docker Swarm"),
-            _("name a manager, or run `docker swarm init` there; without a swarm leave out `mode: swarm`"),
+            _("it is not a Docker Swarm manager"),
+            _("use a manager, or run `docker swarm init` there; without a swarm remove `mode: swarm`"),
         ),
         "no-quorum": (
             _("the Swarm has no leader: {text}", text=text),
             _("bring more than half of its managers back (`docker node ls` on one of them)"),
         ),
         "many-nodes": (
-            _("services mount {paths} of `files:`, which only one node of the Swarm would have", paths=text),
-            _("use `configs:` or `secrets:` with `file:`, which Swarm takes to every node"),
+            _("services mount {paths} from `files:`, which only one node of the Swarm would have", paths=text),
+            _("use `configs:` or `secrets:` with `file:`, which Swarm copies to every node"),
         ),
         "docker": (
             _("Docker cannot be used: {text}", text=text),
-            _("start it, put the user into the group docker, or set `sudo: true`"),
+            _("start Docker, add the user to the group docker, or set `sudo: true`"),
         ),
         "engine": (
-            _("Compose cannot speak to the Docker engine: {text}", text=text),
-            _("update the older of the two; `docker compose ps` in the folder shows the same"),
+            _("Compose cannot talk to the Docker engine: {text}", text=text),
+            _("update the older of the two; `docker compose ps` in the folder shows the same error"),
         ),
         "frozen": (
-            _("the Docker engine does not answer"),
-            _("look at it there: `systemctl status docker`, and whether its disk is full or hangs"),
+            _("the Docker engine does not respond"),
+            _("run `systemctl status docker` there, and check whether its disk is full or hangs"),
         ),
-        "folder": (_("its folder cannot be written: {text}", text=text), _("give the folder to the user who deploys")),
+        "folder": (_("the folder cannot be written: {text}", text=text), _("make the user who deploys the folder's owner")),
         "unreadable": (
-            _("{text} cannot be read by this user", text=text),
+            _("this user cannot read {text}", text=text),
             _("log in as the user who deploys there"),
         ),
-        "disk": (_("the disk is full: {text}", text=text), _("make room, then deploy again; nothing was changed")),
+        "disk": (_("the disk is full: {text}", text=text), _("free some space, then deploy again; nothing was changed")),
         "missing": (
-            _("docker-compose.yml mounts {path}, which nothing uploads", path=text)
+            _("docker-compose.yml mounts {path}, which is not uploaded", path=text)
             if not text.startswith("/")
             else _("docker-compose.yml needs {path}, which is not on the server", path=text),
             _("add it to `files:`, or mount a named volume or an absolute path")
@@ -304,48 +304,48 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             else _("put it there first; nothing was changed"),
         ),
         "missing-network": (
-            _("the external network {text} is not there", text=text),
+            _("the external network {text} does not exist", text=text),
             _("create it with `docker network create {text}`; nothing was changed", text=text),
         ),
         "missing-volume": (
-            _("the external volume {text} is not there", text=text),
+            _("the external volume {text} does not exist", text=text),
             _("create it with `docker volume create {text}`; nothing was changed", text=text),
         ),
         "found-file": (
-            _("a service runs in the folder that was started from {text}, which cannot be kept", text=text),
-            _("it could not be brought back: start it from docker-compose.yml there, or stop it"),
+            _("the service that runs in the folder was started from {text}, which a release cannot keep", text=text),
+            _("a rollback could not restore it: start it from docker-compose.yml there, or stop it"),
         ),
         "stack-file": (
-            _("`docker stack` refuses docker-compose.yml: {text}", text=text), _("correct it; nothing was changed")
+            _("`docker stack` refuses docker-compose.yml: {text}", text=text), _("correct the file; nothing was changed")
         ),
-        "compose-file": (_("Compose refuses docker-compose.yml: {text}", text=text), _("correct it; nothing was changed")),
+        "compose-file": (_("Compose refuses docker-compose.yml: {text}", text=text), _("correct the file; nothing was changed")),
         "pull-login": (
             _("the registry refuses {text}: the login is missing or wrong", text=text),
             _("check DOCKER_REGISTRY_USER and DOCKER_REGISTRY_PASS (…_PROD_… for production, …_PULL_… for the login of servers)"),
         ),
         "pull-missing": (
             _("{text} is not in the registry", text=text),
-            _("push or promote it first; `container-pipeline images` lists what is there"),
+            _("push or promote it first; `container-pipeline images` lists what the registry holds"),
         ),
         "pull": (
             _("{image} cannot be pulled: {text}", image=text.partition(" ")[0], text=text.partition(" ")[2]),
-            _("check that the server reaches the registry"),
+            _("check that the server can reach the registry"),
         ),
         "no-former": (
-            _("there is no release before the current one; kept are: {text}", text=text or "-"),
-            _("name one of them with --version, or deploy"),
+            _("there is no previous release; kept: {text}", text=text or "-"),
+            _("pass one of them with --version, or deploy"),
         ),
         "no-release": (
-            _("release {version} is not kept; kept are: {names}",
+            _("release {version} is not kept; kept: {names}",
               version=text.partition(" ")[0], names=text.partition(" ")[2] or "-"),
             _("deploy it with `container-pipeline deploy --version {version}`", version=text.partition(" ")[0]),
         ),
         "nothing": (_("nothing is deployed there"), _("run `container-pipeline deploy`")),
         "unfinished": (
-            _("a deploy was cut short there"),
+            _("a deploy was interrupted there"),
             _("run `container-pipeline deploy` or `rollback`: they repair it first"),
         ),
-        "unwell": (health(text), _("look at `container-pipeline logs`")),
-        "command": (_("Compose failed: {text}", text=text), _("run it by hand in the folder to see more")),
+        "unwell": (health(text), _("see `container-pipeline logs`")),
+        "command": (_("Compose failed: {text}", text=text), _("run Compose by hand in the folder to see more")),
     }  # fmt: skip
     return table.get(reason, (f"{reason} {text}", ""))

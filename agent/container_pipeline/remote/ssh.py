@@ -194,10 +194,11 @@ class Session:
         ended. Raises ServerError where there is no ssh here.
         """
         if not shutil.which("ssh"):
-            raise ServerError(_("there is no ssh on this machine"), _("install OpenSSH's client"))
+            raise ServerError(_("ssh is not installed on this machine"), _("install OpenSSH's client"))
         if "\1" in program or "\0" in program:
             raise ServerError(
-                _("{server}: a setting holds a control character", server=self.target), _("remove it from the setting")
+                _("{server}: a setting contains a control character", server=self.target),
+                _("remove it from the setting"),
             )
         # A comment to any shell that gets to read it in place of ours.
         line = f"#container-pipeline\nword={self.word}\n{program}".replace("\n", "\1").encode() + b"\n"

@@ -105,5 +105,5 @@ def test_a_project_that_cannot_be_written_to_is_told_before_the_build(agent, eng
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("container-pipeline: the version cannot be written down in")
+    assert done.stderr.startswith("container-pipeline: the version cannot be recorded in")
     assert engine.images(f"{os.environ['DOCKER_REGISTRY']}/{agent.code}") == []

@@ -56,7 +56,7 @@ class Authenticator:
         self._basic = "basic" in known and not self._bearer
         if not self._basic and not self._bearer.get("realm"):
             raise RegistryError(
-                _("registry {host} wants a login that is neither Basic nor Bearer", host=self._access.registry.host)
+                _("registry {host} asks for a login that is neither Basic nor Bearer", host=self._access.registry.host)
             )
 
     def headers(self, scopes: Sequence[str]) -> dict[str, str]:
@@ -125,9 +125,9 @@ class Authenticator:
     def _failed(self, realm: str, status: int) -> RegistryError:
         return RegistryError(
             _(
-                "the token server {realm} answered {status}",
+                "the token server {realm} returned {status}",
                 realm=outside.short(realm.partition("?")[0]),
                 status=status,
             ),
-            _("it is the one that registry {host} names", host=self._access.registry.host),
+            _("registry {host} sends its clients there", host=self._access.registry.host),
         )

@@ -98,8 +98,8 @@ class RegistryClient(Api):
         answer = self.call("DELETE", url, what=what, scopes=scopes, also=(404, 405))
         if answer.status == 405:
             raise RegistryError(
-                _("registry {host} does not allow to delete", host=self.access.registry.host),
-                _("switch it on there: distribution by REGISTRY_STORAGE_DELETE_ENABLED=true"),
+                _("registry {host} does not allow deletes", host=self.access.registry.host),
+                _("enable deletes there; for distribution: REGISTRY_STORAGE_DELETE_ENABLED=true"),
             )
 
     def config(self, repository: Repository, descriptor: Descriptor) -> dict[str, Any]:

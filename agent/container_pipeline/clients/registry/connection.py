@@ -70,7 +70,7 @@ class Exchange:
         self.response = connection.getresponse()
         length = self.response.headers.get("Content-Length", "0")
         if not (length.isascii() and length.isdecimal()):
-            raise http.client.HTTPException(_("its Content-Length is no length"))
+            raise http.client.HTTPException(_("its Content-Length is not a number"))
         self._timed: timed.Timed = self.response.timed  # type: ignore[attr-defined]
 
     def read(self, limit: int) -> bytes:

@@ -70,13 +70,13 @@ def _with_children(
     if image.is_schema1:
         raise RegistryError(
             _("manifest {digest} is of Docker's old schema 1, which cannot be promoted", digest=image.digest),
-            _("build and push the image anew"),
+            _("build and push the image again"),
         )
     unread = list(dict.fromkeys(child.digest for child in image.children if child.digest not in known))
     if (image.children and depth >= _DEPTH) or len(known) + len(unread) > _MANIFESTS:
         raise RegistryError(
-            _("manifest {digest} is an index of indexes without end", digest=image.digest),
-            _("build and push the image anew"),
+            _("manifest {digest} nests indexes too deeply", digest=image.digest),
+            _("build and push the image again"),
         )
     read = in_parallel(lambda digest: source.registry.manifest(source.repository, str(digest)), unread, CONNECTIONS)
     known.update(zip(unread, read))

@@ -56,8 +56,8 @@ class Manifest:
             return outside.read_json(self.body, dict)
         except outside.Unreadable as error:
             raise RegistryError(
-                _("manifest {digest} is not JSON of a registry: {problem}", digest=self.digest, problem=error.problem),
-                _("check the proxy before the registry"),
+                _("manifest {digest} is not a valid manifest: {problem}", digest=self.digest, problem=error.problem),
+                _("check the proxy in front of the registry"),
             ) from error
 
     @property
@@ -100,7 +100,7 @@ class Manifest:
                     key=key,
                     error=outside.short(error, 100),
                 ),
-                _("build and push the image anew"),
+                _("build and push the image again"),
             ) from error
 
 

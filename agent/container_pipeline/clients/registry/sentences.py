@@ -33,7 +33,7 @@ def _untrusted(host: str, error: ssl.SSLError) -> RegistryError:
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
         return RegistryError(
             _("registry {host} does not speak https", host=host),
-            _("if it is meant to be spoken to by plain http, name {host} under `insecure:`", host=host),
+            _("if it speaks plain http on purpose, list {host} under `insecure:`", host=host),
         )
     cause = getattr(error, "verify_message", None) or error.reason or str(error)
     return RegistryError(
@@ -58,54 +58,54 @@ def joined(access: RegistryAccess, base: str, address: str) -> str:
     except ValueError:
         raise RegistryError(
             _(
-                "registry {host} leads to {address!r}, which is no address",
+                "registry {host} redirects to {address!r}, which is not an address",
                 host=access.registry.host,
                 address=outside.short(address, 100),
             ),
-            _("check the proxy before the registry"),
+            _("check the proxy in front of the registry"),
         ) from None
     return url
 
 
 def too_large(access: RegistryAccess, host: str, limit: int) -> RegistryError:
     return RegistryError(
-        _("registry {host} answers with more than {size} MB", host=host, size=limit >> 20),
-        _("check {variable} and the proxy before the registry", variable=access.variable),
+        _("registry {host} sent more than {size} MB", host=host, size=limit >> 20),
+        _("check {variable} and the proxy in front of the registry", variable=access.variable),
     )
 
 
 def no_address(access: RegistryAccess) -> RegistryError:
     return RegistryError(
-        _("registry {host} cannot be asked: its address or a header is malformed", host=access.registry.host),
-        _("check {variable} and the proxy before the registry", variable=access.variable),
+        _("no request can be sent to registry {host}: its address or a header is malformed", host=access.registry.host),
+        _("check {variable} and the proxy in front of the registry", variable=access.variable),
     )
 
 
 def endless(access: RegistryAccess, what: str) -> RegistryError:
     return RegistryError(
         _("registry {host} lists the tags of {what} without end", host=access.registry.host, what=what),
-        _("check the proxy before the registry"),
+        _("check the proxy in front of the registry"),
     )
 
 
 def too_long(host: str, seconds: float) -> RegistryError:
     return RegistryError(
-        _("registry {host} asks to come back in {seconds} s", host=host, seconds=round(seconds)),
-        _("run it again then; what is there already is not sent again"),
+        _("registry {host} asks to retry in {seconds} s", host=host, seconds=round(seconds)),
+        _("run it again then; what has arrived is not sent again"),
     )
 
 
 def redirected(host: str, target: str) -> RegistryError:
     return RegistryError(
         _("registry {host} redirects to {target}, which is not followed", host=host, target=outside.short(target)),
-        _("no credentials go to another host or to plain http: name the registry itself"),
+        _("credentials never go to another host or to plain http: set the registry's own address"),
     )
 
 
 def no_registry(access: RegistryAccess, host: str, status: int) -> RegistryError:
     return RegistryError(
-        _("{host} answers {status}, but not as a registry does", host=host, status=status),
-        _("check {variable}: host[:port] of the registry, not of a web page beside it", variable=access.variable),
+        _("{host} returned {status}, but is not a registry", host=host, status=status),
+        _("check {variable}: it must be host[:port] of the registry, not of its web page", variable=access.variable),
     )
 
 
@@ -114,7 +114,7 @@ def denied(access: RegistryAccess, what: str) -> RegistryError:
     name = access.login_variable
     if not access.user:
         return RegistryError(
-            _("registry {host} wants a login for {what}", host=access.registry.host, what=what),
+            _("registry {host} needs a login for {what}", host=access.registry.host, what=what),
             _("set {variable}_USER and {variable}_PASS", variable=name),
         )
     return RegistryError(
@@ -129,68 +129,68 @@ def answered(access: RegistryAccess, method: str, what: str, status: int, body: 
     if status == 403:
         return RegistryError(
             _(
-                "registry {host} forbids user {user} {method} on {what}{said}",
+                "registry {host} forbids {method} on {what} for user {user}{said}",
                 host=host,
                 user=access.user or "-",
                 method=method,
                 what=what,
                 said=said,
             ),
-            _("give that user the right to it there, or check {variable}_USER", variable=access.login_variable),
+            _("give that user the permission there, or check {variable}_USER", variable=access.login_variable),
         )
     if status == 404:
         return RegistryError(
             _("registry {host} has no {what}{said}", host=host, what=what, said=said),
-            _("`container-pipeline images` lists what is there"),
+            _("`container-pipeline images` lists what the registry holds"),
         )
     if status == 413:
         return RegistryError(
-            _("registry {host} refuses the size of {what} (413)", host=host, what=what),
-            _("raise the limit of the proxy before it, such as nginx's client_max_body_size"),
+            _("registry {host} refuses {what} as too large (413)", host=host, what=what),
+            _("raise the limit of the proxy in front of it, such as nginx's client_max_body_size"),
         )
     return RegistryError(
         _(
-            "registry {host} answered {status} to {method} {what}{said}",
+            "registry {host} returned {status} for {method} {what}{said}",
             host=host,
             status=status,
             method=method,
             what=what,
             said=said,
         ),
-        _("its own log says more; running it again is harmless") if status >= 429 else "",
+        _("its own log says more; it is safe to run this again") if status >= 429 else "",
     )
 
 
 def corrupt(access: RegistryAccess, what: str, found: str) -> RegistryError:
     return RegistryError(
         _(
-            "registry {host} sent other bytes than those of {what}: {found}",
+            "registry {host} sent the wrong bytes for {what}: {found}",
             host=access.registry.host,
             what=what,
             found=found,
         ),
-        _("nothing was tagged; look for a fault in its store or in a proxy before it"),
+        _("nothing was tagged; check its storage and the proxy in front of it"),
     )
 
 
 def cut(access: RegistryAccess, what: str, done: int, size: int) -> RegistryError:
     return RegistryError(
         _(
-            "registry {host} broke off {what} after {done} of {size} bytes",
+            "registry {host} ended {what} after {done} of {size} bytes",
             host=access.registry.host,
             what=what,
             done=done,
             size=size,
         ),
-        _("look at its store and at what stands before it; running it again is harmless"),
+        _("check its storage and the proxy in front of it; it is safe to run this again"),
     )
 
 
 def lost(access: RegistryAccess, what: str) -> RegistryError:
     """It was stored, said the registry, but it is not there."""
     return RegistryError(
-        _("registry {host} took {what}, but does not have it", host=access.registry.host, what=what),
-        _("look at its store and at what stands before it; running it again is harmless"),
+        _("registry {host} accepted {what}, but does not have it", host=access.registry.host, what=what),
+        _("check its storage and the proxy in front of it; it is safe to run this again"),
     )
 
 

@@ -89,7 +89,7 @@ class Transport:
             wait = FIRST_WAIT * 2**turn * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
         if wait > LONGEST_WAIT:
             raise sentences.too_long(self.access.registry.host, wait)
-        self._tell(_("{problem}; once more in {seconds} s", problem=error.message, seconds=round(wait, 1)))
+        self._tell(_("{problem}; retrying in {seconds} s", problem=error.message, seconds=round(wait, 1)))
         time.sleep(wait)
 
     def send(

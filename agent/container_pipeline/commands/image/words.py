@@ -34,7 +34,7 @@ def run(run: Run, words: Sequence[str], version: str | None = None) -> None:
         _warn_of_changes(run, built)
     made = plan(words, run.settings, facts)
     if made.refusal and made.steps:
-        run.console.warning(_("this will stop half way: {problem}", problem=made.refusal.message))
+        run.console.warning(_("this will stop halfway: {problem}", problem=made.refusal.message))
     run.result.version = str(facts.new_version or facts.version or "")
     run.result.digest = built.digest if built else ""
     run.execute(made.steps, actions.performers)
@@ -87,8 +87,7 @@ def _warn_of_changes(run: Run, built: state.Built) -> None:
     if built.sources and built.sources != sources.fingerprint:
         run.console.warning(
             _(
-                "the sources have changed since {version} was built: this publishes the old image; "
-                "`{command}` builds anew",
+                "the sources have changed since {version} was built, so this publishes the old image; `{command}` builds again",
                 version=built.version,
                 command=f"container-pipeline {run.result.command}-rebuild",
             )

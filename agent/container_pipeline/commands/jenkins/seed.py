@@ -38,15 +38,19 @@ def run(
         needs = ", ".join(f"{name} ({job})" for name, job in sorted(missing.items()))
         raise JenkinsError(
             _("this Jenkins lacks plugins that the jobs file needs: {plugins}", plugins=needs),
-            _("install them, or use `kind: freestyle`; nothing was touched"),
+            _("install them, or use `kind: freestyle`; nothing was changed"),
         )
     made = plan.make(jobs, state, sets, prune=prune, adopt=adopt)
     if made.drastic and not yes:
         if run.dry_run:
             _execute(run, controller, made)
         raise JenkinsError(
-            _("{going} jobs would be disabled or removed, {staying} stay", going=len(made.going), staying=made.staying),
-            _("is the jobs file whole? If so, say --yes; nothing was touched"),
+            _(
+                "this would disable or remove {going} jobs and keep {staying}",
+                going=len(made.going),
+                staying=made.staying,
+            ),
+            _("check that the jobs file is complete, then pass --yes; nothing was changed"),
         )
     failed = _execute(run, controller, made)
     _summarise(run, made, failed)
@@ -125,11 +129,11 @@ def _summarise(run: Run, made: SeedPlan, failed: dict[str, PipelineError]) -> No
     if bad:
         raise JenkinsError(
             _(
-                "{count} of the jobs are not as the file says: {names}",
+                "{count} jobs differ from the file: {names}",
                 count=len(bad),
                 names=", ".join(sorted(bad)[:5]),
             ),
-            _("run it again when their reason is gone; what is done stays done"),
+            _("run it again once the cause is gone; what was done stays"),
         )
 
 

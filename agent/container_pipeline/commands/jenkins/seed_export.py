@@ -36,12 +36,12 @@ def _write(run: Run, found: list[Project], remarks: list[str], name: str = "") -
     for remark in remarks:
         run.console.warning(remark)
     if not found:
-        raise SettingsError(_("nothing was found to put into a jobs file"))
+        raise SettingsError(_("Jenkins has no job that fits into a jobs file"))
     run.console.result(
         yaml.safe_dump(
             export.document(found, name), sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
         ).rstrip()
     )
     run.console.line(
-        _("{count} projects; review them, then `container-pipeline seed --adopt --dry-run`", count=len(found))
+        _("{count} projects; review them, then run `container-pipeline seed --adopt --dry-run`", count=len(found))
     )

@@ -31,7 +31,7 @@ def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
         try:
             notify.send(webhook, message(told, build_url), kind)
         except PipelineError as problem:
-            run.console.line(_("warning: nobody was notified: {problem}", problem=problem.message))
+            run.console.line(_("warning: the notification failed: {problem}", problem=problem.message))
 
 
 def _origin(build_url: str) -> BuildOrigin:
@@ -62,7 +62,7 @@ def _read(path: Path) -> list[Mapping[str, Any]]:
     try:
         data = read_json(read_file(path, LARGEST), dict)
     except (OSError, ValueError) as error:
-        raise UsageError(_("{path} holds no results", path=path)) from error
+        raise UsageError(_("{path} contains no results", path=path)) from error
     if not isinstance(data.get("results"), list):
-        raise UsageError(_("{path} holds no results", path=path))
+        raise UsageError(_("{path} contains no results", path=path))
     return list(maps(data, "results"))

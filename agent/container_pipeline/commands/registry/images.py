@@ -164,7 +164,7 @@ def _state(entry: dict[str, Any], role: str) -> str:
     if digest is None:
         return _("not yet") if role == "production" else "-"
     if digest != entry["digest"]:
-        return _("another: {digest}", digest=digest[7:19])
+        return _("differs: {digest}", digest=digest[7:19])
     return "latest" if role in entry["latest"] else _("yes")
 
 

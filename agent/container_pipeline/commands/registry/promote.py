@@ -29,7 +29,7 @@ def run(run: Run, version: str | None = None) -> None:
     if facts.moved:
         run.console.warning(
             _(
-                "{version} has been pushed anew as {other}; what was built is promoted: {digest}",
+                "{version} has been pushed again as {other}; the image that was built is promoted: {digest}",
                 version=facts.version,
                 other=facts.development,
                 digest=facts.digest,
@@ -44,7 +44,7 @@ def run(run: Run, version: str | None = None) -> None:
         },
     )
     if not steps:
-        run.console.line(_("{version} is in production already, and is latest there", version=facts.version))
+        run.console.line(_("{version} is already in production, and is `latest` there", version=facts.version))
     if run.dry_run:
         moved = sum(promotion.survey(registries, step, image).size for step in steps if isinstance(step, Promote))
         run.result.add(Copied(bytes=moved))
@@ -58,7 +58,7 @@ def _version(run: Run, version: str | None) -> Version:
     if built is None or built.image != str(run.settings.repository):
         raise StateError(
             _("no version of {repository} has been built here", repository=run.settings.repository),
-            _("name one with --version V; `container-pipeline images` lists them"),
+            _("pass one with --version V; `container-pipeline images` lists them"),
         )
     return Version(built.version)
 

@@ -23,9 +23,9 @@ def run(run: Run, *, production: bool = False) -> None:
     steps = plan(image, access, held, run.settings.values.keep, _in_use(run))
     run.execute(steps, {Delete: lambda step: _delete(actions, step, held)})
     if not steps:
-        run.console.line(_("{image} holds no version that may go", image=image.name))
+        run.console.line(_("{image} holds no version to remove", image=image.name))
     elif not run.dry_run:
-        run.console.line(_("the space is free once the registry has collected its garbage"))
+        run.console.line(_("the registry frees the space at its next garbage collection"))
 
 
 def _delete(actions: Actions, step: Delete, held: Held) -> None:
@@ -72,4 +72,4 @@ def local(run: Run) -> None:
     steps = plan_local(held, settings.values.keep, in_use)
     run.execute(steps, {Remove: lambda step: actions.engine.remove(step.image)})
     if not steps:
-        run.console.line(_("{image} holds no version that may go", image=names[0].name))
+        run.console.line(_("{image} holds no version to remove", image=names[0].name))

@@ -41,7 +41,7 @@ def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
     if released and run.settings.pulls_from_production and not any(answer.status == "ok" for answer in answers):
         run.console.warning(
             _(
-                "no server runs {version}: if `latest` in production names it, `{command}` points it back",
+                "no server runs {version}; if `latest` in production is that version, `{command}` points it back",
                 version=version,
                 command=f"container-pipeline promote --version {max(released)}",
             )

@@ -99,6 +99,6 @@ def difference(word: str) -> str:
         "image": _("another image runs"),
         "down": _("no container"),
         "found": _("it was not deployed with container-pipeline; the first deploy keeps it as a release"),
-        "unfinished": _("a deploy was cut short; the next one repairs it"),
-        "broken": _("a deploy failed, and so did going back: a person is needed"),
+        "unfinished": _("a deploy was interrupted; the next one repairs it"),
+        "broken": _("a deploy and its rollback failed: manual repair is needed"),
     }.get(word, _("{file} was edited", file=word))

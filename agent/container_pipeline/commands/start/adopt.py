@@ -39,7 +39,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
     given = {"code": run.settings.values.code, "namespace": run.settings.values.namespace}
     adopted.values.update({key: value for key, value in given.items() if value})
     if not adopted.values.get("code"):
-        raise SettingsError(_("docker.sh does not tell the project's code"), _("say --code CODE"))
+        raise SettingsError(_("docker.sh does not name the project's code"), _("pass --code CODE"))
     run.result.code = str(Code(adopted.values["code"]))
     _drop_halves(run, adopted)
     _tell(run, adopted, text)
@@ -53,7 +53,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
         if differences:
             raise ChecksFailed(
                 _("docker.sh and container-pipeline build different images"),
-                _("docker.sh stays; see what differs above"),
+                _("docker.sh was kept; the differences are above"),
                 details=differences,
             )
         run.console.line(_("docker.sh and container-pipeline build the same image"))
@@ -72,7 +72,7 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
                 place=f"{left[0].file}:{left[0].line}",
             ),
             _(
-                "replace each call by the container-pipeline step or command of the same name, then run adopt --remove again"
+                "replace each call with the container-pipeline step or command of the same name, then run adopt --remove again"
             ),
         )
     if remove:
@@ -88,7 +88,7 @@ def _drop_halves(run: Run, adopted: Adopted) -> None:
     for command in [command for command in adopted.before if not script.parses(command)]:
         adopted.before.remove(command)
         run.console.warning(
-            _("{command} is not a complete command: call it from the Jenkinsfile where it is needed", command=command)
+            _("{command} is not a complete command: run it from the Jenkinsfile where you need it", command=command)
         )
 
 
@@ -98,7 +98,7 @@ def _tell(run: Run, adopted: Adopted, text: str) -> None:
         run.console.result(f"{SCRIPT}:{note}")
     special = {number for note in adopted.notes for number in range(note.first, note.last + 1)}
     usual = len(text.splitlines()) - len(special)
-    run.console.line(_("{number} lines are the convention's: container-pipeline does what they did", number=usual))
+    run.console.line(_("{number} lines follow the convention; container-pipeline replaces them", number=usual))
     run.result.add(Adoption(adopted=[vars(note) for note in adopted.notes]))
 
 

@@ -41,7 +41,7 @@ def run(run: Run) -> None:
     if failed:
         raise ChecksFailed(
             _("{failed} of {all} checks failed", failed=failed, all=len(checks)),
-            _("the arrows say how each is repaired"),
+            _("each arrow (→) says how to repair it"),
         )
     run.console.line(_("all {number} checks passed", number=len(checks)))
 
@@ -88,11 +88,11 @@ def _together(groups: dict[str, Examine], console: Console) -> list[Check]:
     end = time.monotonic() + DEADLINE
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
-    late = _("no answer within {seconds} s", seconds=round(DEADLINE))
+    late = _("no response within {seconds} s", seconds=round(DEADLINE))
     return [
         check
         for title in groups
-        for check in found.get(title, [Check(title, False, late, _("look at the network between here and there"))])
+        for check in found.get(title, [Check(title, False, late, _("check the network between here and there"))])
     ]
 
 
@@ -111,11 +111,11 @@ def _machine(run: Run) -> Iterable[Check]:
     yield Check(
         title,
         bool(ssh) or not needed,
-        _("ssh is there") if ssh else _("ssh is missing"),
+        _("ssh is installed") if ssh else _("ssh is missing"),
         "" if ssh or not needed else "sudo apt-get install openssh-client",
     )
     yield Check(
-        title, True, _("git is there") if shutil.which("git") else _("git is missing: images get no revision label")
+        title, True, _("git is installed") if shutil.which("git") else _("git is missing: images get no revision label")
     )
 
 
@@ -136,7 +136,7 @@ def _engine(run: Run, title: str) -> Iterable[Check]:
     buildkit = BuildKit.find(run.console)
     wanted = bool(values.secrets or values.platforms) or values.builder == "buildkit"
     if buildkit:
-        yield Check(title, True, _("builds by BuildKit"))
+        yield Check(title, True, _("builds with BuildKit"))
     else:
         text = _("no BuildKit: the engine's own builder is used")
         yield Check(title, not wanted, text, "sudo apt-get install docker-buildx-plugin" if wanted else "")
@@ -156,17 +156,19 @@ def _registry(run: Run, title: str, role: str, access: RegistryAccess | None) ->
         return
     registry = RegistryClient(access)
     registry.ping()
-    yield Check(title, True, _("reached, and it takes the login") if access.user else _("reached, without a login"))
+    yield Check(
+        title, True, _("reachable, and it accepts the login") if access.user else _("reachable without a login")
+    )
     if role in run.settings.pulls:
         RegistryClient(run.settings.pulls[role]).ping()
-        yield Check(title, True, _("it takes the login that servers pull with"))
+        yield Check(title, True, _("it accepts the login that servers pull with"))
     try:
         repository = run.settings.repository
     except SettingsError:
-        yield Check(title, True, _("whether it takes a push is not known without a project code"))
+        yield Check(title, True, _("push not tested: no project code is set"))
         return
     registry.try_push(repository)
-    yield Check(title, True, _("it takes a push to {repository}", repository=registry.path(repository)))
+    yield Check(title, True, _("it accepts a push to {repository}", repository=registry.path(repository)))
 
 
 def _server(run: Run, target: Target) -> Iterable[Check]:

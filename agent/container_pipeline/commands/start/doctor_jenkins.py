@@ -28,7 +28,7 @@ def checks(settings: Settings, files: Sequence[str] = ()) -> list[JenkinsCheck]:
         facts = _gather(controller, jobs, version)
     except JenkinsError as error:
         return [JenkinsCheck("Jenkins", False, error.message, error.hint)]
-    reached = _("{url} answers, version {version}", url=controller.access.url, version=version or _("unknown"))
+    reached = _("{url} responds, version {version}", url=controller.access.url, version=version or _("unknown"))
     return [JenkinsCheck("Jenkins", True, reached), *judge(jobs, facts)]
 
 

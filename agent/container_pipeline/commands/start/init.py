@@ -34,13 +34,13 @@ def run(run: Run, questions: Questions) -> None:
     shape = detect(gather(project), f"{sys.version_info[0]}.{sys.version_info[1]}")
     if shape is None:
         raise SettingsError(
-            _("{project} holds no Python project", project=project),
+            _("{project} contains no Python project", project=project),
             _("init looks for requirements.txt, pyproject.toml, Pipfile, manage.py, or a Python file that can be run"),
         )
     run.console.line(_("found: {what}", what=_told(shape)))
     shape, code, host_port = _asked(run.settings, shape, questions)
     if not run.settings.values.code:
-        run.console.line(_("project code: {code}; --code CODE sets another one", code=code))
+        run.console.line(_("project code: {code}; pass --code CODE for a different one", code=code))
     run.result.code = code
     registry = run.settings.development
     wanted = plan.files(
@@ -49,7 +49,9 @@ def run(run: Run, questions: Questions) -> None:
     wanted[".gitignore"] = plan.gitignore(disk.read(project / ".gitignore") or "")
     write(run, wanted, questions)
     run.console.line(
-        _("next: `container-pipeline build`, or name servers in container-pipeline.yml and `container-pipeline ship`")
+        _(
+            "next: run `container-pipeline build`, or set `servers:` in container-pipeline.yml and run `container-pipeline ship`"
+        )
     )
 
 

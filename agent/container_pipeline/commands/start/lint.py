@@ -126,7 +126,7 @@ def _fix(run: Run) -> lint.Facts:
                 left.add((one.file, one.rule, one.message))
                 run.console.warning(
                     _(
-                        "{file}:{line}: {rule} is not repaired: more than that would change; repair it by hand",
+                        "{file}:{line}: {rule} is not repaired, because that would change more; repair it by hand",
                         file=one.file,
                         line=one.line,
                         rule=one.rule,

@@ -81,7 +81,7 @@ def _build_option(adopted: Adopted, line: Line, name: str, value: str, context: 
         return
     if "$" in value or "`" in value or (name == "build-arg" and not equals):
         hint = _(
-            "its value is known only when the script runs; {variable} gives it",
+            "its value is known only when the script runs; set it with {variable}",
             variable="CONTAINER_PIPELINE_BUILD_ARGS",
         )
         adopted.left(line, f"--{name} {value}", hint)
@@ -89,7 +89,7 @@ def _build_option(adopted: Adopted, line: Line, name: str, value: str, context: 
         values["dockerfile"] = posixpath.relpath(posixpath.normpath(value), context)
         adopted.took(line, f"dockerfile: {values['dockerfile']}")
     elif name == "build-arg" and looks_secret(key, text):
-        adopted.left(line, f"--build-arg {key}=***", _("give it to the build by `secrets:`"))
+        adopted.left(line, f"--build-arg {key}=***", _("pass it to the build with `secrets:`"))
     elif name in ("build-arg", "label"):
         setting = "build_args" if name == "build-arg" else "labels"
         values.setdefault(setting, {})[key] = text

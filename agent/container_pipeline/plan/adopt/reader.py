@@ -124,7 +124,7 @@ class _Reader:
                 for line in body:
                     if _FORMAT not in line.text and not re.match(r"local|return", line.text):
                         self.adopted.left(
-                            line, line.text, _("versions are the local time {format} here", format=_FORMAT)
+                            line, line.text, _("here, versions are the local time {format}", format=_FORMAT)
                         )
             elif name not in _CHECKS:
                 first = self.script.heads[name]
@@ -140,7 +140,7 @@ class _Reader:
             self.adopted.took(head, f"servers: {', '.join(servers)} ({_('`container-pipeline deploy` does it')})")
         else:
             self.adopted.left(
-                head, head.text, _("it has no counterpart; call it from the Jenkinsfile where it is needed")
+                head, head.text, _("it has no counterpart; run it from the Jenkinsfile where you need it")
             )
 
     def _usual(self, line: Line) -> bool:
@@ -190,10 +190,12 @@ class _Reader:
         """Take what always runs before the build (not ``elsewhere``), needs nothing of the script's own and holds no secret."""
         needs = any(name in self.own or name.startswith("BUILD_") for name in re.findall(r"\$\{?(\w+)", text))
         if masked(text) != text:
-            hint = _("it holds a secret: keep that in Jenkins' credentials, and call it from the Jenkinsfile")
+            hint = _(
+                "it contains a secret: store that in Jenkins credentials, and run the command from the Jenkinsfile"
+            )
             self.adopted.left(line, line.text, hint)
         elif elsewhere or needs or assigned(line) or "\n" in text or re.search(r"\bdocker\b.*\bbuild\b", text):
-            hint = _("it has no counterpart; call it from the Jenkinsfile where it is needed")
+            hint = _("it has no counterpart; run it from the Jenkinsfile where you need it")
             self.adopted.left(line, line.text, hint)
         else:
             command = re.sub(r"\s*\|\|\s*(?:exit|return)\b[^|&;]*$", "", text)
@@ -222,7 +224,7 @@ class _Reader:
                 self.adopted.left(
                     Line(label, first, last),
                     f"{label}: {' → '.join(calls)}",
-                    _("here it is {steps}", steps=" → ".join(wanted)),
+                    _("container-pipeline runs {steps}", steps=" → ".join(wanted)),
                 )
 
 

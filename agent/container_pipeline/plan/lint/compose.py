@@ -35,10 +35,10 @@ def not_compose(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     if file.problem:
         yield Hit(file.problem[0], _("it is not one YAML document: {problem}", problem=file.problem[1]))
     elif not file.services:
-        yield Hit(1, _("there are no services"), _("write `services:` and below it the project's code"))
+        yield Hit(1, _("it has no services"), _("write `services:`, and the project code below it"))
 
 
-@rule("CP201", _KIND, _("the service is named by the project's code: deploy, status and logs find it by that name"))
+@rule("CP201", _KIND, _("the service must be named after the project code, by which deploy, status and logs find it"))
 def service_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     services = file.services
     if facts.code and services and facts.code not in services:
@@ -47,12 +47,12 @@ def service_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
         yield Hit(
             first.line,
             _("no service is named {code}", code=facts.code),
-            _("name the service by the project's code"),
+            _("name the service after the project code"),
             edit,
         )
 
 
-@rule("CP202", _KIND, _("container_name is the project's code: people look for the container by it"))
+@rule("CP202", _KIND, _("container_name must be the project code, by which people find the container"))
 def container_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     replicas = service and (service.text("deploy", "replicas") or service.text("scale"))
@@ -61,7 +61,7 @@ def container_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
         yield from _must_be_code(file, facts, "container_name")
 
 
-@rule("CP203", _KIND, _("hostname is the project's code: logs and metrics show it"))
+@rule("CP203", _KIND, _("hostname must be the project code, which logs and metrics show"))
 def hostname(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     # The engine refuses a name of its own to a container that shares another one's network, or this machine's name.
@@ -94,7 +94,7 @@ def _variable(name: str) -> str:
     return rf"\$(?:{name}|\{{{name}(?::?[-?](?:[^{{}}]|\$\{{[^{{}}]*\}})*)?\}})"
 
 
-@rule("CP204", _KIND, _("registry and version of the image are variables, so that each deploy says which"))
+@rule("CP204", _KIND, _("the image's registry and version must be variables, which each deploy sets"))
 def image_form(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is None:
@@ -160,7 +160,7 @@ def log_rotation(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
         )
 
 
-@rule("CP207", _KIND, _("env_file gives the service what .env holds"))
+@rule("CP207", _KIND, _("env_file passes the variables in .env to the service"))
 def env_file(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is not None and service.lacks("env_file"):
@@ -172,7 +172,7 @@ def env_file(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
         )
 
 
-@rule("CP208", _KIND, _("memlock without a limit is what the convention's services may rely on"))
+@rule("CP208", _KIND, _("the convention's services may rely on memlock without a limit"))
 def memlock(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is None or service.get("extends") is not None:
@@ -195,7 +195,7 @@ def memlock(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
         yield Hit(line(memory), _("memlock has a limit"), _("set memlock soft and hard to -1"))
 
 
-@rule("CP209", _KIND, _("time zone and language are the same on every server"))
+@rule("CP209", _KIND, _("time zone and language must be the same on every server"))
 def time_and_language(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     if service is None or service.get("extends") is not None:
@@ -214,13 +214,13 @@ def time_and_language(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
         where = line(node) if node else service.line
         yield Hit(
             where,
-            _("the environment lacks {names}", names=", ".join(missing)),
+            _("`environment:` lacks {names}", names=", ".join(missing)),
             _("add {text}", text=", ".join(f"{name}={ENVIRONMENT[name]}" for name in missing)),
             edit,
         )
 
 
-@rule("CP210", _KIND, _("YAML reads 22:22 as a number to the base of 60"))
+@rule("CP210", _KIND, _("YAML reads 22:22 as a number in base 60"))
 def sexagesimal(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     for service in file.services.values():
         for item in items(service.get("ports")):
@@ -233,7 +233,7 @@ def sexagesimal(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
                 )
 
 
-@rule("CP211", _KIND, _("without a version, Compose v1 takes every key for a service"))
+@rule("CP211", _KIND, _("without a version, Compose v1 reads every key as a service"))
 def version(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     if file.services and get(file.root, "version") is None:
         yield Hit(
@@ -244,27 +244,27 @@ def version(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
         )
 
 
-@rule("CP212", _KIND, _("a secret in the Compose file is in the repository too"))
+@rule("CP212", _KIND, _("a secret in the Compose file ends up in the repository"))
 def secret_in_compose(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     for service in file.services.values():
         for name, value, where in service.environment():
             if looks_secret(name, value):
-                yield Hit(where, _("{name} holds a secret", name=name), _("move it to .env, which is not committed"))
+                yield Hit(where, _("{name} contains a secret", name=name), _("move it to .env, which is not committed"))
 
 
-@rule("CP213", _KIND, _("servers have no source: what they run comes from a registry"))
+@rule("CP213", _KIND, _("servers have no sources: they run images from a registry"))
 def build_on_server(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     for service in file.services.values():
         node = service.get("build")
         if node is not None:
             yield Hit(
                 line(node),
-                _("{service} is built where it runs", service=service.name),
+                _("{service} is built on the server", service=service.name),
                 _("remove `build:`; the pipeline builds and pushes"),
             )
 
 
-@rule("CP214", _KIND, _("a file that is mounted must be on the server: `files:` uploads it with the release"))
+@rule("CP214", _KIND, _("a mounted file must be on the server; `files:` uploads it with the release"))
 def mounted_file(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     for service in file.services.values():
         for item in items(service.get("volumes")):
@@ -276,6 +276,6 @@ def mounted_file(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
             ):
                 yield Hit(
                     line(item),
-                    _("{path} is mounted, and no deploy uploads it", path=path),
+                    _("{path} is mounted but not uploaded", path=path),
                     _("add it to `files:` in container-pipeline.yml"),
                 )

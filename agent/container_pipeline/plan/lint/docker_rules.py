@@ -16,10 +16,10 @@ _SHELL_CHARACTERS = set("$&|;<>*?~`()[]{}\\#!")
 _BUILTINS = r"\.|source|cd|export|set|unset|ulimit|umask|trap|eval|exit|wait|command|type|:"
 
 
-@rule("CP100", _KIND, _("a Dockerfile holds Docker's instructions and begins with FROM"))
+@rule("CP100", _KIND, _("a Dockerfile consists of Docker instructions and begins with FROM"))
 def not_an_instruction(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     if not any(file.all("FROM")):
-        yield Hit(1, _("there is no FROM"))
+        yield Hit(1, _("it has no FROM"))
     for one in file.instructions:
         if one.keyword not in KEYWORDS:
             yield Hit(one.first, _("{word} is not an instruction", word=one.keyword))
@@ -30,7 +30,7 @@ def not_an_instruction(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 @rule(
     "CP101",
     _KIND,
-    _("dependencies are installed before the code is copied, or each change of a line installs them again"),
+    _("install dependencies before copying the code; otherwise each changed line installs them again"),
 )
 def install_after_copy(file: Dockerfile, facts: Facts) -> Iterator[Hit]:
     copies: dict[int, Instruction] = {}
@@ -79,7 +79,7 @@ def _install_first(file: Dockerfile, copy: Instruction, run: Instruction, facts:
     return Edit(copy.first, run.last, (listed, *lines[run.first - 1 : run.last], *lines[copy.first - 1 : copy.last]))
 
 
-@rule("CP102", _KIND, _("a base image has a tag that is not latest, or tomorrow's build is another one"))
+@rule("CP102", _KIND, _("pin the base image to a tag other than latest, or tomorrow's build may differ"))
 def unpinned_base(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     stages = {"scratch"}
     for one in file.all("FROM"):
@@ -90,7 +90,7 @@ def unpinned_base(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
                 yield Hit(
                     one.first,
                     _("base image {image} is not pinned to a version", image=image),
-                    _("name a tag, such as python:3.12-slim"),
+                    _("use a tag, such as python:3.12-slim"),
                 )
         if len(rest) == 2 and rest[0].lower() == "as":
             stages.add(rest[1].lower())
@@ -99,7 +99,7 @@ def unpinned_base(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 @rule(
     "CP103",
     _KIND,
-    _("an entry point in exec form gets the signals of a stop; in shell form each stop takes ten seconds"),
+    _("an entry point in exec form receives the stop signal; in shell form each stop takes ten seconds"),
 )
 def shell_form(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("ENTRYPOINT", "CMD"):
@@ -126,7 +126,7 @@ def _as_array(file: Dockerfile, one: Instruction) -> Edit | None:
     return Edit(one.first, one.last, (f"{one.keyword} {json.dumps(words)}",))
 
 
-@rule("CP104", _KIND, _("what ENV and ARG hold can be read in the image by everybody who may pull it"))
+@rule("CP104", _KIND, _("everybody who may pull the image can read its ENV and ARG values"))
 def secret_in_image(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("ENV", "ARG"):
         for name, value in _assignments(one):
@@ -148,7 +148,7 @@ def _assignments(one: Instruction) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-@rule("CP105", _KIND, _("brackets without quotes are no array: Docker takes them for part of the name"))
+@rule("CP105", _KIND, _("brackets without quotes are not an array: Docker reads them as part of the name"))
 def not_quite_array(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("VOLUME", "EXPOSE", "ENTRYPOINT", "CMD", "SHELL"):
         if not one.text.startswith("[") or (one.array is not None and one.keyword != "EXPOSE"):
@@ -164,7 +164,7 @@ def not_quite_array(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
         )
 
 
-@rule("CP106", _KIND, _("MAINTAINER is deprecated; a label says the same"))
+@rule("CP106", _KIND, _("MAINTAINER is deprecated; use a label instead"))
 def maintainer(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("MAINTAINER"):
         label = f'LABEL org.opencontainers.image.authors="{one.text}"'
@@ -172,7 +172,7 @@ def maintainer(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
         yield Hit(one.first, _("MAINTAINER is deprecated"), _("write {text}", text=label), edit)
 
 
-@rule("CP107", _KIND, _("a port is a number from 1 to 65535, with /tcp or /udp"))
+@rule("CP107", _KIND, _("a port is a number from 1 to 65535, optionally with /tcp or /udp"))
 def bad_port(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("EXPOSE"):
         for word in one.text.split():
@@ -183,7 +183,7 @@ def bad_port(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
                 yield Hit(one.first, _("{word} is not a port", word=word), _("write EXPOSE 8080/tcp"))
 
 
-@rule("CP108", _KIND, _("a work directory from the root says itself where it is"))
+@rule("CP108", _KIND, _("an absolute WORKDIR does not depend on the lines before it"))
 def relative_workdir(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     known: set[int] = set()
     for one in file.all("WORKDIR"):
@@ -208,7 +208,7 @@ def _is_root(file: Dockerfile, workdir: Instruction) -> bool:
     return base is not None and bool(re.match(r"(?:docker\.io/)?(?:library/)?python(?::|@|$|\s)", base.text))
 
 
-@rule("CP109", _KIND, _("what comes from an address may be another file tomorrow"))
+@rule("CP109", _KIND, _("an address may serve another file tomorrow"))
 def add_from_address(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("ADD"):
         if re.search(r"\bhttps?://", one.text) and not any(flag.startswith("--checksum=") for flag in one.flags):
@@ -219,19 +219,19 @@ def add_from_address(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
             )
 
 
-@rule("CP110", _KIND, _("the last ENTRYPOINT or CMD counts alone"))
+@rule("CP110", _KIND, _("only the last ENTRYPOINT or CMD counts"))
 def said_twice(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for keyword in ("ENTRYPOINT", "CMD"):
         said = [one for one in file.final if one.keyword == keyword]
         for one in said[:-1]:
             yield Hit(
                 one.first,
-                _("this {keyword} never counts: line {line} has another", keyword=keyword, line=said[-1].first),
+                _("this {keyword} has no effect: line {line} has another", keyword=keyword, line=said[-1].first),
                 _("remove one of them"),
             )
 
 
-@rule("CP111", _KIND, _("an image says what it runs"))
+@rule("CP111", _KIND, _("an image must define what it runs"))
 def no_entry_point(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     if file.instructions and not any(one.keyword in ("ENTRYPOINT", "CMD") for one in file.final):
-        yield Hit(file.final[0].first, _("there is no ENTRYPOINT"), _('add ENTRYPOINT ["python", "app.py"]'))
+        yield Hit(file.final[0].first, _("it has no ENTRYPOINT"), _('add ENTRYPOINT ["python", "app.py"]'))

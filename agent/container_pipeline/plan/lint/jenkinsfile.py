@@ -72,25 +72,25 @@ def _literal(text: str) -> re.Match[str] | None:
     return re.match(r"([\"'])([a-z0-9_-]+)\1", text)
 
 
-@rule("CP501", _KIND, _("one call replaces docker.sh: the password is off the command line, and the result is checked"))
+@rule("CP501", _KIND, _("one call replaces docker.sh, keeps the password off the command line and checks the result"))
 def calls_script(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
     for found in re.finditer(r"(?<![\w.-])docker\.sh\b", file.text):
         yield Hit(
             file.line(found.start()),
             _("it calls docker.sh"),
-            _("write containerPipeline(code: '…'); `container-pipeline adopt` does"),
+            _("write containerPipeline(code: '…'); `container-pipeline adopt` does it for you"),
         )
 
 
-@rule("CP502", _KIND, _("Jenkinsfile and project file speak of the same project"))
+@rule("CP502", _KIND, _("the Jenkinsfile and the project file must name the same project"))
 def another_code(file: Jenkinsfile, facts: Facts) -> Iterator[Hit]:
     codes = file.codes()
     if facts.code and facts.code not in [code for _line, code in codes]:
         for number, code in codes:
             yield Hit(
                 number,
-                _("code is {value}, and the project's is {code}", value=code, code=facts.code),
-                _("let both be the same"),
+                _("code is {value}, but the project's code is {code}", value=code, code=facts.code),
+                _("make both the same"),
             )
 
 
@@ -103,36 +103,36 @@ def unknown_key(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
             yield Hit(number, _("unknown key {name!r} in {where}", name=key, where=_KIND), nearest(key, known))
 
 
-@rule("CP504", _KIND, _("a password on a command line is seen by every process of the machine and stays in the log"))
+@rule("CP504", _KIND, _("every process on the machine can see a password on a command line, and the log keeps it"))
 def password_in_command(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
     for found in re.finditer(r"docker\s+login\b[^\n]*?\s(-p|--password)[\s=]", file.text):
         yield Hit(
             file.line(found.start()),
-            _("docker login -p shows the password"),
+            _("docker login -p exposes the password"),
             _("the library's steps log in without it"),
         )
 
 
-@rule("CP601", ".git", _("a version file that was committed publishes an old image again"))
+@rule("CP601", ".git", _("with a committed version file, an old image is published again"))
 def committed_state(_file: None, facts: Facts) -> Iterator[Hit]:
     for name in (".docker_build_version", ".docker_build_image", ".docker_build.json"):
         if name in facts.tracked:
             yield Hit(
-                1, _("git has {name}", name=name), _("git rm --cached {name}, and list it in .gitignore", name=name)
+                1, _("git tracks {name}", name=name), _("git rm --cached {name}, and list it in .gitignore", name=name)
             )
 
 
 @rule(
     "CP701",
     PROJECT_FILE,
-    _("a variable that is set for a whole machine or Jenkins replaces what each environment sets"),
+    _("a variable set for a whole machine or Jenkins overrides the setting of every environment"),
 )
 def _environment_is_overridden(source: Source, facts: Facts) -> Iterator[Hit]:
     for environment, key in facts.overridden:
         yield Hit(
             _line_of(source, environment, key),
             _(
-                "{variable} replaces {key} of environment {environment}",
+                "{variable} overrides {key} of environment {environment}",
                 variable=BY_NAME[key].variable,
                 key=key,
                 environment=environment,

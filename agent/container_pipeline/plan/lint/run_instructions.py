@@ -40,7 +40,7 @@ def _pip_installs(file: Dockerfile) -> Iterator[tuple[Instruction, list[str]]]:
                 yield one, words[words.index("install") + 1 :]
 
 
-@rule("CP121", _KIND, _("a package without a version is another one tomorrow"))
+@rule("CP121", _KIND, _("a package without a version may be another one tomorrow"))
 def unpinned_package(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one, words in _pip_installs(file):
         for name in _packages(words):
@@ -87,7 +87,7 @@ def _changed(one: Instruction, lines: list[str], pattern: re.Pattern[str], text:
     return Edit(one.first, one.last, tuple(line for line, _count in changed))
 
 
-@rule("CP123", _KIND, _("apt-get asks back without -y, and a build cannot answer"))
+@rule("CP123", _KIND, _("without -y apt-get asks for confirmation, which a build cannot give"))
 def apt_asks(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("RUN"):
         installs = [words for words in one.commands if "install" in words and {"apt-get", "apt"} & set(words)]
@@ -99,7 +99,7 @@ def apt_asks(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
                 yield Hit(one.first, _("apt-get install without -y"), _("add -y"), edit)
 
 
-@rule("CP124", _KIND, _("package lists that stay behind are stale and make the image larger"))
+@rule("CP124", _KIND, _("package lists left in the image become stale and make it larger"))
 def apt_lists(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("RUN"):
         if (
@@ -114,7 +114,7 @@ def apt_lists(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
             )
 
 
-@rule("CP125", _KIND, _("lists of another layer are old: what they name may be gone"))
+@rule("CP125", _KIND, _("package lists from another layer may be old and name packages that are gone"))
 def apt_without_update(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("RUN"):
         if re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b", one.script) and not re.search(
@@ -127,15 +127,17 @@ def apt_without_update(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
             )
 
 
-@rule("CP126", _KIND, _("a build runs as root already, and images have no sudo"))
+@rule("CP126", _KIND, _("a build already runs as root, and images have no sudo"))
 def sudo(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("RUN"):
         if any(words[:1] == ["sudo"] for words in one.commands):
-            yield Hit(one.first, _("sudo in a build"), _("remove it; switch with USER where another user is meant"))
+            yield Hit(one.first, _("sudo in a build"), _("remove it; to switch to another user, write USER"))
 
 
 @rule(
-    "CP131", _KIND, _("settings and secrets come with the deploy; in an image everybody who may pull it can read them")
+    "CP131",
+    _KIND,
+    _("settings and secrets come with the deploy; everybody who may pull an image can read what is in it"),
 )
 def copies_secret(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("COPY", "ADD"):
@@ -148,11 +150,11 @@ def copies_secret(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
                 yield Hit(
                     one.first,
                     _("{name} is copied into the image", name=word),
-                    _("leave it to the deploy, or to `secrets:` of the build"),
+                    _("leave it to the deploy, or to the build's `secrets:`"),
                 )
 
 
-@rule("CP132", _KIND, _("without .dockerignore a copy of the whole folder takes .env and .git along"))
+@rule("CP132", _KIND, _("without .dockerignore, a copy of the whole folder includes .env and .git"))
 def nothing_ignored(file: Dockerfile, facts: Facts) -> Iterator[Hit]:
     patterns = facts.dockerignore.lines if facts.dockerignore else []
     named = {line.strip().lstrip("/").rstrip("/").replace("**/", "") for line in patterns}
@@ -160,6 +162,6 @@ def nothing_ignored(file: Dockerfile, facts: Facts) -> Iterator[Hit]:
     for one in file.all("COPY", "ADD"):
         if one.copies_project and wanted:
             yield Hit(
-                one.first, _("the copy takes {names} along", names=", ".join(wanted)), _("list them in .dockerignore")
+                one.first, _("the copy includes {names}", names=", ".join(wanted)), _("list them in .dockerignore")
             )
             return

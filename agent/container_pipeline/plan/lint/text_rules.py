@@ -27,7 +27,7 @@ class EnvFile:
                 yield number, found[1], found[2]
 
 
-@rule("CP301", _ENV, _("ENV says which environment this is: dev, test or prod"))
+@rule("CP301", _ENV, _("ENV names the environment: dev, test or prod"))
 def env_value(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
     said = [(number, value) for number, name, value in file.entries() if name == "ENV"]
     if not said:
@@ -40,7 +40,7 @@ def env_value(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
 @rule(
     "CP302",
     _ENV,
-    _("quotes, $ and a comment behind a value are read differently by docker run, Compose v1 and Compose v2"),
+    _("docker run, Compose v1 and Compose v2 read quotes, $ and a comment after a value differently"),
 )
 def read_differently(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
     for number, name, value in file.entries():
@@ -52,25 +52,25 @@ def read_differently(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
             )
             yield Hit(
                 number,
-                _("docker run takes the quotes of {name} for part of the value", name=name),
+                _("docker run reads the quotes of {name} as part of the value", name=name),
                 _("remove the quotes"),
                 edit,
             )
         elif re.search(r"\s#", value):
             yield Hit(
                 number,
-                _("docker run takes the comment behind {name} for part of the value", name=name),
+                _("docker run reads the comment after {name} as part of the value", name=name),
                 _("put it on a line of its own"),
             )
         elif "$" in text:
             yield Hit(
                 number,
-                _("Compose v2 replaces the $ in {name}, docker run and Compose v1 do not", name=name),
-                _("deploys keep it as it stands; by hand write $$ for Compose v2"),
+                _("Compose v2 replaces the $ in {name}, but docker run and Compose v1 do not", name=name),
+                _("deploys pass it unchanged; if you run Compose v2 by hand, write $$"),
             )
 
 
-@rule("CP303", _ENV, _("each line of .env is NAME=value, or a comment"))
+@rule("CP303", _ENV, _("each line of .env must be NAME=value or a comment"))
 def not_an_assignment(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
     for number, text in enumerate(file.source.lines, 1):
         line = text.strip()
@@ -79,26 +79,26 @@ def not_an_assignment(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
         if line.startswith("export "):
             yield Hit(
                 number,
-                _("docker run does not know export"),
-                _("remove the word"),
+                _("docker run does not accept export"),
+                _("remove `export`"),
                 Edit(number, number, (re.sub(r"^\s*export\s+", "", text),)),
             )
         elif not re.match(r"[A-Za-z_][A-Za-z0-9_.-]*=", line):
             yield Hit(number, _("this line is not NAME=value"), _("write NAME=value without blanks around ="))
 
 
-@rule("CP304", _ENV, _("of a name that is set twice, the last counts"))
+@rule("CP304", _ENV, _("when a name is set twice, the last value counts"))
 def set_twice(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
     seen: dict[str, int] = {}
     for number, name, _value in file.entries():
         if name in seen:
             yield Hit(
-                number, _("{name} is set on line {line} already", name=name, line=seen[name]), _("remove one of them")
+                number, _("{name} is already set on line {line}", name=name, line=seen[name]), _("remove one of them")
             )
         seen[name] = number
 
 
-@rule("CP305", _ENV, _("a secret that was committed is known to all who ever cloned the repository"))
+@rule("CP305", _ENV, _("everybody who ever cloned the repository has a secret that was committed"))
 def committed_secret(file: EnvFile, facts: Facts) -> Iterator[Hit]:
     if file.source.name not in facts.tracked:
         return
@@ -106,12 +106,12 @@ def committed_secret(file: EnvFile, facts: Facts) -> Iterator[Hit]:
         if looks_secret(name, value):
             yield Hit(
                 number,
-                _("{name} holds a secret, and git has this file", name=name),
-                _("change the secret, take it out, and give it by a Jenkins secret file or --env-file"),
+                _("{name} contains a secret, and git tracks this file", name=name),
+                _("change the secret, remove it here, and pass it with a Jenkins secret file or --env-file"),
             )
 
 
-@rule("CP306", _ENV, _("a shell takes a byte order mark or a carriage return for part of a name or value"))
+@rule("CP306", _ENV, _("a shell reads a byte order mark or a carriage return as part of a name or value"))
 def windows_text(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
     if file.source.encoding == "utf-8":
         yield from _windows(file.source)
@@ -124,15 +124,13 @@ def _windows(source: Source) -> Iterator[Hit]:
         clean = tuple(text.lstrip("\ufeff").rstrip("\r") for text in lines)
         yield Hit(
             bad[0],
-            _("a byte order mark or Windows line ends"),
-            _("save it as UTF-8 with Unix line ends"),
+            _("byte order mark or Windows line endings"),
+            _("save it as UTF-8 with Unix line endings"),
             Edit(1, len(lines), clean, plain=True),
         )
 
 
-_NOT_UTF_8 = _(
-    "Docker and Compose read UTF-8: of a text in another encoding they understand nothing, or ignore it without a word"
-)
+_NOT_UTF_8 = _("Docker and Compose read only UTF-8; they fail on a file in another encoding, or silently ignore it")
 
 
 def _encoding(source: Source) -> Iterator[Hit]:
@@ -187,7 +185,7 @@ class Requirements:
                 yield first, text
 
 
-@rule("CP401", _REQUIREMENTS, _("a requirement without a version is another one tomorrow"))
+@rule("CP401", _REQUIREMENTS, _("a requirement without a version may be another one tomorrow"))
 def unpinned(file: Requirements, _facts: Facts) -> Iterator[Hit]:
     for number, text in file.entries():
         name = re.match(r"[A-Za-z0-9][\w.-]*(\[[^\]]*\])?(?![\w+:/\\-])", text)
@@ -199,7 +197,7 @@ def unpinned(file: Requirements, _facts: Facts) -> Iterator[Hit]:
             )
 
 
-@rule("CP402", _REQUIREMENTS, _("a package that is named twice with two versions cannot be installed"))
+@rule("CP402", _REQUIREMENTS, _("a package that is listed with two versions cannot be installed"))
 def named_twice(file: Requirements, _facts: Facts) -> Iterator[Hit]:
     seen: dict[str, tuple[int, str]] = {}
     for number, text in file.entries():
@@ -210,38 +208,38 @@ def named_twice(file: Requirements, _facts: Facts) -> Iterator[Hit]:
         if name in seen and seen[name][1] != found[2]:
             yield Hit(
                 number,
-                _("{name} stands on line {line} with another version", name=found[1], line=seen[name][0]),
+                _("{name} is on line {line} with another version", name=found[1], line=seen[name][0]),
                 _("remove one of them"),
             )
         seen.setdefault(name, (number, found[2]))
 
 
-@rule("CP403", _REQUIREMENTS, _("a path of the machine that made the list is not there in a build"))
+@rule("CP403", _REQUIREMENTS, _("a path on the machine that wrote the list does not exist in a build"))
 def local_path(file: Requirements, _facts: Facts) -> Iterator[Hit]:
     for number, text in file.entries():
         if re.search(r"@\s*file:|^file:|^-e\s+/|^/|^[A-Za-z]:\\", text):
             name = text.partition("@")[0].strip()
             yield Hit(
                 number,
-                _("{name} is a path of another machine", name=name),
+                _("{name} is a path on another machine", name=name),
                 _("write {text}", text=f"{name}==VERSION" if "@" in text else "NAME==VERSION"),
             )
 
 
-@rule("CP404", _REQUIREMENTS, _("pkg-resources is no package: pip freeze of Debian and Ubuntu lists it by mistake"))
+@rule("CP404", _REQUIREMENTS, _("pkg-resources is not a package: pip freeze on Debian and Ubuntu lists it by mistake"))
 def debian_freeze(file: Requirements, _facts: Facts) -> Iterator[Hit]:
     for number, text in file.entries():
         if re.match(r"pkg[-_]resources\s*==\s*0\.0\.0", text):
             yield Hit(number, _("pkg-resources cannot be installed"), _("remove the line"), Edit(number, number, ()))
 
 
-@rule("CP405", _REQUIREMENTS, _("a login in an address is in the repository and in the image's layers"))
+@rule("CP405", _REQUIREMENTS, _("a login in an address ends up in the repository and in the image's layers"))
 def index_login(file: Requirements, _facts: Facts) -> Iterator[Hit]:
     for number, text in file.entries():
         if looks_secret("", text):
-            yield Hit(number, _("the address holds a password"), _("give it to the build by `secrets:`"))
+            yield Hit(number, _("the address holds a password"), _("pass it to the build with `secrets:`"))
 
 
-@rule("CP406", _REQUIREMENTS, _("PowerShell's pip freeze > writes a text that pip in a build cannot read"))
+@rule("CP406", _REQUIREMENTS, _("in PowerShell, `pip freeze >` writes a file that pip cannot read in a build"))
 def windows_requirements(file: Requirements, _facts: Facts) -> Iterator[Hit]:
     yield from _windows(file.source)

@@ -91,21 +91,21 @@ class Change(Step):
         return _("view {name}", name=self.item) if self.action.endswith("-view") else self.item
 
     def describe(self) -> str:
-        why = _("the jobs file no longer names it")
+        why = _("it is no longer in the jobs file")
         if self.heir:
-            why = _("the jobs file now names {name} for its project", name=self.heir)
+            why = _("the jobs file now has {name} for its project", name=self.heir)
         texts = {
             "create-folder": _("create folder {item}", item=self.item),
             "move": _("move {source} to {item}, with its history", source=self.source, item=self.item),
             "create": _("create {item}", item=self.item),
             "update": _("update {item}", item=self.item),
-            "replace": _("replace {item}: its kind changes, its history goes", item=self.item),
+            "replace": _("replace {item}: its kind changes, and its history is deleted", item=self.item),
             "disable": _("disable {item}: {why}", item=self.item, why=why),
             "create-view": _("create view {item}", item=self.item),
             "update-view": _("update view {item}", item=self.item),
             "delete": _("remove {item} and its history: {why}", item=self.item, why=why),
             "delete-view": _("remove view {item}", item=self.item),
-            "delete-folder": _("remove folder {item}: nothing is left in it", item=self.item),
+            "delete-folder": _("remove folder {item}: it is empty", item=self.item),
         }
         return "\n".join([texts[self.action], *(f"    {line}" for line in self.diff)])
 
@@ -240,7 +240,7 @@ class _Planner:
         own = "/" in name and self.moved.get(name) == has
         if own or has == name or name in self.state.items:
             return ""
-        return _("Jenkins has {name}, and upper and lower case are the same to it", name=has)
+        return _("Jenkins already has {name}, and ignores case in names", name=has)
 
     def _mark(self, name: str) -> str:
         return str(self.markers.get(name) or "")
@@ -274,14 +274,16 @@ class _Planner:
         if self.adopt and item.config:
             return ""
         if marker:
-            return _("jobs file {name} made it; --adopt takes it over", name=marker.set_name)
-        return _("seed did not make it; --adopt takes it over")
+            return _("jobs file {name} created it; --adopt takes it over", name=marker.set_name)
+        return _("seed did not create it; --adopt takes it over")
 
     def _replace(self, source: str, name: str, config: str) -> None:
         if self.prune:
             self._change("replace", name, config, mark=self._mark(source))
         else:
-            self.plan.refused.append(Refused(name, _("its kind changes, so its history would go; --prune allows that")))
+            self.plan.refused.append(
+                Refused(name, _("its kind changes, which would delete its history; --prune allows that"))
+            )
 
     def views(self) -> None:
         for path, job in self._folders().items():

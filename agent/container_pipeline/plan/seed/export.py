@@ -61,7 +61,7 @@ def projects(items: Iterable[tuple[str, str]]) -> tuple[list[Project], list[str]
         text = _script(root)
         if not (marker or _CALLS.search(text)):
             if root.find("definition/scm") is not None or root.tag == MULTIBRANCH:
-                remarks.append(_("{name}: its Jenkinsfile is in the repository and was not seen", name=name))
+                remarks.append(_("{name}: its Jenkinsfile is in the repository and was not read", name=name))
             continue
         project = _project(name, root, text, marker)
         remarks += _dropped_parameters(name, root)
@@ -71,7 +71,7 @@ def projects(items: Iterable[tuple[str, str]]) -> tuple[list[Project], list[str]
             remarks.append(f"{name}: {error.message}")
             continue
         if not project["repository"]:
-            remarks.append(_("{name}: where its repository is was not seen; set `repository:`", name=name))
+            remarks.append(_("{name}: its repository is not known; set `repository:`", name=name))
             continue
         found.append(project)
     return found, remarks

@@ -156,13 +156,13 @@ def _problems(merged: Mapping[str, Any], project: Mapping[str, Any], path: Path)
             yield Problem(
                 (*path, key),
                 _(
-                    "{value!r} is not a name that Jenkins takes: use letters, digits, dots and dashes",
+                    "{value!r} is not a valid Jenkins name: use letters, digits, dots and dashes",
                     value=merged[key],
                 ),
             )
     for branch in merged.get("branches", [merged.get("branch", "main")]):
         if not _is_branch(branch):
-            yield Problem((*path, "branch"), _("{value!r} is not a branch that git would take", value=branch))
+            yield Problem((*path, "branch"), _("{value!r} is not a valid git branch name", value=branch))
     for trigger in ("cron", "poll"):
         if trigger in merged.get("triggers", {}):
             yield from _cron_problems(merged["triggers"][trigger], (*path, "triggers", trigger))
@@ -174,7 +174,7 @@ def _unprintable(value: Any, path: Path) -> Iterator[Problem]:
     if isinstance(value, str):
         found = NOT_XML.search(value)
         if found:
-            yield Problem(path, _("control character {code} cannot stand in a job", code=f"U+{ord(found[0]):04X}"))
+            yield Problem(path, _("a job cannot contain control character {code}", code=f"U+{ord(found[0]):04X}"))
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _unprintable(item, (*path, key))
@@ -185,14 +185,14 @@ def _unprintable(value: Any, path: Path) -> Iterator[Problem]:
 
 def _repository_problems(repository: str, path: Path) -> Iterator[Problem]:
     if not repository:
-        yield Problem(path, _("no repository is given"), _("set `repository:`, or one with {code} in `defaults:`"))
+        yield Problem(path, _("no repository is set"), _("set `repository:`, or one with {code} in `defaults:`"))
     elif not re.fullmatch(r"[^\s\x00-\x20-][^\s\x00-\x20]*", repository):
         yield Problem(path, _("{value!r} is not the address of a repository", value=repository))
     elif re.match(r"[a-z+]+://[^/@]*:[^/@]*@", repository):
         yield Problem(
             path,
             _("the repository's address holds a password"),
-            _("keep it in Jenkins, and name its id in `credentials:`"),
+            _("store it in Jenkins, and set its id in `credentials:`"),
         )
 
 
@@ -205,14 +205,14 @@ def _kind_problems(merged: Mapping[str, Any], project: Mapping[str, Any], path: 
     kind = merged.get("kind", "pipeline")
     if _is_set("jenkinsfile", project) and _is_set("pipeline", project):
         yield Problem(
-            (*path, "pipeline"), _("`pipeline:` writes a Jenkinsfile, `jenkinsfile:` names one: say one of them")
+            (*path, "pipeline"), _("`pipeline:` writes a Jenkinsfile and `jenkinsfile:` names one: set one of them")
         )
     if _is_set("branch", project) and _is_set("branches", project):
-        yield Problem((*path, "branch"), _("say `branch:` or `branches:`, not both"))
+        yield Problem((*path, "branch"), _("set `branch:` or `branches:`, not both"))
     if kind == "multibranch":
         yield from _multibranch_problems(merged, path)
     elif "scan" in merged.get("triggers", {}):
-        yield Problem((*path, "triggers", "scan"), _("only a multibranch job scans: say when to `poll:`"))
+        yield Problem((*path, "triggers", "scan"), _("only a multibranch job scans; set when to `poll:`"))
     one_branch = kind == "freestyle" or (kind == "pipeline" and merged.get("pipeline"))
     if len(merged.get("branches", ())) > 1 and one_branch:
         yield Problem((*path, "branches"), _("this kind of job builds one branch; `kind: multibranch` builds many"))
@@ -226,7 +226,7 @@ def _multibranch_problems(merged: Mapping[str, Any], path: Path) -> Iterator[Pro
             yield Problem((*path, key), _("a multibranch job takes `{key}:` from each branch's Jenkinsfile", key=key))
     for name in ("poll", "cron", "webhook"):
         if name in merged.get("triggers", {}):
-            message = _("a multibranch job has no {name}: say how often to `scan:`", name=name)
+            message = _("a multibranch job has no {name}; set how often to `scan:`", name=name)
             yield Problem((*path, "triggers", name), message)
 
 
@@ -251,7 +251,9 @@ def _cron_problems(spec: str, path: Path) -> Iterator[Problem]:
             yield Problem(
                 path,
                 _("{line!r} is not a line of a Jenkins cron", line=text),
-                _("minute, hour, day, month, weekday (0-7): numbers, *, or H for a spread one; or @daily and its like"),
+                _(
+                    "write minute, hour, day, month and weekday (0-7) as numbers, * or H (spread), or @daily and the like"
+                ),
             )
 
 
@@ -290,7 +292,9 @@ def _freestyle_problems(pipeline: Any, path: Path) -> Iterator[Problem]:
     keys = pipeline if isinstance(pipeline, dict) else {}
     for key in ("promote", "deploy", "approve", "notify", "credentials", "environments"):
         if key in keys:
-            yield Problem((*path, "pipeline", key), _("a freestyle job cannot `{key}`: that takes a pipeline", key=key))
+            yield Problem(
+                (*path, "pipeline", key), _("a freestyle job does not support `{key}`; a pipeline job does", key=key)
+            )
 
 
 def _parameter_problems(parameters: Any, path: Path) -> Iterator[Problem]:
@@ -299,8 +303,8 @@ def _parameter_problems(parameters: Any, path: Path) -> Iterator[Problem]:
         kind = parameter.get("type", "string")
         default = parameter.get("default")
         if (kind == "choice") != ("choices" in parameter):
-            yield Problem(place, _("`choices:` and `type: choice` belong together"))
+            yield Problem(place, _("set `choices:` and `type: choice` together"))
         if kind == "choice" and default is not None:
-            yield Problem(place, _("the first of `choices:` is the default: put it first"))
+            yield Problem(place, _("the first of `choices:` is the default: put that one first"))
         if kind == "boolean" and not isinstance(default, (bool, type(None))):
             yield Problem(place, _("the default of a boolean is true or false"))

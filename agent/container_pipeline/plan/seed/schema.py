@@ -131,7 +131,7 @@ def _type_name(name: str) -> str:
     names = {
         "object": _("a map of keys and values"),
         "array": _("a list"),
-        "string": _("a text"),
+        "string": _("text"),
         "integer": _("a whole number"),
         "number": _("a number"),
         "boolean": _("true or false"),
