@@ -191,5 +191,5 @@ def test_a_login_shell_that_would_decide_by_hand_is_found(doctor: Doctor, server
     server.run("echo 'export COMPOSE_FILE=other.yml VERSION=6.6.6 COMPOSE_PROFILES=' >/root/.bashrc")
     answer = doctor("--server", server.name, CONTAINER_PIPELINE_SSH_CONFIG=str(server.ssh_config))
     ((text, _repair),) = failed(answer, server.name)
-    assert text.startswith("the login shell sets COMPOSE_FILE, VERSION:")
+    assert text.startswith("the login shell sets COMPOSE_FILE, VERSION, ")
     assert "6.6.6" not in json.dumps(answer)

@@ -121,7 +121,7 @@ def test_two_hundred_random_values_reach_the_container_as_they_stand(either: Sit
         (b"export SECRETWORD=1\n", "line 1 is not NAME=value"),
         (b"A B=SECRETWORD\n", "line 1 is not NAME=value"),
         (b"SECRETWORD =1\n", "line 1 is not NAME=value"),
-        (b"A=1\nB=\xff SECRETWORD\n", "line 2: it is not UTF-8"),
+        (b"A=1\nB=\xff SECRETWORD\n", "line 2 is not UTF-8"),
         (b"A=SECRET\0WORD\n", "line 1 is not NAME=value"),
         (
             b"COMPOSE_PROJECT_NAME=SECRETWORD\n",
