@@ -1,6 +1,6 @@
 """Writes what the library has of the agent's sources into ``resources/container-pipeline``.
 
-``keys.json`` is what the library's steps check a Jenkinsfile's map against; ``seed.groovy`` is the agent's Job DSL script,
+``keys.json`` is what the library's steps check a Jenkinsfile's map against, and which credentials they bind; ``seed.groovy`` is the agent's Job DSL script,
 for a pipeline that reads it by ``libraryResource``.
 """
 
@@ -20,12 +20,12 @@ CARRIED_JOB_DSL = RESOURCES / "seed.groovy"
 def text() -> str:
     """Return what the file must hold, from the agent's own list of keys."""
     sys.path.insert(0, str(ROOT / "agent"))
-    from container_pipeline.plan.jenkinsfile import library_keys
+    from container_pipeline.plan.jenkinsfile import library_facts
 
     steps = []
-    for step, keys in library_keys().items():
+    for part, keys in library_facts().items():
         rows = [f"    {json.dumps(name)}: {json.dumps(key, ensure_ascii=False)}" for name, key in sorted(keys.items())]
-        steps.append(f"  {json.dumps(step)}: {{\n" + ",\n".join(rows) + "\n  }")
+        steps.append(f"  {json.dumps(part)}: {{\n" + ",\n".join(rows) + "\n  }")
     return "{\n" + ",\n".join(steps) + "\n}\n"
 
 

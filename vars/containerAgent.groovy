@@ -9,14 +9,6 @@ import groovy.transform.Field
 /** Programs that a command needs on the node, besides python3. */
 @Field static final Map NEEDS = [build: 'docker', push: 'docker', deploy: 'ssh', rollback: 'ssh', status: 'ssh']
 
-/** Credentials that a command gets: what it needs, no more. For stages of a pipeline, the agent says it. */
-@Field static final Map USES = [
-    build: ['registry'], push: ['registry'], promote: ['registry', 'production'], report: ['notify'],
-    deploy: ['registry', 'registryPull', 'production', 'productionPull', 'ssh', 'knownHosts', 'env'],
-    rollback: ['registry', 'registryPull', 'production', 'productionPull', 'ssh', 'knownHosts'],
-    status: ['ssh', 'knownHosts'], seed: ['jenkins'],
-]
-
 /** A single step: checks, goes to a node, runs one command of the agent, fails with its sentence. */
 Map call(String step, String command, Map options, List arguments = []) {
     check(step, options)
@@ -31,11 +23,16 @@ Map call(String step, String command, Map options, List arguments = []) {
 
 /** Refuses a map that cannot be meant, before anything is touched. */
 void check(String step, Map options) {
-    Map keys = containerOptions.read(libraryResource('container-pipeline/keys.json'))
-    String found = containerOptions.problem(options, keys[step] ?: keys[''], words())
+    Map known = facts()
+    String found = containerOptions.problem(options, known[step] ?: known[''], words())
     if (found) {
         error("${step}: ${found}")
     }
+}
+
+/** The keys of each step, the credentials, and which command uses which: the agent's own lists. */
+private Map facts() {
+    containerOptions.read(libraryResource('container-pipeline/keys.json'))
 }
 
 /** A sentence of the library's own in the user's language; the agent and launch.sh speak it by themselves. */
@@ -71,16 +68,17 @@ private source() {
     }
 }
 
-/** Runs one command with the credentials that it uses and returns its answer, good or bad. */
-Map attempt(String command, Map options, List arguments = [], List uses = USES[command] ?: []) {
-    List variables = settings(options) + [
+/** Runs one command with the credentials that it uses, and no others, and returns its answer, good or bad. */
+Map attempt(String command, Map options, List arguments = [], List uses = null) {
+    Map known = facts()
+    List variables = settings(options, known['']) + [
         'CONTAINER_PIPELINE_CALL=' + JsonOutput.toJson([argv: [command] + arguments]),
         'CONTAINER_PIPELINE_NEEDS=' + (NEEDS[command] ?: ''),
         'CONTAINER_PIPELINE_SHA256=' + libraryResource('container-pipeline/agent.sha256').trim(),
         'CONTAINER_PIPELINE_START=' + libraryResource('container-pipeline/start.py'),
         'CONTAINER_PIPELINE_TMP=' + folder(),
     ]
-    withVariables(variables, bindings(uses, options)) {
+    withVariables(variables, bindings(uses == null ? known.uses[command] ?: [] : uses, options, known.credentials)) {
         Map result = launch(command)
         if (result.missing) {
             // A folder for each step: others may send the same at the same time.
@@ -158,8 +156,7 @@ private List given(Map options) {
 }
 
 /** The agent's settings among the options, as the variables that it reads. */
-private List settings(Map options) {
-    Map keys = containerOptions.read(libraryResource('container-pipeline/keys.json'))['']
+private List settings(Map options, Map keys) {
     List variables = []
     for (name in options.keySet().toList()) {
         if (keys[name]?.variable) {
@@ -178,38 +175,29 @@ private String credential(Map options, String name) {
     (chosen ?: env."CONTAINER_PIPELINE_CREDENTIALS_${variable}")?.toString()
 }
 
-private List bindings(List uses, Map options) {
+private List bindings(List uses, Map options, Map credentials) {
     List bound = []
     for (name in uses) {
         String id = credential(options, name)
         // Where servers have a login of their own, the one that may push is not for this command.
         boolean replaced = "${name}Pull".toString() in uses && credential(options, "${name}Pull")
         if (id && !replaced) {
-            bound << binding(name, id)
+            bound << binding(credentials[name], id)
         }
     }
     return bound
 }
 
-private Map binding(String name, String id) {
-    switch (name) {
-        case 'registry':
-            return usernamePassword(credentialsId: id, usernameVariable: 'DOCKER_REGISTRY_USER', passwordVariable: 'DOCKER_REGISTRY_PASS')
-        case 'registryPull':
-            return usernamePassword(credentialsId: id, usernameVariable: 'DOCKER_REGISTRY_PULL_USER', passwordVariable: 'DOCKER_REGISTRY_PULL_PASS')
-        case 'production':
-            return usernamePassword(credentialsId: id, usernameVariable: 'DOCKER_REGISTRY_PROD_USER', passwordVariable: 'DOCKER_REGISTRY_PROD_PASS')
-        case 'productionPull':
-            return usernamePassword(credentialsId: id, usernameVariable: 'DOCKER_REGISTRY_PROD_PULL_USER', passwordVariable: 'DOCKER_REGISTRY_PROD_PULL_PASS')
-        case 'jenkins':
-            return usernamePassword(credentialsId: id, usernameVariable: 'JENKINS_USER', passwordVariable: 'JENKINS_TOKEN')
-        case 'ssh':
-            return sshUserPrivateKey(credentialsId: id, keyFileVariable: 'CONTAINER_PIPELINE_SSH_KEY')
-        case 'knownHosts':
-            return file(credentialsId: id, variable: 'CONTAINER_PIPELINE_KNOWN_HOSTS')
-        case 'env':
-            return file(credentialsId: id, variable: 'CONTAINER_PIPELINE_ENV_FILE')
+private Map binding(Map credential, String id) {
+    List names = credential.variables
+    switch (credential.step) {
+        case 'usernamePassword':
+            return usernamePassword(credentialsId: id, usernameVariable: names[0], passwordVariable: names[1])
+        case 'sshUserPrivateKey':
+            return sshUserPrivateKey(credentialsId: id, keyFileVariable: names[0])
+        case 'file':
+            return file(credentialsId: id, variable: names[0])
         default:
-            return string(credentialsId: id, variable: 'CONTAINER_PIPELINE_WEBHOOK')
+            return string(credentialsId: id, variable: names[0])
     }
 }

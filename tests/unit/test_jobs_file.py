@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import jobs_files
 from container_pipeline.keys import KEYS, camel
-from container_pipeline.plan.jenkinsfile import CREDENTIALS
+from container_pipeline.plan.jenkinsfile import CREDENTIALS, PROJECT_CREDENTIALS
 from container_pipeline.plan.seed import jobs as plan_jobs
 from container_pipeline.plan.seed import schema
 from container_pipeline.plan.seed.jobxml import job_xml
@@ -265,7 +265,9 @@ def test_the_schema_knows_every_key_of_the_settings():
 
 def test_the_schema_knows_every_credential_of_a_jenkinsfile():
     known = jobs_file.schema()["definitions"]["pipeline"]["properties"]["credentials"]["properties"]
-    assert sorted(map(camel, known)) == sorted(CREDENTIALS)
+    assert {camel(name): about["description"] for name, about in known.items()} == {
+        name: CREDENTIALS[name].text for name in PROJECT_CREDENTIALS
+    }
 
 
 VALUES = st.recursive(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from container_pipeline.errors import SettingsError
@@ -39,25 +40,83 @@ SEED_KEYS: tuple[Key, ...] = (
     Key("dryRun", "boolean", None, "only show what would change"),
     *(key for key in JENKINS_KEYS if key.name in ("node", "checkout", "credentials")),
 )
-CREDENTIALS = ("registry", "registryPull", "production", "productionPull", "ssh", "env", "knownHosts")
 NOTIFY = ("credentials", "format")
 
 
-def library_keys() -> dict[str, dict[str, Any]]:
-    """Return what the library checks a Jenkinsfile's map against: ``resources/container-pipeline/keys.json``.
+@dataclass(frozen=True)
+class Credential:
+    """A credential of Jenkins: what it is, the step that binds it, and the variables in which the agent finds it.
 
-    "" stands for every step but those that are named.
+    Its id comes from the key ``credentials`` of a Jenkinsfile; that of ``notify`` from the key of that name.
     """
+
+    name: str
+    text: str
+    step: str
+    variables: tuple[str, ...]
+
+
+def _login(name: str, text: str, prefix: str) -> Credential:
+    return Credential(name, text, "usernamePassword", (f"{prefix}_USER", f"{prefix}_PASS"))
+
+
+CREDENTIALS: dict[str, Credential] = {
+    credential.name: credential
+    for credential in (
+        _login("registry", "user name and password of the registry", "DOCKER_REGISTRY"),
+        _login(
+            "registryPull",
+            "user name and password that servers pull with from the development registry",
+            "DOCKER_REGISTRY_PULL",
+        ),
+        _login("production", "user name and password of the production registry", "DOCKER_REGISTRY_PROD"),
+        _login(
+            "productionPull",
+            "user name and password that servers pull with from the production registry",
+            "DOCKER_REGISTRY_PROD_PULL",
+        ),
+        Credential("ssh", "private key for the servers", "sshUserPrivateKey", ("CONTAINER_PIPELINE_SSH_KEY",)),
+        Credential("env", "secret file that becomes the server's .env", "file", ("CONTAINER_PIPELINE_ENV_FILE",)),
+        Credential("knownHosts", "secret file: known_hosts", "file", ("CONTAINER_PIPELINE_KNOWN_HOSTS",)),
+        Credential("notify", "secret text: the address of a webhook", "string", ("CONTAINER_PIPELINE_WEBHOOK",)),
+        Credential(
+            "jenkins", "user name and API token of Jenkins", "usernamePassword", ("JENKINS_USER", "JENKINS_TOKEN")
+        ),
+    )
+}
+#: What a single step's command gets, and no more. A pipeline's stages say it themselves.
+USES: dict[str, tuple[str, ...]] = {
+    "build": ("registry",),
+    "push": ("registry",),
+    "promote": ("registry", "production"),
+    "deploy": ("registry", "registryPull", "production", "productionPull", "ssh", "knownHosts", "env"),
+    "rollback": ("registry", "registryPull", "production", "productionPull", "ssh", "knownHosts"),
+    "status": ("ssh", "knownHosts"),
+    "report": ("notify",),
+    "seed": ("jenkins",),
+}
+#: Those that a Jenkinsfile's key ``credentials`` names; the one of containerSeed is ``jenkins``.
+PROJECT_CREDENTIALS = tuple(name for name in CREDENTIALS if name not in ("notify", "jenkins"))
+
+
+def library_keys() -> dict[str, dict[str, Any]]:
+    """Return what the library checks a Jenkinsfile's map against, by step; "" stands for every step but those that are named."""
     own = {key.name for key in JENKINS_KEYS}
     keys = {key.camel: _described(key, key.variable) for key in KEYS if key.name not in own}
     keys.update({key.name: _described(key) for key in JENKINS_KEYS})
     keys["code"].update(required=True, pattern=Code.PATTERN)
-    keys["credentials"]["keys"] = list(CREDENTIALS)
+    keys["credentials"]["keys"] = list(PROJECT_CREDENTIALS)
     keys["notify"]["keys"] = list(NOTIFY)
     seed = {key.name: _described(key) for key in SEED_KEYS}
     seed["credentials"]["keys"] = ["jenkins"]
     single = {step: {**keys, **{name: {"kind": "text"} for name in names}} for step, names in STEP_KEYS.items()}
     return {"": keys, **single, "containerSeed": seed}
+
+
+def library_facts() -> dict[str, dict[str, Any]]:
+    """Return ``resources/container-pipeline/keys.json``: the keys of each step, and the credentials with who uses which."""
+    bindings = {one.name: {"step": one.step, "variables": list(one.variables)} for one in CREDENTIALS.values()}
+    return {**library_keys(), "credentials": bindings, "uses": {name: list(USES[name]) for name in USES}}
 
 
 def _described(key: Key, variable: str = "") -> dict[str, Any]:
