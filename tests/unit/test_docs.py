@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from container_pipeline.cli import GROUPS
+from container_pipeline.keys import camel
+from container_pipeline.plan.jenkinsfile import CREDENTIALS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(path for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
@@ -135,3 +137,10 @@ def test_pictures_are_whole_and_ask_nobody_for_anything(name):
     text = (ROOT / "docs/pictures" / name).read_text(encoding="utf-8")
     ElementTree.fromstring(text)
     assert not re.search(r"@import|@font-face|url\(['\"]?http|<script|<image", text)
+
+
+@pytest.mark.parametrize("document", ["jenkins.md", "jenkins.zh-CN.md"])
+def test_the_table_of_credentials_is_whole(document):
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)`.*? \| `CONTAINER_PIPELINE_CREDENTIALS_(\w+)` \|", text, re.MULTILINE))
+    assert {name: camel(variable.lower()) for name, variable in rows.items()} == {name: name for name in CREDENTIALS}
