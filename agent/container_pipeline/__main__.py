@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run() -> None:
     """Run this process' command line and end the process.
 
-    At once: the interpreter's own way out takes longer than some commands, and waits for what nobody needs any more.
-    Garbage in cycles is looked for seldom: while modules are loaded there is none, and looking takes its twentieth part of a short run.
+    It exits at once: the interpreter's own shutdown takes longer than some commands and waits for nothing useful.
+    The cycle collector runs rarely: loading modules leaves no cycles, and searching for them costs 5 % of a short run.
     """
     gc.set_threshold(50_000)
     code = main()
@@ -88,7 +88,7 @@ def _print_json(result: Result, console: Console) -> None:
     import json
 
     text = json.dumps(console.redact.within(result.as_dict()), ensure_ascii=False)
-    # Names are left: a control character in one is written as JSON's escape.
+    # Keys are not redacted; a control character in one becomes a JSON escape.
     print(re.sub(f"[{UNSAFE}]", lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
 
 

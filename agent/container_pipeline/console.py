@@ -1,4 +1,4 @@
-"""What a person sees: lines on stderr, a bar on a terminal, sparse plain lines in a log. Secrets never get through."""
+"""Output for people: lines on stderr, a bar on a terminal, sparse plain lines in a log. Secrets are always redacted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOG_INTERVAL = 10.0
 
 
 class Task(Protocol):
-    """Something with a length that goes on for a while; amounts are bytes or pieces, as the task's unit says."""
+    """A long task with a known length; amounts are in the task's unit, bytes or pieces."""
 
     def advance(self, amount: int) -> None: ...
 
@@ -36,17 +36,17 @@ class Task(Protocol):
 
 
 class Redactor:
-    """Makes text safe to show: no control characters, and ``***`` for every known secret, in whatever form it comes back."""
+    """Makes text safe to show: removes control characters and replaces every known secret, in any encoding, with ``***``."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
-        #: Longest first: each form, and the same without blanks.
+        #: Longest first: each form of a secret, and the same form without blanks.
         self._forms: list[tuple[str, str]] = []
 
     def add(self, secrets: Iterable[Secret]) -> None:
         for secret in secrets:
             text = secret.reveal()
-            # One of several lines comes back line by line.
+            # A secret of several lines can come back line by line.
             lines = [line.strip() for line in text.splitlines() if len(line.strip()) >= _CUT]
             self._known.update(form for part in (text, *lines) if len(part) >= 3 for form in forms(part))
         self._forms = [(form, "".join(form.split())) for form in sorted(self._known, key=len, reverse=True)]
@@ -55,15 +55,15 @@ class Redactor:
         return self._hide(printable(text))
 
     def coloured(self, text: str) -> str:
-        """Return ``text`` with its colours, unless a secret stands in it: colours could hide that."""
+        """Return ``text`` with its colours, or without them if it contains a secret, which colours could hide."""
         plain = printable(text)
         hidden = self._hide(plain)
         return coloured(text) if hidden == plain else hidden
 
     def within(self, data: Any) -> Any:
-        """Return JSON's data with its texts made safe: once it is written, quotes and backslashes hide a secret.
+        """Return JSON data with every string redacted. In encoded JSON, quotes and backslashes could hide a secret.
 
-        Names stay: they are this product's own, even where a password is such a word.
+        Keys are kept: they are this product's own, even if a password equals one of them.
         """
         if isinstance(data, dict):
             return {name: self.within(value) for name, value in data.items()}
@@ -74,7 +74,7 @@ class Redactor:
         return self(data) if isinstance(data, str) else data
 
     def lines(self, texts: Sequence[str]) -> list[str]:
-        """Return the texts made safe, as well where a secret stands in several of them."""
+        """Return the redacted lines, also when a secret spans several of them."""
         apart, joined = [self(text) for text in texts], self("\n".join(texts))
         return apart if joined == "\n".join(apart) else joined.split("\n")
 
@@ -84,7 +84,7 @@ class Redactor:
             if form in text:
                 text = text.replace(form, "***")
             elif len(bare) >= _CUT and bare in squeezed:
-                # Wrapped, or broken where somebody had a newline.
+                # The secret was wrapped, or split at a newline.
                 text = re.sub(r"\s*".join(map(re.escape, bare)), "***", text)
             else:
                 continue
@@ -92,7 +92,7 @@ class Redactor:
         return _PIECE.sub(lambda piece: self._hide_part(piece[0]), text) if self._forms else text
 
     def _hide_part(self, piece: str) -> str:
-        """Hide what a line has of a secret that begins on the line before it or goes on in the next: half of it, or more."""
+        """Hide the part of a secret that begins on the previous line or continues on the next, if it is half of it or more."""
         line = piece.strip()
         for form, _bare in self._forms:
             if not len(form) >= 2 * _CUT or len(line) < _CUT:
@@ -108,20 +108,20 @@ class Redactor:
         return piece
 
 
-#: Characters from which on a part of a secret is looked for, and the pieces of a text in which one may be cut.
+#: Shortest part of a secret, in characters, that is searched for; and the pieces into which a text may split one.
 _CUT = 6
 _PIECE = re.compile("[^\n…]+")
 
 
 def forms(text: str) -> list[str]:
-    """Return ``text`` as it stands and in each form in which programs give it back."""
+    """Return ``text`` itself and in each encoded form in which programs print it."""
     import html
     import shlex
 
     data = text.encode("utf-8", "surrogateescape")
     found = [text, data.hex(), data.hex().upper(), repr(text)[1:-1], shlex.quote(f" {text}")[2:-1], html.escape(text)]
     for escaped in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
-        # Go writes three signs in another way (encoding/json, HTMLEscape), PHP and old Java a fourth.
+        # Go escapes three more characters (encoding/json, HTMLEscape), PHP and old Java a fourth.
         marked = re.sub("[<>&]", lambda sign: f"\\u{ord(sign[0]):04x}", escaped)
         found += [escaped, marked, escaped.replace("/", "\\/")]
     for encoded in (
@@ -135,14 +135,14 @@ def forms(text: str) -> list[str]:
     found += ["".join(f"%{byte:02X}" for byte in data), "".join(f"\\x{byte:02x}" for byte in data)]
     found += [base64.b64encode(data).decode().rstrip("="), base64.urlsafe_b64encode(data).decode().rstrip("=")]
     for before in range(3):
-        # Beside other text, as in "user:password": only the characters that the neighbours do not change.
+        # Encoded with other text, as in "user:password": use only the characters that the neighbours do not change.
         inner = base64.b64encode(bytes(before) + data).decode()[(0, 2, 3)[before] : (before + len(data)) * 8 // 6]
         found += [inner, inner.replace("+", "-").replace("/", "_")] if len(inner) >= 4 else []
     return [printable(form) for form in found if len(form) >= 3]
 
 
 class Console:
-    """Writes for people. ``verbosity``: -1 quiet (errors and results only), 0 normal, 1 verbose."""
+    """Writes output for people. ``verbosity``: -1 quiet (errors and results only), 0 normal, 1 verbose."""
 
     def __init__(self, stream: IO[str] | None = None, out: IO[str] | None = None, verbosity: int = 0) -> None:
         self.stream = sys.stderr if stream is None else stream
@@ -166,7 +166,7 @@ class Console:
             self._write(text)
 
     def detail(self, text: str) -> None:
-        """Write one line where -v asks for it."""
+        """Write one line if -v is set."""
         if self.verbosity >= 1:
             self._write(text)
 
@@ -178,11 +178,11 @@ class Console:
         self._write(text, "33")
 
     def result(self, text: str) -> None:
-        """Write what the command was called for to ``out``: stdout, or stderr where JSON takes that."""
+        """Write the command's result to ``out``: stdout, or stderr if stdout carries JSON."""
         self._put(self.redact(text))
 
     def log(self, prefix: str, colour: int, text: str) -> None:
-        """Write a line of a service's log to ``out``; on a terminal ``prefix`` has a colour, and the line keeps its own."""
+        """Write a line of a service's log to ``out``; on a terminal, ``prefix`` is coloured and the line keeps its own colours."""
         if self.colours and self.out.isatty():
             self._put((f"\033[{colour}m{self.redact(prefix)}\033[0m" if prefix else "") + self.redact.coloured(text))
         else:
@@ -210,7 +210,7 @@ class Console:
 
     @contextmanager
     def task(self, title: str, total: int = 0, unit: str = "B") -> Iterator[Task]:
-        """Show how far a long piece of work is: a bar on a terminal where rich is installed, else a line every ten seconds.
+        """Show the progress of a long task: a bar on a terminal if rich is installed, else a line every ten seconds.
 
         ``unit`` is "B" for bytes (with rate and time left) or the name of what is counted.
         """
@@ -251,7 +251,7 @@ class Console:
 
 
 class BarTask:
-    """A task as a bar of a terminal."""
+    """A task shown as a bar on a terminal."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -265,7 +265,7 @@ class BarTask:
 
 
 class LogTask:
-    """A task as sparse lines of a log; says nothing about what is over within ten seconds."""
+    """A task shown as sparse log lines; a task that takes less than ten seconds prints nothing."""
 
     def __init__(self, console: Console, title: str, total: int, unit: str) -> None:
         self._console, self._title, self._total, self._unit = console, title, total, unit
@@ -299,7 +299,7 @@ class LogTask:
 
 
 def human_size(size: int) -> str:
-    """Return a number of bytes as people read it: 1,000 bytes are one kB."""
+    """Format a number of bytes for people; 1 kB is 1,000 bytes."""
     amount = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000 or unit == "GB":
@@ -318,14 +318,14 @@ def format_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _width(text: str) -> int:
-    """Return the columns that ``text`` takes on a terminal: two for each wide East Asian character."""
+    """Return the width of ``text`` on a terminal in columns; a wide East Asian character takes two."""
     import unicodedata
 
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def unexpected(error: Exception, console: Console) -> PipelineError:
-    """Return what nobody foresaw as one sentence; the trace is shown with -v."""
+    """Return an unforeseen exception as a one-sentence error; -v shows the traceback."""
     import traceback
 
     for line in "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines():

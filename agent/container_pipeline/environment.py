@@ -1,4 +1,4 @@
-"""What other programs get to know of this one's environment."""
+"""The environment that child programs get."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import re
 
 from container_pipeline.keys import PREFIX
 
-#: Passwords and tokens, and this product's own settings: build arguments are among them, and files with secrets.
+#: Passwords, tokens and this product's own settings, which include build arguments and paths of secret files.
 _OURS = re.compile(rf"DOCKER_.*_PASS|JENKINS_TOKEN|{PREFIX}.*")
 
 
 def for_child() -> dict[str, str]:
-    """Return the environment without what is ours; the rest a credential helper or Compose's ``${…}`` may need."""
+    """Return the environment without our own variables. A credential helper or Compose's ``${…}`` may need the rest."""
     return {name: value for name, value in os.environ.items() if not _OURS.fullmatch(name)}
 
 
 def emptied() -> dict[str, str]:
-    """Return what is ours as empty variables, for a library that lays them over the environment by itself."""
+    """Return our own variables as empty ones, for a library that merges them into the environment."""
     return dict.fromkeys(os.environ.keys() - for_child().keys(), "")

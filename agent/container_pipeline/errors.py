@@ -1,16 +1,16 @@
-"""What can go wrong, by category.
+"""The errors, by category.
 
 PipelineError
  ├─ UsageError            2  the command line itself is wrong
- ├─ SettingsError         1  a setting is missing or is not what it must be
- ├─ StateError            1  what an earlier build left behind cannot be used
+ ├─ SettingsError         1  a setting is missing or invalid
+ ├─ StateError            1  the state file of an earlier build cannot be used
  ├─ BuildError            1  the image could not be built
  ├─ EngineError           1  the Docker engine refused or cannot be reached
- ├─ RegistryError         1  a registry refused, failed or sent wrong bytes
- ├─ ServerError           1  a server could not be reached or refused; what ran there still runs
- │   ├─ RolledBackError   3  the deploy failed; the former release runs again
- │   ├─ NotRolledBackError 4 the deploy failed, and so did going back: a person is needed
- │   └─ OutcomeUnknownError 7 the connection was lost, and the server could not be asked how it ended
+ ├─ RegistryError         1  a registry refused a request, failed or sent wrong bytes
+ ├─ ServerError           1  a server was unreachable or refused; what ran there still runs
+ │   ├─ RolledBackError   3  the deploy failed; the previous release runs again
+ │   ├─ NotRolledBackError 4 the deploy and its rollback failed: a person is needed
+ │   └─ OutcomeUnknownError 7 the connection was lost, and the outcome is unknown
  ├─ LockedError           5  another run holds the lock
  ├─ JenkinsError          1  a Jenkins controller refused or failed
  ├─ ChecksFailed          1  lint or doctor found something
@@ -31,16 +31,16 @@ Told = TypeVar("Told", bound="PipelineError")
 
 
 class PipelineError(Exception):
-    """Base of all errors that a user can meet.
+    """Base of all errors that a user can see.
 
-    ``details`` are further lines to show before the sentence, such as the failing step's own last output.
+    ``details`` are lines to show before the sentence, such as the last output of the failed step.
     """
 
     category: ClassVar[str] = "internal"
     exit_code: int = 1
 
     def __init__(self, message: str, hint: str = "", *, details: Sequence[str] = ()) -> None:
-        # What somebody else said may stand in any of them.
+        # Any of them may quote text from outside.
         self.message = short(message, MESSAGE)
         self.hint = short(hint, MESSAGE)
         self.details = tuple(printable(line)[:MESSAGE] for line in details)
@@ -49,7 +49,7 @@ class PipelineError(Exception):
         super().__init__(self.message)
 
     def at(self: Told, server: str) -> Told:
-        """Name the server that the error is about."""
+        """Prefix the message with the server's name; return the error."""
         self.message = short(_("{server}: {what}", server=server, what=self.what), MESSAGE)
         self.args = (self.message,)
         return self
@@ -113,7 +113,7 @@ class ChecksFailed(PipelineError):  # noqa: N818 - a finding, not a fault of the
 
 
 class Stopped(PipelineError):  # noqa: N818 - a signal, not a fault
-    """The run was interrupted (Ctrl-C, 130), terminated (SIGTERM, 143), or not confirmed by whom it asked (1)."""
+    """The run was interrupted (Ctrl-C, 130), terminated (SIGTERM, 143), or not confirmed (1)."""
 
     category = "stopped"
 

@@ -14,7 +14,7 @@ AREAS = ("core", "image", "registry", "server", "jenkins", "library", "start")
 
 
 def language() -> str:
-    """Return "zh" where the environment asks for Chinese, else "en"."""
+    """Return "zh" if the environment asks for Chinese, else "en"."""
     for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(variable)
         if value:

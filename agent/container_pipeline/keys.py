@@ -1,5 +1,5 @@
-"""The one list of settings' keys: the project file, the ``CONTAINER_PIPELINE_…`` variables, the Groovy map of the Jenkins
-steps and the documentation follow it.
+"""The list of all settings keys. The project file, the ``CONTAINER_PIPELINE_…`` variables, the Jenkins steps and the
+documentation are derived from it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PREFIX = "CONTAINER_PIPELINE_"
 
 
 def camel(name: str) -> str:
-    """Return ``known_hosts`` as ``knownHosts``: a name as a Jenkinsfile has it."""
+    """Return a name in the form that a Jenkinsfile uses: ``known_hosts`` becomes ``knownHosts``."""
     head, *tail = name.split("_")
     return head + "".join(word.capitalize() for word in tail)
 
@@ -37,17 +37,17 @@ class Key:
 
     @property
     def site_variable(self) -> str:
-        """The variable of a site's default, which the project's file overrides."""
+        """Name of the variable for a site's default, which the project file overrides."""
         return PREFIX + "DEFAULT_" + self.name.upper()
 
     @property
     def camel(self) -> str:
-        """The key's name in a Jenkinsfile."""
+        """Name of the key in a Jenkinsfile."""
         return camel(self.name)
 
 
 def _key(kind: str, default: Any, text: str, *, per_environment: bool = False, choices: tuple[str, ...] = ()) -> Any:
-    """Declare a key as a field of ``Values``: what ``Key`` says of it goes with it."""
+    """Declare a key as a field of ``Values``, with the attributes of ``Key`` as its metadata."""
     metadata = {"kind": kind, "help": text, "per_environment": per_environment, "choices": choices, "default": default}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
@@ -56,7 +56,7 @@ def _key(kind: str, default: Any, text: str, *, per_environment: bool = False, c
 
 @dataclass(frozen=True)
 class Values:
-    """The value of each key. This is the list of keys: a field here is a key everywhere."""
+    """The value of each key. Each field here is a key everywhere."""
 
     code: str = _key("text", "", "project code: image, Compose service, container and host name")
     namespace: str = _key("text", "", "namespace before the image name")
@@ -131,7 +131,7 @@ BY_NAME = {key.name: key for key in KEYS}
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Return the sentence that names the nearest known name, or lists them all."""
+    """Return a hint that suggests the nearest known name, or lists all of them."""
     import difflib
 
     found = difflib.get_close_matches(name, known, 1, 0.5)

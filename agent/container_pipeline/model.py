@@ -1,4 +1,4 @@
-"""Values that cannot be wrong once made: each is checked in full when it is created.
+"""Value types that are validated in full on creation.
 
 Grammar of image names: github.com/distribution/reference (``reference.go``); of container and host names: Docker.
 """
@@ -19,7 +19,7 @@ _HOST = rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[a-fA-F0-9:]+\])"
 
 
 def _checked(value: str, pattern: str, message: str) -> str:
-    """Return ``value`` where all of it matches ``pattern``; ``message`` is the sentence otherwise."""
+    """Return ``value`` if all of it matches ``pattern``; else raise SettingsError with ``message``."""
     if not re.fullmatch(pattern, value):
         raise SettingsError(message)
     return value
@@ -29,7 +29,7 @@ Self = TypeVar("Self", bound="Name")
 
 
 class Name(str):
-    """A text that is checked in full when it is made, and then is that text."""
+    """A string that is validated in full on creation."""
 
     __slots__ = ()
 
@@ -39,12 +39,12 @@ class Name(str):
 
     @classmethod
     def check(cls, value: str) -> None:
-        """Raise SettingsError where ``value`` is none."""
+        """Raise SettingsError if ``value`` is invalid."""
         raise NotImplementedError
 
 
 class Secret:
-    """A value that must not be shown: it prints as ``***``; only ``reveal()`` gives it away."""
+    """A value that must not be shown: it prints as ``***``; only ``reveal()`` returns it."""
 
     __slots__ = ("_value",)
 
@@ -79,7 +79,7 @@ class Code(Name):
 
     @classmethod
     def check(cls, value: str) -> None:
-        if not re.fullmatch(cls.PATTERN, value):  # of a jobs file's thousands hardly one needs the sentence
+        if not re.fullmatch(cls.PATTERN, value):  # formatted lazily: a jobs file has thousands
             raise SettingsError(
                 _(
                     "{value!r} is not a project code: use small letters, digits and single dashes, such as aglaia-web-re",
@@ -111,7 +111,7 @@ class Repository(Name):
 
 
 class Version(Name):
-    """A version: the image's tag, ``%Y%m%d%H%M%S`` in local time where this product made it."""
+    """A version: the image's tag. This product uses the local time, ``%Y%m%d%H%M%S``."""
 
     __slots__ = ()
 
@@ -160,7 +160,7 @@ class Registry(Name):
         if port.isdigit() and int(port) > 65535:
             raise SettingsError(message)
         if host == host.lower() and host != "localhost" and not set(host) & set(".:"):
-            # Docker takes such a first word for a folder of its own registry (``splitDockerDomain``).
+            # Docker reads such a first part as a path on Docker Hub (``splitDockerDomain``).
             raise SettingsError(
                 _(
                     "Docker would read registry {value!r} as a part of Docker Hub: its host needs a dot or a port",
@@ -170,37 +170,37 @@ class Registry(Name):
 
     @property
     def host(self) -> str:
-        """Host and port: what a login is for."""
+        """Host and port; a login applies to them."""
         return self.partition("/")[0]
 
     @property
     def path(self) -> str:
-        """What stands before each repository's name, "" or ``team``."""
+        """Prefix of each repository name, such as ``team``, or ""."""
         return self.partition("/")[2]
 
     @property
     def is_docker_hub(self) -> bool:
-        """Whether the engine takes it for Docker Hub, whose images it calls without a host (``splitDockerDomain``)."""
+        """Whether the engine reads it as Docker Hub, whose images have no host in their names (``splitDockerDomain``)."""
         return self.host.lower() in ("docker.io", "index.docker.io")
 
     @property
     def api_host(self) -> str:
-        """Host and port where the registry's API is: Docker Hub's has a name of its own."""
+        """Host and port of the registry's API; Docker Hub's API has a different host."""
         hub = self.is_docker_hub or self.host.lower() == "registry.hub.docker.com"
         return "registry-1.docker.io" if hub else self.host
 
     @property
     def login_key(self) -> str:
-        """What Docker looks a login up by: Docker Hub's is an address (docker/cli, ``IndexServer``)."""
+        """Key under which Docker stores a login; for Docker Hub it is a URL (docker/cli, ``IndexServer``)."""
         return "https://index.docker.io/v1/" if self.is_docker_hub else self.host
 
     def within(self, repository: Repository) -> str:
-        """Return the repository's whole path in the registry; on Docker Hub a single name is one of ``library``."""
+        """Return the repository's full path in the registry; on Docker Hub, a single name is in ``library``."""
         whole = f"{self.path}/{repository}" if self.path else str(repository)
         return f"library/{whole}" if self.api_host == "registry-1.docker.io" and "/" not in whole else whole
 
 
-#: A registry's role and the convention's variable for it; those of its user and password end in _USER and _PASS.
+#: Role of a registry → the convention's variable; its user and password variables end in _USER and _PASS.
 REGISTRY_VARIABLES = {"development": "DOCKER_REGISTRY", "production": "DOCKER_REGISTRY_PROD"}
 
 
@@ -213,17 +213,17 @@ class RegistryAccess:
     user: str = ""
     password: Secret = field(default=Secret(""))
     insecure: bool = False
-    #: The login is the one that servers pull with.
+    #: Whether this is the login that servers pull with.
     pulls: bool = False
 
     @property
     def variable(self) -> str:
-        """The variable that holds its address."""
+        """Name of the variable with its address."""
         return REGISTRY_VARIABLES[self.role]
 
     @property
     def login_variable(self) -> str:
-        """The first part of the two variables that hold its login; ``_USER`` and ``_PASS`` follow."""
+        """Prefix of the two variables with its login, before ``_USER`` and ``_PASS``."""
         return f"{self.variable}_PULL" if self.pulls else self.variable
 
 
@@ -263,12 +263,12 @@ class ImageRef:
 
     @property
     def name(self) -> str:
-        """The name without the tag, as the engine calls a repository."""
+        """The name without the tag, in the engine's form."""
         return f"{self.registry}/{self.repository}"
 
     @property
     def familiar(self) -> str:
-        """The name without the tag, as the engine lists it: without Docker Hub's host, and without ``library``."""
+        """The name without the tag as the engine lists it: without Docker Hub's host and without ``library``."""
         if not self.registry.is_docker_hub:
             return self.name
         return self.registry.within(self.repository).removeprefix("library/")
@@ -282,7 +282,7 @@ class ImageRef:
 
 @dataclass(frozen=True)
 class Target:
-    """A server: where OpenSSH goes; names, users and ports of the user's ssh config work too."""
+    """A server, as OpenSSH reaches it; names, users and ports from the user's ssh config work too."""
 
     host: str
     user: str = ""
@@ -301,7 +301,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Read ``[user@]host[:port]``; an IPv6 address stands in brackets where a port follows."""
+        """Parse ``[user@]host[:port]``; an IPv6 address with a port needs brackets."""
         message = _("{value!r} is not a server: write [user@]host[:port]", value=text)
         user, at, rest = text.rpartition("@")
         found = re.fullmatch(r"(\[[a-fA-F0-9:]+\]|[^:\[\]]+)(?::([0-9]{1,20}))?", rest)
@@ -311,12 +311,12 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What tables and log lines call this server."""
+        """Name of this server in tables and log lines."""
         return self.label or self.host + (f":{self.port}" if self.port else "")
 
     @property
     def ssh(self) -> str:
-        """The command by which a person goes there."""
+        """The command with which a person logs in."""
         return f"ssh {f'-p {self.port} ' if self.port else ''}{f'{self.user}@' if self.user else ''}{self.host}"
 
     def __str__(self) -> str:
@@ -325,9 +325,9 @@ class Target:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How `run` runs an image; the port is docker.sh's.
+    """Options of `run`; the default port is that of docker.sh.
 
-    Docker's own meaning of each: ``volumes`` as -v, ``ports`` as -p; ``environment`` holds what -e and --env-file say.
+    They mean what Docker's options mean: ``volumes`` -v, ``ports`` -p, ``environment`` -e and --env-file.
     """
 
     ports: tuple[str, ...] = ("80:80",)
@@ -339,9 +339,9 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Edit:
-    """Lines ``first`` to ``last`` (from 1, both included) become ``lines``; with ``last`` before ``first``, inserted.
+    """Replace lines ``first`` to ``last`` (1-based, inclusive) with ``lines``; if ``last`` < ``first``, insert them.
 
-    ``plain`` also takes away a byte order mark and carriage returns.
+    ``plain`` also removes a byte order mark and carriage returns.
     """
 
     first: int
@@ -356,7 +356,7 @@ NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 @dataclass(frozen=True)
 class Finding:
-    """What lint, or a program that it asks, has against one line of a file."""
+    """A finding of lint, or of a program that lint runs, on one line of a file."""
 
     rule: str
     file: str

@@ -1,6 +1,6 @@
-"""What comes from outside: text is made safe to show, and JSON, YAML and XML are read within bounds and in checked shapes.
+"""Input from outside: text is made safe to show; JSON, YAML and XML are read within bounds, and their types are checked.
 
-Each reader returns a value of the shape that was asked for or raises Unreadable; the caller adds the name of the source.
+Each reader returns a value of the expected type or raises Unreadable; the caller adds the name of the source.
 Sizes are in characters or bytes, depths in levels, counts in values.
 """
 
@@ -29,7 +29,7 @@ MOST = 250_000
 LARGEST_YAML = 1 << 19
 MOST_YAML = 20_000
 
-#: Characters of a sentence that somebody else wrote, and of a whole message of ours.
+#: Limits in characters: a sentence from outside, and a whole message of ours.
 QUOTED = 300
 MESSAGE = 2000
 
@@ -41,17 +41,17 @@ _SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-~]"
 )
 _COLOURS = re.compile(_COLOUR)
-#: C0, C1, DEL, lone surrogates, and what turns the direction of a line or ends it (Unicode: Bidi_Control, Zl, Zp).
+#: C0, C1, DEL, lone surrogates, and characters that change a line's direction or end it (Unicode: Bidi_Control, Zl, Zp).
 UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb"
 _CONTROL = re.compile(f"[{UNSAFE}]")
 
 
-#: What int() and float() take, but nobody means: the time that they need grows with its square.
+#: Longest number that is parsed: int() and float() accept more, but need time that grows with the square of the length.
 _LONG_NUMBER = re.compile("[-+]?(?:0x[0-9a-fA-F_]{100,}|[0-9][0-9_:.]{99,})")
 
 
 class Unreadable(ValueError):  # noqa: N818 - not yet an error: the caller makes one of it, with the name of the source
-    """A document that is too large, too deep or malformed, or has another shape; ``line`` is from 1 on, 0 if unknown."""
+    """A document that is too large, too deep, malformed or of the wrong type; ``line`` is 1-based, 0 if unknown."""
 
     def __init__(self, problem: str, line: int = 0) -> None:
         super().__init__(short(problem))
@@ -59,7 +59,7 @@ class Unreadable(ValueError):  # noqa: N818 - not yet an error: the caller makes
         self.line = line
 
     def place(self, name: str) -> str:
-        """Return where it is in the file ``name``, as ``name:12``."""
+        """Return the place in the file ``name``, such as ``name:12``."""
         return f"{name}:{self.line}" if self.line else name
 
 
@@ -72,7 +72,7 @@ def printable(text: str) -> str:
 
 
 def coloured(text: str) -> str:
-    """Return ``text`` as ``printable`` does, but with its colours (ECMA-48, SGR), which end with it."""
+    """Return ``text`` like ``printable``, but keep its colours (ECMA-48, SGR) and reset them at its end."""
     parts = _COLOURS.split(text)
     if len(parts) == 1:
         return printable(text)
@@ -81,7 +81,7 @@ def coloured(text: str) -> str:
 
 
 def short(text: object, limit: int = QUOTED) -> str:
-    """Return ``text`` in one safe line of at most ``limit`` characters; the middle of a longer one is left out."""
+    """Return ``text`` as one safe line of at most ``limit`` characters, without the middle if it is longer."""
     found = str(text)
     if len(found) > 4 * limit:
         found = found[: 2 * limit] + found[-2 * limit :]
@@ -97,19 +97,19 @@ def pick(data: Any, name: str, kind: type[T]) -> T: ...
 @overload
 def pick(data: Any, name: str, kind: type[T], default: T) -> T: ...
 def pick(data: Any, name: str, kind: type[T], default: T | None = None) -> T:
-    """Return ``data[name]`` where it is of ``kind``, else ``default`` or an empty value; true and false are no numbers."""
+    """Return ``data[name]`` if it is of ``kind``, else ``default`` or an empty value; a boolean is not a number."""
     value = data.get(name) if isinstance(data, dict) else None
     fits = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
     return value if fits else kind() if default is None else default  # type: ignore[return-value]
 
 
 def maps(data: Any, name: str) -> list[dict[str, Any]]:
-    """Return those of the list ``data[name]`` that are maps."""
+    """Return the maps in the list ``data[name]``."""
     return [entry for entry in pick(data, name, list) if isinstance(entry, dict)]
 
 
 def seconds(value: str) -> float | None:
-    """Return the seconds of a Retry-After header in either form (RFC 9110, 10.2.3), None where it is neither."""
+    """Return the seconds of a Retry-After header in either form (RFC 9110, 10.2.3), None if it is neither."""
     value = value.strip()
     if re.fullmatch("[0-9]{1,9}", value):
         return float(value)
@@ -125,7 +125,7 @@ def seconds(value: str) -> float | None:
 
 
 def read_file(path: Path, largest: int) -> bytes:
-    """Return a file's bytes; raises Unreadable for a larger one, of which no more is read, and OSError."""
+    """Return a file's bytes; raises OSError, or Unreadable for a file above the limit."""
     with path.open("rb") as file:
         data = file.read(largest + 1)
     _bound(len(data), largest)
@@ -163,7 +163,7 @@ def _integer(text: str) -> int:
 
 def _float(text: str) -> float:
     found = float(text) if len(text) <= 64 else float("inf")
-    if found - found != 0:  # infinite, or no number
+    if found - found != 0:  # infinity or NaN
         raise Unreadable(_("a number in it is too large"))
     return found
 
@@ -193,7 +193,7 @@ def _too_deep() -> Unreadable:
 
 
 def read_xml(text: str) -> ET.Element:
-    """Return an XML document without a document type of its own; raises Unreadable."""
+    """Return an XML document; raises Unreadable, also for one with a document type."""
     from xml.etree import ElementTree as ET
 
     _bound(len(text), LARGEST)
@@ -218,10 +218,10 @@ def read_yaml(
     nodes: bool = False,
     check: Callable[[Any], None] | None = None,
 ) -> Any:
-    """Return a YAML document by ``loader`` (PyYAML's safe one), with ``nodes`` as its nodes; raises Unreadable.
+    """Return a YAML document read with ``loader`` (PyYAML's safe one) and node classes ``nodes``; raises Unreadable.
 
-    ``check`` gets the root's node before anything is made of it, and may raise YAMLError.
-    Events are counted as they come, with what aliases repeat, before anything is made of them.
+    ``check`` gets the root node before any object is built, and may raise YAMLError.
+    Events are counted, including those that aliases repeat, before any object is built.
     """
     import yaml
 
@@ -233,7 +233,7 @@ def read_yaml(
         budget = _Budget(most)
         if hasattr(base, "get_event") and issubclass(base, yaml.parser.Parser):
             return _read(_watched(base, budget)(text), nodes, check)
-        for event in yaml.parse(text, base):  # libyaml's, which composes where nobody sees it
+        for event in yaml.parse(text, base):  # libyaml composes inside C, where events cannot be counted
             budget.see(event)
         return _read(base(text), nodes, check)
     except Unreadable:
@@ -268,7 +268,7 @@ def _read(loader: Any, nodes: bool, check: Callable[[Any], None] | None) -> Any:
         loader.dispose()
 
 
-#: What PyYAML raises beside its own errors, because chr(), int(), float() and datetime.date() do.
+#: PyYAML raises these besides its own errors, because chr(), int(), float() and datetime.date() do.
 _CONSTRUCTORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -283,7 +283,7 @@ def _watched(base: Any, budget: _Budget) -> Any:
 
 
 class _Budget:
-    """Counts the values of a YAML document as its events come; an alias counts as much as what it repeats."""
+    """Counts the values of a YAML document event by event; an alias counts as much as the values it repeats."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -292,7 +292,7 @@ class _Budget:
         self._weights: dict[str, int] = {}
 
     def see(self, event: yaml.Event) -> None:
-        """Take the next event; raises Unreadable where the document exceeds a bound."""
+        """Take the next event; raises Unreadable if the document exceeds a bound."""
         import yaml
 
         line = event.start_mark.line + 1 if event.start_mark else 0

@@ -1,4 +1,4 @@
-"""Does things at once, on daemon threads: an interrupted run ends at once and waits for none of them."""
+"""Runs functions in parallel on daemon threads, so that an interrupted run ends at once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Answer = TypeVar("Answer")
 
 
 def in_parallel(function: Callable[[Item], Answer], items: Iterable[Item], workers: int) -> list[Answer]:
-    """Return ``function(item)`` for each item, in the items' order, with at most ``workers`` at a time.
+    """Return ``function(item)`` for each item, in the order of the items, with at most ``workers`` at a time.
 
-    The first exception is raised as soon as it happens; what has not begun by then is never begun.
+    The first exception is raised as soon as it happens; items that have not begun by then never begin.
     """
     waiting = list(enumerate(items))
     if len(waiting) <= 1:
@@ -47,7 +47,7 @@ def in_parallel(function: Callable[[Item], Answer], items: Iterable[Item], worke
 
 
 def in_background(function: Callable[[], Answer]) -> Callable[[], Answer]:
-    """Begin ``function()``; return what waits for its answer, or raises what it raised."""
+    """Start ``function()``; return a function that waits for its result or raises its exception."""
     done: queue.SimpleQueue[tuple[Answer | None, BaseException | None]] = queue.SimpleQueue()
 
     def work() -> None:

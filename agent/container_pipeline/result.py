@@ -1,4 +1,4 @@
-"""What a command answers with ``--json``: one versioned object, added to but never changed within a schema."""
+"""The result of a command with ``--json``: one versioned object, which only grows within a schema."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StepResult:
 
 @dataclass
 class ServerResult:
-    """What happened on one server: ``status`` is one word, ``error`` and ``hint`` one sentence each, or empty."""
+    """The result on one server: ``status`` is one word; ``error`` and ``hint`` are one sentence each, or empty."""
 
     name: str
     status: str
@@ -40,17 +40,17 @@ class ServerResult:
 
 
 class Payload(TypedDict):
-    """What one command answers beside what all do: each key of a subclass is one of the answer's."""
+    """Result keys of one command, besides those of all commands; each key of a subclass is a key of the result."""
 
 
 class Published(Payload):
-    """push, promote and what contains them: the names under which registries hold the image now."""
+    """push, promote and commands that contain them: names under which registries now hold the image."""
 
     published: list[str]
 
 
 class ImageBuilt(Payload):
-    """build: the commit, "" where there is none, and the image's size in bytes."""
+    """build: the commit, or "", and the image's size in bytes."""
 
     revision: str
     size: int
@@ -69,31 +69,31 @@ class Images(Payload):
 
 
 class Origins(Payload):
-    """status: key → where its value comes from, for all that are not the product's own defaults."""
+    """status: key → source of its value, for every key that does not have the product's default."""
 
     settings: dict[str, str]
 
 
 class Kept(Payload):
-    """init, adopt: files that differ from what would be written, and were not replaced."""
+    """init, adopt: files that differ from the generated ones and were not replaced."""
 
     kept: list[str]
 
 
 class Adoption(Payload):
-    """adopt: a note for each place of docker.sh that is not the convention's."""
+    """adopt: a note for each place of docker.sh that deviates from the convention."""
 
     adopted: list[dict[str, Any]]
 
 
 class Calls(Payload):
-    """adopt: who still calls docker.sh, as FILE:LINE."""
+    """adopt: places that still call docker.sh, as FILE:LINE."""
 
     calls: list[str]
 
 
 class Differences(Payload):
-    """adopt --verify: how the images that docker.sh and this product build differ."""
+    """adopt --verify: differences between the images that docker.sh and this product build."""
 
     differences: list[str]
 
@@ -111,28 +111,28 @@ class Checks(Payload):
 
 
 class Jobs(Payload):
-    """seed: what became of each job that differed, and how many did not."""
+    """seed: the outcome of each job that differed, and the number of unchanged jobs."""
 
     jobs: list[dict[str, str]]
     unchanged: int
 
 
 class Stages(Payload):
-    """stages: those of a run of the Jenkins library, and a sentence for each that is absent."""
+    """stages: stages of a run of the Jenkins library, and a sentence for each skipped one."""
 
     stages: list[dict[str, Any]]
     absent: list[str]
 
 
 class Files(Payload):
-    """report: the files that it has written."""
+    """report: the files that it wrote."""
 
     files: list[str]
 
 
 @dataclass
 class Result:
-    """Grows while a command runs, complete when it ends."""
+    """The result of a command; it grows while the command runs."""
 
     command: str
     code: str = ""
@@ -145,7 +145,7 @@ class Result:
 
     @contextmanager
     def step(self, name: str) -> Iterator[StepResult]:
-        """Time one step and note how it ended."""
+        """Time one step and record its status."""
         step = StepResult(name, "ok")
         self.steps.append(step)
         start = time.monotonic()
@@ -158,17 +158,17 @@ class Result:
             step.seconds = round(time.monotonic() - start, 3)
 
     def add(self, payload: Payload) -> None:
-        """Add to the answer. Lists that are there grow, other values are replaced."""
+        """Add keys to the result. Existing lists are extended, other values are replaced."""
         for name, value in payload.items():
             there = self.answers.get(name)
             self.answers[name] = [*there, *value] if isinstance(there, list) and isinstance(value, list) else value
 
     def went_to(self, image: ImageRef) -> None:
-        """Note a name under which a registry holds the image now."""
+        """Record a name under which a registry now holds the image."""
         self.add(Published(published=[str(image)]))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the object as interface and scripts know it."""
+        """Return the object that ``--json`` prints."""
         error = self.error
         return {
             "schema": SCHEMA,

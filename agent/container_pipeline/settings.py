@@ -1,7 +1,7 @@
-"""Settings: option, environment, project file, the site's default, default; validated and frozen.
+"""Settings from option, environment, project file, site default and default, in this order; validated and frozen.
 
-The only reader of ``container-pipeline.yml`` and of the variables that are this product's own; what belongs to the machine
-(language, terminal, HOME, proxies, CAs, what a child gets) is read where it is used.
+This module alone reads ``container-pipeline.yml`` and this product's own variables. Variables of the machine (language,
+terminal, HOME, proxies, CAs, a child's environment) are read where they are used.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from container_pipeline.model import (
 from container_pipeline.outside import LARGEST_YAML, Unreadable, read_file, read_yaml
 from container_pipeline.values import as_texts, convert, refuse_unknown, target_of, targets
 
-#: Where a value comes from, beside "default", the project file's name, ``environments.NAME`` and "option".
+#: Source of a value, besides "default", the project file's name, ``environments.NAME`` and "option".
 SITE, ENVIRONMENT = "site", "environment"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a command may know from outside. Build with ``load``; paths are absolute."""
+    """All settings of a command. Create it with ``load``; paths are absolute."""
 
     project: Path
     values: Values
@@ -45,7 +45,7 @@ class Settings:
     environment: str = ""
     development: RegistryAccess | None = None
     production: RegistryAccess | None = None
-    #: The same registries with the login that servers pull with, by role, where there is one.
+    #: Role → the same registry with the login that servers pull with, if one is set.
     pulls: Mapping[str, RegistryAccess] = field(default_factory=dict)
     jenkins: JenkinsAccess | None = None
     ssh_key: Path | None = None
@@ -54,13 +54,13 @@ class Settings:
     build_url: str = ""
     ref: Ref = field(default_factory=Ref)
     servers: tuple[Target, ...] = ()
-    #: Those that the project file, a variable and an option name, whichever of them decides; without the environments'.
+    #: Servers from the project file, a variable and an option, whichever wins; without those of environments.
     named: tuple[Target, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def code(self) -> Code:
-        """The project's code; raises SettingsError where nobody gave one."""
+        """The project code; raises SettingsError if it is not set."""
         if not self.values.code:
             raise SettingsError(
                 _("no project code is set"),
@@ -70,12 +70,12 @@ class Settings:
 
     @property
     def repository(self) -> Repository:
-        """The image's path in each registry: ``image_name``, where a command was given one, stands in for the code."""
+        """The image's path in each registry; a command's ``image_name`` replaces the code."""
         namespace, name = self.values.namespace, self.image_name or str(self.code)
         return Repository(f"{namespace}/{name}" if namespace else name)
 
     def origins(self) -> dict[str, str]:
-        """Return key → where its value comes from, for all that are not the product's own defaults."""
+        """Return key → source of its value, for every key that does not have the product's default."""
         names = {ENVIRONMENT: lambda key: key.variable, SITE: lambda key: key.site_variable}
         return {
             name: names[source](BY_NAME[name]) if source in names else source
@@ -84,7 +84,7 @@ class Settings:
         }
 
     def overridden(self) -> list[tuple[str, str]]:
-        """Return each (environment, key) of the project's file whose value a variable replaces, whichever environment is chosen."""
+        """Return each (environment, key) of the project file whose value a variable overrides, in every environment."""
         return [
             (environment, key)
             for environment, values in self.values.environments.items()
@@ -99,13 +99,13 @@ class Settings:
         return own or self.values.branches
 
     def path(self, key: str) -> Path:
-        """Return the file or folder that ``key`` names, below the project's root where it is relative."""
+        """Return the path in ``key``; a relative path starts at the project's root."""
         return self.project / str(getattr(self.values, key))
 
     def access(self, role: str, *, login: bool = False) -> RegistryAccess:
-        """Return the registry of ``role``; raises SettingsError that names the variable to set.
+        """Return the registry of ``role``; raises SettingsError with the variable to set.
 
-        With ``login``, user and password must be there too.
+        With ``login``, user and password must be set too.
         """
         prefix = REGISTRY_VARIABLES[role]
         access = self.production if role == "production" else self.development
@@ -117,7 +117,7 @@ class Settings:
         return access
 
     def controller(self) -> JenkinsAccess:
-        """Return the Jenkins controller; raises SettingsError that names the variable to set."""
+        """Return the Jenkins controller; raises SettingsError with the variable to set."""
         if self.jenkins is None:
             raise SettingsError(
                 _("JENKINS_URL is not set; it names the Jenkins controller"),
@@ -131,9 +131,9 @@ class Settings:
         return self.jenkins
 
     def pull_from(self) -> RegistryAccess:
-        """Return the registry that servers pull from, with their own login where one is set.
+        """Return the registry that servers pull from, with their own login if one is set.
 
-        Raises SettingsError that names the variable to set, also where that login has no user or no password.
+        Raises SettingsError with the variable to set, also if that login lacks a user or a password.
         """
         access = self.access("production" if self.pulls_from_production else "development")
         if access.role in self.pulls:
@@ -155,15 +155,15 @@ class Settings:
         return ImageRef(access.registry, self.repository, tag)
 
     def all_targets(self) -> tuple[Target, ...]:
-        """Return every server that any source or environment names, each once; there may be none.
+        """Return all servers from all sources and environments, each once; possibly none.
 
-        Two with one name but another folder are two.
+        Two servers with the same name but different folders are distinct.
         """
         entries = [item for values in self.values.environments.values() for item in values.get("servers", ())]
         return tuple(dict.fromkeys([*self.named, *(target_of(item) for item in entries)]))
 
     def targets(self) -> tuple[Target, ...]:
-        """Return the servers; raises SettingsError where there are none."""
+        """Return the servers; raises SettingsError if none are set."""
         if not self.servers:
             raise SettingsError(
                 _("no server is set"),
@@ -178,9 +178,9 @@ def load(
     environment: str = "",
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Merge and validate all sources. ``options`` holds keys by name; None means not given.
+    """Merge and validate all sources. ``options`` maps keys to values; None means not set.
 
-    Raises SettingsError for a value that is not what it must be, naming the source it came from.
+    Raises SettingsError for an invalid value, with the source of the value.
     """
     environ = os.environ if environ is None else environ
     environment = environment or environ.get(PREFIX + "ENVIRONMENT", "")
@@ -228,7 +228,7 @@ def load(
 
 
 def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) -> None:
-    """Lay the named environment's values over those of the file and the site's defaults; options and overrides still win.
+    """Merge the environment's values over the file's values and the site's defaults; options and overrides still win.
 
     Its ``branches`` stay beside the project's: they say who deploys there, the project's who moves ``latest`` and promotes.
     """
@@ -280,14 +280,14 @@ def _access(role: str, environ: Mapping[str, str], insecure: Sequence[str]) -> R
 
 
 def _pull_login(access: RegistryAccess, environ: Mapping[str, str]) -> RegistryAccess | None:
-    """Return the registry with the login for servers; None where neither a user nor a password is set."""
+    """Return the registry with the login for servers; None if neither user nor password is set."""
     pulls = replace(access, pulls=True)
     user, password = (environ.get(f"{pulls.login_variable}_{part}", "") for part in ("USER", "PASS"))
     return replace(pulls, user=user, password=Secret(password)) if user or password else None
 
 
 def _check_login(access: RegistryAccess) -> None:
-    """Raise SettingsError that names the variable where the user or the password is missing."""
+    """Raise SettingsError with the variable if the user or the password is missing."""
     for part, value in (("USER", access.user), ("PASS", access.password)):
         if not value:
             variable = f"{access.login_variable}_{part}"
@@ -323,7 +323,7 @@ def _ref(environ: Mapping[str, str]) -> Ref:
 
 
 def _one_line(environ: Mapping[str, str], name: str) -> str:
-    """Return a variable that is shown and written down as it is; raises SettingsError for control characters."""
+    """Return a variable that is shown and recorded unchanged; raises SettingsError for control characters."""
     value = environ.get(name, "")
     if not value.isprintable():
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""What a setting is told becomes a value of its key's kind, or a SettingsError that names the key and where it was told."""
+"""Convert a raw setting to its key's type, or raise SettingsError with the key and the source of the value."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from container_pipeline.outside import LARGEST_YAML, read_json
 
 
 class Spelled(str):
-    """A number, a date or a word of YAML's own, as the file spells it."""
+    """A YAML number, date or boolean, kept as the file spells it."""
 
     __slots__ = ()
 
 
 def as_texts() -> Any:
-    """Return a YAML loader that gives numbers, dates and words such as `no` as they are spelled; the key's kind decides.
+    """Return a YAML loader that keeps the spelling of numbers, dates and words such as `no`; the key's type decides.
 
-    YAML 1.1 reads 2024_11 as 202411, 12:30 as 750 and no as false: none of these is what a code or a host is called.
+    YAML 1.1 reads 2024_11 as 202411, 12:30 as 750 and no as false, which breaks codes and host names.
     """
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Knows texts, lists, maps and nothing."""
+        """Loads strings, lists, maps and null."""
 
     def spelled(loader: Any, node: Any) -> Spelled:
         return Spelled(loader.construct_scalar(node))
@@ -38,7 +38,7 @@ def as_texts() -> Any:
 
 
 def convert(key: Key, value: Any, source: str) -> Any:
-    """Return ``value`` as the key's kind, or raise SettingsError that names key and source."""
+    """Return ``value`` as the key's type, or raise SettingsError with key and source."""
     variables = {"environment": key.variable, "site": key.site_variable}
     where = variables.get(source) or f"{key.name} ({source})"
     converted = _CONVERTERS[key.kind](value, where)
@@ -78,14 +78,14 @@ def _boolean(value: Any, where: str) -> bool:
 
 
 def _text_or_boolean(value: Any, where: str) -> str:
-    """Return "true" for yes, "" for no, and any other text as it is."""
+    """Return "true" for yes, "" for no, and any other text unchanged."""
     text = _text(value, where)
     known = _WORDS.get(text.lower())
     return text if known is None else "true" if known else ""
 
 
 def _structured(value: Any, where: str) -> Any:
-    """Read JSON where a variable carries it."""
+    """Parse a variable's value as JSON if it looks like JSON."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
             return read_json(value, object, LARGEST_YAML)
@@ -144,7 +144,7 @@ _SERVER_KEYS = ("host", "user", "port", "remote_root", "name")
 
 
 def _servers(value: Any, where: str) -> tuple[Any, ...]:
-    """Check the shape of servers; ``Target`` checks what they hold."""
+    """Check the types of ``servers``; ``Target`` checks the values."""
     items = _items(value, where)
     targets(items)
     return tuple(items)

@@ -16,7 +16,7 @@ from container_pipeline.i18n import _
 
 words.translate()
 
-#: Group → command → one line of help. The order is that of the help: what people use first, docker.sh's words last.
+#: Group → command → one line of help, in the order of --help: common commands first, those of docker.sh last.
 GROUPS: dict[str, dict[str, str]] = {
     "flow": {
         "ship": _("build, push, promote and deploy: the standard flow"),
@@ -64,7 +64,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 
-#: What the help calls the groups.
+#: Titles of the groups in --help.
 TITLES = {
     "flow": _("flow"),
     "server": _("server"),
@@ -74,7 +74,7 @@ TITLES = {
     "image": _("image"),
 }
 
-#: Commands for programs, not for people: the Jenkins library's own. The help does not list them.
+#: Commands that only the Jenkins library calls; --help does not list them.
 HIDDEN: dict[str, dict[str, str]] = {
     "library": {
         "stages": "the stages that a Jenkinsfile's call goes through",
@@ -83,7 +83,7 @@ HIDDEN: dict[str, dict[str, str]] = {
 }
 
 
-#: What people type who come from another tool, and the command that they mean.
+#: Commands of other tools that people type → the command that they mean.
 GUESSES = {
     "ps": "status",
     "start": "up",
@@ -100,7 +100,7 @@ GUESSES = {
 
 
 class LazyGroup(click.Group):
-    """Finds a command's module by name and imports it only when that command is called."""
+    """Imports a command's module only when that command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for commands in GROUPS.values() for name in commands]

@@ -1,4 +1,4 @@
-"""The options that commands share, and the way from parsed options to a run."""
+"""Options that commands share, and the conversion of parsed options to a ``Run``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EVERYWHERE: tuple[Decorator, ...] = (
     click.option("-q", "--quiet", is_flag=True, help=_("print only failures")),
     click.option("-v", "--verbose", is_flag=True, help=_("print more")),
 )
-#: For commands whose -v means something else, as in Docker.
+#: For commands where -v is a volume, as in Docker.
 _LONG_VERBOSE = click.option("--verbose", is_flag=True, help=_("print more; -v is a volume here, as in Docker"))
 _DRY_RUN = click.option("--dry-run", is_flag=True, help=_("print the plan and change nothing"))
 _SERVERS: tuple[Decorator, ...] = (
@@ -53,11 +53,11 @@ def command(
     short_verbose: bool = True,
     examples: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., None]], click.Command]:
-    """Declare one command. The function gets a ``Run`` and the command's own ``options``.
+    """Declare one command. Its function receives a ``Run`` and the command's own ``options``.
 
-    Options whose name is a key of the settings go into the settings and are not passed on.
+    Options that are settings keys go into the settings and are not passed to the function.
     ``changes`` adds --dry-run, ``servers`` the options of server commands, ``image`` the optional IMAGE.
-    ``short_verbose`` False leaves -v to the command itself.
+    With ``short_verbose`` False, the command defines -v itself.
     """
     help_text = next(commands[name] for commands in (*GROUPS.values(), *HIDDEN.values()) if name in commands)
     epilog = "\b\n" + _("Examples:") + "\n" + "\n".join(f"  container-pipeline {line}" for line in examples)
@@ -84,7 +84,7 @@ def command(
 
 
 def _run(ctx: click.Context, name: str, given: dict[str, Any]) -> Run:
-    """Make the run; what is the settings' or the console's own is taken out of ``given``."""
+    """Create the run; remove the options of settings and console from ``given``."""
     console, result = ctx.obj
     result.command = name
     given.pop("as_json")

@@ -1,4 +1,4 @@
-"""The commands that docker.sh had."""
+"""The commands of docker.sh."""
 
 from __future__ import annotations
 

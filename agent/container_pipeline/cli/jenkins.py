@@ -1,4 +1,4 @@
-"""The command line of what an administrator does with Jenkins."""
+"""Command line of the commands for Jenkins administrators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that only the Jenkins library calls; the help does not list them."""
+"""Commands that only the Jenkins library calls; --help does not list them."""
 
 from __future__ import annotations
 

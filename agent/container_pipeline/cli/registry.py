@@ -1,4 +1,4 @@
-"""The commands on registries: none of them needs Docker."""
+"""The commands on registries; none of them needs Docker."""
 
 from __future__ import annotations
 

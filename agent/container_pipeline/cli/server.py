@@ -117,7 +117,7 @@ def down(run: Run, yes: bool, wait: int, accept_new: bool) -> None:
 
 
 def _ask(run: Run) -> None:
-    """Let a person confirm; where there is none, it is a mistake that is not made."""
+    """Ask a person to confirm; without a terminal, refuse."""
     names = ", ".join(target.name for target in run.settings.targets())
     if not sys.stdin.isatty():
         raise click.UsageError(_("down stops the service on {names}; pass --yes to confirm", names=names))

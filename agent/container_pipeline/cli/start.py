@@ -78,7 +78,7 @@ def doctor(run: Run) -> None:
 
 
 def _questions(run: Run) -> Questions:
-    """Ask a person where there is one: a terminal in and out, and no JSON wanted."""
+    """Return real questions if input and output are a terminal and JSON is off; else default answers."""
     from container_pipeline.execute.writing import Questions
 
     class Asked(Questions):

@@ -1,4 +1,4 @@
-"""click's own words in the user's language: click asks gettext, which reads nothing but compiled catalogues."""
+"""Translates click's own messages: click uses gettext, which reads only compiled catalogues."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from container_pipeline.i18n import language
 
 
 def translate() -> None:
-    """Let click's messages about usage come from our catalogue; English stays as it is."""
+    """Make click take its messages from our catalogue; English needs none."""
     if language() == "en":
         return
     import pkgutil

@@ -1,4 +1,4 @@
-"""Runs steps: times them, tells of them, shows them instead where it is a dry run."""
+"""Runs steps: times and reports them, or only prints them in a dry run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from container_pipeline.plan.steps import Step
 from container_pipeline.result import Result, StepResult
 from container_pipeline.settings import Settings
 
-#: How steps are carried out: by class, or by the nearest of its bases.
+#: Step class → function that executes it; a step uses the entry of its nearest base class.
 Performers = Mapping[type[Any], Callable[[Any], None]]
 
 
 @dataclass
 class Run:
-    """One run of one command: what it may know, whom it tells, what it has done so far."""
+    """One run of one command: its settings, its console and its result so far."""
 
     settings: Settings
     console: Console
@@ -25,9 +25,9 @@ class Run:
     dry_run: bool = False
 
     def execute(self, plan: Iterable[Step], performers: Performers) -> None:
-        """Perform the plan's steps in order; the first that raises ends it. A dry run only prints them.
+        """Execute the steps in order; the first exception ends the run. A dry run only prints them.
 
-        Raises NotImplementedError before the first of them where ``performers`` do not know one.
+        Raises NotImplementedError before the first step if ``performers`` lack one of them.
         """
         for step, perform in [(step, performer(performers, step)) for step in plan]:
             if self.dry_run:
@@ -40,7 +40,7 @@ class Run:
 
 
 def performer(performers: Performers, step: Step) -> Callable[[Any], None]:
-    """Return what carries out ``step``; raises NotImplementedError where nothing does."""
+    """Return the function that executes ``step``; raises NotImplementedError if there is none."""
     for kind in type(step).__mro__:
         if kind in performers:
             return performers[kind]

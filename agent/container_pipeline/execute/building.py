@@ -1,4 +1,4 @@
-"""How an image is built: what is refused first, version, labels, builder, and what is written down about it."""
+"""How an image is built: checks, version, labels, builder, and the recorded state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from container_pipeline.settings import Settings
 
 
 def check(settings: Settings) -> None:
-    """Refuse what no build could succeed with, before anything is touched."""
+    """Refuse settings with which no build can succeed, before anything is changed."""
     folder, dockerfile = paths(settings)
     if not folder.is_dir():
         raise SettingsError(_("build context {path} does not exist", path=folder), _("set `context:` to a folder"))
@@ -50,7 +50,7 @@ def check(settings: Settings) -> None:
 
 
 def new_version(run: Run, engine: Engine) -> Version:
-    """Return the local time to the second, a second that no other build of this image got."""
+    """Return the local time to the second, unique among the builds of this image."""
     image = run.settings.image(run.settings.access("development"), "latest")
     former = state.last_version(run.settings.project)
     while True:
@@ -63,7 +63,7 @@ def new_version(run: Run, engine: Engine) -> Version:
 
 
 def build(run: Run, engine: Engine, image: ImageRef) -> None:
-    """Build ``image`` and write down what was built from what."""
+    """Build ``image`` and record the version and its sources."""
     settings, console = run.settings, run.console
     folder, dockerfile = paths(settings)
     sources = git.sources(folder, dockerfile)
@@ -93,7 +93,7 @@ def build(run: Run, engine: Engine, image: ImageRef) -> None:
 
 
 def paths(settings: Settings) -> tuple[Path, Path]:
-    """Return the context and the Dockerfile; the latter may lie outside the former."""
+    """Return context and Dockerfile; the Dockerfile may lie outside the context."""
     folder = Path(os.path.normpath(settings.path("context")))
     return folder, Path(os.path.normpath(folder / str(settings.values.dockerfile)))
 
@@ -114,7 +114,7 @@ def _secrets(settings: Settings) -> dict[str, Path]:
 
 
 def _logins(settings: Settings, dockerfile: Path) -> tuple[RegistryAccess, ...]:
-    """Return the registries that the Dockerfile may take images from (Docker Hub's bear no host) and that a login is known for."""
+    """Return the registries with a known login from which the Dockerfile may pull (Docker Hub's images have no host)."""
     text = dockerfile.read_text(encoding="utf-8", errors="replace")
     text += " ".join(str(value) for value in settings.values.build_args.values())
     known = (settings.development, settings.production)
@@ -132,7 +132,7 @@ def _logins(settings: Settings, dockerfile: Path) -> tuple[RegistryAccess, ...]:
 
 
 def _annotations(image: ImageRef, sources: git.Sources) -> dict[str, str]:
-    """Return the labels by github.com/opencontainers/image-spec, annotations.md."""
+    """Return the labels of github.com/opencontainers/image-spec, annotations.md."""
     prefix = "org.opencontainers.image."
     labels = {
         "created": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -144,7 +144,7 @@ def _annotations(image: ImageRef, sources: git.Sources) -> dict[str, str]:
 
 
 def _buildkit(settings: Settings, run: Run) -> BuildKit | None:
-    """Return BuildKit's client, None for the engine's own builder; raises BuildError where BuildKit is needed and missing."""
+    """Return the BuildKit client, None for the engine's own builder; raises BuildError if BuildKit is needed but missing."""
     chosen = settings.values.builder
     wanted = {"secrets": settings.values.secrets, "platforms": settings.values.platforms}
     needs = [key for key, value in wanted.items() if value]

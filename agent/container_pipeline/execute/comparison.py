@@ -1,4 +1,4 @@
-"""Builds a project by its docker.sh and by this product, in two copies, and compares what came out."""
+"""Builds a project with its docker.sh and with this product, in two copies, and compares the images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from container_pipeline.project import state
 from container_pipeline.result import Result
 from container_pipeline.settings import load
 
-#: What a container is started with; labels are compared without those that a build adds by itself.
+#: Compared parts of an image's config; labels that a build adds itself are ignored.
 _CONFIG = (
     "Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "StopSignal", "User", "Volumes", "WorkingDir",
 )  # fmt: skip
@@ -25,9 +25,9 @@ _SHOWN = 10
 
 
 def compare(run: Run, name: str, before: Sequence[str], build: Callable[[Run], None]) -> list[str]:
-    """Return a sentence for each difference between what the script ``name`` and ``build`` make.
+    """Return a sentence for each difference between the images of the script ``name`` and of ``build``.
 
-    Raises BuildError where one of the two cannot build.
+    Raises BuildError if one of the two cannot build.
     """
     engine = Engine(run.console)
     images: list[str] = []
@@ -95,7 +95,7 @@ def _configs(engine: Engine, images: Sequence[str]) -> list[str]:
 
 
 def _contents(engine: Engine, images: Sequence[str]) -> list[str]:
-    """Compare all files by kind, mode, owner and size; of many differences the first are named."""
+    """Compare all files by kind, mode, owner and size; of many differences, list only the first."""
     theirs, ours = (imagefiles.listing(engine, image) for image in images)
     names = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     found = [_("file {name} differs", name=name) for name in names[:_SHOWN]]

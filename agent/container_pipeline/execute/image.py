@@ -1,4 +1,4 @@
-"""How each step of an image's way is carried out: the one place where steps meet clients."""
+"""Executes the steps on images: the one place that connects steps with clients."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Actions(Registries):
-    """Carries out steps for one run. Clients are made when first needed and kept for the run."""
+    """Executes steps for one run. Clients are created on first use and kept for the run."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        #: What this run saw a registry name: tags that move meanwhile do not change what is promoted.
+        #: Digests that this run read from registries; tags that move meanwhile do not change what is promoted.
         self.digests: dict[ImageRef, Digest] = {}
 
     @cached_property
@@ -36,7 +36,7 @@ class Actions(Registries):
 
     @property
     def performers(self) -> Performers:
-        """How each step is carried out; each raises the PipelineError that says what failed."""
+        """Step class → function that executes it; each raises a PipelineError that says what failed."""
         return {
             Build: self._build,
             Tag: self._tag,
@@ -57,7 +57,7 @@ class Actions(Registries):
 
     def _push(self, step: Push) -> None:
         if step.image.tag != "latest" and self.registry(step.access).resolve(step.image.repository, step.image.tag):
-            # The plan saw none: another build pushed this version meanwhile.
+            # It did not exist when the plan was made: another build pushed this version meanwhile.
             raise another_image(step.image)
         digest = self.engine.push(step.image, step.access)
         self._arrived(step.image, step.access, digest)
@@ -87,9 +87,9 @@ class Actions(Registries):
             self.digests[step.target] = seen
 
     def held(self, image: ImageRef, access: RegistryAccess, ours: Image) -> str:
-        """Return the id of the image that a registry holds as ``image``, "" where it holds none.
+        """Return the id of the image that a registry holds as ``image``, or "".
 
-        Where a registry gave ``ours`` the digest that it names now, its manifest need not be asked for.
+        If the registry's current digest is that of ``ours``, its manifest need not be fetched.
         """
         registry = self.registry(access)
         digest = registry.resolve(image.repository, image.tag)
@@ -102,7 +102,7 @@ class Actions(Registries):
         return str(config.digest if config else digest)
 
     def _arrived(self, image: ImageRef, access: RegistryAccess, expected: str) -> None:
-        """Read the digest back from the registry, and write it down where it is the version's."""
+        """Read the digest back from the registry, and record it if it is the version's."""
         found = self.registry(access).resolve(image.repository, image.tag)
         if found is None or expected not in ("", str(found)):
             raise RegistryError(
@@ -119,7 +119,7 @@ class Actions(Registries):
 
 
 def _ended(code: int) -> EngineError:
-    """Return the error of a container that did not end with 0; its exit code is the command's."""
+    """Return the error for a container that did not exit with 0; the command exits with the same code."""
     error = EngineError(_("the container ended with exit code {code}", code=code))
     error.exit_code = code
     return error

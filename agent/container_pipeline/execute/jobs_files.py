@@ -1,4 +1,4 @@
-"""Jobs files → checked jobs: every mistake of every file in one go, each with its file and line."""
+"""Reads jobs files into validated jobs; reports all mistakes of all files at once, with file and line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.plan.seed.schema import Problem
 from container_pipeline.project import jobs_file
 
-#: Mistakes shown in one go.
+#: Most mistakes shown at once.
 SHOWN = 20
 
 
 def load(patterns: Sequence[str]) -> tuple[list[Job], set[str]]:
-    """Return the jobs of all files and the files' names; raises SettingsError that tells each mistake."""
+    """Return the jobs of all files and the names of the files; raises SettingsError with all mistakes."""
     rules = jobs_file.schema()
     jobs: list[Job] = []
     mistakes: list[str] = []
@@ -42,7 +42,7 @@ def _tell(file: jobs_file.JobsFile, problem: Problem) -> str:
 
 
 def _twice(found: Sequence[Job], path: str, places: dict[str, str]) -> list[Problem]:
-    """Two projects of one full name would make one job by turns. Jenkins tells no upper from lower case."""
+    """Refuse two projects with one full name, which would overwrite each other's job. Jenkins ignores case."""
     problems = []
     for index, job in enumerate(found):
         name = job.full_name.casefold()

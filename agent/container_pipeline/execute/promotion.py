@@ -1,4 +1,4 @@
-"""How a version is copied from registry to registry: by digest, what is missing first, its tags last."""
+"""Copies a version between registries by digest: missing blobs first, tags last."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def promote(registries: Registries, step: Promote, image: Manifest | None = None) -> None:
-    """Copy what is missing, then let the tags name it, in their order; a version's tag is never moved.
+    """Copy missing blobs, then set the tags in order; the tag of a version is never moved.
 
-    ``image`` is what the source was last seen to hold; it is asked again where that is not what the step promotes.
+    ``image`` is the manifest last read from the source; it is read again if the step promotes another digest.
     """
     from container_pipeline.clients.registry.copy import copy
 
@@ -47,7 +47,7 @@ def _places(registries: Registries, step: Promote) -> tuple[Place, Place]:
 
 
 def survey(registries: Registries, step: Promote, image: Manifest | None) -> Survey:
-    """Return what the target lacks of the image; ``image`` as for ``promote``."""
+    """Return the parts of the image that the target lacks; ``image`` as for ``promote``."""
     from container_pipeline.clients.registry import copy
 
     source, target = _places(registries, step)
@@ -57,7 +57,7 @@ def survey(registries: Registries, step: Promote, image: Manifest | None) -> Sur
 
 
 def _refuse_another(target: Place, tag: str, digest: Digest) -> None:
-    """Look once more before the tag is set: another run may have set it since the plan was made."""
+    """Check again right before the tag is set: another run may have set it since the plan was made."""
     there = target.registry.resolve(target.repository, tag)
     if there not in (None, digest):
         raise RegistryError(

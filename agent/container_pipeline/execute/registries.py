@@ -1,4 +1,4 @@
-"""The registries that one run speaks to."""
+"""The registry clients of one run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Registries:
-    """Clients are made when first needed and kept for the run, with their connections and tokens."""
+    """Clients are created on first use and kept for the run, with their connections and tokens."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -22,7 +22,7 @@ class Registries:
         self._lock = threading.Lock()
 
     def registry(self, access: RegistryAccess) -> RegistryClient:
-        """Return the client of one registry, the same one to every thread."""
+        """Return the client of one registry; all threads share it."""
         from container_pipeline.clients.registry import RegistryClient
 
         with self._lock:
@@ -31,7 +31,7 @@ class Registries:
             return self._clients[access]
 
     def move_tag(self, step: MoveTag, digest: Digest | None = None) -> None:
-        """Move a tag to ``digest`` where that is known, else to what the step's source names now."""
+        """Move a tag to ``digest`` if known, else to the current manifest of the step's source."""
         registry = self.registry(step.access)
         manifest = registry.manifest(step.source.repository, str(digest or step.source.tag))
         registry.put_manifest(step.source.repository, step.tag, manifest)

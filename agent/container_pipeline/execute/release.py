@@ -1,4 +1,4 @@
-"""A release put together from the project's files and what is known of its image."""
+"""Assembles a release from the project's files and its image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from container_pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class Upload:
-    """A release and the files that carry it."""
+    """A release and the files to upload."""
 
     release: Release
     files: tuple[File, ...]
@@ -26,7 +26,7 @@ class Upload:
 
 
 def gather(run: Run, version: str | None) -> Upload:
-    """Read and check all that a deploy needs from here; raises SettingsError or StateError before anything is touched."""
+    """Read and check everything local that a deploy needs; raises SettingsError or StateError before any change."""
     settings = run.settings
     settings.targets()
     access = settings.pull_from()
@@ -63,7 +63,7 @@ def gather(run: Run, version: str | None) -> Upload:
 
 
 def check(run: Run) -> None:
-    """Refuse now, before there is a version, what a deploy would refuse before it touches anything."""
+    """Refuse, before a version exists, what the checks of a deploy would refuse."""
     settings = run.settings
     settings.targets()
     image = settings.image(settings.pull_from(), Version.FORMAT.replace("%", ""))
@@ -89,7 +89,7 @@ def _env_values(run: Run) -> dict[str, str]:
         return {}
     values = envfile.parse(path.read_bytes(), settings.values.env_file)
     if "COMPOSE_PROFILES" in values:
-        # It steers Compose, which takes it without its quotes; and v1 not with blanks.
+        # Compose itself reads it: without quotes and, in v1, without blanks.
         names = values["COMPOSE_PROFILES"].strip().strip("\"'").split(",")
         values["COMPOSE_PROFILES"] = ",".join(name.strip() for name in names)
     for name in ("VERSION", "DOCKER_REGISTRY"):
@@ -103,7 +103,7 @@ def _env_values(run: Run) -> dict[str, str]:
 def _files(
     run: Run, image: ImageRef, values: dict[str, str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[File, ...]]:
-    """Return the files of the release, before them its services and their mounts where Swarm runs it: Compose is asked for them on the server."""
+    """Return the files of the release, preceded in Swarm mode by services and mounts; else Compose on the server lists those."""
     settings = run.settings
     path = settings.path("compose_file")
     name = settings.values.compose_file
@@ -146,7 +146,7 @@ def _files(
 
 
 def _resolve(access: RegistryAccess, settings: Settings, version: Version) -> Digest:
-    """Ask the registry which digest the version is."""
+    """Return the version's digest from the registry."""
     from container_pipeline.clients.registry import RegistryClient
 
     digest = RegistryClient(access).resolve(settings.repository, str(version))

@@ -1,4 +1,4 @@
-"""What a deploy, a rollback and Compose's own words on servers have in common: how they are carried out, and told of."""
+"""Shared by deploy, rollback and the Compose commands: how they run on servers and report results."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish
 
 #: The files of ``remote/programs/`` that deploy and roll back.
 DEPLOY = ("switch", "containers", "found", "ask", "deploy")
-#: What a release goes through on a server, in this order.
+#: Steps of a release on a server, in order.
 STEPS = ("check", "switch", "start", "health", "keep")
 
 
 def on_servers(run: Run, steps: Sequence[plan.OnServers], task: ServerTask, *, accept_new: bool) -> list[Answer]:
-    """Carry out ``task`` step by step; where a step failed the servers of those after it stay as they are."""
+    """Run ``task`` step by step; after a failed step, the servers of later steps are skipped."""
     fleet = Fleet(run.settings, run.console, accept_new=accept_new)
     answers: list[Answer] = []
 
@@ -30,7 +30,7 @@ def on_servers(run: Run, steps: Sequence[plan.OnServers], task: ServerTask, *, a
         asked = fleet.ask(step.servers, task)
         answers.extend(asked)
         if any(answer.error for answer in asked):
-            # It is raised at the end, when all servers have been told of.
+            # The error is raised at the end, after all servers have been reported.
             run.result.steps[-1].status = "failed"
 
     run.execute(steps, {plan.OnServers: carry_out})
@@ -38,7 +38,7 @@ def on_servers(run: Run, steps: Sequence[plan.OnServers], task: ServerTask, *, a
 
 
 def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str, object]:
-    """Return what every program that changes something on a server needs; ``login`` where it may have to pull."""
+    """Return the values that every changing program needs; ``login`` if it may have to pull."""
     values = run.settings.values
     config = plan.login(run.settings.pull_from()) if login else Secret("")
     run.console.redact.add([config])
@@ -54,9 +54,9 @@ def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str,
 
 
 def report(run: Run, answers: list[Answer], version: str = "", *, running: bool = True) -> None:
-    """Show what happened where, and raise the worst error. ``version`` "": the servers say which.
+    """Show the result of each server, and raise the worst error. With ``version`` "", the servers report the version.
 
-    ``running``: the service runs now where all went well.
+    ``running``: whether the service runs after success.
     """
     if run.dry_run:
         return

@@ -1,7 +1,7 @@
-"""Carries out the changes of a seed plan so that nothing is touched but what the plan is about.
+"""Executes the changes of a seed plan, and touches only the items in the plan.
 
-Jenkins has no conditional writes. So the mark of an item is read right before each change of it; and where Jenkins
-answers with a redirect, which can mean both done and refused, what is there afterwards decides.
+Jenkins has no conditional writes. So an item's ownership mark is read right before each change; and because a redirect
+can mean both done and refused, the state afterwards decides.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from container_pipeline.i18n import _
 from container_pipeline.plan.seed import Change, configxml, mark_of
 from container_pipeline.plan.seed.jobxml import FOLDER
 
-#: How the configuration of an item is read, None where there is none, and how it is written: by the item's full name.
+#: Functions that read (None if missing) and write an item's configuration by its full name.
 _Read = Callable[[str], Optional[str]]
 _Write = Callable[[str, str], object]
 
 
 def perform(jenkins: Controller, change: Change) -> None:
-    """Carry out one change; raises JenkinsError where Jenkins refuses it, or where its item is not what was planned on."""
+    """Execute one change; raises JenkinsError if Jenkins refuses it or the item is not the planned one."""
     _ACTIONS[change.action](jenkins, change)
 
 
 def _make(change: Change, make: _Write, read: _Read, ours: Callable[[str], bool]) -> None:
-    """Make the item of ``change``. One that is there meanwhile serves as well where it is ``ours``: its answer may have been lost."""
+    """Create the item of ``change``. An existing one is fine if it is ``ours``: the response of an earlier try may have been lost."""
     try:
         make(change.item, change.config)
     except RefusedError as error:
@@ -40,12 +40,12 @@ def _make(change: Change, make: _Write, read: _Read, ours: Callable[[str], bool]
 
 
 def _create(jenkins: Controller, change: Change) -> None:
-    """Create a job. One with the same mark is from an earlier attempt."""
+    """Create a job. An existing one with the same mark comes from an earlier attempt."""
     _make(change, jenkins.create, jenkins.config, lambda has: mark_of(has) == mark_of(change.config))
 
 
 def _create_folder(jenkins: Controller, change: Change) -> None:
-    """Create a folder. Any that is there serves, whoever made it."""
+    """Create a folder. An existing one is fine, whoever created it."""
     _make(change, jenkins.create, jenkins.config, lambda has: configxml.parse(has).tag == FOLDER)
 
 
@@ -64,7 +64,7 @@ def _update_view(jenkins: Controller, change: Change) -> None:
 
 
 def _replace(jenkins: Controller, change: Change) -> None:
-    """Remove a job and create it anew: Jenkins changes everything about a job but its kind."""
+    """Remove a job and create it again, because Jenkins cannot change a job's kind."""
     _delete(jenkins, change)
     _create(jenkins, change)
 
@@ -77,7 +77,7 @@ def _disable(jenkins: Controller, change: Change) -> None:
 
 
 def _remove(change: Change, delete: Callable[[str], object], read: _Read) -> None:
-    """Remove the item of ``change`` where it is there and still what was planned on."""
+    """Remove the item of ``change`` if it exists and is still the planned one."""
     has = read(change.item)
     if has is None:
         return
@@ -92,7 +92,7 @@ def _delete(jenkins: Controller, change: Change) -> None:
 
 
 def _delete_folder(jenkins: Controller, change: Change) -> None:
-    """Remove a folder after the view beside it, which no later run would find without the folder."""
+    """Remove the view beside the folder first: without the folder, no later run would find it."""
     _insist_on_empty(jenkins, change)
     if mark_of(jenkins.view(change.item) or ""):
         raise JenkinsError(_("folder {item} stays until the view beside it is removed", item=change.item))
@@ -100,20 +100,20 @@ def _delete_folder(jenkins: Controller, change: Change) -> None:
 
 
 def _delete_view(jenkins: Controller, change: Change) -> None:
-    """Remove the view beside a folder that is about to go."""
+    """Remove the view beside a folder that will be removed."""
     _insist_on_empty(jenkins, change)
     _remove(change, jenkins.delete_view, jenkins.view)
 
 
 def _insist_on_empty(jenkins: Controller, change: Change) -> None:
-    """What is in a folder would go with it: a job that could not be moved, or that somebody just made."""
+    """Raise JenkinsError if the folder is not empty: it may hold a job that could not move or that somebody just created."""
     inside = jenkins.children(change.item)
     if inside:
         raise JenkinsError(_("folder {item} is not empty: {name} is in it", item=change.item, name=inside[0]))
 
 
 def _move(jenkins: Controller, change: Change) -> None:
-    """Bring a job to another folder, another name, or both: then by the way on which no other job stands."""
+    """Move and rename a job; if it needs both, in the order in which no other job is in the way."""
     _insist(change, jenkins.config(change.source))
     above, short = _split(change.item)
     old_above, old_short = _split(change.source)
@@ -129,7 +129,7 @@ def _move(jenkins: Controller, change: Change) -> None:
 
 
 def _relocate(jenkins: Controller, change: Change, place: str, target: str) -> None:
-    """Move or rename once. What is there afterwards decides: also an answer that was lost may have been done."""
+    """Move or rename once. The state afterwards decides, because a request may succeed although its response is lost."""
     folder, short = _split(target)
     renamed = folder == _split(place)[0]
     refusal = None
@@ -155,7 +155,7 @@ def _relocate(jenkins: Controller, change: Change, place: str, target: str) -> N
 
 
 def _insist(change: Change, config: str | None) -> None:
-    """Raise JenkinsError unless the item still bears the mark that the plan was made on."""
+    """Raise JenkinsError unless the item still has the mark from when the plan was made."""
     item = change.source or change.item
     if config is None:
         raise JenkinsError(_("{item} is gone: somebody moved or removed it meanwhile", item=item))

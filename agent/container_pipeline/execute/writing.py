@@ -1,4 +1,4 @@
-"""How a project's own files are written: none is overwritten unasked."""
+"""Writes a project's files; none is overwritten unasked."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from container_pipeline.plan.steps import Step
 from container_pipeline.project import files as disk
 from container_pipeline.result import Kept
 
-#: May hold secrets: it is made private, and one that is there is neither shown nor replaced.
+#: May contain secrets: created private; an existing one is neither shown nor replaced.
 PRIVATE = ".env"
 
 
 class Questions:
-    """How a person is asked; without a terminal, each question is answered by its default.
+    """Asks questions; without a terminal, every question gets its default answer.
 
-    ``option`` is the one that answers yes to everything.
+    ``option`` is the option that answers yes to everything.
     """
 
     option = "--force"
@@ -33,14 +33,14 @@ class Questions:
 
 
 class Agreed(Questions):
-    """Somebody who has said yes to everything."""
+    """Answers yes to everything."""
 
     def yes(self, _question: str) -> bool:
         return True
 
 
 def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
-    """Write those files that are not there; of the others show the difference, and ask."""
+    """Write missing files; for the others, show the difference and ask."""
     steps: list[Step] = []
     for name, text in wanted.items():
         there = disk.read(run.settings.project / name)
@@ -49,10 +49,10 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
         elif there is None and not os.path.lexists(run.settings.project / name):
             steps.append(WriteFile(name, text))
         elif there and text.startswith(there):
-            # Nothing is taken away.
+            # Nothing is removed.
             steps.append(WriteFile(name, text))
         elif name == PRIVATE:
-            # Not even as a difference: what it holds belongs to nobody's screen or log.
+            # No diff either: its content must not appear on screens or in logs.
             run.console.line(_("kept {file}: its content is the project's own", file=name))
         else:
             run.console.result(difference(name, there or "", text))
@@ -67,7 +67,7 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
 
 
 def performers(run: Run) -> Performers:
-    """Return how steps on the project's own files are carried out."""
+    """Return step class → function for steps on the project's files."""
 
     def write_file(step: WriteFile) -> None:
         mode = 0o600 if step.file == PRIVATE else 0o644

@@ -14,7 +14,7 @@ from container_pipeline.result import StepResult
 
 
 def run(run: Run) -> None:
-    """Build, push, promote and deploy; what a later stage would miss is refused before the first.
+    """Build, push, promote and deploy. What a later stage would lack is refused before the first stage.
 
     Stages that do not apply are absent, as in a Jenkinsfile, and the log says why; so are those that a multibranch job
     of Jenkins does not have for this branch. Whoever types this approves of it.
@@ -52,7 +52,7 @@ def _check(run: Run, commands: list[str]) -> None:
 
 
 def _announce(run: Run, stage: Stage, version: str) -> None:
-    """Say what a dry run cannot plan in full: the image is not built yet, so its digest is not known."""
+    """Print the stages that a dry run cannot plan in full: the image is not built yet, so its digest is unknown."""
     settings = run.settings
     if stage.command == "promote":
         development, production = settings.access("development"), settings.access("production")

@@ -18,9 +18,9 @@ from container_pipeline.project import state
 
 
 def run(run: Run, **given: Any) -> None:
-    """Run the version that was built last; ``given`` holds keys of ``run:`` that stand in for the project file's.
+    """Run the version that was built last; keys of ``run:`` in ``given`` replace those of the project file.
 
-    Raises EngineError whose exit code is the container's where that is not 0.
+    Raises EngineError with the container's exit code if that is not 0.
     """
     settings = run.settings
     access = settings.access("development")
@@ -33,7 +33,7 @@ def run(run: Run, **given: Any) -> None:
 
 
 def _options(project: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -> RunOptions:
-    """Merge both: an option replaces its key whole; paths of options start where the user stands."""
+    """Merge both: an option replaces the whole key; paths in options are relative to the current folder."""
     chosen = {key: value for key, value in given.items() if value}
     merged = {**settings, **chosen}
     here = Path.cwd()

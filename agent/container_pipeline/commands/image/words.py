@@ -1,4 +1,4 @@
-"""docker.sh's words, one or several: look at engine and registries, plan, carry out."""
+"""docker.sh's commands, one or several: query engine and registries, plan, execute."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from container_pipeline.project import state
 
 
 def run(run: Run, words: Sequence[str], version: str | None = None) -> None:
-    """Do what docker.sh did for ``words``; raises the error that it stopped at, after what went before.
+    """Do what docker.sh did for the commands ``words``; raises the first error, after the steps before it.
 
-    Words that do not build are about ``version``, by default the one built last.
+    Commands that do not build use ``version`` (default: the one built last).
     """
     actions = Actions(run)
     built = None if words[0] == "build" else state.read(run.settings.project)
@@ -43,12 +43,12 @@ def run(run: Run, words: Sequence[str], version: str | None = None) -> None:
 
 
 def push(run_: Run, latest: bool = False, version: str | None = None) -> None:
-    """Push ``version``, by default the one built last; with ``latest``, tag it so here and in the registry."""
+    """Push ``version`` (default: the one built last); with ``latest``, also move `latest` here and in the registry."""
     run(run_, ("push", "tag-latest", "push-latest") if latest else ("push",), version)
 
 
 def _look(actions: Actions, words: Sequence[str], facts: ImageFacts) -> None:
-    """Note what the engine and, where a push comes, the registries hold of the version and of latest."""
+    """Record what the engine and, for a push, the registries hold of the version and of `latest`."""
     settings, version = actions.run.settings, str(facts.version)
     pushes = any(word.startswith("push") for word in words)
     for access in (settings.development, settings.production):
@@ -68,9 +68,9 @@ def _look(actions: Actions, words: Sequence[str], facts: ImageFacts) -> None:
 
 
 def _held(actions: Actions, image: ImageRef, access: RegistryAccess, needed: bool) -> str:
-    """Return the id of the image that a registry holds as ``image``, "" where it holds none.
+    """Return the id of the image that a registry holds as ``image``, or "".
 
-    A registry that is only a shorter way, and does not answer, holds nothing.
+    A registry that is only asked to save work counts as empty if it does not respond.
     """
     built = actions.run.settings.image(actions.run.settings.access("development"), image.tag)
     try:

@@ -1,4 +1,4 @@
-"""seed: make Jenkins be what the jobs file says, and say first what that changes."""
+"""seed: create and update Jenkins jobs from the jobs file, and print the changes first."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from container_pipeline.result import Jobs
 def run(
     run: Run, files: Sequence[str] = ("jobs.yml",), *, prune: bool = False, adopt: bool = False, yes: bool = False
 ) -> None:
-    """Read the files and meanwhile Jenkins, change what differs.
+    """Read the files and, at the same time, Jenkins; change what differs.
 
-    Raises SettingsError for a mistake in a file, JenkinsError where Jenkins lacks a plugin or, without ``yes``, most of
-    its jobs would go (all before anything is written), and JenkinsError at the end where some jobs failed or are not
-    seed's; the others are done then.
+    Before any change, raises SettingsError for a mistake in a file, and JenkinsError if Jenkins lacks a plugin or, without
+    ``yes``, if most of its jobs would go. At the end, raises JenkinsError if some jobs failed or do not belong to seed;
+    the others are done by then.
     """
     asked = in_background(lambda: _ask(Controller(run.settings.controller())))
     jobs, sets = jobs_files.load(files)
@@ -57,7 +57,7 @@ def run(
 
 
 def _ask(controller: Controller) -> tuple[Controller, Collection[str] | None, list[Found]]:
-    """Ask at once what can be asked without knowing the files."""
+    """Start the queries that do not depend on the files."""
     plugins = in_background(controller.plugins)
     items = controller.items(MARK)
     return controller, plugins(), items
@@ -70,7 +70,7 @@ def _gather(
     jobs: Sequence[Job],
     adopt: bool,
 ) -> State:
-    """Return what Jenkins has of what ``jobs`` and seed's own earlier ones are about."""
+    """Return the items in Jenkins that ``jobs`` and seed's earlier jobs refer to."""
     if adopt:
         found = controller.with_configs(found, {job.full_name for job in jobs})
     items = {one.name: Item(one.name, one.config, one.folder) for one in found}
@@ -80,7 +80,7 @@ def _gather(
 
 
 def _execute(run: Run, controller: Controller, made: SeedPlan) -> dict[str, PipelineError]:
-    """Carry out the plan phase by phase; return what failed. What one job fails at does not keep others back."""
+    """Execute the plan phase by phase; return the failures. One failed job does not stop the others."""
     failed: dict[str, PipelineError] = {}
     if run.dry_run:
         run.execute(made.changes, {Change: lambda change: seeding.perform(controller, change)})
@@ -109,7 +109,7 @@ def _execute(run: Run, controller: Controller, made: SeedPlan) -> dict[str, Pipe
 
 
 def _summarise(run: Run, made: SeedPlan, failed: dict[str, PipelineError]) -> None:
-    """Show what happened as one table, and fail where a job is not as the file says."""
+    """Show the outcome as one table; raise JenkinsError if a job differs from the file."""
     words = _words()
     rows = [(one.label, words[one.action], "") for one in made.changes if one.label not in failed]
     rows += [(name, _("failed"), error.message) for name, error in failed.items()]

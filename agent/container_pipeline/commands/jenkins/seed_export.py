@@ -15,7 +15,7 @@ from container_pipeline.project import jobs_file
 
 
 def run(run: Run) -> None:
-    """Write what Jenkins has that calls docker.sh or containerPipeline; raises JenkinsError where it is not reached."""
+    """Print the jobs in Jenkins that call docker.sh or containerPipeline; raises JenkinsError if Jenkins is unreachable."""
     controller = Controller(run.settings.controller())
     items = [(one.name, one.config) for one in controller.items("") if one.config and not one.folder]
     found, remarks = export.projects(items)
@@ -24,7 +24,7 @@ def run(run: Run) -> None:
 
 
 def from_list(run: Run, path: Path) -> None:
-    """Write one project for each address in ``path`` (``-``: stdin); # begins a comment."""
+    """Print one project for each address in ``path`` (``-``: stdin); # begins a comment."""
     text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     _write(run, *export.from_addresses(line for line in lines if line))

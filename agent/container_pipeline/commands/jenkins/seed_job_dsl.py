@@ -11,7 +11,7 @@ from container_pipeline.plan.seed import jobdsl
 
 
 def run(run: Run, files: Sequence[str]) -> None:
-    """Write the script to stdout, which is the same for all jobs files, and beside them the data that it reads.
+    """Print the script, which is the same for all jobs files, and write the data that it reads beside the files.
 
     Raises SettingsError for a mistake in a file.
     """

@@ -1,4 +1,4 @@
-"""Write the report of a run of the Jenkins library, and tell a webhook of it."""
+"""Write the report of a run of the Jenkins library, and notify a webhook."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from container_pipeline.result import Files
 
 
 def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
-    """Write ``container-pipeline-CODE.html`` beside ``results``; a webhook that fails is only a warning."""
+    """Write ``container-pipeline-CODE.html`` beside ``results``; a failing webhook is only a warning."""
     told = run.console.redact.within(_read(results))
     build_url = run.settings.build_url
     page = results.parent / f"container-pipeline-{run.settings.code}.html"
@@ -35,14 +35,14 @@ def report(run: Run, results: Path, webhook: Secret, kind: str) -> None:
 
 
 def _origin(build_url: str) -> BuildOrigin:
-    """What Jenkins sets for a build, and its plugins where they are there."""
+    """Return the variables that Jenkins, and its plugins if installed, set for a build."""
     branch = os.environ.get("BRANCH_NAME") or os.environ.get("GIT_BRANCH", "")
     who = os.environ.get("BUILD_USER") or os.environ.get("CHANGE_AUTHOR", "")
     return BuildOrigin(build_url, branch, who, time.strftime("%Y-%m-%d %H:%M:%S %z"))
 
 
 def message(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
-    """Return what was deployed or what failed, in one message."""
+    """Return one message with what was deployed or what failed."""
     bad = next((result for result in results if result.get("error")), None)
     if bad:
         head = _(

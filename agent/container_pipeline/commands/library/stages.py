@@ -1,4 +1,4 @@
-"""Tell the Jenkins library which stages this project goes through, before the first of them."""
+"""Print the stages of this project for the Jenkins library, before the first one runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from container_pipeline.settings import Settings
 
 
 def tell(run: Run, wishes: str, enter: Callable[[str], Settings]) -> None:
-    """Answer with the stages; what is absent is also said in the log. ``enter`` gives an environment's settings."""
+    """Return the stages; the log explains each skipped one. ``enter`` returns an environment's settings."""
     settings = run.settings
     try:
         wished, names = wishes_of(read_json(wishes, dict))

@@ -1,1 +1,1 @@
-"""Commands that speak to registries alone: promote, images, prune."""
+"""Commands that only use registries: promote, images, prune."""

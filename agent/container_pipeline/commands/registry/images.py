@@ -1,4 +1,4 @@
-"""List a project's versions: what engine and registries hold, how big, how old, and which is latest."""
+"""List a project's versions in engine and registries, with size and age, and which one is `latest`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listed:
-    """What stands under a digest: ``size`` in bytes as it travels, ``created`` where the image says so; or the problem with it."""
+    """The image under a digest: ``size`` is its transfer size in bytes, ``created`` its time if known; or the problem with it."""
 
     size: int
     created: datetime | None
@@ -32,7 +32,7 @@ class Listed:
 
 
 def run(run: Run, *, production: bool = False) -> None:
-    """Show the versions of development with production beside them, or with ``production`` those of production alone."""
+    """Show the versions in development, each with its state in production; with ``production``, only those in production."""
     settings, actions = run.settings, Actions(run)
     accesses = [settings.access("production" if production else "development")]
     if not production and settings.production:
@@ -44,7 +44,7 @@ def run(run: Run, *, production: bool = False) -> None:
     images = _images(actions, accesses, held)
     rows = [_entry(version, held, images, here.get(version), problems.get(version, "")) for version in versions]
     if any(row.get("problem") for row in rows):
-        # It is the image's own fault only where its registry answers at all.
+        # Blame the image only if its registry responds at all.
         for access in accesses:
             actions.registry(access).ping()
     run.result.add(Images(images=rows))
@@ -57,7 +57,7 @@ def run(run: Run, *, production: bool = False) -> None:
 
 
 def _here(actions: Actions, accesses: list[RegistryAccess]) -> dict[str, Listed]:
-    """Return the versions that this machine's engine has; none where there is no engine, for registries need none."""
+    """Return the versions in this machine's engine; none without an engine, which registries do not need."""
     found: dict[str, Listed] = {}
     try:
         for access in accesses:
@@ -72,7 +72,7 @@ def _here(actions: Actions, accesses: list[RegistryAccess]) -> dict[str, Listed]
 
 
 def _tags(actions: Actions, access: RegistryAccess, problems: dict[str, str]) -> dict[str, Digest]:
-    """Return each tag's digest; a tag that was deleted in this moment is none, and one that cannot be read is a problem."""
+    """Return each tag's digest; a tag deleted meanwhile has none, and an unreadable one is a problem."""
     registry, repository = actions.registry(access), actions.run.settings.repository
     tags = registry.tags(repository)
 
@@ -96,7 +96,7 @@ def _images(
 
 
 def _image(actions: Actions, digest: Digest, access: RegistryAccess) -> Listed:
-    """Return what stands under a digest; what cannot be read of it is a problem of this image alone."""
+    """Return the image under a digest; if it cannot be read, the problem is limited to this image."""
     registry, repository = actions.registry(access), actions.run.settings.repository
     try:
         manifest = registry.manifest(repository, str(digest))
@@ -114,8 +114,8 @@ def _created(registry: RegistryClient, actions: Actions, manifest: Manifest) -> 
 
 
 def _moment(text: str) -> datetime | None:
-    """Return a moment of RFC 3339 in UTC, None for what is none, such as the year 1, by which Go writes that it knows none."""
-    # Docker writes nanoseconds; before Python 3.11 no part of a second may be longer than six digits.
+    """Parse a time of RFC 3339 into UTC; None if it is invalid or in the year 1, Go's zero time."""
+    # Docker writes nanoseconds; Python before 3.11 accepts at most six digits.
     found = re.fullmatch(r"([0-9-]{10})[Tt ]([0-9:]{8})(?:\.[0-9]+)?(?:[Zz]|([+-][0-9:]{5}))?", text)
     if not found:
         return None
@@ -159,7 +159,7 @@ def _row(entry: dict[str, Any], held: dict[str, dict[str, Digest]]) -> list[str]
 
 
 def _state(entry: dict[str, Any], role: str) -> str:
-    """Return how a version stands in one registry."""
+    """Return the state of a version in one registry."""
     digest = entry["registries"].get(role)
     if digest is None:
         return _("not yet") if role == "production" else "-"

@@ -1,4 +1,4 @@
-"""Bring a version from the development to the production registry: by digest, without Docker, latest last."""
+"""Copy a version from the development to the production registry by digest, without Docker; move `latest` last."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(run: Run, version: str | None = None) -> None:
-    """Promote ``version``, by default the one built last."""
+    """Promote ``version`` (default: the one built last)."""
     registries = Registries(run)
     facts, image = _look(registries, _version(run, version))
     run.result.version, run.result.digest = str(facts.version), str(facts.digest or "")
@@ -64,7 +64,7 @@ def _version(run: Run, version: str | None) -> Version:
 
 
 def _look(registries: Registries, version: Version) -> tuple[PromotionFacts, Manifest | None]:
-    """Ask both registries, at once, what they name; return what development's tag stands for, too."""
+    """Query both registries in parallel; also return the manifest of the development tag."""
     settings = registries.run.settings
     repository = settings.repository
     development, production = settings.access("development"), settings.access("production")

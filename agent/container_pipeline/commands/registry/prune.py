@@ -1,4 +1,4 @@
-"""Remove old versions from a registry or from this machine's engine: never latest, one that is kept, or one in use."""
+"""Remove old versions from a registry or this machine's engine, but never `latest` or a version that is kept or in use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from container_pipeline.project import state
 
 
 def run(run: Run, *, production: bool = False) -> None:
-    """Prune the development registry, or with ``production`` that one. Any server that does not answer ends it."""
+    """Prune the development registry, or production with ``production``. Stops if any server does not respond."""
     access = run.settings.access("production" if production else "development")
     actions = Actions(run)
     image = run.settings.image(access, "latest")
@@ -29,7 +29,7 @@ def run(run: Run, *, production: bool = False) -> None:
 
 
 def _delete(actions: Actions, step: Delete, held: Held) -> None:
-    """Delete one manifest, unless a promotion or push beside this run has moved a tag since the plan was made."""
+    """Delete one manifest, unless another promotion or push has moved a tag since the plan was made."""
     registry, repository, planned = actions.registry(step.access), step.image.repository, held.tags[step.image.tag]
     now = registry.resolve(repository, step.image.tag)
     if now not in (None, planned) or registry.resolve(repository, "latest") == planned:
@@ -42,7 +42,7 @@ def _held(actions: Actions, access: RegistryAccess) -> Held:
     repository, registry = actions.run.settings.repository, actions.registry(access)
     tags = registry.tags(repository)
     manifests = in_parallel(lambda tag: registry.find_manifest(repository, tag), tags, CONNECTIONS)
-    # A tag that is gone by now was deleted or moved beside this run.
+    # Another run has deleted or moved a tag that is gone by now.
     found = {tag: manifest for tag, manifest in zip(tags, manifests) if manifest}
     parts: dict[Digest, list[Digest]] = {
         manifest.digest: [child.digest for child in manifest.children]
@@ -53,7 +53,7 @@ def _held(actions: Actions, access: RegistryAccess) -> Held:
 
 
 def _in_use(run: Run) -> set[str]:
-    """Return the versions that the servers of any environment keep."""
+    """Return the versions that the servers of all environments keep."""
     targets = run.settings.all_targets()
     if not targets:
         return set()
@@ -63,7 +63,7 @@ def _in_use(run: Run) -> set[str]:
 
 
 def local(run: Run) -> None:
-    """Prune what was built or tagged here for either registry; the version that was built last stays, too."""
+    """Prune images that were built or tagged here for either registry; the version built last stays too."""
     settings, actions = run.settings, Actions(run)
     accesses = [settings.access("development"), *([settings.production] if settings.production else [])]
     names = [settings.image(access, "latest") for access in accesses]

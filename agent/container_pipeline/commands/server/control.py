@@ -1,4 +1,4 @@
-"""up, down, pull: Compose's own words on every server, under the lock, with the result of each."""
+"""up, down, pull: run the Compose command on every server, under the lock, with a result for each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from container_pipeline.remote.fleet import ServerTask, parts
 
 
 def run(run: Run, action: str, *, wait: int = 0, accept_new: bool = False) -> None:
-    """Do ``action`` on all servers; raises the error of the worst one."""
+    """Run ``action`` on all servers; raises the worst server's error."""
     step = Compose(run.settings.targets(), run.settings.code, action)
     values = rollout.common(run, action, wait, login=action != "down")
     task = ServerTask(parts(run.settings, "control"), values, changes=True, must=("health",) if action == "up" else ())

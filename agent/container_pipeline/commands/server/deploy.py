@@ -1,4 +1,4 @@
-"""Deploy: the version runs on every server, healthy; or the former one runs there again."""
+"""Deploy a version to every server; roll back where it is not healthy."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def run(
     wait: int = 0,
     accept_new: bool = False,
 ) -> None:
-    """Deploy ``version``, by default the one built last.
+    """Deploy ``version`` (default: the one built last).
 
-    ``rolling``: so many servers at a time, the next only when these are healthy. ``wait``: seconds for another run's lock.
-    Raises the error of the worst server; each server's own result is in ``run.result``.
+    ``rolling``: number of servers at a time; the next ones follow once these are healthy. ``wait``: seconds to wait for the lock.
+    Raises the worst server's error; each server's result is in ``run.result``.
     """
     upload = release.gather(run, version)
     task = _task(run, upload, wait)
@@ -35,7 +35,7 @@ def run(
 
 
 def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
-    """Warn where a promotion has moved ``latest`` to a version that every server rolled back from."""
+    """Warn if a promotion has moved `latest` to a version that every server rolled back."""
     previous = {answer.facts.get("version", "") for answer in answers if answer.status == "rolled-back"}
     released = [one for one in previous if one and not one.startswith("found-")]
     if released and run.settings.pulls_from_production and not any(answer.status == "ok" for answer in answers):

@@ -1,4 +1,4 @@
-"""History: the releases that each server keeps, newest first."""
+"""Show the releases that each server keeps, newest first."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def releases(answer: Answer) -> list[dict[str, Any]]:
 
 
 def attempts(answer: Answer) -> list[dict[str, str]]:
-    """Return what was tried there, oldest first: failed deploys too."""
+    """Return all deploy attempts on a server, failed ones too, oldest first."""
     names = ("when", "by", "action", "version", "outcome")
     return [dict(zip(names, line.split("|", 4))) for line in answer.all("attempt")]
 
 
 def versions_in_use(run: Run) -> set[str]:
-    """Return the versions that any server keeps or runs: what `prune` must leave in a registry. Raises the worst server's error.
+    """Return the versions that any server keeps or runs, which `prune` must not delete. Raises the worst server's error.
 
-    A server on which nothing was deployed yet needs none.
+    A server without a deploy needs none.
     """
     answers = [answer for answer in _ask(run, "in-use") if answer.reason != "nothing"]
     finish(run.result, run.console, answers)

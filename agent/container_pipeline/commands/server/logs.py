@@ -1,11 +1,11 @@
-"""Logs: those of all servers at once, each line with its server."""
+"""Show the logs of all servers together, each line with its server."""
 
 from __future__ import annotations
 
 from container_pipeline.execute import Run
 from container_pipeline.remote.fleet import Fleet, ServerTask, finish, parts
 
-#: Colours for servers' names on a terminal, one after the other.
+#: Colours of servers' names on a terminal, in turn.
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
@@ -20,7 +20,7 @@ def run(run: Run, *, tail: int = 500, follow: bool = False, accept_new: bool = F
         {"tail": tail, "follow": follow},
         raw=lambda target, line: run.console.log(prefixes[target], colours[target], line),
     )
-    # All of them at once: a log that is followed never makes room for the next.
+    # All servers in parallel: a followed log never ends, so it would block the next one.
     finish(
         run.result,
         run.console,

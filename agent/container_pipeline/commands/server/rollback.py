@@ -1,4 +1,4 @@
-"""Rollback: an earlier release comes back, on the same way on which it came."""
+"""Roll back to an earlier release, with the same programs that deploy it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run(
     wait: int = 0,
     accept_new: bool = False,
 ) -> None:
-    """Bring ``version`` back, by default the release that ran before the current one. Raises the error of the worst server."""
+    """Roll back to ``version`` (default: the previous release). Raises the worst server's error."""
     chosen = str(Version(version)) if version else ""
     task = ServerTask(
         parts(run.settings, *rollout.DEPLOY),

@@ -1,4 +1,4 @@
-"""Status: what runs on each server, since when and by whom, and where it differs from what was deployed."""
+"""Show what runs on each server, since when and by whom, and how it differs from the deployed release."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from container_pipeline.result import Origins
 
 
 def run(run: Run, *, accept_new: bool = False) -> None:
-    """Show one line per server; raises the worst error where a server does not answer."""
+    """Show one line per server; raises the worst error if a server does not respond."""
     answers = Fleet(run.settings, run.console, accept_new=accept_new).ask(
         run.settings.targets(), ServerTask(parts(run.settings, "found", "status"), {"action": "status"})
     )
@@ -24,13 +24,13 @@ def run(run: Run, *, accept_new: bool = False) -> None:
 
 
 def release(answer: Answer) -> dict[str, Any]:
-    """Return the record of the current release, empty where there is none."""
+    """Return the record of the current release, or an empty one."""
     found = answer.all("release")
     return record(found[0]) if found else {}
 
 
 def record(text: str) -> dict[str, Any]:
-    """Return a release's record, empty where it cannot be read: somebody edited it, or the disk was full."""
+    """Return a release's record; empty if it cannot be read, because somebody edited it or the disk was full."""
     try:
         found = read_json(text, dict)
     except ValueError:
@@ -40,7 +40,7 @@ def record(text: str) -> dict[str, Any]:
 
 
 def differences(answer: Answer) -> list[str]:
-    """Return the words for what differs from what was deployed."""
+    """Return the differences from the deployed release, as words of the JSON result."""
     unreadable = answer.all("release") and not release(answer)
     return (["record"] if unreadable else []) + answer.all("differs")
 
@@ -93,7 +93,7 @@ def _state(answer: Answer) -> str:
 
 
 def difference(word: str) -> str:
-    """Return what differs, in words."""
+    """Return the sentence for a difference."""
     return {
         "record": _("the release's record cannot be read"),
         "image": _("another image runs"),

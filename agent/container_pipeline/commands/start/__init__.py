@@ -1,1 +1,1 @@
-"""Commands around a project: start one, take one over, check it."""
+"""Commands around a project: start one, convert one, check one."""

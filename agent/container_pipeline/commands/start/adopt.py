@@ -1,4 +1,4 @@
-"""adopt: read docker.sh, tell line by line what becomes of it, write settings and Jenkinsfile that do the same."""
+"""adopt: read docker.sh, report what replaces each line, and write equivalent settings and a Jenkinsfile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCRIPT = "docker.sh"
 
 
 def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
-    """Take the project over; raises SettingsError where it has no docker.sh, ChecksFailed where ``verify`` finds a difference."""
+    """Convert the project; raises SettingsError without a docker.sh, ChecksFailed if ``verify`` finds a difference."""
     project = run.settings.project
     text = disk.read(project / SCRIPT)
     if text is None:
@@ -84,7 +84,7 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _drop_halves(run: Run, adopted: Adopted) -> None:
-    """Leave out what a shell refuses: it is not a command by itself."""
+    """Drop lines that a shell refuses, which are not complete commands."""
     for command in [command for command in adopted.before if not script.parses(command)]:
         adopted.before.remove(command)
         run.console.warning(
@@ -93,7 +93,7 @@ def _drop_halves(run: Run, adopted: Adopted) -> None:
 
 
 def _tell(run: Run, adopted: Adopted, text: str) -> None:
-    """Show each line that is not the convention's; the rest are one number."""
+    """Show each line that deviates from the convention, and the number of the others."""
     for note in adopted.notes:
         run.console.result(f"{SCRIPT}:{note}")
     special = {number for note in adopted.notes for number in range(note.first, note.last + 1)}
@@ -103,7 +103,7 @@ def _tell(run: Run, adopted: Adopted, text: str) -> None:
 
 
 def _files(run: Run, adopted: Adopted, root: Path, texts: Mapping[str, str]) -> dict[str, str]:
-    """Return name → text of what is to be written."""
+    """Return file name → text to write."""
     code, project = run.result.code, run.settings.project
     there = disk.read(project / "Jenkinsfile")
     wanted = {PROJECT_FILE: project_file(adopted.values)}
@@ -114,7 +114,7 @@ def _files(run: Run, adopted: Adopted, root: Path, texts: Mapping[str, str]) -> 
         if project not in path.parents or path.is_symlink() or name == _below(root, project / SCRIPT):
             continue
         if disk.encoding(path.read_bytes()) != "utf-8":
-            continue  # it could not be written back as it was
+            continue  # it could not be written back unchanged
         mark, end, plain = unmarked(text)
         if is_jenkinsfile(name):
             changed = rewrite(plain, code, adopted.before)

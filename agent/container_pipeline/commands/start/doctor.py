@@ -1,4 +1,4 @@
-"""doctor: ask this machine, registries, servers and Jenkins at the same time, and show what is missing with its repair."""
+"""doctor: check this machine, registries, servers and Jenkins in parallel, and show how to repair each problem."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from container_pipeline.remote.fleet import Fleet, ServerTask
 from container_pipeline.result import Checks
 from container_pipeline.settings import Settings
 
-#: Seconds that all checks together may take, and an ssh connection to come about.
+#: Limits in seconds: all checks together, and an ssh connection.
 DEADLINE = 10.0
 CONNECT = 4
 
 
 def run(run: Run) -> None:
-    """Show all checks; raises ChecksFailed where one of them did not pass."""
+    """Show all checks; raises ChecksFailed if one did not pass."""
     checks = _together(_groups(run), run.console)
     group = ""
     for check in checks:
@@ -50,7 +50,7 @@ Examine = Callable[[], Iterable[Check]]
 
 
 def _groups(run: Run) -> dict[str, Examine]:
-    """Return each group of checks by its title."""
+    """Return title → group of checks."""
     settings = run.settings
     groups: dict[str, Examine] = {
         _("this machine"): partial(_machine, run),
@@ -70,7 +70,7 @@ def _groups(run: Run) -> dict[str, Examine]:
 
 
 def _together(groups: dict[str, Examine], console: Console) -> list[Check]:
-    """Examine all groups at once; what has not answered in time is said to hang. Threads that still wait are left behind."""
+    """Run all groups in parallel; report groups that exceed the time. Threads that still wait are abandoned."""
     found: dict[str, list[Check]] = {}
 
     def work(title: str, examine: Examine) -> None:
@@ -184,6 +184,6 @@ def _jenkins(settings: Settings) -> Iterable[Check]:
     from container_pipeline.commands.start import doctor_jenkins
 
     for one in doctor_jenkins.checks(settings):
-        # What this account may not know is no fault of Jenkins': it is told, and does not fail.
+        # What this account may not see is reported, but is not a failure of Jenkins.
         good = one.ok is not False
         yield Check("Jenkins", good, f"{one.name}: {one.message}", "" if good else one.hint)

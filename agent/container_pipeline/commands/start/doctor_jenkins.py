@@ -1,4 +1,4 @@
-"""doctor's part about Jenkins: what is missing there for the jobs of the jobs file."""
+"""The Jenkins part of doctor: what Jenkins lacks for the jobs of the jobs file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from container_pipeline.settings import Settings
 
 
 def checks(settings: Settings, files: Sequence[str] = ()) -> list[JenkinsCheck]:
-    """Ask Jenkins and judge. ``files`` are jobs files; without any, or a ``jobs.yml``, only Jenkins itself is looked at.
+    """Query Jenkins and return checks. Without jobs ``files`` or a ``jobs.yml``, only Jenkins itself is checked.
 
-    Raises SettingsError where JENKINS_URL is not set or a jobs file has mistakes.
+    Raises SettingsError if JENKINS_URL is not set or a jobs file has mistakes.
     """
     controller = Controller(settings.controller())
     default = settings.project / "jobs.yml"

@@ -1,4 +1,4 @@
-"""init: look at the folder, tell what it holds, write what the convention asks for. Nothing is overwritten unasked."""
+"""init: examine the folder, report what it contains, and write the convention's files. Nothing is overwritten unasked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from container_pipeline.plan.detect import Shape, detect
 from container_pipeline.project import files as disk
 from container_pipeline.settings import Settings
 
-#: What tells of a project beside its Python files.
+#: Files that identify a project, besides Python files.
 _TELLING = (
     ".python-version", "Dockerfile", "Pipfile", "Pipfile.lock", "poetry.lock", "pyproject.toml", "runtime.txt",
     "setup.cfg", "setup.py", "uv.lock",
@@ -29,7 +29,7 @@ _MOST_FILES = 300
 
 
 def run(run: Run, questions: Questions) -> None:
-    """Write the files; raises SettingsError where the folder holds no Python project."""
+    """Write the files; raises SettingsError if the folder contains no Python project."""
     project = run.settings.project
     shape = detect(gather(project), f"{sys.version_info[0]}.{sys.version_info[1]}")
     if shape is None:
@@ -56,7 +56,7 @@ def run(run: Run, questions: Questions) -> None:
 
 
 def gather(project: Path) -> dict[str, str]:
-    """Read the files that tell what the project is: a few by name, lists of requirements, and Python files near the root."""
+    """Read the files that identify the project: a few by name, requirements lists, and Python files near the root."""
     names = [*_TELLING, *_below(project)]
     texts = ((name, disk.read(project / name)) for name in names)
     return {name: text for name, text in texts if text is not None}
@@ -85,7 +85,7 @@ def _told(shape: Shape) -> str:
 
 
 def _asked(settings: Settings, shape: Shape, questions: Questions) -> tuple[Shape, str, int]:
-    """Return shape, code and the servers' port as the person wants them."""
+    """Return shape, code and the servers' port, as the person chooses."""
     code = settings.values.code or questions.text(_("project code"), default_code(settings.project.name))
     Code(code)
     python = questions.text(_("Python version"), shape.python)
@@ -105,5 +105,5 @@ def _port(text: str) -> int:
 
 
 def default_code(folder: str) -> str:
-    """Return a project code that is like a folder's name."""
+    """Return a project code derived from the folder's name."""
     return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:63].strip("-") or "app"

@@ -1,4 +1,4 @@
-"""lint: read the project's files, let the rules judge them, repair what can be repaired."""
+"""lint: read the project's files, apply the rules, repair what can be repaired."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from container_pipeline.project import files
 from container_pipeline.result import Findings
 from container_pipeline.settings import Settings
 
-#: A repair can make room for another one; more rounds than this never helped.
+#: One repair can enable another; more rounds than this never helped.
 _ROUNDS = 5
 _STATE = (".docker_build_version", ".docker_build_image", ".docker_build.json")
 
 
 def run(run: Run, report: str = "text", fix: bool = False) -> None:
-    """Report all findings; raises ChecksFailed where there are any. With ``fix``, repair first what is safe."""
+    """Report all findings; raises ChecksFailed if there are any. With ``fix``, make the safe repairs first."""
     facts = _fix(run) if fix else gather(run.settings)
     findings = lint.check(facts)
     run.result.code = facts.code
@@ -45,14 +45,14 @@ def run(run: Run, report: str = "text", fix: bool = False) -> None:
 
 
 def gather(settings: Settings) -> lint.Facts:
-    """Read what the rules judge, and ask the programs that are there."""
+    """Read the input of the rules, and run the installed linters."""
     facts = read(settings)
     names = [*(source.name for source in facts.env), *_STATE]
     return _ask_others(settings.project, facts, names)
 
 
 def read(settings: Settings) -> lint.Facts:
-    """Read what the rules judge."""
+    """Read the input of the rules."""
     project, values = settings.project, settings.values
     per_environment = list(values.environments.values())
     dockerfile = os.path.normpath(os.path.join(values.context, values.dockerfile))
@@ -93,7 +93,7 @@ def _read_all(project: Path, names: Iterable[str]) -> tuple[lint.Source, ...]:
 
 
 def _read(project: Path, name: str) -> lint.Source | None:
-    """Read a file as the encoding that its first bytes name; line ends stay as they are."""
+    """Read a file in the encoding of its byte order mark; line endings are kept."""
     try:
         data = (project / name).read_bytes()
     except OSError:
@@ -105,7 +105,7 @@ def _read(project: Path, name: str) -> lint.Source | None:
 
 
 def _fix(run: Run) -> lint.Facts:
-    """Apply all safe repairs, or show them where it is a dry run; return the facts as they are then."""
+    """Make all safe repairs, or show them in a dry run; return the facts afterwards."""
     facts = read(run.settings)
     left: set[tuple[str, str, str]] = set()
     for _round in range(_ROUNDS):
@@ -116,7 +116,7 @@ def _fix(run: Run) -> lint.Facts:
                 for one in lint.check(facts)
                 if one.file == source.name and one.edit and (one.file, one.rule, one.message) not in left
             ]
-            # Bytes that are no text of any encoding cannot be written back as they were.
+            # Bytes that are not text in any encoding cannot be written back unchanged.
             text, unsafe = (
                 repaired(kind, source, findings, facts.code, _by_compose(run.settings.project, kind, facts.code))
                 if source.encoding
@@ -145,7 +145,7 @@ def _write(run: Run, kind: str, source: lint.Source, text: str, findings: Sequen
     if not run.dry_run:
         files.replace(run.settings.project / source.name, text, follow=True)
         run.console.line(_("repaired {file}", file=source.name))
-    elif kind == ".env":  # its values belong on no screen and in no log
+    elif kind == ".env":  # its values must not appear on screens or in logs
         for one in findings:
             run.console.result(str(one))
     else:
@@ -153,7 +153,7 @@ def _write(run: Run, kind: str, source: lint.Source, text: str, findings: Sequen
 
 
 def _by_compose(project: Path, kind: str, code: str) -> Callable[[str, str, Sequence[lint.Finding]], bool]:
-    """Return the check that Compose, where it is there and reads the file, reads the repaired one alike."""
+    """Return a check that Compose, if installed and able to read the file, reads the repaired file as the same."""
     reading = cache(lambda text: linters.compose_reading(project, text))
 
     def valid(before: str, after: str, findings: Sequence[lint.Finding]) -> bool:
