@@ -1,1 +1,1 @@
-"""Clients: one outside system each. All effects are here, and nothing but effects."""
+"""Clients: one outside system each. All effects are here, and only effects."""

@@ -1,4 +1,4 @@
-"""Answers that come through requests, read within bounds of bytes and time before requests reads all of them."""
+"""Reads HTTP responses of requests within bounds of bytes and time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from container_pipeline.i18n import _
 
 
 class UnboundedError(requests.RequestException):
-    """An answer that has no end in sight, or is compressed although nobody asked for that."""
+    """A response that exceeds its bounds, or is compressed although that was not requested."""
 
 
 class Adapter(HTTPAdapter):
-    """Gives up an answer whose head is not there within ``seconds``; raises UnboundedError then."""
+    """Raises UnboundedError for a response whose head does not arrive within ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -60,9 +60,9 @@ class Adapter(HTTPAdapter):
 
 
 def read(answer: requests.Response, largest: int, whole: float) -> None:
-    """Read an answer of at most ``largest`` bytes within ``whole`` seconds; raises UnboundedError.
+    """Read a response of at most ``largest`` bytes within ``whole`` seconds; raises UnboundedError.
 
-    A byte now and then keeps every wait of requests alive: at the end of the time the connection is cut.
+    An occasional byte resets the timeouts of requests, so the connection is closed when the time is up.
     """
     problem = ""
     if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -73,7 +73,7 @@ def read(answer: requests.Response, largest: int, whole: float) -> None:
     clock.start()
     head: Any = getattr(answer.raw, "_fp", None)
     if isinstance(head, timed.Response):
-        head.timed.until = end  # the body has a time of its own
+        head.timed.until = end  # the body has its own limit
     try:
         for piece in () if problem else answer.iter_content(1 << 16):
             data += piece
@@ -86,12 +86,12 @@ def read(answer: requests.Response, largest: int, whole: float) -> None:
         problem = _("its response does not end")
     finally:
         clock.cancel()
-    if not problem and time.monotonic() > end:  # without a length, the cut looks like its end
+    if not problem and time.monotonic() > end:  # without a length, the cut looks like the end of the response
         problem = _("its response does not end")
     if problem:
         answer.close()
         data.clear()
-    answer.encoding = answer.encoding or "utf-8"  # else it is guessed, which takes long
+    answer.encoding = answer.encoding or "utf-8"  # else requests guesses it, which is slow
     answer._content = bytes(data)
     answer._content_consumed = True  # type: ignore[attr-defined]
     if problem:
@@ -101,5 +101,5 @@ def read(answer: requests.Response, largest: int, whole: float) -> None:
 def _cut(answer: requests.Response) -> None:
     raw: Any = answer.raw
     with contextlib.suppress(OSError, AttributeError):
-        # Not the connection's own: where it is not kept alive, that has let it go.
+        # Not the connection's own socket: it drops that if the connection is not kept alive.
         raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)

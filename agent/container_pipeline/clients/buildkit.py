@@ -1,4 +1,4 @@
-"""BuildKit, through the ``docker`` that stands first on PATH: its own client streams the context and mounts secrets."""
+"""BuildKit, through the first ``docker`` on PATH, whose client streams the context and mounts secrets."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from container_pipeline.errors import BuildError
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess
 
-#: Seconds that an interrupted client has to end by itself; Jenkins gives the agent five in all.
+#: Seconds for an interrupted client to end by itself; Jenkins gives the agent five in all.
 GRACE = 3
-#: Seconds for a question about the client itself, which asks each of its plugins first.
+#: Seconds for a query about the client itself, which first runs each of its plugins.
 _TIMEOUT = 30
-#: Characters of a line of its progress; a longer one is shown in several.
+#: Longest progress line in characters; a longer one is split.
 _LONGEST = 1 << 16
-#: Steps whose names and lines are remembered.
+#: Number of steps whose names and lines are kept.
 _STEPS = 2000
-#: Build arguments with these names would change the client itself, so that they cannot travel in its environment.
+#: Build arguments with these names would affect the client itself, so they cannot be passed in its environment.
 _CLIENTS_OWN = re.compile(r"PATH|HOME|(?:DOCKER|BUILDKIT|BUILDX)_.*")
 
 
 @dataclass(frozen=True)
 class BuildKit:
-    """A docker client that builds by BuildKit."""
+    """A docker client that builds with BuildKit."""
 
     program: str
     console: Console = field(repr=False)
 
     @classmethod
     def find(cls, console: Console) -> BuildKit | None:
-        """Return the client where it says that it, and the engine behind it, can do what only BuildKit can."""
+        """Return the client if it and its engine support BuildKit, else None."""
         program = shutil.which("docker")
         if program is None:
             return None
@@ -56,11 +56,11 @@ class BuildKit:
 
     @property
     def has_buildx(self) -> bool:
-        """Whether the client has the buildx component, which several platforms at once need."""
+        """Whether the client has the buildx component, which a build for several platforms needs."""
         return bool(self._ask("buildx", "version"))
 
     def _ask(self, *arguments: str) -> str:
-        """Return what the client prints, "" where it refuses or does not end."""
+        """Return the client's output, "" if it fails or does not end."""
         done = children.ask([self.program, *arguments], self._environ(), timeout=_TIMEOUT)
         return done.stdout.decode(errors="replace") if done and done.returncode == 0 else ""
 
@@ -82,7 +82,7 @@ class BuildKit:
             for name, path in secrets.items():
                 command += ["--secret", f"id={name},src={path}"]
             for name, value in options.arguments.items():
-                # By its name alone where that serves: a value could be read in the list of processes.
+                # By name alone if possible: the process list would show a value.
                 if _CLIENTS_OWN.fullmatch(name):
                     command += ["--build-arg", f"{name}={value}"]
                 else:
@@ -113,12 +113,12 @@ class BuildKit:
             raise log.error(child.returncode)
 
     def _environ(self) -> dict[str, str]:
-        # Named even where it is the default: else a context of the user's could lead to another engine than the API's.
+        # Set even if it is the default: else the user's docker context could select a different engine from the API's.
         return {"DOCKER_HOST": "unix:///var/run/docker.sock", **environment.for_child(), "DOCKER_BUILDKIT": "1"}
 
     @contextlib.contextmanager
     def _config(self, logins: Sequence[RegistryAccess]) -> Iterator[dict[str, str]]:
-        """Yield the variables that give the client ``logins``, in a private copy of its folder that ends with the call."""
+        """Yield variables that give the client ``logins``, in a private copy of its config folder, deleted afterwards."""
         if not logins:
             yield {}
             return
@@ -134,9 +134,9 @@ class BuildKit:
 
 @contextlib.contextmanager
 def _held(text: str) -> Iterator[str]:
-    """Yield a path that reads as ``text`` for as long as this process lives, however that ends: it is in no folder.
+    """Yield a path that reads as ``text`` while this process lives; it is in no folder, so nothing can be left behind.
 
-    memfd_create(2), and proc(5) for the path. Elsewhere than on Linux it is a file that only its user can read.
+    It uses memfd_create(2) and a path in proc(5). On systems other than Linux, it is a private file.
     """
     if sys.platform != "linux":
         with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
@@ -151,7 +151,7 @@ def _held(text: str) -> Iterator[str]:
 
 
 def _lines(pipe: int) -> Iterator[str]:
-    """Yield what the client prints, line by line; raises BuildError where the engine lets it wait for too long."""
+    """Yield the client's output by line; raises BuildError if the engine is silent for too long."""
     end, kept = time.monotonic() + engine.LONGEST, b""
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
@@ -172,7 +172,7 @@ def _lines(pipe: int) -> Iterator[str]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the client and its plugins: an older buildx hears of a signal only where it gets that itself."""
+    """End the client and its plugins: an older buildx reacts to a signal only if it receives it directly."""
     for sent in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, sent)
@@ -182,7 +182,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _with_logins(path: Path, logins: Sequence[RegistryAccess]) -> dict[str, object]:
-    """Return the user's own configuration with ``logins`` in it; their hosts no longer go to a credential helper."""
+    """Return the user's configuration with ``logins``; the hosts of these no longer use a credential helper."""
     import base64
 
     try:
@@ -190,7 +190,7 @@ def _with_logins(path: Path, logins: Sequence[RegistryAccess]) -> dict[str, obje
     except (OSError, ValueError):
         config = {}
     auths, helpers = dict(outside.pick(config, "auths", dict)), dict(outside.pick(config, "credHelpers", dict))
-    # One store for all hosts would be asked for ours too: name it for each host that it knows instead.
+    # A store for all hosts would be asked for ours too: set it for each host that it knows instead.
     store = config.pop("credsStore", "")
     helpers.update({host: store for host in auths if store})
     for access in logins:
@@ -201,7 +201,7 @@ def _with_logins(path: Path, logins: Sequence[RegistryAccess]) -> dict[str, obje
 
 
 class PlainLog:
-    """Shows BuildKit's plain progress, and remembers each step's last lines for the day one fails."""
+    """Shows BuildKit's plain progress, and keeps each step's last lines in case it fails."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -229,12 +229,12 @@ class PlainLog:
         elif number and step:
             self._known.add(number)
             self._names[number] = outside.short(step[1])
-        # What BuildKit says of its own work is for who asks for more.
+        # BuildKit's messages about its own work are shown only with -v.
         (self._console.line if number and (output or step) else self._console.detail)(line)
 
     @property
     def explained(self) -> bool:
-        """Whether the client said what failed, and not only that it was stopped."""
+        """Whether the client reported a failure, and not only that it was stopped."""
         return bool(self._problem) and not re.search(r"(?i)\bcancell?ed\b", self._problem)
 
     def error(self, status: int) -> BuildError:

@@ -1,4 +1,4 @@
-"""Programs that are asked a question: their answer is bounded in bytes and time, and they end with all their children."""
+"""Runs programs for their output, which is bounded in bytes and time; they end with all their children."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from container_pipeline.outside import LARGEST
 
-#: Seconds; most answer in a tenth of one.
+#: Seconds; most programs need a tenth of one.
 TIMEOUT = 10
 #: Seconds between a child's SIGTERM and our own: Jenkins' abort ends children first.
 _ABORT_GRACE = 2.0
 
 
 def wait_for_abort() -> None:
-    """Wait a moment where a child ended without a reason of its own: the signal that ended it may be meant for us too."""
+    """Wait a moment if a child ended for no reason of its own: the signal that ended it may reach us too."""
     time.sleep(_ABORT_GRACE)
 
 
@@ -33,7 +33,7 @@ def ask(
     given: bytes = b"",
     timeout: float | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
-    """Run a program with ``given`` as its input; return None where it is not there, hangs or floods."""
+    """Run a program with ``given`` as its input; return None if it is missing, hangs or floods."""
     timeout = TIMEOUT if timeout is None else timeout
     with tempfile.TemporaryFile() as stdin, contextlib.suppress(OSError, subprocess.TimeoutExpired):
         stdin.write(given)
@@ -59,7 +59,7 @@ def ask(
 
 
 def _output(child: subprocess.Popen[bytes], end: float) -> list[bytearray]:
-    """Return what a program writes to stdout and stderr until both are closed; raises TimeoutExpired beyond the bounds."""
+    """Return the program's stdout and stderr once both are closed; raises TimeoutExpired beyond the bounds."""
     pipes = [pipe for pipe in (child.stdout, child.stderr) if pipe]
     output = [bytearray() for _pipe in pipes]
     with selectors.DefaultSelector() as selector:

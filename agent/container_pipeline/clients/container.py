@@ -1,4 +1,4 @@
-"""A container of this run: started, listened to, stopped, as `docker run --rm` does it."""
+"""Runs a container as `docker run --rm` does: start it, show its output, stop it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RunOptions
 from container_pipeline.outside import pick, read_json
 
-#: Seconds that an interrupted container has to end by itself; Jenkins gives the agent five in all.
+#: Seconds for an interrupted container to end by itself; Jenkins gives the agent five in all.
 GRACE = 4
 
 
 def run(engine: Engine, image: ImageRef, options: RunOptions, out: IO[str], err: IO[str]) -> int:
-    """Run a container until it ends; return its exit code, 0 for one that goes on by itself (``detach``).
+    """Run a container until it ends; return its exit code, or 0 at once with ``detach``.
 
-    Its output goes to ``out`` and ``err``; a detached one's id to ``out``. An exception meanwhile, such as a signal,
-    stops the container before it goes on.
+    Its output goes to ``out`` and ``err``; the id of a detached one to ``out``. An exception, such as from a signal,
+    stops the container before it propagates.
     """
     from container_pipeline.clients import answers
 
@@ -42,7 +42,7 @@ def run(engine: Engine, image: ImageRef, options: RunOptions, out: IO[str], err:
         except BaseException:
             with contextlib.suppress(Exception):
                 client.stop(container, timeout=GRACE)
-            # One that was not started yet is removed by nobody else.
+            # Nothing else removes a container that was not started.
             with contextlib.suppress(Exception):
                 client.remove_container(container, force=True, v=True)
             raise
@@ -58,7 +58,7 @@ def _create(engine: Engine, image: ImageRef, options: RunOptions) -> str:
         name=options.name or None,
         environment=dict(options.environment),
         ports=list(_exposed(bindings)),
-        # A volume without a host's part is an anonymous one.
+        # A volume without a host path is anonymous.
         volumes=[volume for volume in options.volumes if ":" not in volume],
         host_config=client.create_host_config(
             port_bindings=bindings,
@@ -76,7 +76,7 @@ def _exposed(bindings: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _start(client: Any, container: str) -> None:
-    """Start a container; one that cannot start was never run, so that nobody else would remove it."""
+    """Start a container; remove one that cannot start, since nothing else would."""
     try:
         client.start(container)
     except BaseException:
@@ -86,9 +86,9 @@ def _start(client: Any, container: str) -> None:
 
 
 def _when_removed(client: Any, container: str) -> Any:
-    """Return the answer whose body comes when the container has ended; asked before it starts, lest it be missed.
+    """Return a response whose body arrives when the container ends; requested before the start, so that the end is not missed.
 
-    docker-py's own ``wait`` returns with the body only.
+    docker-py's own ``wait`` returns only with the body.
     """
     url = f"{client.base_url}/v{client.api_version}/containers/{container}/wait"
     answer = client.post(url, params={"condition": "removed"}, stream=True, timeout=None)

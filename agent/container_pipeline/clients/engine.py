@@ -1,6 +1,6 @@
-"""The Docker engine, over its API: found by DOCKER_HOST or the default socket.
+"""The Docker engine over its API, at DOCKER_HOST or the default socket.
 
-Credentials travel in the call that needs them and rest nowhere. API: docs.docker.com/reference/api/engine.
+Credentials are sent with the call that needs them and stored nowhere. API: docs.docker.com/reference/api/engine.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
     import docker
     import requests
 
-#: Seconds without one byte from the engine after which a call is given up.
+#: Seconds without a byte from the engine after which a call fails.
 SILENCE = 600
-#: The same for a build, whose steps may be silent for long; and seconds in which a build, push or pull must end.
+#: The same for a build, whose steps can be silent for long; and the limit in seconds for a whole build, push or pull.
 QUIET = 3600
 LONGEST = 6 * 3600
-#: Lines of a failing step that are shown again at the end.
+#: Lines of a failed step that are repeated at the end.
 LAST_LINES = 20
-#: Bounds of an answer that is read whole, as a list of all containers: bytes, values, seconds.
+#: Bounds of a response that is read at once, such as a list of containers: bytes, values, seconds.
 LARGEST = 24 << 20
 _VALUES = 500_000
 WHOLE = 300
-#: Bounds of a stream of events: bytes of one, and of all of them: a build's log may be long.
+#: Bounds of an event stream in bytes: one event, and all events, since a build's log may be long.
 _EVENT = 1 << 20
 _EVENTS = 1 << 30
 _PIECE = 1 << 16
-#: Layers whose progress is shown; an image has at most 127.
+#: Most layers whose progress is shown; an image has at most 127.
 _LAYERS = 500
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image in the engine. ``digests`` are those that registries gave it; ``size`` is in bytes."""
+    """An image in the engine. ``digests`` are those from registries; ``size`` is in bytes."""
 
     id: str
     digests: frozenset[str] = frozenset()
@@ -56,7 +56,7 @@ class Image:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What a build is told, whichever builder carries it out."""
+    """Options of a build, for either builder."""
 
     dockerfile: str
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class BuildOptions:
 
 
 class Engine:
-    """One engine. ``client`` is docker-py's, for what has no method here; every error is a PipelineError."""
+    """One engine. ``client`` is docker-py's client, for calls without a method here; every error is a PipelineError."""
 
     def __init__(self, console: Console) -> None:
         import docker.utils
@@ -82,11 +82,11 @@ class Engine:
                     credstore_env=environment.emptied(),
                     **docker.utils.kwargs_from_env(),
                 )
-            except (ValueError, TypeError, LookupError, AttributeError) as error:  # what it says of its version
+            except (ValueError, TypeError, LookupError, AttributeError) as error:  # from the engine's version response
                 raise EngineError(failed + ": " + _("its response cannot be read"), _START) from error
 
     def image(self, name: ImageRef | str) -> Image | None:
-        """Return the image that a name or an id names, None where the engine has none."""
+        """Return the image with a name or id, None if the engine has none."""
         import docker.errors
 
         with engine_errors(_("the engine did not respond for {image}", image=name)):
@@ -98,7 +98,7 @@ class Engine:
             return Image(identity(found), digests, pick(found, "Size", int), pick(found, "Created", str))
 
     def tags(self, image: ImageRef) -> dict[str, str]:
-        """Return the tags that the engine has of an image, whatever its own, and the ids that they name."""
+        """Return tag → image id for all tags of an image's repository in the engine."""
         name = image.familiar
         with engine_errors(_("the engine did not respond for {image}", image=name)):
             found = self.client.images(name)
@@ -106,13 +106,13 @@ class Engine:
         return {text.rpartition(":")[2]: one for text, one in names if text.rpartition(":")[0] == name}
 
     def used(self) -> set[str]:
-        """Return the ids of the images that containers are made of, running or not."""
+        """Return the ids of all images that containers use, running or not."""
         with engine_errors(_("the engine did not list its containers")):
             found = {"": self.client.containers(all=True)}
             return {identity(container, "ImageID") for container in maps(found, "")}
 
     def remove(self, image: ImageRef) -> None:
-        """Remove a name, and with the last one the image; never one that a container is made of."""
+        """Remove a name, and with the last one the image; never an image that a container uses."""
         with engine_errors(_("{image} could not be removed", image=image)):
             self.client.remove_image(str(image))
 
@@ -121,10 +121,10 @@ class Engine:
             self.client.tag(str(source), target.name, target.tag)
 
     def push(self, image: ImageRef, access: RegistryAccess) -> str:
-        """Push an image; return the digest that the registry gave it.
+        """Push an image; return its digest in the registry.
 
-        Raises RegistryError where the engine tells of an error in its stream or of no digest: the call itself
-        answers 200 before the first byte is pushed.
+        Raises RegistryError if the engine's stream has an error or no digest: the call itself returns 200 before the first
+        byte is pushed.
         """
         failed = _("{image} could not be pushed", image=image)
         with engine_errors(failed), ExitStack() as tasks:
@@ -146,12 +146,12 @@ class Engine:
                     raise _refused(failed, event, access)
 
     def build(self, folder: Path, image: ImageRef, options: BuildOptions) -> None:
-        """Build by the engine's own builder; raises BuildError with the failing step."""
+        """Build with the engine's own builder; raises BuildError with the failed step."""
         log = BuildLog(self._console)
         dockerfile, extra = context.place_dockerfile(folder, Path(options.dockerfile))
         ignored = context.Ignored.read(folder, always=(dockerfile, context.IGNORE_FILE))
         for access in options.logins:
-            # docker-py has no argument for a build's logins: it sends what it holds in memory.
+            # docker-py has no argument for a build's logins: it sends those that it holds in memory.
             self.client._auth_configs.add_auth(access.registry.login_key, _login(access))
         failed = _("{image} could not be built", image=image)
         with engine_errors(failed), self._console.task(_("build context")) as task:
@@ -172,7 +172,7 @@ class Engine:
 
 
 def _client() -> type[docker.APIClient]:
-    """Return docker-py's client, which reads answers within bounds: whole ones at once, streams in small pieces."""
+    """Return docker-py's client with bounded responses: read at once, or streamed in small pieces."""
     import docker
 
     from container_pipeline.clients import answers
@@ -193,7 +193,7 @@ def _client() -> type[docker.APIClient]:
                 if not answer.ok or "json" in answer.headers.get("Content-Type", ""):
                     _check_json(answer)
                 return answer
-            # docker-py asks for a whole chunk at a time, however long the engine says that it is.
+            # docker-py reads a whole chunk at a time, whatever length the engine declares.
             read = answer.raw.read
 
             def in_pieces(amt: int | None = None, *more: Any, **named: Any) -> bytes:
@@ -206,7 +206,7 @@ def _client() -> type[docker.APIClient]:
 
 
 def _check_json(answer: requests.Response) -> None:
-    """Raise Unreadable for JSON beyond the bounds; what a refusal says is left out where it cannot be read."""
+    """Raise Unreadable for JSON beyond the bounds; drop an error message that cannot be read."""
     try:
         found = read_json(answer.content, object, LARGEST, _VALUES) if answer.content.strip() else {}
         if not answer.ok and not (isinstance(found, dict) and isinstance(found.get("message"), str)):
@@ -214,12 +214,12 @@ def _check_json(answer: requests.Response) -> None:
     except Unreadable:
         if answer.ok:
             raise
-        # docker-py looks for a message in it.
+        # docker-py searches it for a message.
         answer._content = b'{"message": ""}'
 
 
 def read_events(stream: Iterable[bytes | str]) -> Iterator[dict[str, Any]]:
-    """Yield the events of an engine's stream, one JSON map a line; raises Unreadable beyond the bounds."""
+    """Yield the events of a stream, one JSON map per line; raises Unreadable beyond the bounds."""
     total, kept, end = 0, bytearray(), time.monotonic() + LONGEST
     for piece in stream:
         data = piece.encode() if isinstance(piece, str) else piece
@@ -237,7 +237,7 @@ def read_events(stream: Iterable[bytes | str]) -> Iterator[dict[str, Any]]:
 
 
 def identity(data: Any, name: str = "Id") -> str:
-    """Return the id that the engine's answer names; raises Unreadable where there is none."""
+    """Return the id in the engine's response; raises Unreadable if there is none."""
     found = pick(data, name, str)
     if not found:
         raise Unreadable(_("it is JSON, but not in the expected form"))
@@ -254,15 +254,15 @@ _START = _("start it, or set DOCKER_HOST; `container-pipeline doctor` shows more
 
 @contextmanager
 def engine_errors(failed: str, hint: str = "") -> Iterator[None]:
-    """Turn what docker-py and requests raise into an EngineError that begins with ``failed``."""
+    """Convert exceptions of docker-py and requests to an EngineError that begins with ``failed``."""
     import docker.errors
     import requests
-    from urllib3.exceptions import HTTPError  # docker-py reads streams past requests, which would translate it
+    from urllib3.exceptions import HTTPError  # docker-py reads streams without requests
 
     try:
         yield
     except (PipelineError, BrokenPipeError):
-        # A broken pipe is our own reader's, such as head; the engine's comes as an error of requests.
+        # A broken pipe comes from our own reader, such as head; one of the engine arrives as an error of requests.
         raise
     except docker.errors.APIError as error:
         raise EngineError(f"{failed}: {short(error.explanation or error)}", hint) from error
@@ -279,7 +279,7 @@ def engine_errors(failed: str, hint: str = "") -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost cause that has something to say, in one line."""
+    """Return the message of the innermost cause that has one, in one line."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     return short(str(error).splitlines()[0]) if str(error).strip() else type(error).__name__
@@ -302,7 +302,7 @@ def _refused(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> R
 
 
 class _Layers:
-    """Shows how far each layer of a push is, and keeps the digest that ends it."""
+    """Shows the progress of each layer of a push, and keeps the digest at its end."""
 
     def __init__(self, console: Console, tasks: ExitStack) -> None:
         self._console, self._tasks = console, tasks
@@ -324,7 +324,7 @@ class _Layers:
 
 
 class BuildLog:
-    """Shows a build's output, and remembers the running step for the day it fails."""
+    """Shows a build's output, and keeps the running step in case it fails."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -332,7 +332,7 @@ class BuildLog:
         self._lines: list[str] = []
 
     def see(self, event: Mapping[str, Any]) -> None:
-        """Take one event of the engine's stream; raises BuildError where it is an error."""
+        """Handle one event of the engine's stream; raises BuildError for an error."""
         if "error" in event:
             code = pick(event, "errorDetail", dict).get("code")
             problem = short(event["error"], MESSAGE)
@@ -347,7 +347,7 @@ class BuildLog:
 
 
 def build_error(step: str, lines: Iterable[str], code: int | None, problem: str) -> BuildError:
-    """Return the error of a build that failed in ``step``; its last lines go before the sentence."""
+    """Return the error of a build that failed in ``step``, with the step's last lines as details."""
     if not step:
         return BuildError(_("the build failed: {problem}", problem=problem))
     if code is None:

@@ -1,4 +1,4 @@
-"""What git knows about the sources of a build; nothing where there is no git."""
+"""Facts from git about the sources of a build; empty without git."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from container_pipeline.project import context
 
 @dataclass(frozen=True)
 class Sources:
-    """Where an image comes from. ``fingerprint`` changes when a file of the context does; contents are not read."""
+    """The sources of an image. ``fingerprint`` changes when a file of the context does; contents are not read."""
 
     revision: str = ""
     url: str = ""
@@ -21,14 +21,14 @@ class Sources:
 
 
 def sources(folder: Path, dockerfile: Path) -> Sources:
-    """Return what an image is built from, by git where it can say so, else by sizes and times."""
+    """Return the sources of an image, from git if possible, else from sizes and times."""
     revision = (_git(folder, "rev-parse", "HEAD") or "").strip()
     changed = _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
     tree, top = (_git(folder, "rev-parse", name) if revision else None for name in ("HEAD:./", "--show-toplevel"))
     if changed is None or not tree or not top:
         return Sources(revision, "", _hash(_stats(folder, [str(dockerfile), *_walk(folder)])))
     names = [entry[3:] for entry in changed.split("\0") if entry and not _state(entry[3:])]
-    # The remote's address may carry a login.
+    # The remote's address may contain a login.
     url = re.sub(r"://[^/]*@", "://", (_git(folder, "config", "--get", "remote.origin.url") or "").strip())
     return Sources(revision, url, _hash([tree.strip(), *_stats(Path(top.rstrip("\n")), [str(dockerfile), *names])]))
 
@@ -39,7 +39,7 @@ def _walk(folder: Path) -> list[str]:
 
 
 def _state(name: str) -> bool:
-    """Return whether a file is one that a build itself leaves behind."""
+    """Return whether a build itself writes this file."""
     return name.rpartition("/")[2].startswith(".docker_build")
 
 
@@ -60,16 +60,16 @@ def _hash(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
-#: What of the environment git needs to find a repository and its own settings.
+#: Environment variables that git needs to find a repository and its settings.
 _ENVIRONMENT = re.compile(r"PATH|HOME|XDG_CONFIG_HOME|GIT_(?:DIR|WORK_TREE|CEILING_DIRECTORIES|CONFIG.*)")
 
 
-#: Seconds for one question: in a large repository git reads the state of every file.
+#: Seconds for one call: in a large repository, git reads the state of every file.
 _TIMEOUT = 120
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git prints, None where it is not there, refuses or does not end."""
+    """Return git's output, None if git is missing, fails or does not end."""
     environ = {name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)}
     done = children.ask(["git", "-C", str(folder), *arguments], environ, timeout=_TIMEOUT)
     return done.stdout.decode("utf-8", "surrogateescape") if done and done.returncode == 0 else None

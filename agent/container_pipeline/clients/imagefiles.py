@@ -1,4 +1,4 @@
-"""What an image in the engine holds: its config, and its files as a container sees them."""
+"""Reads an image's files from the engine, as a container sees them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from container_pipeline.clients.engine import Engine, engine_errors, identity
 from container_pipeline.i18n import _
 from container_pipeline.outside import LARGEST, MOST, Unreadable, pick
 
-#: What differs between two builds of the same: caches, logs, compiled Python, what the engine mounts.
+#: Paths that differ between two builds of the same sources: caches, logs, compiled Python, mounts of the engine.
 _VOLATILE = re.compile(
     r"(?:tmp|proc|sys|dev|run|var/(?:log|cache|lib/apt|tmp))(?:/|$)|.*(?:__pycache__|\.pyc$|\.docker_build_)|etc/(?:hosts|hostname|resolv\.conf|mtab|ld\.so\.cache)$|\.dockerenv$"
 )
 
-#: Entries that hold a long name or PAX records of the next one, and all that are read.
+#: Entry types that carry a long name or PAX records for the next entry, and all types that are read.
 _BESIDE = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
@@ -27,7 +27,7 @@ _BESIDE = (
     tarfile.SOLARIS_XHDTYPE,
 )
 _KINDS = {*tarfile.SUPPORTED_TYPES, *_BESIDE} - {tarfile.GNUTYPE_SPARSE}
-#: Bytes of a header beside the files' own, and of one file; seconds for all of it.
+#: Bounds: bytes of an extra header, bytes of one file, and seconds in all.
 _HEADER = 1 << 20
 _FILE = 1 << 40
 _WHOLE = 3600
@@ -39,7 +39,7 @@ def config(engine: Engine, image: str) -> dict[str, Any]:
 
 
 def listing(engine: Engine, image: str) -> dict[str, tuple[object, ...]]:
-    """Return path → kind, mode, owner, size and link of each file; the container made for it is removed."""
+    """Return path → kind, mode, owner, size and link of each file; uses a temporary container."""
     with engine_errors(_("{image} cannot be read", image=image)):
         container = identity(engine.client.create_container(image, command=["-"]))
         try:
@@ -49,7 +49,7 @@ def listing(engine: Engine, image: str) -> dict[str, tuple[object, ...]]:
 
 
 def entries(chunks: Iterable[bytes]) -> dict[str, tuple[object, ...]]:
-    """Return path → kind, mode, owner, size and link of each file of a tar; raises Unreadable, also beyond the bounds."""
+    """Return path → kind, mode, owner, size and link of each file in a tar; raises Unreadable, also beyond the bounds."""
     found: dict[str, tuple[object, ...]] = {}
     letters = 0
     try:
@@ -70,7 +70,7 @@ def entries(chunks: Iterable[bytes]) -> dict[str, tuple[object, ...]]:
 
 
 class _Entry(tarfile.TarInfo):
-    """A header that costs no more memory than it is worth: tarfile reads long names and PAX records whole."""
+    """A tar header with bounded size: tarfile reads long names and PAX records whole."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Entry:
@@ -82,7 +82,7 @@ class _Entry(tarfile.TarInfo):
         return entry
 
     def _proc_gnusparse_10(self, *_given: object) -> None:
-        """Refuse a map of holes that stands among a file's own bytes, without a bound."""
+        """Refuse a sparse map inside a file's data, which has no bound."""
         raise Unreadable(_("it holds an entry of an unknown kind"))
 
 
@@ -93,7 +93,7 @@ def remove(engine: Engine, images: Sequence[str]) -> None:
 
 
 class _Stream(io.RawIOBase):
-    """The chunks of an answer as a file that is read once."""
+    """The chunks of a response as a file that is read once."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._end = time.monotonic() + _WHOLE

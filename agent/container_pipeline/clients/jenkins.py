@@ -14,15 +14,15 @@ from container_pipeline.clients.jenkins_wire import LARGEST, RefusedError, Wire
 from container_pipeline.outside import maps, pick
 from container_pipeline.parallel import in_parallel
 
-#: Requests at a time: what a controller bears beside its own work.
+#: Parallel requests; a controller has other work too.
 AT_ONCE = 8
-#: Folders within folders that are looked into where the account may not run scripts.
+#: Depth of nested folders that are listed if the account may not run scripts.
 DEPTH = 6
 _FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
 
-#: Tells, in one request, what is there, and the configuration of what bears the mark: three fields each, ended by a NUL,
-#: which no name and no XML has; compressed, because they are much alike. Reads only, and by bytes: that is what is quick.
-#: The old class is there in Jenkins and Hudson; loading one by name is what newer Java forbids to Groovy.
+#: Lists, in one request, all items and the configuration of those with the mark: three fields each, ended by a NUL, which
+#: names and XML cannot contain; compressed, because they are much alike. It only reads, and reads bytes, which is fast.
+#: The old class exists in Jenkins and Hudson; newer Java forbids Groovy to load one by name.
 _SCRIPT = """
 def packed = new ByteArrayOutputStream()
 def out = new java.util.zip.DeflaterOutputStream(packed)
@@ -45,7 +45,7 @@ print(packed.toByteArray().encodeBase64())
 
 @dataclass(frozen=True)
 class Found:
-    """An item that Jenkins has; ``config`` is "" where it was not read."""
+    """An item in Jenkins; ``config`` is "" if it was not read."""
 
     name: str
     folder: bool
@@ -53,14 +53,14 @@ class Found:
 
 
 class Controller(Wire):
-    """One Jenkins controller: what it has, and what can be done with it."""
+    """One Jenkins controller: its items, and the changes to them."""
 
     def version(self) -> str:
-        """Return Jenkins' version; "" where it does not tell, as Hudson. Raises JenkinsError where it is not reached."""
+        """Return Jenkins' version, "" if it does not send one, like Hudson. Raises JenkinsError if it is unreachable."""
         return str(self.send("GET", "api/json?tree=mode").headers.get("X-Jenkins", ""))
 
     def plugins(self) -> dict[str, str] | None:
-        """Return active plugins → version; None where the account may not list them; none on Hudson."""
+        """Return active plugin → version; None if the account may not list them; empty on Hudson."""
         try:
             answer = self.get_json("pluginManager/api/json?tree=plugins[shortName,version,active,enabled]")
         except RefusedError as error:
@@ -73,33 +73,33 @@ class Controller(Wire):
         return {pick(one, "shortName", str): pick(one, "version", str) for one in active}
 
     def items(self, mark: str) -> list[Found]:
-        """Return all items, with the configuration of those that bear ``mark`` in it.
+        """Return all items, with the configuration of those that contain ``mark``.
 
-        One request where the account may run scripts; else one for each such item, some at a time.
+        It takes one request if the account may run scripts; else one for each such item, some in parallel.
         """
         found = self._items_by_script(mark)
         return self._items_by_listing(mark) if found is None else found
 
     def with_configs(self, found: Iterable[Found], names: Collection[str]) -> list[Found]:
-        """Return ``found`` with the configuration of those of ``names`` that have not been read yet."""
+        """Return ``found``, and read the configuration of the items in ``names`` that lack it."""
         unread = [one.name for one in found if not one.config and one.name in names]
         read = dict(zip(unread, in_parallel(self.config, unread, AT_ONCE)))
         return [Found(one.name, one.folder, read.get(one.name) or one.config) for one in found]
 
     def _items_by_script(self, mark: str) -> list[Found] | None:
-        """Return None where the account may not run scripts, or this Jenkins cannot run this one."""
+        """Return None if the account may not run scripts, or this Jenkins cannot run this one."""
         try:
             answer = self.run_script(_SCRIPT % {"mark": mark, "folder": _FOLDER})
             packed = zlib.decompressobj()
             data = packed.decompress(base64.b64decode(answer, validate=True), LARGEST)
-            if not packed.eof:  # cut short, or larger than that: the items are listed one by one instead
+            if not packed.eof:  # cut off or too large: list the items one by one instead
                 return None
             fields = data.decode("utf-8", "replace").split("\0")
         except RefusedError as error:
             if error.status in (403, 404):
                 return None
             raise
-        except (ValueError, zlib.error):  # it printed what went wrong
+        except (ValueError, zlib.error):  # the output is an error message
             return None
         if len(fields) % 3 != 1:
             return None
@@ -127,15 +127,15 @@ class Controller(Wire):
         return self.with_configs(found, marked)
 
     def config(self, name: str) -> str | None:
-        """Return an item's configuration, None where it is not there."""
+        """Return an item's configuration, None if it does not exist."""
         return self.get_text(f"{_item(name)}/config.xml")
 
     def view(self, name: str) -> str | None:
-        """Return a view's configuration, None where it is not there; its full name is that of the folder beside it."""
+        """Return a view's configuration, None if it does not exist; its full name is that of the folder beside it."""
         return self.get_text(f"{_view(name)}/config.xml")
 
     def children(self, folder: str) -> list[str]:
-        """Return the names of what is directly in a folder; none where the folder is not there."""
+        """Return the names of the items directly in a folder; none if the folder does not exist."""
         listed = self.json(f"{_item(folder)}/api/json?tree=jobs[name]") or {}
         return [one["name"] for one in listed.get("jobs", ())]
 
@@ -157,7 +157,7 @@ class Controller(Wire):
         self.act(f"{_item(name)}/disable")
 
     def delete(self, name: str) -> None:
-        """Remove an item; one that is not there (any more) is right too."""
+        """Remove an item; a missing one is fine too."""
         with _gone_is_right():
             self.act(f"{_item(name)}/doDelete")
 
@@ -166,11 +166,11 @@ class Controller(Wire):
             self.act(f"{_view(name)}/doDelete")
 
     def move(self, name: str, folder: str) -> None:
-        """Ask for an item to be moved to ``folder`` with its builds. Jenkins redirects whether it did so or not."""
+        """Request to move an item to ``folder`` with its builds. Jenkins redirects whether it moved the item or not."""
         self.act(f"{_item(name)}/move/move", {"destination": f"/{folder}"})
 
     def rename(self, name: str, new: str) -> None:
-        """Jenkins since 2.110 renames by confirmRename; Hudson and older ones by doRename."""
+        """Rename an item: by confirmRename since Jenkins 2.110, by doRename on older ones and Hudson."""
         try:
             self.act(f"{_item(name)}/confirmRename", {"newName": new})
         except RefusedError as error:

@@ -1,4 +1,4 @@
-"""What a Jenkins has around its jobs: shared libraries, credentials' ids, nodes and their programs. Only reads."""
+"""Reads facts around a Jenkins' jobs: shared libraries, credential ids, nodes and their programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from container_pipeline.outside import maps, pick
 _LIBRARIES = """
 for (one in org.jenkinsci.plugins.workflow.libs.GlobalLibraries.get().libraries) { println('library ' + one.name) }
 """
-#: Runs on the node, as the user that builds run as. The names are constants.
+#: Runs on the node as the user of builds. The names are constants.
 _TOOLS = """
 for (tool in [%s]) {
   def found = ['sh', '-c', 'command -v "$0"', tool].execute()
@@ -25,7 +25,7 @@ for (tool in [%s]) {
 
 @dataclass(frozen=True)
 class Node:
-    """A node that builds. ``tools`` is None where it is offline or the account may not look."""
+    """A build node. ``tools`` is None if it is offline or the account may not see it."""
 
     name: str
     labels: frozenset[str]
@@ -34,7 +34,7 @@ class Node:
 
 
 def libraries(controller: Controller) -> set[str] | None:
-    """Return the names of the global shared libraries; None where the account may not know, or no plugin has any."""
+    """Return the names of the global shared libraries; None if the account may not see them, or without the plugin."""
     lines = _script(controller, "scriptText", _LIBRARIES)
     if lines is None or not all(line.startswith("library ") for line in lines if line.strip()):
         return None
@@ -42,9 +42,9 @@ def libraries(controller: Controller) -> set[str] | None:
 
 
 def credentials(controller: Controller, folder: str) -> set[str] | None:
-    """Return the ids in a folder's own store, for "" in the global one; None where the account may not know.
+    """Return the ids in a folder's credential store ("": the global one); None if the account may not see them.
 
-    A folder that is not there (yet) has none.
+    A missing folder has none.
     """
     store = "/".join(f"job/{quote(part)}" for part in folder.split("/")) + "/" if folder else ""
     scope = "folder" if folder else "system"
@@ -62,7 +62,7 @@ def _is_missing(controller: Controller, path: str) -> bool:
 
 
 def nodes(controller: Controller, tools: Sequence[str]) -> list[Node]:
-    """Return all nodes, with those of ``tools`` that each has."""
+    """Return all nodes, each with those of ``tools`` that it has."""
     answer = controller.json("computer/api/json?tree=computer[displayName,offline,assignedLabels[name]]") or {}
     found = []
     for one in maps(answer, "computer"):

@@ -1,6 +1,6 @@
-"""Requests to a Jenkins controller through python-jenkins: login, crumbs, retries, and errors in one sentence.
+"""Requests to a Jenkins controller with python-jenkins: login, crumbs, retries, one-sentence errors.
 
-Reads and writes are retried where Jenkins is only busy (429, 5xx, a cut connection), at most ``ATTEMPTS`` times.
+Reads and writes are retried if Jenkins is only busy (429, 5xx, a cut connection), at most ``ATTEMPTS`` times.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from container_pipeline.model import JenkinsAccess
 from container_pipeline.outside import read_json, seconds, short
 
 ATTEMPTS = 4
-#: Seconds that one answer may take; Jenkins can be slow while it saves or starts.
+#: Seconds without a byte of a response; Jenkins can be slow while it saves or starts.
 TIMEOUT = 60
-#: Bytes of one answer, and seconds in which all of it must be there.
+#: Bounds of one response: bytes, and seconds in all.
 LARGEST = 24 << 20
 WHOLE = 300
-#: Seconds that Retry-After is honoured for at most.
+#: Longest Retry-After that is honoured, in seconds.
 LONGEST_WAIT = 30.0
 
 
 class RefusedError(JenkinsError):
-    """Jenkins answered with an error; ``status`` is that of HTTP, 0 where there was no answer."""
+    """Jenkins returned an error; ``status`` is the HTTP status, 0 without a response."""
 
     def __init__(self, message: str, hint: str = "", status: int = 0) -> None:
         super().__init__(message, hint)
@@ -40,18 +40,18 @@ class RefusedError(JenkinsError):
 
 
 class Wire:
-    """Speaks to one controller. Safe to use from several threads: each request has a connection and crumb to itself."""
+    """Sends requests to one controller. Thread-safe: each request has its own connection and crumb."""
 
     def __init__(self, access: JenkinsAccess) -> None:
         self.access = access
         self._idle: list[Any] = []
 
     def run_script(self, text: str, path: str = "scriptText") -> str:
-        """Run Groovy on the controller, or by ``path`` on a node; return what it prints."""
+        """Run Groovy on the controller, or with ``path`` on a node; return its output."""
         return str(self.send("POST", path, {"script": text}).text)
 
     def json(self, path: str) -> Any:
-        """Return what the JSON API answers at ``path``, None where it is not there or not allowed."""
+        """Return the JSON API's response at ``path``, None if it is missing or not allowed."""
         try:
             return self.get_json(path)
         except RefusedError as error:
@@ -89,7 +89,7 @@ class Wire:
             raise _redirected(answer)
 
     def act(self, path: str, form: dict[str, str] | None = None) -> None:
-        """Ask for an action; Jenkins answers it by leading to the page of what came of it."""
+        """Request an action; Jenkins responds with a redirect to the resulting page."""
         self.send("POST", path, form or {})
 
     def send(
@@ -105,14 +105,14 @@ class Wire:
             try:
                 answer: requests.Response = server.jenkins_request(request, add_crumb=method == "POST")
             except (ValueError, LookupError, TypeError, RecursionError) as error:
-                # Its crumb is none, or one that no header can carry: it is not shown.
+                # The crumb is missing or invalid in a header; it is not shown.
                 raise RefusedError(
                     _("the response of Jenkins at {url} cannot be read", url=self.access.url),
                     _("check JENKINS_URL, with its path prefix"),
                 ) from error
             except (jenkins.JenkinsException, requests.RequestException) as error:
                 failed = _response(error)
-                if method == "POST":  # Winstone may not have read all of it, and would take the rest for a new request
+                if method == "POST":  # Winstone may not have read all of it, and would read the rest as a new request
                     server._session.close()
                 if failed is not None and failed.status_code == 403 and "crumb" in failed.text.lower():
                     server.crumb = None
@@ -128,7 +128,7 @@ class Wire:
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Any]:
-        """Give a connection that no other thread uses. Redirects are not followed: they lead past proxy and prefix."""
+        """Return a connection for this thread alone. Redirects are not followed, because they bypass proxy and prefix."""
         try:
             server = self._idle.pop()
         except IndexError:
@@ -151,7 +151,7 @@ def _read_bounded(answer: requests.Response, *_given: Any, **_named: Any) -> Non
 
 
 def _wait(failed: requests.Response | None, attempt: int) -> float | None:
-    """Return the seconds to wait before the next attempt; None where there is none."""
+    """Return the seconds to wait before the next attempt; None if there is none."""
     if attempt == ATTEMPTS:
         return None
     if failed is not None and failed.status_code == 403 and attempt == 1 and "crumb" in failed.text.lower():
@@ -163,7 +163,7 @@ def _wait(failed: requests.Response | None, attempt: int) -> float | None:
 
 
 def _response(error: BaseException) -> requests.Response | None:
-    """python-jenkins raises its own errors while it handles that of requests, which knows the answer."""
+    """Return the response from the exception of requests that python-jenkins was handling."""
     for one in (error, error.__context__):
         found = getattr(one, "response", None)
         if found is not None:
@@ -173,7 +173,7 @@ def _response(error: BaseException) -> requests.Response | None:
 
 
 def _leads_elsewhere(method: str, url: str, answer: requests.Response) -> bool:
-    """Tell a redirect to a login page or to another address of the same thing from one that shows what was done."""
+    """Return whether a redirect shows the result of an action, and not a login page or another address of Jenkins."""
     try:
         target = urlsplit(answer.headers.get("Location", ""))
     except ValueError:
@@ -210,7 +210,7 @@ def _refused(method: str, url: str, path: str, answer: requests.Response | None,
 
 
 def _cause(page: str) -> str:
-    """Return what an error page says went wrong: the innermost cause of its stack trace, where it shows one."""
+    """Return the error on an error page: the innermost cause of its stack trace, if it has one."""
     import html
 
     causes = re.findall(

@@ -1,4 +1,4 @@
-"""What other programs know about a project's files: Compose's own parser, hadolint, git. Each only where it is there."""
+"""Checks of other programs on a project's files: Compose's parser, hadolint, git. A missing program is skipped."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from container_pipeline.model import Finding
 from container_pipeline.outside import Unreadable, maps, pick, read_json, read_yaml, short
 from container_pipeline.project import files
 
-#: What docker says that has no compose plugin: it takes -f for an option of its own.
+#: Message of a docker without the compose plugin, which reads -f as its own option.
 _NO_COMPOSE = r"unknown (?:command|shorthand flag|flag)|is not a docker command"
-#: What the convention decides otherwise (ADD, root, system packages' versions) or a rule of ours says already.
+#: Rules that the convention overrides (ADD, root, versions of system packages) or that ours cover.
 _OURS = re.compile("DL(30(00|02|04|06|07|08|09|13|14|15|18|20|25|42|45|66)|400[034])")
 
 
-#: A variable of a Compose file: its name, and what stands behind it where something does.
+#: A variable of a Compose file: its name, and its default or error, if any.
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(:?[-+?])?|([A-Za-z_]\w*))")
-#: What a deploy sets, whatever this machine's environment holds.
+#: Variables that a deploy sets, whatever this machine's environment has.
 _BY_DEPLOY = {"DOCKER_REGISTRY": "registry.example", "VERSION": "1"}
 
 
 def _run(
     command: Sequence[str], folder: Path, given: str = "", more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str] | None:
-    """Run a program with ``given`` as its input; return None where it is not there, hangs or floods."""
+    """Run a program with ``given`` as its input; return None if it is missing, hangs or floods."""
     done = children.ask(command, {**(more or {}), **environment.for_child()}, folder=folder, given=given.encode())
     if done is None:
         return None
@@ -42,7 +42,7 @@ def _run(
 
 
 def compose_problem(project: Path, file: str) -> Finding | None:
-    """Return what Compose's parser has against ``file``: v2 where it is there, else v1."""
+    """Return the findings of Compose's parser on ``file``: of v2 if installed, else of v1."""
     text = files.read(project / file) or ""
     done = _compose(project, text, ["-f", file], ["-q"])
     if done is None or not done.returncode:
@@ -54,7 +54,7 @@ def compose_problem(project: Path, file: str) -> Finding | None:
 
 
 def compose_reading(project: Path, text: str) -> Any:
-    """Return what Compose makes of a file that holds ``text``, None where it is not there or refuses the text."""
+    """Return Compose's resolved form of ``text``, None if Compose is missing or refuses it."""
     done = _compose(project, text, ["-f", "-"], [])
     try:
         return read_yaml(done.stdout) if done and not done.returncode else None
@@ -65,7 +65,7 @@ def compose_reading(project: Path, text: str) -> Any:
 def _compose(
     project: Path, text: str, source: Sequence[str], options: Sequence[str]
 ) -> subprocess.CompletedProcess[str] | None:
-    """Run ``config``, as if a deploy had brought version, registry and a ``.env``; None where there is no Compose."""
+    """Run ``config`` as after a deploy, with version, registry and a ``.env``; None without Compose."""
     with contextlib.ExitStack() as stack:
         folder, given = project, _given(text, not (project / ".env").exists())
         if not (project / ".env").exists():
@@ -85,7 +85,7 @@ def _compose(
 
 
 def _given(text: str, everything: bool) -> dict[str, str]:
-    """Return a value for each variable that the file requires; with ``everything``, for each without a default."""
+    """Return a value for each required variable of the file; with ``everything``, for each without a default."""
     given = dict(_BY_DEPLOY)
     for braced, operator, plain in _VARIABLE.findall(text):
         if operator.endswith("?") or (everything and not operator):
@@ -94,7 +94,7 @@ def _given(text: str, everything: bool) -> dict[str, str]:
 
 
 def hadolint(project: Path, file: str) -> list[Finding]:
-    """Return what hadolint finds beyond the convention's own rules."""
+    """Return hadolint's findings beyond the convention's rules."""
     if not shutil.which("hadolint"):
         return []
     done = _run(["hadolint", "--no-fail", "--format", "json", file], project)
@@ -112,6 +112,6 @@ def hadolint(project: Path, file: str) -> list[Finding]:
 
 
 def tracked(project: Path, names: Sequence[str]) -> frozenset[str]:
-    """Return those of ``names`` that git has; none where the project is in no repository."""
+    """Return those of ``names`` that git tracks; none outside of a repository."""
     done = _run(["git", "ls-files", "-z", "--", *names], project) if names else None
     return frozenset(done.stdout.split("\0")) - {""} if done and not done.returncode else frozenset()

@@ -1,4 +1,4 @@
-"""Tells a chat's webhook. The address is a secret (its token stands in it) and is never shown."""
+"""Notifies a chat's webhook. Its address contains a token, so it is a secret and never shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 from container_pipeline.outside import read_json, short
 
-#: Host → the format it takes.
+#: Host → message format.
 HOSTS = {
     "oapi.dingtalk.com": "dingtalk",
     "qyapi.weixin.qq.com": "wecom",
@@ -20,12 +20,12 @@ HOSTS = {
 }
 FORMATS = ("dingtalk", "wecom", "feishu", "slack")
 TIMEOUT = 10.0
-#: Bytes of the answer; that of every format is shorter than a kilobyte.
+#: Longest response in bytes; each format's is shorter than a kilobyte.
 _LARGEST = 1 << 16
 
 
 def payload(kind: str, text: str) -> dict[str, Any]:
-    """Return the body that ``kind`` of webhook takes for a plain text."""
+    """Return the request body with a plain text for the webhook format ``kind``."""
     if kind in ("dingtalk", "wecom"):
         return {"msgtype": "text", "text": {"content": text}}
     if kind == "feishu":
@@ -34,12 +34,12 @@ def payload(kind: str, text: str) -> dict[str, Any]:
 
 
 def format_of(address: str) -> str:
-    """Return the format by the address's host; Slack's, which many others take too, where it is not known."""
+    """Return the format for the address's host; Slack's, which many others accept, for an unknown host."""
     return HOSTS.get(urlsplit(address).hostname or "", "slack")
 
 
 def send(address: Secret, text: str, kind: str = "") -> None:
-    """Send one message; raises PipelineError, without the address, where it did not arrive."""
+    """Send one message; raises PipelineError, without the address, if it did not arrive."""
     import requests
 
     from container_pipeline.clients import answers
@@ -53,7 +53,7 @@ def send(address: Secret, text: str, kind: str = "") -> None:
     if not host:
         raise PipelineError(_("the webhook's address is not an http address")) from None
     try:
-        # A redirect would carry the token to somebody else.
+        # A redirect would send the token to somebody else.
         with requests.Session() as session:
             session.mount(f"{parts.scheme}://", answers.Adapter(TIMEOUT))
             answer = session.post(
@@ -66,7 +66,7 @@ def send(address: Secret, text: str, kind: str = "") -> None:
             )
             answers.read(answer, _LARGEST, TIMEOUT)
     except (requests.RequestException, ValueError) as error:
-        # The exception's own text holds the address.
+        # The exception's text contains the address.
         raise PipelineError(
             _("webhook at {host} cannot be reached: {problem}", host=host, problem=type(error).__name__)
         ) from None
@@ -77,7 +77,7 @@ def send(address: Secret, text: str, kind: str = "") -> None:
 
 
 def _refused(answer: Any) -> bool:
-    """DingTalk and WeCom (errcode) and Feishu (code) refuse with HTTP 200."""
+    """Return whether the webhook refused: DingTalk and WeCom (errcode) and Feishu (code) do so with HTTP 200."""
     try:
         body = read_json(answer.content, dict)
     except ValueError:

@@ -22,19 +22,19 @@ def run(command: Sequence[str], folder: Path) -> tuple[int, list[str]]:
 
 
 def parses(text: str, shell: str = "sh") -> bool:
-    """Return whether ``shell`` takes ``text`` for complete commands; nothing of it runs."""
+    """Return whether ``shell`` parses ``text`` as complete commands; nothing is executed."""
     done = children.ask([shell, "-n"], given=text.encode("utf-8", "replace"))
-    return done is None or not done.returncode  # without such a shell nobody can say
+    return done is None or not done.returncode  # without that shell, it cannot be checked
 
 
-#: Compound statements whose lines the reader of docker.sh takes one by one.
+#: Compound statements whose lines the reader of docker.sh reads one by one.
 _TAKEN_APART = ("IfClause", "ForClause", "WhileClause", "CaseClause")
 
 
 def statements(text: str) -> list[tuple[int, int]]:
-    """Return the first and last line of each statement of several lines, by shfmt's syntax tree; none where it is not there.
+    """Return first and last line of each multi-line statement, from shfmt's syntax tree; empty without shfmt.
 
-    if, loops, case and functions are left out: what stands in them is in the list.
+    if, loops, case and functions are not included, but the statements in them are.
     """
     done = children.ask(["shfmt", "--to-json"], given=text.encode("utf-8", "replace"))
     try:
@@ -60,7 +60,7 @@ def _spans(node: Any) -> Iterator[tuple[int, int]]:
 
 
 def _last(node: Any) -> int:
-    """Return the last line of a node: that of a here-document lies behind the statement's own."""
+    """Return the last line of a node, including its here-documents, which end after the statement."""
     found = node["End"]["Line"] if isinstance(node, dict) and isinstance(node.get("End"), dict) else 0
     below = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     return max(found, *map(_last, below), 0)

@@ -1,4 +1,4 @@
-"""Answers of HTTP whose head must be there in time: a byte now and then does not keep a wait alive."""
+"""HTTP responses whose head must arrive in time; an occasional byte does not extend the time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import io
 import time
 from typing import Any
 
-#: Bytes that are taken from the system at a time.
+#: Bytes per read.
 PIECE = 1 << 18
 
 
 class Timed(io.RawIOBase):
-    """What a socket receives ``until`` a moment; ``silence`` is the longest wait for one byte."""
+    """The bytes that a socket receives ``until`` a moment; ``silence`` is the longest wait for one byte."""
 
     def __init__(self, sock: Any, seconds: float, silence: float) -> None:
         self._sock = sock
@@ -37,7 +37,7 @@ class Timed(io.RawIOBase):
 
 
 class Response(http.client.HTTPResponse):
-    """An answer whose head must be there in time; whoever reads its body sets ``timed.until`` anew."""
+    """A response whose head must arrive in time; the reader of its body sets ``timed.until`` again."""
 
     def __init__(self, sock: Any, debuglevel: int = 0, method: str | None = None, url: str | None = None) -> None:
         super().__init__(sock, debuglevel, method, url)
@@ -46,5 +46,5 @@ class Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self.timed, PIECE)
 
     def patience(self, method: str) -> tuple[float, float]:
-        """Return the seconds for the head of an answer to ``method``, and for one byte."""
+        """Return the limits in seconds for the head of a response to ``method``, and for one byte."""
         raise NotImplementedError

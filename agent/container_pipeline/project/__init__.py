@@ -1,1 +1,1 @@
-"""Files of the project's own folder: read with bounds, written whole or not at all."""
+"""Files in the project's folder: read within bounds, written atomically."""

@@ -1,4 +1,4 @@
-"""A build context as a stream of tar: read once, never held in memory or on disk, ``.dockerignore`` honoured.
+"""A build context as a tar stream: read once, not buffered in memory or on disk, ``.dockerignore`` honoured.
 
 Rules of ``.dockerignore``: docs.docker.com/build/concepts/context (the file is read as Docker's own client reads it).
 """
@@ -26,14 +26,14 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Pattern:
-    """One line of ``.dockerignore``: ``keeps`` where it stood behind an exclamation mark."""
+    """One line of ``.dockerignore``: ``keeps`` if it begins with an exclamation mark."""
 
     text: str
     keeps: bool
 
     @property
     def expression(self) -> re.Pattern[str]:
-        """The pattern as a regular expression; raises BuildError where it is none, as Docker refuses it."""
+        """The pattern as a regular expression; raises BuildError if it is invalid, as Docker does."""
         try:
             return re.compile(_translate(self.text))
         except (re.error, ValueError) as error:
@@ -44,39 +44,39 @@ class Pattern:
 
 
 class Ignored:
-    """Says which paths of a context stay out of it; the last pattern that matches a path or a folder above it decides."""
+    """Decides which paths are ignored; the last pattern that matches a path or a folder above it wins."""
 
     def __init__(self, patterns: list[Pattern]) -> None:
         self._patterns = [(pattern, pattern.expression) for pattern in patterns]
 
     @classmethod
     def read(cls, root: Path, always: tuple[str, ...] = ()) -> Ignored:
-        """Read the context's own file; ``always`` names files that are sent whatever it says."""
+        """Read the context's ``.dockerignore``; files in ``always`` are sent in any case."""
         path, text = root / IGNORE_FILE, ""
         if path.is_file():
             with _reading(path):
-                # As names of files are read: whatever its encoding, it names the same bytes.
+                # Decoded like file names, so that it matches the same bytes in any encoding.
                 text = path.read_text("utf-8-sig", "surrogateescape")
         return cls([*parse(text), *(Pattern(name, True) for name in always)])
 
     def __call__(self, path: str) -> bool:
-        """Return whether ``path``, relative to the root and with slashes, stays out."""
+        """Return whether ``path``, relative to the root and with slashes, is ignored."""
         parts = path.split("/")
         prefixes = ["/".join(parts[: count + 1]) for count in range(len(parts))]
         ignored = False
         for pattern, expression in self._patterns:
-            # A pattern that would not change the answer need not be tried.
+            # Skip a pattern that would not change the result.
             if ignored == pattern.keeps and any(expression.fullmatch(prefix) for prefix in prefixes):
                 ignored = not pattern.keeps
         return ignored
 
     def all_below(self, folder: str) -> bool:
-        """Return whether an ignored folder need not be looked into: no pattern brings anything below it back."""
+        """Return whether an ignored folder can be skipped, because no pattern includes anything below it again."""
         return not any(pattern.keeps and f"{pattern.text}/".startswith(f"{folder}/") for pattern, _re in self._patterns)
 
 
 def parse(text: str) -> list[Pattern]:
-    """Read the lines of a ``.dockerignore``; empty lines and comments say nothing."""
+    """Parse the lines of a ``.dockerignore``; empty lines and comments are skipped."""
     patterns = []
     for line in text.split("\n"):
         if line.startswith("#") or not line.strip():
@@ -92,7 +92,7 @@ def parse(text: str) -> list[Pattern]:
 def _translate(pattern: str) -> str:
     """Return a pattern as a regular expression: ``**`` crosses folders, ``*`` and ``?`` do not.
 
-    Raises ValueError for a bracket that nothing closes.
+    Raises ValueError for an unclosed bracket.
     """
     out, rest = "", pattern
     while rest:
@@ -121,7 +121,7 @@ def _translate(pattern: str) -> str:
 
 
 def files(root: Path, ignored: Ignored) -> Iterator[tuple[str, Path]]:
-    """Yield what the context holds as (name in the context, path), folders before what is in them, in order of name."""
+    """Yield (name in the context, path) for each entry, folders before their content, sorted by name."""
     yield from _below(root, "", ignored)
 
 
@@ -140,10 +140,10 @@ def _below(folder: Path, prefix: str, ignored: Ignored) -> Iterator[tuple[str, P
 def stream(
     root: Path, ignored: Ignored, extra: dict[str, bytes], sent: Callable[[int], None] = lambda _bytes: None
 ) -> Iterator[bytes]:
-    """Yield the context as tar. ``extra`` holds files by name that stand in for the folder's own.
+    """Yield the context as tar. ``extra`` maps names to files that replace those of the folder.
 
-    Owners are root's, as Docker's own client sends them. ``sent`` is told the bytes of each piece.
-    Raises BuildError for a file that cannot be read or that changes while it is read.
+    All entries belong to root, as in Docker's own client. ``sent`` gets the size of each piece.
+    Raises BuildError for a file that cannot be read or changes meanwhile.
     """
     for piece in _pieces(root, ignored, extra):
         sent(len(piece))
@@ -170,7 +170,7 @@ def _pieces(root: Path, ignored: Ignored, extra: dict[str, bytes]) -> Iterator[b
 
 
 def _info(name: str, path: Path, linked: dict[tuple[int, int], str]) -> tarfile.TarInfo | None:
-    """Return the tar entry of one path; None for a socket, which no tar can hold."""
+    """Return the tar entry of one path; None for a socket, which tar cannot contain."""
     with _reading(path):
         found = path.lstat()
     info = tarfile.TarInfo(name)
@@ -218,7 +218,7 @@ def _content(path: Path, size: int) -> Iterator[bytes]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn an OSError into a BuildError that names ``path``."""
+    """Convert an OSError to a BuildError that names ``path``."""
     try:
         yield
     except OSError as error:
@@ -229,15 +229,15 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def place_dockerfile(root: Path, dockerfile: Path) -> tuple[str, dict[str, bytes]]:
-    """Return the Dockerfile's name in the context, and the files that bring one from elsewhere into it.
+    """Return the Dockerfile's name in the context, and the extra files for a Dockerfile from elsewhere.
 
-    As Docker's client does, one from elsewhere gets a name of its own, which the sent ``.dockerignore`` hides from
-    the image.
+    As in Docker's client, a Dockerfile from elsewhere gets a unique name, which the sent ``.dockerignore`` hides from the
+    image.
     """
     try:
         return dockerfile.relative_to(root).as_posix(), {}
     except ValueError:
         name = f".dockerfile.{secrets.token_hex(8)}"
-    # One that the project lacks hides itself, too.
+    # A generated .dockerignore hides itself too.
     own = (root / IGNORE_FILE).read_bytes() if (root / IGNORE_FILE).is_file() else IGNORE_FILE.encode()
     return name, {name: dockerfile.read_bytes(), IGNORE_FILE: own.rstrip(b"\n") + f"\n{name}\n".encode()}

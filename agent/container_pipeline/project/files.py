@@ -1,4 +1,4 @@
-"""Files of a project, written whole or not at all."""
+"""Reads files of a project, and writes them atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 
-#: Byte order marks; that of UTF-32 begins as that of UTF-16 does.
+#: Byte order marks; that of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -21,12 +21,12 @@ _MARKS = (
 )
 
 _INSTALLED = {".git", "node_modules", ".venv", "venv", "__pycache__", ".tox", ".mypy_cache", ".pytest_cache"}
-#: Bytes; what people write by hand is shorter.
+#: Bytes; files written by hand are shorter.
 _LARGEST = 500_000
 
 
 def read(path: Path, limit: int = 1_000_000) -> str | None:
-    """Return a file's text, None where it is not there, is no text or is larger than ``limit`` bytes."""
+    """Return a file's text, None if it is missing, not text or larger than ``limit`` bytes."""
     try:
         if path.stat().st_size > limit:
             return None
@@ -36,9 +36,9 @@ def read(path: Path, limit: int = 1_000_000) -> str | None:
 
 
 def texts(root: Path, keep: Callable[[str, str], bool]) -> dict[str, str]:
-    """Return path → text of the files below ``root`` that ``keep`` wants; packages that were installed there are left out.
+    """Return path → text of the files below ``root`` that ``keep`` accepts, without installed packages.
 
-    A symbolic link has the name of what it leads to as its text.
+    The text of a symbolic link is its target.
     """
     found: dict[str, str] = {}
     for folder, folders, names in os.walk(root):
@@ -62,7 +62,7 @@ def texts(root: Path, keep: Callable[[str, str], bool]) -> dict[str, str]:
 
 
 def encoding(data: bytes) -> str:
-    """Return how a text file is encoded: utf-8, utf-16 or utf-32 with its byte order, "" where it is none of them."""
+    """Return the encoding of a text file: utf-8, utf-16 or utf-32 with byte order, else ""."""
     for mark, name in _MARKS:
         if data.startswith(mark):
             return name
@@ -78,8 +78,8 @@ def encoding(data: bytes) -> str:
 def replace(path: Path, text: str, mode: int = 0o644, *, follow: bool = False) -> None:
     """Write ``text``; an existing file keeps its mode, a new one gets ``mode``.
 
-    A symbolic link at ``path`` is replaced itself, or with ``follow`` what it leads to, in the same folder or below.
-    Raises SettingsError for one that leads elsewhere. The temporary file has a name that nobody can have made before.
+    A symbolic link at ``path`` is replaced itself; with ``follow``, its target is, in the same folder or below.
+    Raises SettingsError for a target elsewhere. The temporary file has an unpredictable name.
     """
     target = path.parent.resolve() / path.name
     if follow and target.is_symlink():

@@ -1,4 +1,4 @@
-"""Jobs files: found, read and checked against their schema; the line of a mistake is looked up only when there is one."""
+"""Finds jobs files, reads them and validates them against their schema; lines are looked up only for mistakes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.outside import Unreadable, read_file, read_yaml
 
-#: Bounds of one file: bytes, and values, its anchors unfolded. Ten thousand projects are about a tenth of it.
+#: Bounds of one file: bytes, and values with anchors expanded. Ten thousand projects need about a tenth of them.
 _LARGEST = 8 << 20
 VALUES = 500_000
 
@@ -28,7 +28,7 @@ class JobsFile:
     data: Any
 
     def line(self, place: Sequence[Any]) -> int:
-        """Return the line, from 1 on, of what stands at ``place``, or of the nearest thing around it."""
+        """Return the 1-based line of the value at ``place``, or of the nearest value around it."""
         import yaml
 
         node = read_yaml(self.text, _base(), _LARGEST, VALUES, nodes=True)
@@ -48,14 +48,14 @@ class JobsFile:
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema of jobs files, which editors use too."""
+    """Return the schema of jobs files; editors use it too."""
     data = pkgutil.get_data("container_pipeline", "schema/jobs.schema.json")
     loaded: dict[str, Any] = json.loads(data or b"{}")
     return loaded
 
 
 def read(patterns: Sequence[str]) -> list[JobsFile]:
-    """Read all files that ``patterns`` name; raises SettingsError for one that names nothing or is not YAML."""
+    """Read all files that match ``patterns``; raises SettingsError for a pattern without a match or a file that is not YAML."""
     paths: dict[str, None] = {}
     for pattern in patterns:
         found = sorted(glob.glob(pattern, recursive=True)) or ([pattern] if Path(pattern).is_file() else [])
@@ -84,9 +84,9 @@ def _read(path: str) -> JobsFile:
 
 
 def _check(node: Any, seen: set[int]) -> None:
-    """Refuse keys that stand twice, of which PyYAML takes the last, and keys that are no text; raises YAMLError.
+    """Raise YAMLError for duplicate keys, of which PyYAML takes the last, and for keys that are not text.
 
-    Before anything is constructed: merge keys make keys stand twice that nobody wrote twice.
+    This runs before construction, because merge keys produce duplicates that nobody wrote.
     """
     if id(node) in seen:
         return
@@ -109,7 +109,7 @@ def _mistake(problem: str, node: Any) -> Exception:
 
 
 def _base() -> Any:
-    """Return libyaml's loader, which is eight times as fast, but compiled: the agent that the library carries has none."""
+    """Return libyaml's loader, which is eight times as fast. It is compiled, so the agent in the Jenkins library has none."""
     import yaml
 
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,7 +1,7 @@
-"""What a build leaves in the project's root: two files as docker.sh writes them, and a third with what they lack.
+"""The state that a build leaves in the project's root: the two files of docker.sh, and a third with more facts.
 
 ``.docker_build_image`` holds ``[namespace/]code``, ``.docker_build_version`` the version, one line each;
-``.docker_build.json`` holds the digest that the registry answered and what the image was built from.
+``.docker_build.json`` has the digest from the registry and the sources of the image.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ IMAGE_FILE = ".docker_build_image"
 VERSION_FILE = ".docker_build_version"
 RECORD_FILE = ".docker_build.json"
 _REPAIR = "container-pipeline build"
-#: Bytes of each file.
+#: Longest file, in bytes.
 _LARGEST = 1 << 16
 
 
 @dataclass(frozen=True)
 class Built:
-    """The last build of a project. ``digest`` is "" until a registry has answered one; ``image_id`` is the engine's."""
+    """The last build of a project. ``digest`` is "" until a registry returns one; ``image_id`` is the engine's."""
 
     image: str
     version: str
@@ -39,7 +39,7 @@ class Built:
 
 
 def read(project: Path) -> Built | None:
-    """Return the last build, None where there is none; raises StateError where its files cannot be trusted."""
+    """Return the last build, None if there is none; raises StateError if its files cannot be trusted."""
     if not (project / VERSION_FILE).exists():
         return None
     image, version = _line(project / IMAGE_FILE), _line(project / VERSION_FILE)
@@ -54,14 +54,14 @@ def read(project: Path) -> Built | None:
 
 
 def write(project: Path, built: Built) -> None:
-    """Replace the three files, each whole or not at all."""
+    """Replace the three files, each atomically."""
     files.replace(project / RECORD_FILE, json.dumps({"schema": 1, **asdict(built)}, indent=1) + "\n")
     files.replace(project / IMAGE_FILE, built.image + "\n")
     files.replace(project / VERSION_FILE, built.version + "\n")
 
 
 def write_digest(project: Path, version: str, digest: str) -> bool:
-    """Write down what a registry answered for the last version; False where the project cannot be written to."""
+    """Record the registry's digest of the last version; False if the project is not writable."""
     try:
         built = read(project)
         if built and built.version == version and built.digest != digest:
@@ -72,7 +72,7 @@ def write_digest(project: Path, version: str, digest: str) -> bool:
 
 
 def cannot_write(project: Path) -> str:
-    """Return why the project's folder cannot be written to, "" where it can."""
+    """Return why the project's folder is not writable, "" if it is."""
     import tempfile
 
     try:
@@ -83,7 +83,7 @@ def cannot_write(project: Path) -> str:
 
 
 def last_version(project: Path) -> str:
-    """Return what the version file says, whatever that is; "" where there is none."""
+    """Return the content of the version file, unchecked; "" if it is missing."""
     try:
         return outside.read_file(project / VERSION_FILE, _LARGEST).decode(errors="replace").strip()
     except (OSError, ValueError):
@@ -91,10 +91,10 @@ def last_version(project: Path) -> str:
 
 
 def reserve(name: str, version: str) -> bool:
-    """Take a version of an image on this machine; False where another build took it before.
+    """Reserve a version of an image on this machine; False if another build already did.
 
-    A machine without a place for this, such as a read-only home, takes no reservations: then the registry's refusal
-    to let a version change its meaning is what is left.
+    Without a place for reservations, such as with a read-only home, none are made: then only the push refuses a version that
+    already exists.
     """
     import fcntl
     import hashlib
@@ -118,7 +118,7 @@ def reserve(name: str, version: str) -> bool:
 
 def _line(path: Path) -> str:
     try:
-        # Not as text: that would hide a carriage return.
+        # Not in text mode, which would hide a carriage return.
         text = outside.read_file(path, _LARGEST).decode()
     except (OSError, ValueError) as error:
         raise _broken(path.name, _("it cannot be read")) from error

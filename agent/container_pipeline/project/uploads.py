@@ -1,4 +1,4 @@
-"""The files and folders of ``files:``, as a release carries them."""
+"""Reads the files and folders of ``files:`` for a release."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import File
 
-#: Of all entries of a project's ``files:``: links to folders that hold links can multiply.
+#: Most files in all entries of ``files:``; links to folders with links can multiply.
 LIMIT = 100_000
-#: Lists of names on a server have one a line, in UTF-8.
+#: Lists of names on a server have one name per line, in UTF-8.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def collect(project: Path, unit: str) -> list[File]:
-    """Return one entry of ``files``, the folders that lead to it included, with their modes. A link stands for what it leads to.
+    """Return one entry of ``files`` and the folders above it, with their modes. Links are followed.
 
-    Raises SettingsError for what is missing, cannot be carried or leads outside, and for an entry without any file.
+    Raises SettingsError for an entry that is missing, cannot be kept, is outside or contains no file.
     """
     root = project.resolve()
     found: list[File] = []
@@ -31,7 +31,7 @@ def collect(project: Path, unit: str) -> list[File]:
         found.append(File(parent.relative_to(root).as_posix(), None, _mode(parent, _inside(root, parent))))
     _add(root, root / unit, (), found)
     if all(file.data is None for file in found):
-        # Uploaded all the same, it would empty on every deploy the folder that the service writes to.
+        # Uploading it would empty, on every deploy, the folder that the service writes to.
         raise SettingsError(
             _("files: {path} contains no file", path=project / unit),
             _("keep data in a named volume or an absolute path, not in `files:`"),
@@ -40,7 +40,7 @@ def collect(project: Path, unit: str) -> list[File]:
 
 
 def _add(root: Path, path: Path, above: tuple[Path, ...], found: list[File]) -> None:
-    """Add ``path`` and what is below it; ``above`` are the real folders that it is in."""
+    """Add ``path`` and everything below it; ``above`` are the real folders that contain it."""
     real = _inside(root, path)
     if len(found) >= LIMIT:
         raise SettingsError(_("files: there are more than {limit} files, {path} among them", path=path, limit=LIMIT))
@@ -57,7 +57,7 @@ def _add(root: Path, path: Path, above: tuple[Path, ...], found: list[File]) -> 
 
 
 def _inside(root: Path, path: Path) -> Path:
-    """Return where ``path`` really is; raises SettingsError where that is nowhere or outside."""
+    """Return the real path of ``path``; raises SettingsError if it is missing or outside."""
     if _UNFIT.search(str(path.relative_to(root))):
         raise SettingsError(
             _("files: the name of {path} has a control character or is not UTF-8", path=ascii(str(path))),
@@ -75,11 +75,11 @@ def _inside(root: Path, path: Path) -> Path:
 
 
 def _mode(path: Path, real: Path) -> int:
-    """Return the mode that the server gives it, its own; raises SettingsError for one that would not arrive there."""
+    """Return the mode, which the server keeps; raises SettingsError for a mode that it cannot keep."""
     found = real.stat().st_mode
     mode = stat.S_IMODE(found)
     if stat.S_ISDIR(found):
-        # A new folder inherits set-group-ID; it says nothing about who may do what.
+        # New folders inherit set-group-ID, which does not affect permissions.
         mode, needed = mode & ~stat.S_ISGID, 0o700
     elif stat.S_ISREG(found):
         needed = 0o400

@@ -1,4 +1,4 @@
-"""Registries by the OCI distribution spec, as distribution 2 and 3, Harbor, Nexus, GitLab and token servers speak it."""
+"""Registries of the OCI distribution spec, as implemented by distribution 2 and 3, Harbor, Nexus, GitLab and token servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a registry is asked: where it is, with which login, and what its answers mean."""
+"""A registry's API: its address, its login, and the meaning of its responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from container_pipeline.model import RegistryAccess
 
 
 class Api:
-    """One registry's API; safe to use from many threads. Every method raises RegistryError."""
+    """One registry's API; thread-safe. Every method raises RegistryError."""
 
     def __init__(self, access: RegistryAccess, tell: Callable[[str], None] = lambda _line: None) -> None:
         self.access = access
@@ -36,7 +36,7 @@ class Api:
         stream: bool = False,
         also: tuple[int, ...] = (),
     ) -> Reply:
-        """Ask the registry and return a good answer, or one of the statuses that are ``also`` expected."""
+        """Send a request and return a successful response, or one with a status in ``also``."""
 
         def once() -> Reply:
             secret = self.secret(url, scopes)
@@ -57,7 +57,7 @@ class Api:
         return self.transport.send(method, url, {**headers, **secret}, body)
 
     def judge(self, method: str, answer: Reply, what: str) -> None:
-        """Raise where the answer is not a good one: Passing where it may become one."""
+        """Raise an error for a failed response: Passing if a retry may help."""
         if answer.status == 401:
             raise sentences.denied(self.access, what)
         if answer.status in PASSING:
@@ -71,7 +71,7 @@ class Api:
         return self.auth.headers(scopes) if origin(url) == origin(self.base()) else {}
 
     def own(self, url: str) -> str:
-        """Return an address that the registry gave; one behind a TLS proxy may call itself http, and is not taken so."""
+        """Return an address from the registry. A registry behind a TLS proxy may call itself http; it is not downgraded."""
         base, given = urlsplit(self.base()), urlsplit(url)
         if given.scheme == base.scheme or given.scheme == "https":
             return url
@@ -80,7 +80,7 @@ class Api:
         raise sentences.redirected(self.access.registry.host, url)
 
     def base(self) -> str:
-        """Return the registry's address once it has answered; learn how it wants to be asked."""
+        """Return the registry's address after a first response, which also tells how to log in."""
         with self._lock:
             if not self._address:
                 host = self.access.registry.api_host
@@ -91,7 +91,7 @@ class Api:
     def _find(self, host: str, schemes: tuple[str, ...]) -> str:
         address = f"{schemes[0]}://{host}"
         answer = self.transport.follow("GET", address + "/v2/", {}, {})
-        if answer.status == 400 and len(schemes) > 1:  # what servers with TLS say to plain http
+        if answer.status == 400 and len(schemes) > 1:  # what TLS servers respond to plain http
             return self._find(host, schemes[1:])
         if answer.status == 401 and challenge_of(answer):
             self.auth.learn(challenge_of(answer))

@@ -1,4 +1,4 @@
-"""Who asks: Basic, or Bearer tokens from the server that the registry names (distribution spec, "token authentication")."""
+"""Authentication: Basic, or Bearer tokens from the registry's token server (distribution spec, "token authentication")."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from container_pipeline.model import Secret
 
 _SCHEME = re.compile(r"(?:^|,)\s*(Basic|Bearer)(?:\s+|$)", re.IGNORECASE)
 _PARAMETER = re.compile(r'(?<![a-z_-])([a-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
-#: Seconds that a token lives where its server does not say (distribution spec), at most, and the rest of life that is not used.
+#: Lifetime of a token in seconds: the spec's default, the maximum, and the margin before its end.
 _LIFETIME = 60.0
 _LONGEST_LIFE = 86400.0
 _MARGIN = 5.0
 
 
 def challenges(header: str) -> dict[str, dict[str, str]]:
-    """Return the challenges of a WWW-Authenticate header that we can meet: scheme → parameters (RFC 9110, 11.6.1)."""
+    """Return the supported challenges of a WWW-Authenticate header: scheme → parameters (RFC 9110, 11.6.1)."""
     found = list(_SCHEME.finditer(header))
     ends = [match.start() for match in found[1:]] + [len(header)]
     return {
@@ -39,7 +39,7 @@ def challenges(header: str) -> dict[str, dict[str, str]]:
 
 
 class Authenticator:
-    """Gives each request its Authorization header, once a challenge has told how; tokens are kept until they end."""
+    """Adds the Authorization header to requests after a challenge; tokens are cached until they expire."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -50,7 +50,7 @@ class Authenticator:
         self._lock = threading.Lock()
 
     def learn(self, header: str) -> None:
-        """Note how the registry wants to be asked; raises RegistryError where we cannot."""
+        """Record the registry's challenge; raises RegistryError if it is not supported."""
         known = challenges(header)
         self._bearer = known.get("bearer", {})
         self._basic = "basic" in known and not self._bearer
@@ -60,7 +60,7 @@ class Authenticator:
             )
 
     def headers(self, scopes: Sequence[str]) -> dict[str, str]:
-        """Return what to send beside a request for ``scopes``, such as ``repository:team/web:pull``."""
+        """Return the headers for a request with ``scopes``, such as ``repository:team/web:pull``."""
         if self._basic:
             return self._login() if self._access.user else {}
         if not self._bearer:
@@ -73,7 +73,7 @@ class Authenticator:
         return {"Authorization": f"Bearer {token.reveal()}"}
 
     def renew(self, scopes: Sequence[str], used: dict[str, str], challenge: str) -> bool:
-        """After a 401 to a request that ``used`` these headers: False where asking again would change nothing."""
+        """Handle a 401 for a request with the headers ``used``; return False if a retry would not help."""
         with self._lock:
             if not used and challenge:
                 self.learn(challenge)
@@ -84,12 +84,12 @@ class Authenticator:
             return bool(self._bearer)
 
     def _login(self) -> dict[str, str]:
-        # A password of the environment may be of another encoding: its bytes are what counts.
+        # A password from the environment may be in any encoding: use its bytes.
         login = f"{self._access.user}:{self._access.password.reveal()}".encode("utf-8", "surrogateescape")
         return {"Authorization": "Basic " + base64.b64encode(login).decode()}
 
     def _fetch(self, scopes: Sequence[str]) -> tuple[Secret, float]:
-        """Ask the token server; return the token and the moment of ``time.monotonic`` until which it serves."""
+        """Request a token; return it and its expiry as a time of ``time.monotonic``."""
         realm, host = self._bearer["realm"], self._access.registry.host
         if not self._may_know(realm):
             raise sentences.redirected(host, realm)
@@ -108,14 +108,14 @@ class Authenticator:
             raise self._failed(realm, answer.status) from error
         token = outside.pick(data, "token", str) or outside.pick(data, "access_token", str)
         if not re.fullmatch("[!-~]{1,65536}", token):
-            # None, or one that no header can carry: it is not shown.
+            # Missing, or invalid in a header; it is not shown.
             raise self._failed(realm, answer.status)
         stated = outside.pick(data, "expires_in", int) or outside.pick(data, "expires_in", float)
         lifetime = min(stated, _LONGEST_LIFE) if stated > 0 else _LIFETIME
         return Secret(token), start + max(lifetime - _MARGIN, lifetime / 2)
 
     def _may_know(self, realm: str) -> bool:
-        """Return whether a login may go there: by https, or by plain http to loopback or for an insecure registry."""
+        """Return whether a login may be sent there: by https, or by plain http to loopback or an insecure registry."""
         try:
             home = origin(realm)
         except ValueError:

@@ -1,4 +1,4 @@
-"""One registry: tags, manifests, blobs. Each call is retried where that may help, and says what failed where it does not."""
+"""One registry: tags, manifests, blobs. Each call is retried if that may help, else raises a one-sentence error."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Repository
 from container_pipeline.outside import pick, read_json, short
 
-#: Requests at a time; more than eight bring nothing on a local network, and many small layers wait for round trips.
+#: Parallel requests. More than eight do not help on a local network; many small layers wait for round trips.
 CONNECTIONS = 16
-#: Bounds of a list of tags: how many, and the seconds in which all of its pages must be there.
+#: Bounds of a tag list: number of tags, and seconds for all pages.
 TAGS = 100_000
 LISTING = 300.0
 _WRITE = "pull,push"
 
 
 class RegistryClient(Api):
-    """Talks to one registry; safe to use from many threads. ``tell`` gets a line about each retry.
+    """Sends requests to one registry; thread-safe. ``tell`` gets a line about each retry.
 
-    Every method raises RegistryError. Plain http is spoken to loopback and to what the settings name as insecure only.
+    Every method raises RegistryError. Plain http is used only for loopback and for registries that the settings list as insecure.
     """
 
     def ping(self) -> None:
-        """Make sure that there is a registry, and that it takes the login."""
+        """Check that the registry is reachable and accepts the login."""
         self.call("GET", self.base() + "/v2/", what="/v2/", scopes=())
 
     def path(self, repository: Repository) -> str:
-        """Return the repository's whole path below the host."""
+        """Return the repository's full path below the host."""
         return self.access.registry.within(repository)
 
     def tags(self, repository: Repository) -> list[str]:
-        """Return all tags, in the registry's order; none where there is no such repository."""
+        """Return all tags in the registry's order; none if the repository does not exist."""
         url = self._url(repository, "tags/list?n=1000")
         found: list[str] = []
         seen: set[str] = set()
@@ -64,7 +64,7 @@ class RegistryClient(Api):
             url = self.own(sentences.joined(self.access, url, following[1]))
 
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
-        """Return the digest that a tag names (or that a digest is there), None where it is not there."""
+        """Return the digest of a tag, or an existing digest itself; None if it does not exist."""
         answer = self._manifest("HEAD", repository, reference, also=(404, 405))
         if answer.status == 404:
             return None
@@ -74,16 +74,16 @@ class RegistryClient(Api):
         return Digest(named)
 
     def manifest(self, repository: Repository, reference: str) -> Manifest:
-        """Return the manifest under a tag or digest, byte for byte; by digest it is verified."""
+        """Return the manifest of a tag or digest, byte for byte; verified for a digest."""
         return self._read(repository, reference, self._manifest("GET", repository, reference))
 
     def find_manifest(self, repository: Repository, reference: str) -> Manifest | None:
-        """Return the manifest, None where it is not there."""
+        """Return the manifest, None if it does not exist."""
         answer = self._manifest("GET", repository, reference, also=(404,))
         return None if answer.status == 404 else self._read(repository, reference, answer)
 
     def put_manifest(self, repository: Repository, reference: str, manifest: Manifest) -> Digest:
-        """Store a manifest under a tag or digest, and read back that it is there."""
+        """Store a manifest under a tag or digest, and check that it exists afterwards."""
         what = self._name(repository, reference)
         headers = {"Content-Type": manifest.media_type}
         url = self._url(repository, f"manifests/{reference}")
@@ -92,7 +92,7 @@ class RegistryClient(Api):
         return manifest.digest
 
     def delete(self, repository: Repository, digest: Digest) -> None:
-        """Delete a manifest, and with it every tag that names it; what is not there is gone already."""
+        """Delete a manifest and every tag of it; a missing one counts as deleted."""
         url, what = self._url(repository, f"manifests/{digest}"), self._name(repository, str(digest))
         scopes = self._scopes(repository, "pull,push,delete")
         answer = self.call("DELETE", url, what=what, scopes=scopes, also=(404, 405))
@@ -103,7 +103,7 @@ class RegistryClient(Api):
             )
 
     def config(self, repository: Repository, descriptor: Descriptor) -> dict[str, Any]:
-        """Return an image's configuration (OCI image spec, ``config.md``), empty where it is none."""
+        """Return an image's configuration (OCI image spec, ``config.md``), empty if invalid."""
         url, what = self._url(repository, f"blobs/{descriptor.digest}"), self._name(repository, str(descriptor.digest))
         answer = self.call("GET", url, what=what, scopes=self._scopes(repository))
         try:
@@ -116,7 +116,7 @@ class RegistryClient(Api):
         return self.call("HEAD", url, what=what, scopes=self._scopes(repository), also=(404,)).status != 404
 
     def open_blob(self, repository: Repository, digest: Digest, offset: int = 0) -> tuple[Exchange, int]:
-        """Begin to read a blob; return the stream, to be closed by the caller, and the byte at which it begins."""
+        """Open a blob; return the stream, which the caller closes, and the offset at which it begins."""
         url, what = self._url(repository, f"blobs/{digest}"), self._name(repository, str(digest))
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         answer = self.call("GET", url, what=what, scopes=self._scopes(repository), headers=headers, stream=True)
@@ -128,7 +128,7 @@ class RegistryClient(Api):
         return answer.stream, int(begins[1]) if begins else 0
 
     def mount(self, repository: Repository, digest: Digest, source: str) -> bool:
-        """Ask for a blob of another repository of this registry; False where the registry would not."""
+        """Mount a blob from another repository of this registry; False if the registry declines."""
         query = urlencode({"mount": str(digest), "from": source})
         scopes = (*self._scopes(repository, _WRITE), f"repository:{source}:pull")
         url, what = self._url(repository, f"blobs/uploads/?{query}"), self._name(repository, str(digest))
@@ -138,9 +138,9 @@ class RegistryClient(Api):
     def upload(
         self, repository: Repository, blob: Descriptor, read: Callable[[], Iterable[bytes | memoryview]]
     ) -> None:
-        """Send a blob in one request; where the line breaks, begin again with what ``read`` gives anew.
+        """Upload a blob in one request; after a broken connection, start again with a new ``read()``.
 
-        ``read`` must end with an exception, before its last piece, where the bytes are not those of the digest.
+        ``read`` must raise before its last piece if the bytes do not match the digest.
         """
         what, scopes = self._name(repository, str(blob.digest)), self._scopes(repository, _WRITE)
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
@@ -162,7 +162,7 @@ class RegistryClient(Api):
         self._confirm(what, lambda: self.has_blob(repository, blob.digest))
 
     def try_push(self, repository: Repository) -> None:
-        """Begin an upload and cancel it: the registry lets this login push, and keeps nothing of it."""
+        """Begin an upload and cancel it, to check that this login may push; the registry keeps nothing."""
         scopes = self._scopes(repository, _WRITE)
         what = self.path(repository)
         begun = self.call("POST", self._url(repository, "blobs/uploads/"), what=what, scopes=scopes)
@@ -171,7 +171,7 @@ class RegistryClient(Api):
         self.call("DELETE", url, what=what, scopes=scopes, also=(404, 405))
 
     def _confirm(self, what: str, there: Callable[[], bool]) -> None:
-        """Make sure that what was stored can be read; a registry with a slow store gets a moment for it."""
+        """Check that stored content can be read; a registry with slow storage gets a moment."""
         for turn in range(3):
             if there():
                 return
@@ -203,7 +203,7 @@ class RegistryClient(Api):
         return f"{self.base()}/v2/{self.path(repository)}/{tail}"
 
     def _location(self, answer: Reply, digest: Digest) -> str:
-        """Return where an upload goes on: Location as given, relative or absolute, its query kept."""
+        """Return the next address of an upload: Location, relative or absolute, with its query."""
         parts = urlsplit(self.own(sentences.joined(self.access, answer.url, answer.headers.get("Location", ""))))
         query = "&".join(part for part in (parts.query, urlencode({"digest": str(digest)})) if part)
         return urlunsplit(parts._replace(query=query, fragment=""))

@@ -1,6 +1,6 @@
-"""Connections to a registry and to where it redirects: kept open, trusted by the right CAs, through the right proxy.
+"""Connections to a registry and to its redirect targets: kept open, with the right CAs and proxy.
 
-They are the standard library's: urllib3 alone takes as long to import as a promotion of nothing new takes in all.
+They use the standard library: importing urllib3 alone takes as long as a whole promotion without changes.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 Body = Union[bytes, Iterable[Union[bytes, memoryview]], None]
 
-#: Seconds until a connection must stand, and seconds without a byte after which it is given up.
+#: Limits in seconds: to connect, and without a byte.
 CONNECT = 30
 SILENCE = 300
-#: Seconds in which an answer that is read whole must be there, and a piece of one that is read as it comes.
+#: Limits in seconds: for a response that is read at once, and for one piece of a streamed response.
 WHOLE = 60
 _CERTS = Path("/etc/docker/certs.d")
 
 
 class Origin(NamedTuple):
-    """What credentials are for, and connections are kept by."""
+    """Scheme, host and port: the scope of credentials and of kept connections."""
 
     scheme: str
     host: str
@@ -39,13 +39,13 @@ class Origin(NamedTuple):
 
 
 def origin(url: str) -> Origin:
-    """Return where an address leads to; raises ValueError where it is none."""
+    """Return the origin of an address; raises ValueError if it is invalid."""
     parts = urlsplit(url)
     return Origin(parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80))
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host, without a port, is this machine for certain: a name that only begins like it is not."""
+    """Return whether a host, without port, is certainly this machine; a name that only begins like loopback is not."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -53,16 +53,16 @@ def is_loopback(host: str) -> bool:
 
 
 class TooLarge(Exception):  # noqa: N818 - the caller makes an error of it, with the name of the registry
-    """An answer that is read whole has no end in sight."""
+    """A response exceeds its limit."""
 
 
 class _Response(timed.Response):
     def patience(self, method: str) -> tuple[float, float]:
-        return (WHOLE if method in ("GET", "HEAD") else SILENCE), SILENCE  # what stores something may take longer
+        return (WHOLE if method in ("GET", "HEAD") else SILENCE), SILENCE  # storing may take longer
 
 
 class Exchange:
-    """One request's answer, still to be read; ``close`` gives the connection back, or ends it where bytes are left."""
+    """An unread response; ``close`` returns the connection to the pool, or closes it if bytes are left."""
 
     def __init__(self, pool: Connections, home: Origin, connection: http.client.HTTPConnection) -> None:
         self._pool, self._home, self._connection = pool, home, connection
@@ -74,7 +74,7 @@ class Exchange:
         self._timed: timed.Timed = self.response.timed  # type: ignore[attr-defined]
 
     def read(self, limit: int) -> bytes:
-        """Return the whole answer; raises HTTPException where it is cut short, TooLarge beyond ``limit`` bytes."""
+        """Return the whole response; raises HTTPException if it is cut off, TooLarge beyond ``limit`` bytes."""
         self._timed.until = time.monotonic() + WHOLE
         data = self.response.read(limit + 1)
         if len(data) > limit:
@@ -85,14 +85,14 @@ class Exchange:
         return data
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill ``buffer``, less where the answer ends or breaks off; return the number of bytes.
+        """Fill ``buffer``, or less at the end or a break of the response; return the number of bytes.
 
-        Raises OSError or HTTPException where it breaks off before the first byte.
+        Raises OSError or HTTPException if it breaks before the first byte.
         """
         done = 0
         self._timed.until = time.monotonic() + SILENCE
         while done < len(buffer):
-            # In pieces: where the line breaks within one, only that one's bytes are lost.
+            # In pieces: a broken connection loses only the bytes of one piece.
             try:
                 count = self.response.readinto(buffer[done : done + timed.PIECE])
             except (OSError, http.client.HTTPException):
@@ -112,7 +112,7 @@ class Exchange:
 
 
 class Connections:
-    """A pool without a limit of its own: whoever asks in parallel decides how many there are."""
+    """A connection pool without a limit; its users decide how many connections exist."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -121,7 +121,7 @@ class Connections:
         self._proxied = any(name.lower().endswith("_proxy") for name in os.environ)
 
     def ask(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> Exchange:
-        """Send a request and return its answer; raises OSError or http.client.HTTPException where the line fails."""
+        """Send a request and return its response; raises OSError or http.client.HTTPException if the connection fails."""
         home = origin(url)
         try:
             connection = self._kept.get(home, []).pop()
@@ -132,7 +132,7 @@ class Connections:
         except (ConnectionError, http.client.BadStatusLine):
             if body is not None and not isinstance(body, bytes):
                 raise
-            # The other side had closed it meanwhile, as it may: nothing was done yet.
+            # The other side had closed the idle connection, which is allowed; the request was not processed.
             return self._ask(home, self._open(home, url), method, url, headers, body)
 
     def keep(self, home: Origin, connection: http.client.HTTPConnection) -> None:
@@ -160,7 +160,7 @@ class Connections:
             except (BrokenPipeError, ConnectionResetError):
                 if body is None:
                     raise
-                # It may have answered before it read everything: 401 and 413 come so.
+                # It may have responded before reading everything, as with 401 and 413.
             return Exchange(self, home, connection)
         except BaseException:
             connection.close()
@@ -182,7 +182,7 @@ class Connections:
         return connection
 
     def _proxy(self, home: Origin, url: str) -> str:
-        """Return the proxy for an address as HTTP(S)_PROXY and NO_PROXY say, "" for none; loopback has none."""
+        """Return the proxy for an address from HTTP(S)_PROXY and NO_PROXY, "" for none; loopback has none."""
         from urllib import request
 
         if is_loopback(home.host) or request.proxy_bypass(urlsplit(url).netloc):
@@ -196,7 +196,7 @@ def _proxy_address(proxy: str) -> tuple[str, int]:
         parts = urlsplit(proxy)
         return parts.hostname or "", parts.port or 80
     except ValueError:
-        # Its own text would show a password with a slash in it.
+        # The exception's text would show a password that contains a slash.
         raise OSError(_("the address in http_proxy or https_proxy cannot be read")) from None
 
 
@@ -211,9 +211,9 @@ def _proxy_login(proxy: str) -> dict[str, str]:
 
 
 def _trust(host: str) -> ssl.SSLContext:
-    """Return whom to trust: the system's CAs or REQUESTS_CA_BUNDLE, and what Docker has for ``host``.
+    """Return the TLS context: the system's CAs or REQUESTS_CA_BUNDLE, and Docker's certificates for ``host``.
 
-    Docker's folder holds CAs in ``*.crt`` and client certificates in pairs of ``*.cert`` and ``*.key``
+    Docker's folder has CAs in ``*.crt`` and client certificates in pairs of ``*.cert`` and ``*.key``
     (docs.docker.com/engine/security/certificates).
     """
     import ssl
@@ -229,7 +229,7 @@ def _trust(host: str) -> ssl.SSLContext:
 
 
 def _carried_bundle() -> str | None:
-    """Return certifi's file where the system has no CAs of its own, as in a slim container."""
+    """Return certifi's file if the system has no CAs, as in a slim container."""
     import ssl
 
     paths = ssl.get_default_verify_paths()

@@ -1,4 +1,4 @@
-"""Copies an image registry to registry: what is missing only, in parallel, streamed, verified on the way, tags last."""
+"""Copies an image between registries: only missing parts, in parallel, streamed, verified on the way, tags last."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Repository
 from container_pipeline.parallel import in_parallel
 
-#: Bytes read and sent at a time; times the number of transfers, this is the memory that a copy takes.
+#: Bytes per read; multiplied by the number of transfers, this is the memory of a copy.
 CHUNK = 1 << 20
-#: Layers at a time that are larger than so many bytes: they wait for throughput, the smaller ones for round trips.
+#: Parallel layers above this size in bytes: large ones wait for throughput, small ones for round trips.
 LARGE_AT_ONCE = 6
 LARGE = 4_000_000
-#: Indexes of indexes are followed this deep, and so many manifests in all.
+#: Bounds: depth of nested indexes, and number of manifests.
 _DEPTH = 4
 _MANIFESTS = 2000
 
@@ -39,7 +39,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a copy has to move: manifests, children first and the image's own last, and blobs that are not there."""
+    """The parts to copy: manifests, children first and the image's own last, and missing blobs."""
 
     manifests: tuple[Manifest, ...]
     missing: tuple[Descriptor, ...]
@@ -50,12 +50,12 @@ class Survey:
 
     @property
     def size(self) -> int:
-        """Bytes of the missing blobs."""
+        """Size of the missing blobs in bytes."""
         return sum(blob.size for blob in self.missing)
 
 
 def survey(source: Place, target: Place, image: Manifest) -> Survey:
-    """Look at what the image consists of and what of it the target lacks; nothing is changed."""
+    """Return the parts of the image that the target lacks; changes nothing."""
     manifests = _with_children(source, image, {})
     blobs = list({blob.digest: blob for manifest in manifests for blob in manifest.blobs}.values())
     found = in_parallel(lambda blob: target.registry.has_blob(target.repository, blob.digest), blobs, CONNECTIONS)
@@ -66,7 +66,7 @@ def survey(source: Place, target: Place, image: Manifest) -> Survey:
 def _with_children(
     source: Place, image: Manifest, known: dict[Digest, Manifest], depth: int = 0
 ) -> tuple[Manifest, ...]:
-    """Return the manifests that ``image`` consists of, each once, children first; ``known`` are those read before."""
+    """Return the manifests of ``image``, each once, children first; ``known`` were read before."""
     if image.is_schema1:
         raise RegistryError(
             _("manifest {digest} is of Docker's old schema 1, which cannot be promoted", digest=image.digest),
@@ -80,13 +80,13 @@ def _with_children(
         )
     read = in_parallel(lambda digest: source.registry.manifest(source.repository, str(digest)), unread, CONNECTIONS)
     known.update(zip(unread, read))
-    # One that was met before stands before this one already.
+    # A manifest that was seen before is already in the list.
     below = [manifest for child in read for manifest in _with_children(source, child, known, depth + 1)]
     return (*below, image)
 
 
 def copy(source: Place, target: Place, found: Survey, task: Task) -> None:
-    """Move the missing blobs and the children's manifests: all that the image's own manifest needs to be stored."""
+    """Copy the missing blobs and the children's manifests, which the image's own manifest requires."""
     stop = threading.Event()
     large = threading.Semaphore(LARGE_AT_ONCE)
 
@@ -112,7 +112,7 @@ def _same_host(source: Place, target: Place) -> bool:
 
 
 def _pieces(source: Place, blob: Descriptor, task: Task, stop: threading.Event) -> Iterator[memoryview]:
-    """Yield a blob's bytes; go on by Range where the line breaks; give out the last piece only if the digest is right."""
+    """Yield a blob's bytes; continue with Range after a broken connection; yield the last piece only if the digest is right."""
     registry, done, cuts, mark = source.registry, 0, 0, 0
     seen = hashlib.sha256()
     what = f"{registry.path(source.repository)}@{blob.digest}"
@@ -138,19 +138,19 @@ def _pieces(source: Place, blob: Descriptor, task: Task, stop: threading.Event) 
 
 
 def _bear(registry: RegistryClient, error: RegistryError, cuts: int) -> None:
-    """Wait after a cut; raise after ATTEMPTS of them in a row that brought next to nothing."""
+    """Wait after a break; raise after ATTEMPTS breaks in a row with almost no progress."""
     if cuts >= ATTEMPTS:
         raise error
     registry.transport.pause(error, cuts - 1)
 
 
 def _read(source: Place, blob: Descriptor, offset: int) -> Iterator[memoryview]:
-    """Yield bytes from ``offset`` on until the end or until the line breaks; each piece is valid until the next."""
+    """Yield bytes from ``offset`` to the end or a break; each piece is valid until the next."""
     stream, begins = source.registry.open_blob(source.repository, blob.digest, offset)
     buffer = memoryview(bytearray(min(CHUNK, blob.size)))
     try:
         while True:
-            # A registry that does not know ranges begins at the beginning.
+            # A registry without range support starts at the beginning.
             wanted = min(len(buffer), offset - begins) if begins < offset else len(buffer)
             count = stream.read_into(buffer[:wanted])
             if not count:

@@ -1,4 +1,4 @@
-"""Manifests as they stand in a registry: bytes first, for the digest is over the bytes; then what they refer to.
+"""Manifests in a registry: their bytes, over which the digest is computed, and their references.
 
 Media types: OCI image spec (``manifest.md``, ``image-index.md``) and Docker's image manifest v2, schema 2.
 """
@@ -20,18 +20,18 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-#: Whatever else a registry holds is taken too, as it is.
+#: All other types are accepted too, unchanged.
 ACCEPT = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST, "*/*;q=0.5"))
-#: Parts of one manifest: Docker takes at most 127 layers, and an artifact or an index may have more.
+#: Most parts of one manifest: Docker accepts 127 layers; an artifact or an index may have more.
 _MOST = 2000
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
-#: Layers that a registry need not hold: their bytes are elsewhere, and are not distributed (as crane does by default).
+#: Layers that a registry need not have: their bytes are elsewhere and not distributed (as in crane's default).
 _FOREIGN = ("application/vnd.docker.image.rootfs.foreign.", "application/vnd.oci.image.layer.nondistributable.")
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a manifest says of one thing that it refers to; ``size`` in bytes."""
+    """A reference in a manifest; ``size`` in bytes."""
 
     digest: Digest
     size: int
@@ -40,7 +40,7 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One manifest, index, or anything else that stands under a tag; ``body`` is never changed."""
+    """A manifest, index or other content under a tag; ``body`` is never changed."""
 
     body: bytes
     media_type: str
@@ -51,7 +51,7 @@ class Manifest:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """The manifest as JSON; raises RegistryError where it is none."""
+        """The manifest as JSON; raises RegistryError if it is invalid."""
         try:
             return outside.read_json(self.body, dict)
         except outside.Unreadable as error:
@@ -62,22 +62,22 @@ class Manifest:
 
     @property
     def is_schema1(self) -> bool:
-        """Whether it is of Docker's first format, which is signed for one name and tag."""
+        """Whether it has Docker's first format, which is signed for one name and tag."""
         return self.media_type.startswith(_SCHEMA1) or self.document.get("schemaVersion") == 1
 
     @property
     def is_typed(self) -> bool:
-        """Whether the registry named a type that says something; some name that of any file."""
+        """Whether the registry sent a specific type; some send the generic one."""
         return self.media_type not in ("", "application/json", "application/octet-stream", "text/plain")
 
     @property
     def children(self) -> tuple[Descriptor, ...]:
-        """The manifests that an index refers to."""
+        """The manifests of an index."""
         return self._descriptors("manifests")
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Config and layers that the registry must hold before it takes the manifest."""
+        """Config and layers that the registry requires before it accepts the manifest."""
         found = self._descriptors("config") + self._descriptors("layers") + self._descriptors("blobs")
         return tuple(blob for blob in found if not blob.media_type.startswith(_FOREIGN))
 
@@ -112,5 +112,5 @@ def _descriptor(entry: dict[str, Any]) -> Descriptor:
 
 
 def media_type(text: str) -> str:
-    """Return a media type (RFC 6838, 4.2), "" where it is none: it goes into a header."""
+    """Return a valid media type (RFC 6838, 4.2) or "", since it is sent in a header."""
     return text if re.fullmatch(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", text, re.ASCII) else ""

@@ -1,4 +1,4 @@
-"""What a registry's failures are called: each names the registry, what was asked of it, and what to check."""
+"""Error messages for registries: each names the registry, the request, and what to check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from container_pipeline.model import RegistryAccess
 
 
 def is_final(error: Exception) -> bool:
-    """Whether a line that failed so would fail again: a wrong certificate, an address that is none, a dead host."""
+    """Whether a connection that failed like this would fail again: wrong certificate, invalid address, dead host."""
     return isinstance(error, (ssl.SSLError, TimeoutError, http.client.InvalidURL)) and not isinstance(
         error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)
     )
@@ -43,7 +43,7 @@ def _untrusted(host: str, error: ssl.SSLError) -> RegistryError:
 
 
 def joined(access: RegistryAccess, base: str, address: str) -> str:
-    """Return the address that an answer at ``base`` leads to; raises RegistryError where it is none."""
+    """Return the address that a response from ``base`` redirects to; raises RegistryError if it is invalid."""
     try:
         url = urljoin(base, address)
         parts = urlsplit(url)
@@ -110,7 +110,7 @@ def no_registry(access: RegistryAccess, host: str, status: int) -> RegistryError
 
 
 def denied(access: RegistryAccess, what: str) -> RegistryError:
-    """401: nobody, or the wrong user, asked."""
+    """Return the error for a 401: no login, or the wrong one."""
     name = access.login_variable
     if not access.user:
         return RegistryError(
@@ -124,7 +124,7 @@ def denied(access: RegistryAccess, what: str) -> RegistryError:
 
 
 def answered(access: RegistryAccess, method: str, what: str, status: int, body: bytes) -> RegistryError:
-    """Any other answer that ends the work."""
+    """Return the error for any other failed response."""
     host, said = access.registry.host, _said(body)
     if status == 403:
         return RegistryError(
@@ -187,7 +187,7 @@ def cut(access: RegistryAccess, what: str, done: int, size: int) -> RegistryErro
 
 
 def lost(access: RegistryAccess, what: str) -> RegistryError:
-    """It was stored, said the registry, but it is not there."""
+    """Return the error for content that the registry accepted but does not have."""
     return RegistryError(
         _("registry {host} accepted {what}, but does not have it", host=access.registry.host, what=what),
         _("check its storage and the proxy in front of it; it is safe to run this again"),
@@ -195,7 +195,7 @@ def lost(access: RegistryAccess, what: str) -> RegistryError:
 
 
 def _said(body: bytes) -> str:
-    """Return the registry's own words in its error body (OCI distribution spec, "error codes"), or ""."""
+    """Return the message in the registry's error body (OCI distribution spec, "error codes"), or ""."""
     try:
         first = outside.maps(outside.read_json(body, dict), "errors")[0]
     except (ValueError, LookupError):

@@ -1,4 +1,4 @@
-"""HTTP to one registry: redirects, and what is tried again."""
+"""HTTP to one registry: redirects and retries."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Times that something is tried in all, and seconds before the second try; each further wait is twice as long.
+#: Number of tries, and seconds before the second one; each further wait is twice as long.
 ATTEMPTS = 5
 FIRST_WAIT = 0.5
-#: Seconds of Retry-After that are waited out; a registry that wants longer ends the run with a sentence that says so.
+#: Longest Retry-After that is waited for, in seconds; a longer one ends the run with an error.
 LONGEST_WAIT = 120.0
-#: Statuses that may pass: RFC 6585 (429) and RFC 9110 (5xx). All others are for good.
+#: Statuses to retry: RFC 6585 (429) and RFC 9110 (5xx). All others are final.
 PASSING = frozenset({429, 500, 502, 503, 504})
-#: Bytes of an answer that is read whole; distribution itself refuses manifests above 4 MiB.
+#: Longest response that is read at once, in bytes; distribution itself refuses manifests above 4 MiB.
 LARGEST_ANSWER = outside.LARGEST
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOPS = 5
 
 
 class Passing(Exception):  # noqa: N818 - not yet an error: it becomes one when patience ends
-    """Something failed that may go well a moment later; ``wait`` is what the registry asked for, in seconds."""
+    """A failure that may pass; ``wait`` is the time that the registry asked for, in seconds."""
 
     def __init__(self, error: RegistryError, wait: float | None = None) -> None:
         super().__init__(error.message)
@@ -46,7 +46,7 @@ class Passing(Exception):  # noqa: N818 - not yet an error: it becomes one when 
 
 @dataclass
 class Reply:
-    """One HTTP answer. ``body`` is read already, unless ``stream`` is there, to be read and closed by the caller."""
+    """An HTTP response. ``body`` is read, unless there is a ``stream``, which the caller reads and closes."""
 
     url: str
     status: int
@@ -60,12 +60,12 @@ class Reply:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the answer asks to wait for, from either form of Retry-After (RFC 9110, 10.2.3)."""
+        """Seconds to wait, from either form of Retry-After (RFC 9110, 10.2.3)."""
         return outside.seconds(self.headers.get("Retry-After", ""))
 
 
 class Transport:
-    """Sends requests for one registry; ``tell`` gets a line about each retry."""
+    """Sends requests to one registry; ``tell`` gets a line about each retry."""
 
     def __init__(self, access: RegistryAccess, tell: Callable[[str], None]) -> None:
         self.access = access
@@ -73,7 +73,7 @@ class Transport:
         self._connections = Connections(access.registry.host)
 
     def persist(self, attempt: Callable[[], T]) -> T:
-        """Return what ``attempt`` returns; while it raises Passing, try again, at most ATTEMPTS times in all."""
+        """Return the result of ``attempt``; retry while it raises Passing, at most ATTEMPTS times in all."""
         for turn in range(ATTEMPTS):
             try:
                 return attempt()
@@ -84,7 +84,7 @@ class Transport:
         raise error
 
     def pause(self, error: RegistryError, turn: int, wait: float | None = None) -> None:
-        """Wait before the next try: as long as the registry asked, else longer each ``turn``."""
+        """Wait before the next try: as long as the registry asks, else longer with each ``turn``."""
         if wait is None:
             wait = FIRST_WAIT * 2**turn * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
         if wait > LONGEST_WAIT:
@@ -95,7 +95,7 @@ class Transport:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: Body = None, *, stream: bool = False
     ) -> Reply:
-        """Send one request; return the answer whatever its status. Raises Passing where the line failed."""
+        """Send one request; return the response with any status. Raises Passing if the connection failed."""
         try:
             exchange = self._connections.ask(method, url, headers, body)
             response = exchange.response
@@ -110,7 +110,7 @@ class Transport:
             if sentences.is_final(error):
                 raise failure from error
             raise Passing(failure) from error
-        except ValueError:  # a port, a host or a header that cannot be sent: its text may hold a login
+        except ValueError:  # an invalid port, host or header; the exception's text may contain a login
             raise sentences.no_address(self.access) from None
         return Reply(url, response.status, response.headers, data)
 
