@@ -1,1 +1,1 @@
-"""Plans: facts in, steps out. Pure: nothing here touches the world, so ``--dry-run`` shows exactly what would run."""
+"""Plans: facts in, steps out. Pure: nothing here has effects, so ``--dry-run`` shows exactly what would run."""

@@ -1,6 +1,6 @@
-"""What the agent itself reads of a Compose file: all of it for Swarm, whose Docker 20.10 cannot be asked; else next to nothing.
+"""The agent's own reader of Compose files: complete for Swarm, whose Docker 20.10 has no `config`; else minimal.
 
-What a file means to Compose, Compose says on the server: see ``plan/resolved.py``.
+Otherwise Compose resolves the file on the server: see ``plan/resolved.py``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from container_pipeline.outside import Unreadable, read_yaml
 
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?])([^}]*))?\})")
 
-#: What lies in a release's folder, and in the project's on a server, beside the files of the project.
+#: Our own files in a release's folder and in the project's folder on a server.
 _OURS = ("docker-compose.yml", ".env", ".env.v1", ".stack.yml", "releases", ".lock", "release.json", ".units")
 
 
 @dataclass(frozen=True)
 class ComposeFile:
-    """A checked Compose file: ``services`` are those that Swarm starts, ``mounts`` the relative paths that they mount."""
+    """A checked Compose file: ``services`` that Swarm starts, and ``mounts``, the relative paths that they mount."""
 
     services: tuple[str, ...]
     mounts: tuple[str, ...]
@@ -33,7 +33,7 @@ class ComposeFile:
 
 @dataclass(frozen=True)
 class Glance:
-    """What is sure of a file without Compose. ``reads_env``: it names .env as an env_file; ``raw_env``: and takes it raw."""
+    """What is certain without Compose. ``reads_env``: the file lists .env as an env_file; ``raw_env``: with format raw."""
 
     reads_env: bool = False
     raw_env: bool = False
@@ -41,11 +41,11 @@ class Glance:
 
 
 def glance(text: bytes, name: str, code: Code) -> Glance:
-    """Return what is sure of a file; raises SettingsError where no Compose could start ``code`` from it."""
+    """Return what is certain of a file; raises SettingsError if no Compose could start ``code`` from it."""
     try:
         data = load(text, name)
     except SettingsError:
-        # Not every file that Compose reads is read here.
+        # Compose can read files that this reader cannot.
         return Glance()
     services = data.get("services") if isinstance(data, dict) else None
     if not isinstance(services, dict):
@@ -69,7 +69,7 @@ def _no_service(name: str, code: Code, services: Mapping[Any, Any]) -> SettingsE
 
 
 def no_env(name: str) -> SettingsError:
-    """Return the error of a file that reads a .env which the project does not have."""
+    """Return the error for a file that reads a .env which does not exist."""
     return SettingsError(
         _("{file} reads .env, which does not exist", file=name),
         _("write one, or set a different file with `env_file:` or --env-file"),
@@ -77,9 +77,9 @@ def no_env(name: str) -> SettingsError:
 
 
 def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[str, str]) -> ComposeFile:
-    """Return what the file says; raises SettingsError where the service of ``code`` is missing or runs another image.
+    """Return the checked file; raises SettingsError if the service ``code`` is missing or runs another image.
 
-    ``values`` are those of the server's .env, which Compose puts into the file.
+    ``values`` are the variables of the server's .env, which Compose fills into the file.
     """
     services = _services(text, name)
     own = services.get(str(code))
@@ -114,11 +114,11 @@ def read(text: bytes, name: str, code: Code, image: ImageRef, values: Mapping[st
 
 
 def load(text: bytes, name: str) -> Any:
-    """Return what the YAML of a Compose file holds; raises SettingsError where it cannot be read."""
+    """Return the parsed YAML of a Compose file; raises SettingsError if it cannot be read."""
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Knows Compose's own tags, such as !reset, by ignoring them."""
+        """Ignores Compose's own tags, such as !reset."""
 
     def untagged(loader: Any, _tag: str, node: Any) -> Any:
         make = {yaml.MappingNode: loader.construct_mapping, yaml.SequenceNode: loader.construct_sequence}
@@ -156,7 +156,7 @@ def _check_image(name: str, code: Code, service: Mapping[str, Any], image: Image
 def substitute(text: str, values: Mapping[str, str]) -> str:
     """Return ``text`` with Compose's variables filled in.
 
-    The forms of docs.docker.com/reference/compose-file/interpolation that both generations know.
+    It supports the forms of docs.docker.com/reference/compose-file/interpolation that both generations support.
     """
 
     def fill(found: re.Match[str]) -> str:
@@ -189,7 +189,7 @@ def _entries(service: Mapping[str, Any]) -> Sequence[Any]:
 
 
 def _env_files(service: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the paths of env_file that must be there."""
+    """Yield the env_file paths that must exist."""
     for entry in _entries(service):
         if not isinstance(entry, Mapping):
             yield posixpath.normpath(str(entry))
@@ -198,7 +198,7 @@ def _env_files(service: Mapping[str, Any]) -> Iterator[str]:
 
 
 def check_files(compose: ComposeFile, files: Sequence[str], has_env: bool, name: str) -> None:
-    """Raise SettingsError for a path that the Compose file needs beside it and that nothing uploads."""
+    """Raise SettingsError for a relative path that the Compose file needs and that is not uploaded."""
     for path in (*compose.mounts, *compose.env_files):
         if path == ".env" and has_env:
             continue
@@ -212,10 +212,10 @@ def check_files(compose: ComposeFile, files: Sequence[str], has_env: bool, name:
 
 
 def units(files: Sequence[str]) -> tuple[str, ...]:
-    """Return the paths of ``files`` normalised: what a release replaces on a server, each as a whole.
+    """Return the normalised paths of ``files``; a release replaces each as a whole on a server.
 
-    Raises SettingsError for one outside the folder, of a file that is ours, or that another one holds already: put aside one after
-    the other, the second would be the new release's.
+    Raises SettingsError for a path outside the folder, of one of our own files, or inside another path: when both are moved
+    aside in turn, the second would already belong to the new release.
     """
     found = tuple(_unit(path) for path in files)
     for number, unit in enumerate(found):
@@ -244,9 +244,9 @@ def _unit(path: str) -> str:
 
 
 def for_start_first(text: bytes, container_name: str, name: str) -> bytes:
-    """Return the file without the fixed name of its container: for a moment there are two of it.
+    """Return the file without its container_name, since two containers exist for a moment.
 
-    Raises SettingsError where the way in which the name is written forbids that.
+    Raises SettingsError if the name is written in a way that cannot be removed.
     """
     if not container_name:
         return text

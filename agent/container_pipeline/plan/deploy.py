@@ -1,4 +1,4 @@
-"""What a deploy brings to servers, and in which order servers get it."""
+"""The steps of a deploy: what servers get, and in which order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from container_pipeline.plan.steps import Step
 
 @dataclass(frozen=True)
 class Release:
-    """One version as it goes to a server: what runs (by digest), and what it needs beside it."""
+    """One version for servers: the image by digest, and what it needs besides."""
 
     code: Code
     version: Version
@@ -27,11 +27,11 @@ class Release:
     by: str
     build: str = ""
     commit: str = ""
-    #: Paths of the project that its services mount, where Swarm runs them.
+    #: Paths of the project that its services mount, in Swarm mode.
     mounts: tuple[str, ...] = ()
 
     def record(self) -> bytes:
-        """Return release.json: one line, since a shell on the server reads it too."""
+        """Return release.json, on one line, because a shell on the server reads it too."""
         fields = {
             "schema": 1,
             "version": str(self.version),
@@ -42,7 +42,7 @@ class Release:
             "build": self.build,
             "commit": self.commit,
         }
-        # What Compose says of it, the server adds.
+        # The server adds what Compose resolves.
         if self.services:
             fields["services"] = " ".join(self.services)
         if self.mounts:
@@ -52,14 +52,14 @@ class Release:
 
 @dataclass(frozen=True)
 class OnServers(Step):
-    """A step that is done on ``servers``, on all at once."""
+    """A step on ``servers``, on all in parallel."""
 
     servers: tuple[Target, ...]
 
 
 @dataclass(frozen=True)
 class Deploy(OnServers):
-    """Bring a release to the servers."""
+    """Deploy a release to the servers."""
 
     name: ClassVar[str] = "deploy"
     release: Release
@@ -76,7 +76,7 @@ class Deploy(OnServers):
 
 @dataclass(frozen=True)
 class Rollback(OnServers):
-    """Bring an earlier release back; version "" is the one before the current one."""
+    """Roll back to an earlier release; version "" is the previous one."""
 
     name: ClassVar[str] = "rollback"
     code: Code
@@ -92,18 +92,18 @@ class Rollback(OnServers):
 
 
 def groups(servers: Sequence[Target], rolling: int) -> list[tuple[Target, ...]]:
-    """Return the servers in groups of ``rolling``, or all in one where it is 0."""
+    """Return the servers in groups of ``rolling``, or in one group for 0."""
     size = rolling or len(servers)
     return [tuple(servers[start : start + size]) for start in range(0, len(servers), size)]
 
 
 def server_env(values: Mapping[str, str], release_image: ImageRef) -> dict[str, str]:
-    """Return the server's .env: the project's, and what makes `docker-compose up -d` there give this very version."""
+    """Return the server's .env: the project's variables, and those that make `docker-compose up -d` there start this version."""
     return {**values, "VERSION": release_image.tag, "DOCKER_REGISTRY": str(release_image.registry)}
 
 
 def login(access: RegistryAccess) -> Secret:
-    """Return Docker's config.json for one registry, or an empty one where there is no password to give."""
+    """Return Docker's config.json for one registry, or an empty one without a password."""
     if not (access.user and access.password):
         return Secret("")
     auth = base64.b64encode(f"{access.user}:{access.password.reveal()}".encode()).decode()
@@ -112,7 +112,7 @@ def login(access: RegistryAccess) -> Secret:
 
 @dataclass(frozen=True)
 class Compose(OnServers):
-    """Let Compose do ``action`` (up, down or pull) in the project's folder."""
+    """Run Compose's ``action`` (up, down or pull) in the project's folder."""
 
     name: ClassVar[str] = "compose"
     code: Code
@@ -128,7 +128,7 @@ class Compose(OnServers):
 
 
 def holder(lock: str) -> str:
-    """Return who holds a server's lock, of what stands in it: by whom, since when, with which version."""
+    """Return a sentence about a lock from its content: who holds it, since when, for which version."""
     by, since, version = [*lock.split("|"), "", ""][:3]
     return _(
         "{who} has held it since {since}, for version {version}",
@@ -139,7 +139,7 @@ def holder(lock: str) -> str:
 
 
 def mending(target: Target, version: str, *, full: bool = False) -> str:
-    """Return the commands, ready to paste, for a service that neither the new nor the former release could be started of."""
+    """Return the commands to paste after a failed rollback."""
     look = _("log in with `{command}`", command=target.ssh)
     if full:
         look = _("free some space there with `{command}`", command=f"{target.ssh} 'df -h; docker system df'")

@@ -1,4 +1,4 @@
-"""What kind of Python project a folder holds, told from its files alone."""
+"""Detects the kind of a Python project from its files."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-#: Path from the root → text, of the files that tell something.
+#: Path from the root → text of the relevant files.
 Files = Mapping[str, str]
 
 DEFAULT_PORT = 8080
-#: Servers for projects that name none; versions that every supported Python can install.
+#: Servers for projects that list none; every supported Python can install these versions.
 SERVERS = {"gunicorn": "gunicorn==23.0.0", "uvicorn": "uvicorn==0.34.0"}
 _REQUIREMENTS = ("requirements.txt", "requirements/prod.txt", "requirements/production.txt", "requirements/base.txt")
 _LIKELY = ("app", "main", "wsgi", "asgi", "server", "application", "run", "manage", "__init__", "api")
-#: Packages without wheels for Linux: they are compiled, which the slim images cannot.
+#: Packages without wheels for Linux; the slim images lack the compiler that they need.
 _COMPILED = r"psycopg2|mysqlclient|uwsgi|python-ldap|pycrypto|pycurl|pyodbc"
 _MAIN = re.compile(r"^if\s+__name__\s*==\s*[\"']__main__[\"']", re.M)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """``manager``: pip, poetry, uv, pipenv, project (pyproject without a lock) or none. ``port`` 0: it listens nowhere.
+    """``manager``: pip, poetry, uv, pipenv, project (pyproject without a lock) or none. ``port`` 0: it does not listen.
 
-    ``listed`` are the files that dependencies are installed from, ``adds`` what the project lacks to be served.
+    ``listed`` are the files with dependencies, ``adds`` the packages that serving the project requires.
     """
 
     manager: str
@@ -39,7 +39,7 @@ class Shape:
 
 
 def detect(files: Files, running: str) -> Shape | None:
-    """Return the shape of the project, None where the folder holds none. ``running`` is this Python's version."""
+    """Return the shape of the project, None if the folder contains none. ``running`` is this Python's version."""
     manager, listed = _manager(files)
     dependencies = "\n".join(_dependency_texts(files, listed)).lower()
     served = _served(files, dependencies)
@@ -76,7 +76,7 @@ def _manager(files: Files) -> tuple[str, tuple[str, ...]]:
 
 
 def _referred(name: str, files: Files) -> tuple[str, ...]:
-    """Return the other lists that a list of requirements reads."""
+    """Return the other files that a requirements file includes."""
     folder = name.rpartition("/")[0]
     found: list[str] = []
     for match in re.finditer(r"^(?:-[rc]|--requirement|--constraint)[=\s]*(\S+)", files[name], re.M):
@@ -92,7 +92,7 @@ def _dependency_texts(files: Files, listed: tuple[str, ...]) -> list[str]:
 
 
 def python_version(files: Files, running: str) -> str:
-    """Return MAJOR.MINOR as the project asks for it, else that of the Python which runs now."""
+    """Return the Python version MAJOR.MINOR that the project requires, else that of this Python."""
     for name in (".python-version", "runtime.txt"):
         found = re.search(r"(3\.\d+)", files.get(name, ""))
         if found:
@@ -111,7 +111,7 @@ def python_version(files: Files, running: str) -> str:
 
 
 def _served(files: Files, dependencies: str) -> Shape | None:
-    """Return how the project is started and where it listens."""
+    """Return the project's start command and port."""
     if "manage.py" in files:
         found = re.search(r"DJANGO_SETTINGS_MODULE[\"']\s*,\s*[\"']([\w.]+?)\.settings", files["manage.py"])
         if found:
@@ -125,7 +125,7 @@ def _served(files: Files, dependencies: str) -> Shape | None:
 
 
 def _likelihood(name: str) -> tuple[int, int, str]:
-    """Sort the likely names first, those near the root before those below it."""
+    """Sort likely names first, and those near the root before deeper ones."""
     stem = name.rpartition("/")[2][:-3]
     return name.count("/") - name.startswith("src/"), _LIKELY.index(stem) if stem in _LIKELY else len(_LIKELY), name
 
@@ -169,7 +169,7 @@ def _asgi(application: str, dependencies: str, *, factory: bool) -> Shape:
 
 
 def _script(files: Files, candidates: list[str]) -> Shape | None:
-    """Return a project that starts itself: an installed command, a package with __main__, or a script in the root."""
+    """Return the shape of a project with its own start: an installed command, a package with __main__, or a script in the root."""
     scripts = re.search(
         r"^\[(?:project\.scripts|tool\.poetry\.scripts)\]\s*\n\s*[\"']?([\w.-]+)[\"']?\s*=\s*[\"']([\w.]+)",
         files.get("pyproject.toml", ""),
@@ -193,7 +193,7 @@ def _script(files: Files, candidates: list[str]) -> Shape | None:
 
 
 def _port(text: str) -> int:
-    """Return the port that a program names, 0 where it names none."""
+    """Return the port in a program's text, or 0."""
     patterns = (
         r"\bport\w*\s*[=:]\s*(?:int\()?[\"']?(\d{2,5})\b",
         r"[\"']PORT[\"']\s*,\s*[\"']?(\d{2,5})\b",

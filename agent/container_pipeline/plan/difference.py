@@ -1,4 +1,4 @@
-"""The difference of two texts as people read it."""
+"""Differences between two texts, for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import difflib
 
 
 def difference(name: str, old: str, new: str) -> str:
-    """Return a unified difference, "" where there is none."""
+    """Return a unified diff, "" for equal texts."""
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), f"{name} (is)", f"{name} (becomes)", lineterm="")
     return "\n".join(lines)

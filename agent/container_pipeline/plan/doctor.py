@@ -1,4 +1,4 @@
-"""What facts about machines mean: good, or not and then how it is repaired."""
+"""Judges facts about machines: each check passes, or comes with its repair."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from container_pipeline.plan import branches
 from container_pipeline.plan.deploy import holder, mending
 from container_pipeline.settings import Settings
 
-#: Seconds that clocks may differ, and kilobytes that a server should have left: an image and its former one.
+#: Seconds by which clocks may differ, and kilobytes that should be free on a server, for an image and the previous one.
 SKEW = 5
 SPACE = 2_000_000
 
 
 @dataclass(frozen=True)
 class Check:
-    """``repair`` is the command that helps, or a sentence where there is none; "" where all is well."""
+    """``repair`` is a command or a sentence that helps; "" for a passed check."""
 
     group: str
     ok: bool
@@ -31,7 +31,7 @@ class Check:
 
 
 def origins(group: str, sources: Mapping[str, str], overridden: Sequence[tuple[str, str]]) -> list[Check]:
-    """Tell where settings come from; a variable that replaces what an environment sets is wrong in all but one run."""
+    """Report the sources of settings; a variable that overrides an environment's setting is wrong for all other environments."""
     told = ", ".join(f"{key} ({source})" for key, source in sources.items())
     return [
         Check(group, True, told or _("all are the defaults")),
@@ -66,7 +66,7 @@ def publishing(group: str, settings: Settings) -> list[Check]:
 
 
 def server(target: Target, facts: Mapping[str, str], now: float, values: Values) -> list[Check]:
-    """Judge what a server answered; ``now`` is this machine's clock at that moment, in seconds, ``values`` are the settings'."""
+    """Judge a server's facts; ``now`` is this machine's clock at that moment in seconds, ``values`` are the settings."""
     root = target.remote_root or values.remote_root
     ssh = target.ssh
     checks = [

@@ -9,13 +9,13 @@ from container_pipeline.i18n import _
 from container_pipeline.plan.seed.jobplugins import missing_plugins
 from container_pipeline.plan.seed.jobs import Job
 
-#: What the agent needs on a node: itself, building, deploying, and fetching in a freestyle job.
+#: Programs that a node needs: for the agent itself, building, deploying, and fetching in a freestyle job.
 TOOLS = ("python3", "docker", "ssh", "git")
 
 
 @dataclass(frozen=True)
 class JenkinsCheck:
-    """One thing that was looked at. ``ok`` is None where this account may not know."""
+    """One check. ``ok`` is None if this account may not see the facts."""
 
     name: str
     ok: bool | None
@@ -25,7 +25,7 @@ class JenkinsCheck:
 
 @dataclass(frozen=True)
 class JenkinsFacts:
-    """What Jenkins told; None stands for what it does not tell this account. Credentials are by folder, "" is global."""
+    """Facts from Jenkins; None if this account may not see them. Credentials are by folder; "" is global."""
 
     version: str = ""
     plugins: Collection[str] | None = None
@@ -36,7 +36,7 @@ class JenkinsFacts:
 
 
 def judge(jobs: Sequence[Job], facts: JenkinsFacts) -> list[JenkinsCheck]:
-    """Return one check for each thing that the jobs need."""
+    """Return a check for each thing that the jobs need."""
     return [
         _plugins(jobs, facts),
         *_libraries(jobs, facts),
@@ -70,7 +70,7 @@ def _libraries(jobs: Sequence[Job], facts: JenkinsFacts) -> Iterator[JenkinsChec
 
 
 def _credentials(jobs: Sequence[Job], facts: JenkinsFacts) -> Iterator[JenkinsCheck]:
-    """A job sees the ids of its folder, of the folders above it, and the global ones."""
+    """Return the ids that a job sees: those of its folder, of the folders above, and the global ones."""
     needed: set[str] = set()
     lacking: dict[str, Job] = {}
     unknown: dict[str, Job] = {}

@@ -1,8 +1,8 @@
-"""A project's ``.env``: read as `docker run --env-file` reads it, written so that Compose gives the container the same.
+"""A project's ``.env``: read like `docker run --env-file`, and written so that Compose passes the same values.
 
-Values are raw: quotes, ``$``, ``#`` and backslashes are part of them. Compose, however, unquotes and expands what it finds in a
-``.env``; and its two generations differ. v2 reads it by compose-go's ``dotenv`` package, v1.29 by python-dotenv, which expands
-``${…}`` even between single quotes. ``render`` writes what both read back alike, where there is such a way.
+Values are raw: quotes, ``$``, ``#`` and backslashes are part of them. Compose, however, unquotes and expands values in a
+``.env``, and its generations differ: v2 uses compose-go's ``dotenv``, v1.29 uses python-dotenv, which expands ``${…}`` even
+in single quotes. ``render`` writes a form that both read the same, if there is one.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
-#: What both read as it stands, without quotes.
+#: Values that both read unchanged without quotes.
 _PLAIN = r"[A-Za-z0-9_./:@%+,=-][A-Za-z0-9_./:@%+,=\\~^&*()|;<>?!{}\[\]-]*"
-#: Linux' MAX_ARG_STRLEN: bytes of one variable, its end included.
+#: Linux's MAX_ARG_STRLEN: bytes of one variable, with its terminator.
 _LONGEST = 128 * 1024
-#: Names by which Compose itself is steered: the folder's name and docker-compose.yml decide.
+#: Variables that configure Compose itself; on a server, the folder's name and docker-compose.yml decide instead.
 _RESERVED = ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME")
 
 
 def parse(data: bytes, name: str) -> dict[str, str]:
-    """Return names and values; raises SettingsError that names the line, never its content."""
+    """Return names and values; raises SettingsError with the line number, never its content."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -65,9 +65,9 @@ def parse(data: bytes, name: str) -> dict[str, str]:
 
 
 def _several_lines(value: str, following: Sequence[str]) -> int:
-    """Return how many of the following lines belong to a quoted value, as Compose reads it; 0 where each line stands for itself.
+    """Return how many following lines Compose reads as part of a quoted value; 0 for a value of one line.
 
-    That is so where the first quote that comes ends its line, and a line before it would be no NAME=value.
+    A value continues if the next quote ends its line and a line before it is not NAME=value.
     """
     quote = value[:1]
     if quote not in ("'", '"') or re.search(rf"(?<!\\){quote}", value[1:]):
@@ -91,7 +91,7 @@ def _unquote(text: str) -> str:
 def render(values: Mapping[str, str], generation: str) -> bytes:
     """Return the file for Compose ``generation`` "v1" or "v2", or "raw": for Swarm, and for an env_file of ``format: raw``.
 
-    Raises SettingsError for a value of several lines where values are raw.
+    Raises SettingsError for a value of several lines in raw form.
     """
     if generation == "raw":
         for name, value in values.items():
@@ -113,10 +113,10 @@ def render(values: Mapping[str, str], generation: str) -> bytes:
 
 
 def _common(value: str) -> str:
-    """Return what both generations read as ``value``, or "" where they differ."""
+    """Return a form that both generations read as ``value``, or "" if there is none."""
     if re.fullmatch(_PLAIN, value):
         return value
-    # Between single quotes both take all as it stands but \' (a quote) and, v1 alone, \\ and ${…}.
+    # In single quotes, both read everything literally except \' (a quote) and, in v1 only, \\ and ${…}.
     if not re.search(r"\\\\|\\'|\\\Z|\$\{|[\r\n]", value):
         return "'" + value.replace("'", r"\'") + "'"
     return ""
@@ -131,7 +131,7 @@ def _quote_v2(value: str) -> str:
 
 
 def _quote_v1(value: str) -> str:
-    """Between double quotes; a nameless variable's default stands for what would be read as something else."""
+    """Quote with double quotes; the default of a nameless variable replaces characters that would be read differently."""
     body, last = (value[:-1], value[-1]) if value.endswith("\\") else (value, "")
     escaped = _escape(body).replace("$", "${:-$}")
     return f'"{escaped}{"${:-" + last + "}" if last else ""}"'

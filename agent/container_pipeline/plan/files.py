@@ -1,4 +1,4 @@
-"""Steps that write the project's own files."""
+"""Steps that write the project's files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from container_pipeline.plan.steps import Step
 
 @dataclass(frozen=True)
 class WriteFile(Step):
-    """Put a file into the project's folder, whole or not at all."""
+    """Write a file in the project's folder atomically."""
 
     name: ClassVar[str] = "write"
     file: str

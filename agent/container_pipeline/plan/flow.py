@@ -29,7 +29,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the Jenkinsfile says of the flow; None where it says nothing."""
+    """The flow options of the Jenkinsfile; None for an option that is not set."""
 
     promote: bool | None = None
     deploy: bool | None = None

@@ -1,4 +1,4 @@
-"""A Jenkinsfile's text as Groovy reads it: comments, and strings of every form.
+"""Finds comments and strings in a Jenkinsfile's text, as Groovy reads them.
 
 Format: groovy-lang.org/syntax.html (comments, and the six forms of strings).
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-#: A slashy string begins where a value may stand, else the slash divides.
+#: A slashy string begins where a value is expected; elsewhere, a slash divides.
 _PARTS = re.compile(
     r"""
     (?P<comment> //[^\n]* | /\*.*?(?:\*/|\Z) | \A\#![^\n]* )
@@ -25,7 +25,7 @@ _PARTS = re.compile(
 
 @dataclass(frozen=True)
 class Text:
-    """A string: where it begins and ends, its quotes with it, and its form: triple, double, single, dollar or slashy."""
+    """A string: its start and end, with quotes, and its form: triple, double, single, dollar or slashy."""
 
     start: int
     end: int
@@ -39,7 +39,7 @@ def parts(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def without_comments(text: str) -> str:
-    """Return ``text`` with each comment as blanks, so that positions and lines stay."""
+    """Return ``text`` with comments replaced by blanks, so that positions and lines are kept."""
     changed = list(text)
     for form, start, end in parts(text):
         if form == "comment":

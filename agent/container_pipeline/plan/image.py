@@ -1,6 +1,6 @@
-"""Which steps carry out docker.sh's words, given what engine and registries hold.
+"""Plans the steps of docker.sh's commands, given the images in engine and registries.
 
-The end state is that of docker.sh; the way there is shorter: what a registry already holds is never pushed again.
+The end state is that of docker.sh, with fewer steps: what a registry already holds is never pushed again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from container_pipeline.settings import Settings
 
 _DEV = ("push", "tag-latest", "push-latest")
 _PROD = ("tag-prod", "push-prod", "tag-prod-latest", "push-prod-latest")
-#: Command → docker.sh's words, in their order. "build?" builds where there is no version yet.
+#: Command → docker.sh's commands, in order. "build?" builds if there is no version yet.
 WORDS: dict[str, tuple[str, ...]] = {
     **{word: (word,) for word in ("build", *_DEV, *_PROD)},
     "pipeline": ("build?", *_DEV),
@@ -27,13 +27,13 @@ WORDS: dict[str, tuple[str, ...]] = {
     "pipeline-prod-rebuild": ("build", *_PROD),
     "pipeline-all-rebuild": ("build", *_DEV, *_PROD),
 }
-#: What stands for the id of the image that a plan's own build will make.
+#: Placeholder for the id of the image that the plan itself will build.
 NEW = "new"
 
 
 @dataclass(frozen=True)
 class Build(Step):
-    """Build the image and write the version down."""
+    """Build the image and record the version."""
 
     name: ClassVar[str] = "build"
     image: ImageRef
@@ -44,7 +44,7 @@ class Build(Step):
 
 @dataclass(frozen=True)
 class Keep(Step):
-    """Nothing is to be done: the registry's version is this very image already."""
+    """Nothing to do: the registry's version already is this image."""
 
     name: ClassVar[str] = "keep"
     image: ImageRef
@@ -56,10 +56,10 @@ class Keep(Step):
 
 @dataclass
 class ImageFacts:
-    """What a plan starts from.
+    """The facts for a plan.
 
-    ``engine`` maps names to image ids; ``registries`` maps names to the id of the image that a registry holds
-    under them. A name that is not there is missing there.
+    ``engine`` maps names to image ids; ``registries`` maps names to ids of the images in registries. A missing name
+    is missing there.
     """
 
     version: Version | None
@@ -70,7 +70,7 @@ class ImageFacts:
 
 @dataclass
 class Plan:
-    """Steps in order; ``refusal`` is what stops the command behind them, as it stopped docker.sh."""
+    """Steps in order; ``refusal`` is the error that stops the command after them, as in docker.sh."""
 
     steps: list[Step]
     refusal: PipelineError | None = None
@@ -83,7 +83,7 @@ def nothing_built() -> StateError:
 
 
 def another_image(image: ImageRef) -> RegistryError:
-    """Return the refusal to let a version of a registry become another image."""
+    """Return the error for a version in a registry that is a different image."""
     return RegistryError(
         _("the registry holds another image as {image}, and a version never changes", image=image),
         _("run `{command}` to get a new version", command="container-pipeline build"),
@@ -91,7 +91,7 @@ def another_image(image: ImageRef) -> RegistryError:
 
 
 def plan(words: Sequence[str], settings: Settings, facts: ImageFacts) -> Plan:
-    """Plan docker.sh's ``words``."""
+    """Plan docker.sh's commands ``words``."""
     made = Plan([])
     planner = _Planner(settings, facts)
     for word in words:
@@ -104,7 +104,7 @@ def plan(words: Sequence[str], settings: Settings, facts: ImageFacts) -> Plan:
 
 
 class _Planner:
-    """Walks through the words, and notes what each will have changed for those behind it."""
+    """Plans the commands in turn, and tracks what each one changes for the later ones."""
 
     def __init__(self, settings: Settings, facts: ImageFacts) -> None:
         self._settings = settings
@@ -128,7 +128,7 @@ class _Planner:
         return [self._tag(built, target) if verb == "tag" else self._push(built, target, access)]
 
     def _access(self, production: bool, login: bool) -> RegistryAccess:
-        """Return the registry that a word is about; both must be known for production, as in docker.sh."""
+        """Return the registry of a command; a production command requires both registries, as in docker.sh."""
         development = self._settings.access("development", login=login and not production)
         return self._settings.access("production", login=login) if production else development
 
@@ -151,7 +151,7 @@ class _Planner:
         return Tag(source, target)
 
     def _push(self, built: ImageRef, target: ImageRef, access: RegistryAccess) -> Step:
-        """Choose the shortest way to let ``target`` in its registry be what it is in the engine."""
+        """Choose the shortest way to make ``target`` in its registry the same image as in the engine."""
         image = self._in_engine(target)
         held = self._registries.get(str(target))
         version_there = built.in_registry(access.registry)

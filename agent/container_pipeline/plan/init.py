@@ -12,7 +12,7 @@ from container_pipeline.keys import KEYS, PROJECT_FILE
 from container_pipeline.plan.detect import Shape
 from container_pipeline.plan.yamltext import scalar
 
-#: Tools that turn a lock into a list of requirements; versions that every supported Python can install.
+#: Tools that convert a lock file to requirements; every supported Python can install these versions.
 _EXPORTERS = {
     "uv": ("uv==0.8.15", "uv export --frozen --no-dev --no-emit-project --output-file requirements.txt"),
     "poetry": ("poetry==2.1.4 poetry-plugin-export==1.9.0", "poetry export --output requirements.txt"),
@@ -20,7 +20,7 @@ _EXPORTERS = {
 }
 _INSTALL = "pip install --no-cache-dir"
 _LISTED = "print(chr(10).join(tomllib.load(open('/tmp/pyproject.toml', 'rb'))['project'].get('dependencies', [])))"
-#: Any answer but that of a server's own fault is one: not every service has a page at /.
+#: Every response except a server error counts: not every service has a page at /.
 _CHECK = (
     "import http.client; c = http.client.HTTPConnection('127.0.0.1', {port}, timeout=2); "
     "c.request('GET', '/'); raise SystemExit(c.getresponse().status >= 500)"
@@ -28,7 +28,7 @@ _CHECK = (
 
 
 def files(shape: Shape, code: str, namespace: str = "", registry: str = "", host_port: int = 0) -> dict[str, str]:
-    """Return name → text of all files. ``host_port`` is where servers publish it; that of the service by default."""
+    """Return name → text of all files. ``host_port`` is the published port (default: the service's port)."""
     values = {
         "CODE": code,
         "SERVICE": scalar(code),
@@ -49,7 +49,7 @@ def files(shape: Shape, code: str, namespace: str = "", registry: str = "", host
 
 
 def _mapping(host: int, container: int) -> str:
-    """Return a port mapping, in quotes where YAML 1.1 would read it as a number to the base of 60."""
+    """Return a port mapping, quoted if YAML 1.1 would read it as a number in base 60."""
     text = f"{host}:{container}"
     return f'"{text}"' if container < 60 else text
 
@@ -74,7 +74,7 @@ def _dockerfile(shape: Shape) -> dict[str, str]:
 
 
 def _listing(shape: Shape, base: str) -> str:
-    """Return the stage that makes a list of requirements of a lock: the image itself is without the tool."""
+    """Return the stage that converts a lock file to requirements, so that the image does not contain the tool."""
     if shape.manager not in _EXPORTERS:
         return ""
     tool, export = _EXPORTERS[shape.manager]
@@ -92,7 +92,7 @@ def _listing(shape: Shape, base: str) -> str:
 
 
 def _dependencies(shape: Shape) -> str:
-    """Return the layer of dependencies: it is built anew only when their list changes."""
+    """Return the layer of dependencies, which is rebuilt only when their list changes."""
     lines = []
     if shape.manager == "pip":
         lines += [_copied(shape.listed), f"RUN {_INSTALL} -r {shape.listed[0]}"]
@@ -121,7 +121,7 @@ def _copied(listed: tuple[str, ...]) -> str:
 
 
 def _healthcheck(port: int) -> str:
-    """Return the web service's healthcheck. It stands here, not in the image: a worker of the same image answers on no port."""
+    """Return the web service's healthcheck. It is not in the image, because a worker of the same image does not listen."""
     check = json.dumps(["CMD", "python", "-c", _CHECK.format(port=port)])
     return (
         f"    healthcheck:\n      test: {check}\n      interval: 5s\n      timeout: 3s\n"
@@ -130,7 +130,7 @@ def _healthcheck(port: int) -> str:
 
 
 def gitignore(there: str) -> str:
-    """Return what ``.gitignore`` must hold: what is ``there``, and behind it the lines that it lacks."""
+    """Return the new ``.gitignore``: its lines ``there``, then the lines that it lacks."""
     wanted = _fill("gitignore", {})
     if not there.strip():
         return wanted
@@ -140,7 +140,7 @@ def gitignore(there: str) -> str:
 
 
 def project_file(given: Mapping[str, Any]) -> str:
-    """Return container-pipeline.yml: what is ``given``, and every other key as a comment with its default."""
+    """Return container-pipeline.yml: the keys ``given``, and every other key as a comment with its default."""
     lines = [
         "# Settings of container-pipeline. An option wins over a CONTAINER_PIPELINE_… variable, that over this file."
     ]
@@ -153,5 +153,5 @@ def project_file(given: Mapping[str, Any]) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """Return a value as YAML in flow style, which JSON is; plain words stay plain."""
+    """Return a value as YAML in flow style, like JSON; plain words are not quoted."""
     return scalar(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a Jenkinsfile may say: the keys of its map, and its wishes for the flow."""
+"""The options of a Jenkinsfile: the keys of its map, and its wishes for the flow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from container_pipeline.keys import KEYS, Key
 from container_pipeline.model import Code
 from container_pipeline.plan.flow import Wishes
 
-#: Keys of the steps that are no settings of the agent. ``kind`` as in settings, and "text or boolean", "text or map".
+#: Keys of the steps that are not settings of the agent. ``kind`` as in settings, and "text or boolean", "text or map".
 JENKINS_KEYS: tuple[Key, ...] = (
     Key("promote", "boolean", None, "promote; by default where a production registry is set"),
     Key("deploy", "boolean", None, "deploy; by default where servers are set"),
@@ -23,7 +23,7 @@ JENKINS_KEYS: tuple[Key, ...] = (
     Key("checkout", "boolean", None, "check out where the node is allocated here"),
     Key("credentials", "map", None, "ids of Jenkins credentials"),
 )
-#: What single steps take beside these: it goes on the agent's command line. To the others it would mean nothing.
+#: Additional keys of single steps, which become options of the agent's command; other steps do not accept them.
 STEP_KEYS: dict[str, tuple[str, ...]] = {
     "containerPush": ("version",),
     "containerPromote": ("version",),
@@ -31,7 +31,7 @@ STEP_KEYS: dict[str, tuple[str, ...]] = {
     "containerRollback": ("environment", "version"),
     "containerStatus": ("environment",),
 }
-#: What containerSeed takes: it has no project of its own.
+#: Keys of containerSeed, which has no project.
 SEED_KEYS: tuple[Key, ...] = (
     Key("jobs", "list", None, "jobs files, below the folder it runs in; jobs.yml by default"),
     Key("prune", "boolean", None, "remove jobs that no file names any more, instead of disabling them"),
@@ -100,7 +100,7 @@ PROJECT_CREDENTIALS = tuple(name for name in CREDENTIALS if name not in ("notify
 
 
 def library_keys() -> dict[str, dict[str, Any]]:
-    """Return what the library checks a Jenkinsfile's map against, by step; "" stands for every step but those that are named."""
+    """Return what the library checks a Jenkinsfile's map against, by step; "" stands for all steps that are not listed."""
     own = {key.name for key in JENKINS_KEYS}
     keys = {key.camel: _described(key, key.variable) for key in KEYS if key.name not in own}
     keys.update({key.name: _described(key) for key in JENKINS_KEYS})
@@ -129,7 +129,7 @@ def _described(key: Key, variable: str = "") -> dict[str, Any]:
 
 
 def wishes_of(data: Mapping[str, Any]) -> tuple[Wishes, list[str]]:
-    """Read what the library hands over: the flow's wishes, and the names of the environments."""
+    """Parse the library's input: the wishes for the flow, and the names of the environments."""
     names = data.get("environments") or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SettingsError(_("environments must be a list of names, such as ['test', 'prod']"))

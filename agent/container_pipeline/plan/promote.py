@@ -1,4 +1,4 @@
-"""Which steps bring a version to production, given what both registries name."""
+"""Plans the promotion of a version, given the digests in both registries."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from container_pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class PromotionFacts:
-    """What each of four names stands for; None where it names nothing.
+    """The digest of each of four names; None for a missing one.
 
-    ``built`` is the digest that the build's own push was answered; ``development`` and ``production`` are what the
-    version's tag names in each registry, ``latest`` what latest names in production.
+    ``built`` is the digest that the build's push returned; ``development`` and ``production`` are the digests of the
+    version's tag in each registry, ``latest`` that of `latest` in production.
     """
 
     version: Version
@@ -27,17 +27,17 @@ class PromotionFacts:
 
     @property
     def digest(self) -> Digest | None:
-        """What is promoted: what was built, whatever happened to the tag since."""
+        """The digest to promote: that of the build, whatever happened to the tag since."""
         return self.built or self.development or self.production
 
     @property
     def moved(self) -> bool:
-        """Whether development's tag names another image than the one that was built."""
+        """Whether the development tag is a different image from the one that was built."""
         return bool(self.built and self.development and self.built != self.development)
 
 
 def plan(settings: Settings, facts: PromotionFacts) -> list[Step]:
-    """Plan a promotion; raises RegistryError where the version is nowhere, or is another image in production."""
+    """Plan a promotion; raises RegistryError if the version is missing or is a different image in production."""
     development, production = settings.access("development"), settings.access("production")
     source = settings.image(development, str(facts.version))
     target = settings.image(production, str(facts.version))

@@ -1,4 +1,4 @@
-"""Which versions of a registry may go: never one that is in use, kept, named by another tag, or part of what stays."""
+"""Plans which versions to delete: never one that is in use, kept, has another tag, or is part of an image that stays."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Digest, ImageRef, RegistryAccess
 from container_pipeline.plan.steps import Step
 
-#: What this product names its versions; other tags are somebody's own, and stay.
+#: Form of this product's versions; other tags belong to somebody else and stay.
 _VERSION = re.compile(r"[0-9]{14}")
 
 
 @dataclass(frozen=True)
 class Delete(Step):
-    """Delete one manifest of a registry, and with it the tags that name it."""
+    """Delete one manifest of a registry, with its tags."""
 
     name: ClassVar[str] = "delete"
     image: ImageRef
@@ -41,7 +41,7 @@ class Remove(Step):
 
 @dataclass(frozen=True)
 class Held:
-    """What a registry holds of one repository: each tag's digest, and the manifests that each index consists of."""
+    """One repository in a registry: each tag's digest, and the manifests of each index."""
 
     tags: Mapping[str, Digest]
     parts: Mapping[Digest, Collection[Digest]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ def versions(tags: Collection[str]) -> list[str]:
 
 
 def plan(image: ImageRef, access: RegistryAccess, held: Held, keep: int, in_use: Collection[str]) -> list[Step]:
-    """Plan to delete all versions but the newest ``keep`` and those ``in_use``; ``image`` names registry and repository."""
+    """Plan to delete all versions except the newest ``keep`` and those ``in_use``; ``image`` has registry and repository."""
     found = versions(held.tags)
     doomed = {tag for tag in found[keep:] if tag not in in_use}
     stays = {digest for tag, digest in held.tags.items() if tag not in doomed}
@@ -62,9 +62,9 @@ def plan(image: ImageRef, access: RegistryAccess, held: Held, keep: int, in_use:
 
 
 def plan_local(held: Mapping[ImageRef, str], keep: int, in_use: Collection[str]) -> list[Step]:
-    """Plan to remove all versions but the newest ``keep`` from the engine.
+    """Plan to remove all versions except the newest ``keep`` from the engine.
 
-    ``held`` maps names to image ids. What ``in_use`` names, as a version or as an id, stays, and so does what latest is.
+    ``held`` maps names to image ids. Versions and ids in ``in_use`` stay, and so does the image of `latest`.
     """
     found = versions({image.tag for image in held})
     stays = {*in_use, *(identity for image, identity in held.items() if image.tag == "latest")}

@@ -39,14 +39,14 @@ LABELS = {
 }
 GREEN, RED, GREY = "#2e7d32", "#c62828", "#757575"
 _COLOURS = {"ok": GREEN, "failed": RED}
-#: A bar's length at most, in pixels: a page of 360 has room for it beside name and seconds.
+#: Longest bar in pixels; it fits beside name and seconds on a page of 360.
 _BAR = 90
 _LAST = 40
 
 
 @dataclass(frozen=True)
 class BuildOrigin:
-    """Where a run comes from, as far as Jenkins says: each may be empty. ``when`` is a time as ISO 8601 has it."""
+    """The origin of a run, from Jenkins; each field may be empty. ``when`` is a time in ISO 8601."""
 
     url: str = ""
     branch: str = ""
@@ -60,7 +60,7 @@ def title(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def html(results: Sequence[Mapping[str, Any]], origin: BuildOrigin) -> str:
-    """Return the page for the answers of a run's commands, in their order."""
+    """Return the page for the results of a run's commands, in order."""
     failed = [result for result in results if result.get("error")]
     parts = [
         _verdict(results, failed),
@@ -79,7 +79,7 @@ def html(results: Sequence[Mapping[str, Any]], origin: BuildOrigin) -> str:
 
 
 def _verdict(results: Sequence[Mapping[str, Any]], failed: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence in one colour: what runs where, or what failed."""
+    """Return one sentence in one colour: what runs where, or what failed."""
     what = escape(title(results))
     if failed:
         command = escape(str(failed[0]["command"]))
@@ -132,7 +132,7 @@ def _facts(results: Sequence[Mapping[str, Any]], origin: BuildOrigin) -> str:
 
 
 def _text(value: str) -> str:
-    """Return ``value`` as HTML that a narrow window may break anywhere behind a sign, and in long words."""
+    """Return ``value`` as HTML that may wrap after punctuation and within long words."""
     pieces = re.findall(r"[^/:@.,_-]{1,16}[/:@.,_-]?|[/:@.,_-]", value)
     return "<wbr>".join(escape(piece) for piece in pieces)
 
@@ -159,7 +159,7 @@ def _failure(result: Mapping[str, Any]) -> str:
 
 
 def _words(text: str) -> str:
-    """Return a sentence or a line of a log: words stay whole where they can."""
+    """Return a sentence or a log line as HTML; only long words may wrap within."""
     return " ".join(_text(word) if len(word) > 24 else escape(word) for word in text.split(" "))
 
 
@@ -190,7 +190,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _steps(results: Sequence[Mapping[str, Any]]) -> str:
-    """A row for each step, with a bar as long as its share of the longest."""
+    """Return a row for each step, with a bar relative to the longest step."""
     steps = [(str(result["command"]), step) for result in results for step in result.get("steps") or []]
     if not steps:
         return ""

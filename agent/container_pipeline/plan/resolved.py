@@ -1,6 +1,6 @@
-"""The resolved form of a Compose file, as ``compose config`` prints it on a server, and what a deploy concludes from it.
+"""The resolved form of a Compose file, from ``compose config`` on a server, and the checks of a deploy on it.
 
-It holds the values of env files: never show it, never keep it.
+It contains the values of env files: never show or store it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from container_pipeline.errors import ServerError
 from container_pipeline.i18n import _
 from container_pipeline.model import Code, ImageRef
 
-#: What Compose itself takes for a name, and Docker for an image reference; anything else would not be one word for the server.
+#: Valid names of Compose and image references of Docker; anything else would not be one word for the server's shell.
 _SERVICE = r"[A-Za-z0-9._-]{1,200}"
 _IMAGE = r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,500}"
 
 
 @dataclass(frozen=True)
 class MountSource:
-    """A path on the server that a container needs. ``created``: Docker makes a folder of it where it is missing.
+    """A path on the server that a container needs. ``created``: if it is missing, Docker creates a folder.
 
-    ``refused``: this Compose hands it to Docker as it stands, which takes absolute paths only.
+    ``refused``: this Compose passes it on unchanged, but Docker accepts only absolute paths.
     """
 
     path: str
@@ -35,7 +35,7 @@ class MountSource:
 
 @dataclass(frozen=True)
 class Service:
-    """One service; ``replicas`` 0 starts nothing, ``needs`` are services that must run for it."""
+    """One service; ``replicas`` 0 starts nothing; ``needs`` are the services that it requires."""
 
     name: str
     image: str
@@ -49,25 +49,25 @@ class Service:
     networks: tuple[str, ...]
     volumes: tuple[str, ...]
     external: tuple[str, ...]
-    #: Where v2 mounts something in the container.
+    #: Keys with which v2 mounts something in the container.
     targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """All that ``compose config`` tells; ``networks`` and ``volumes`` are external ones, by their key, with their real names."""
+    """The parsed ``compose config``; ``networks`` and ``volumes`` are the external ones, key → real name."""
 
     services: tuple[Service, ...]
     networks: Mapping[str, str]
     volumes: Mapping[str, str]
-    #: The keys of all networks: v1 finds out only as it starts that one is missing.
+    #: Keys of all networks: v1 notices a missing one only when it starts.
     declared: tuple[str, ...] = ("default",)
     generation: str = "v2"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the server has to know to start the release, and what must exist there before it does."""
+    """What the server needs in order to start the release, and what must exist there first."""
 
     services: tuple[str, ...]
     images: tuple[str, ...]
@@ -77,7 +77,7 @@ class Verdict:
 
 
 def read(text: bytes, generation: str, folder: str) -> Resolved:
-    """Return what Compose ``generation`` printed in ``folder``; paths below it become relative. Raises ServerError."""
+    """Parse the output of Compose ``generation`` in ``folder``; paths below it become relative. Raises ServerError."""
     try:
         data = json.loads(text) if generation == "v2" else _yaml(text)
         services = tuple(
@@ -86,7 +86,7 @@ def read(text: bytes, generation: str, folder: str) -> Resolved:
         declared = ("default", *map(str, _map(data, "networks")))
         return Resolved(services, _external(data, "networks"), _external(data, "volumes"), declared, generation)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        # `from None`: the exception's text could show a part of the form.
+        # `from None`: the exception's text could show part of the form.
         raise ServerError(
             _("the output of `docker-compose config` cannot be read"),
             _("run `docker-compose config` on the server to see it"),
@@ -174,7 +174,7 @@ def _volume(volume: Any, generation: str) -> tuple[MountSource | None, str]:
 
 
 def _relative(path: str, folder: str) -> str:
-    """Return a path below the release's folder relative to it, as it will be below the project's; others as they stand."""
+    """Return a path below the release's folder relative to it, as it will be in the project's folder; others unchanged."""
     path = posixpath.normpath(path)
     return posixpath.relpath(path, folder) if path == folder or path.startswith(f"{folder}/") else path
 
@@ -210,11 +210,11 @@ def _needs(entry: Mapping[str, Any]) -> Iterator[str]:
 def judge(
     resolved: Resolved, code: Code, image: ImageRef, profiles: Sequence[str], *, start_first: bool, file: str
 ) -> Verdict:
-    """Return what to start and what must be there; raises ServerError for what cannot work.
+    """Return what to start and what must exist; raises ServerError for a file that cannot work.
 
-    ``profiles`` are the enabled ones: v1 lists the services of the others too.
+    ``profiles`` are the enabled ones; v1 lists the services of all profiles.
     """
-    # To v1 a star is a profile like any other.
+    # For v1, a star is a profile like any other.
     every = "*" in profiles and resolved.generation == "v2"
     started = [one for one in resolved.services if every or not one.profiles or set(one.profiles) & set(profiles)]
     started = [one for one in started if one.replicas > 0]
@@ -252,7 +252,7 @@ def judge(
 
 
 def _must_exist(source: MountSource) -> bool:
-    # A relative one that nothing uploads would become an empty folder, owned by root, where a file was meant.
+    # Docker would create an empty folder, owned by root, for a relative path that is not uploaded.
     return not source.created or not source.path.startswith("/")
 
 
@@ -308,7 +308,7 @@ def _check_own(
 
 
 def _check_names(started: Sequence[Service], file: str) -> None:
-    """Refuse containers that would have one name: v1 would find out when the first of them runs already."""
+    """Refuse two containers with the same name, which v1 notices only after it started the first one."""
     owners: dict[str, Service] = {}
     for one in started:
         if not one.container_name:

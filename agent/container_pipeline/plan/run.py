@@ -1,4 +1,4 @@
-"""What `run` tells Docker: the flags of `docker run`, from the command line or from the project file's ``run:``."""
+"""Options of `docker run`, from the command line or from the project file's ``run:``."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Start(Step):
 def options(
     given: Mapping[str, Any], files: Mapping[Path, str], folder: Path, environ: Mapping[str, str]
 ) -> RunOptions:
-    """Check ``given`` (the keys of ``run:``) and return what it says.
+    """Validate ``given`` (the keys of ``run:``) and return the options.
 
     ``files`` are the texts of the env files; relative paths of volumes start at ``folder``; a name without a value
-    takes it from ``environ``. Raises SettingsError for what Docker would not take.
+    takes it from ``environ``. Raises SettingsError for a value that Docker would refuse.
     """
     for key in given:
         if key not in KEYS:
@@ -60,14 +60,14 @@ def options(
 
 
 def env_files(given: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Return the env files that ``given`` names, below ``folder`` where they are relative."""
+    """Return the env files in ``given``; relative paths start at ``folder``."""
     return [folder / text for text in _texts(given.get("env_file"), "run.env_file")]
 
 
 def parse_env_file(text: str, name: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Read an env file as `docker run --env-file` does: values are taken as they stand, quotes included.
+    """Read an env file like `docker run --env-file`: values are literal, quotes included.
 
-    A malformed line is named by its number; what it holds is not shown.
+    An error shows the number of a malformed line, not its content.
     """
     found: dict[str, str] = {}
     for number, line in enumerate(text.lstrip("\ufeff").split("\n"), 1):
@@ -103,7 +103,7 @@ def _environment(value: Any, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def scalar(value: Any) -> str:
-    """Return a value of a YAML map as Compose would read it."""
+    """Return a value of a YAML map as Compose reads it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -1,6 +1,6 @@
-"""A Compose file for Docker Swarm: what `docker stack deploy` refuses in it, and the second file that completes it.
+"""Compose files for Docker Swarm: checks for what `docker stack deploy` refuses, and the second file on top.
 
-Docker 20.10 cannot be asked (it has no `docker stack config`), so the keys are those of its schema 3.9.
+Docker 20.10 has no `docker stack config`, so the keys are those of its schema 3.9.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SERVICE = (
     *("privileged", "read_only", "restart", "secrets", "security_opt", "shm_size", "stdin_open", "stop_grace_period"),
     *("stop_signal", "sysctls", "tmpfs", "tty", "ulimits", "user", "userns_mode", "volumes", "working_dir"),
 )
-#: Environment variables by which a shell, sudo or Docker's client is steered; swarm.sh does not export them.
+#: Variables that configure a shell, sudo or Docker's client; swarm.sh does not export them.
 _STEERS = re.compile(r"DOCKER_(?!REGISTRY).*|LD_.*|PATH|HOME|TMPDIR|SSH_AUTH_SOCK|GODEBUG")
 _MENTIONED = re.compile(r"\$(?:(\$)|\{?([A-Za-z_][A-Za-z0-9_]*))")
 
@@ -45,7 +45,7 @@ Contents = Mapping[str, "bytes | None"]
 
 
 def check(text: bytes, name: str, values: Mapping[str, str]) -> None:
-    """Raise SettingsError for what `docker stack deploy` would refuse, or take in another way than Compose."""
+    """Raise SettingsError for what `docker stack deploy` refuses, or reads differently from Compose."""
     data = composefile.load(text, name)
     services = data.get("services") if isinstance(data, dict) else None
     if not isinstance(services, dict):
@@ -119,8 +119,8 @@ def override(
 ) -> bytes:
     """Return the Compose file that is deployed on top of ``text``.
 
-    It pins the own image by digest. Swarm can change neither a config nor a secret, so the name of each holds the hash of its file.
-    Swarm does not see that a mounted file changed, so a label of each service that mounts some holds their hash.
+    It pins the image by digest. Swarm cannot change a config or a secret, so its name contains the hash of its file.
+    Swarm does not notice changes of mounted files, so each service with mounts has a label with their hash.
     """
     data = composefile.load(text, name)
     found: dict[str, Any] = {"version": str(data["version"]), "services": {}}
@@ -137,18 +137,18 @@ def override(
         named = dict(_named(data, kind, name, values, lambda path: _hash(contents, [path])))
         if named:
             found[kind] = named
-    # JSON is YAML. A $ would be a variable's.
+    # JSON is YAML. A $ would begin a variable.
     return (json.dumps(found, indent=1).replace("$", "$$") + "\n").encode()
 
 
 def uploads(text: bytes, name: str, values: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the paths of the project's files of which configs and secrets are made."""
+    """Return the paths of the project's files that configs and secrets use."""
     data = composefile.load(text, name)
     return tuple(path for kind in ("configs", "secrets") for _key, path in _files_of(data, kind, values))
 
 
 def _files_of(data: Mapping[str, Any], kind: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each of ``configs`` or ``secrets`` that is made of a file of the project, with the file's path."""
+    """Yield each of ``configs`` or ``secrets`` with a file of the project, and the file's path."""
     for key, entry in (data.get(kind) or {}).items():
         if isinstance(entry, dict) and entry.get("file") and not entry.get("external"):
             path = posixpath.normpath(composefile.substitute(str(entry["file"]), values))
@@ -171,7 +171,7 @@ def _named(
 
 
 def _hash(contents: Contents, paths: Iterable[str]) -> str:
-    """Return a short hash of files, or of all that is in folders."""
+    """Return a short hash of files and of the content of folders."""
     digest = hashlib.sha256()
     for path in paths:
         for other in sorted(contents):

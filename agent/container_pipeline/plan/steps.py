@@ -1,4 +1,4 @@
-"""The steps that plans are made of. A step says what is to be done, never how."""
+"""The steps of plans. A step says what to do, never how."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from container_pipeline.model import Digest, ImageRef, RegistryAccess
 
 @dataclass(frozen=True)
 class Step:
-    """Base of all steps. ``name`` is what the result calls it; ``describe`` is one line for a person."""
+    """Base of all steps. ``name`` is its name in the result; ``describe`` returns one line for a person."""
 
     name: ClassVar[str] = ""
 
@@ -45,7 +45,7 @@ class Push(Step):
 
 @dataclass(frozen=True)
 class MoveTag(Step):
-    """Let a tag of a registry name the manifest that ``source`` names there: one manifest PUT, no engine."""
+    """Point a tag in a registry at the manifest of ``source``: one manifest PUT, without the engine."""
 
     name: ClassVar[str] = "move-tag"
     source: ImageRef
@@ -58,7 +58,7 @@ class MoveTag(Step):
 
 @dataclass(frozen=True)
 class Promote(Step):
-    """Copy one version registry to registry, by digest, then let ``tags`` name it, in their order."""
+    """Copy one version between registries by digest, then set ``tags`` in order."""
 
     name: ClassVar[str] = "promote"
     source: ImageRef

@@ -1,1 +1,1 @@
-"""The wire to a server: the programs that run there, the SSH client, and what a server answers."""
+"""The protocol with a server: the programs that run there, the SSH client, and a server's responses."""

@@ -1,4 +1,4 @@
-"""Many servers at once: each its own connection and its own result, one table and the worst exit code at the end."""
+"""Runs a program on many servers: a connection and a result for each, one table and the worst exit code at the end."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from container_pipeline.remote.ssh import CONNECT_TIMEOUT, SILENCE, TAKEN, Acces
 from container_pipeline.result import Result, ServerResult
 from container_pipeline.settings import Settings
 
-#: Exit codes, worst first: what decides that of a run on several servers.
+#: Exit codes, worst first; a run on several servers exits with the worst one.
 _WORST = (4, 7, 3, 1, 5, 6)
-#: Seconds for which a server is asked how a run ended, beside those that going back may wait for health; and between two attempts.
+#: Seconds for asking a server how a run ended, besides the seconds that a rollback may wait for health; and between two tries.
 LEARN_TIMEOUT = 60.0
 LEARN_PAUSE = 2.0
 
 
 @dataclass
 class Answer:
-    """What one server said: facts by name, other lines as they came; ``reason`` is the word why it refused."""
+    """The response of one server: facts by name, other lines in order; ``reason`` is the word for a refusal."""
 
     target: Target
     status: str = ""
@@ -43,7 +43,7 @@ class Answer:
     lines: list[tuple[str, str]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     error: PipelineError | None = None
-    #: The resolved form of the Compose file, on its way; and why it was refused.
+    #: The resolved Compose file while it arrives; and the error if it is refused.
     resolved: list[str] = field(default_factory=list, repr=False)
     refusal: PipelineError | None = None
 
@@ -53,28 +53,28 @@ class Answer:
 
 @dataclass(frozen=True)
 class ServerTask:
-    """One program for servers: the files of ``remote/programs/`` it is made of, what it gets to know, what is uploaded."""
+    """One program for servers: its files in ``remote/programs/``, its values and its upload."""
 
     parts: tuple[str, ...]
     values: Mapping[str, object]
     payload: bytes = b""
-    #: Whether it changes something there, so that how it ended must be known.
+    #: Whether it changes something there, so that its outcome must be known.
     changes: bool = False
-    #: The steps that must have been gone through, in this order, before it is believed that all went well.
+    #: Steps that must be reported, in this order, before success is believed.
     must: tuple[str, ...] = ()
-    #: Gets each line that is no answer of the protocol, with its server; without it such lines are details.
+    #: Gets each line outside of the protocol, with its server; without it, such lines are details.
     raw: Callable[[Target, str], None] | None = None
-    #: Concludes from what ``compose config`` printed, of that generation in that folder, what the server has to know.
+    #: Judges the output of ``compose config``, given Compose's generation and the folder; returns what the server needs.
     judge: Callable[[str, str, bytes], Verdict] | None = None
 
 
 def parts(settings: Settings, *names: str) -> tuple[str, ...]:
-    """Return the files of ``remote/programs/`` for a program: first the words of Compose or of Swarm, as the project has it."""
+    """Return the files of ``remote/programs/`` for a program: the functions of Compose or Swarm first, as ``mode`` says."""
     return ("swarm" if settings.values.mode == "swarm" else "health", *names)
 
 
 def who() -> str:
-    """Return who runs this: user and machine."""
+    """Return user and machine of this run."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -83,7 +83,7 @@ def who() -> str:
 
 
 class Fleet:
-    """The servers that ``settings`` name; ``connect_timeout`` in seconds. What they say while they work goes to ``console``."""
+    """The servers in ``settings``; ``connect_timeout`` in seconds. Their progress goes to ``console``."""
 
     def __init__(
         self,
@@ -101,14 +101,14 @@ class Fleet:
         self._stopping = threading.Event()
 
     def ask(self, targets: Sequence[Target], task: ServerTask, at_once: int = 0) -> list[Answer]:
-        """Run ``task`` on all targets, ``at_once`` at a time (0: as set). Never raises for what one server did."""
+        """Run ``task`` on all targets, ``at_once`` at a time (0: the setting). Never raises for the failure of a server."""
         size = min(len(targets), at_once or self.settings.values.at_once)
         pool = ThreadPoolExecutor(size)
         try:
             futures = [pool.submit(self.one, target, task) for target in targets]
             left = set(futures)
             while left:
-                # In slices, so that a signal's exception comes through at once.
+                # Wait in slices, so that a signal's exception is raised at once.
                 left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED).not_done
             self._end_with_the_build([future.result() for future in futures])
             return [future.result() for future in futures]
@@ -121,18 +121,18 @@ class Fleet:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _end_with_the_build(self, answers: Sequence[Answer]) -> None:
-        """Where a connection was lost, wait a moment for the signal that may be meant for us too."""
+        """If a connection was lost, wait a moment: the signal that ended it may reach us too."""
         if any(answer.status in ("lost", "unknown", "killed", "died") for answer in answers):
             children.wait_for_abort()
 
     def one(self, target: Target, task: ServerTask) -> Answer:
-        """Run ``task`` on one target, in this thread. Never raises for what the server did."""
+        """Run ``task`` on one target, in this thread. Never raises for the server's failure."""
         answer = Answer(target)
         session = Session(target, self.access)
         if task.raw:
             session.max_output = float("inf")
         self._sessions.append(session)
-        # Only now: a signal either finds the session in the list, or is seen here.
+        # Checked only now: a signal either finds the session in the list or is seen here.
         if self._stopping.is_set():
             return answer
         program = transfer.program(("common", *task.parts), {**self._values(target), **task.values})
@@ -166,14 +166,14 @@ class Fleet:
         }
 
     def _show(self, answer: Answer, line: str, task: ServerTask) -> None:
-        """Show a line that is none of the program's sentences."""
+        """Show a line that is not part of the protocol."""
         if task.raw:
             task.raw(answer.target, line)
         else:
             self.tell(answer.target, line, detail=True)
 
     def _hear(self, answer: Answer, text: str, task: ServerTask) -> bytes | None:
-        """Take one sentence of the program; return what is to be sent to it as an answer."""
+        """Handle one sentence of the program; return the reply to send, if any."""
         kind, _blank, text = text.partition(" ")
         if kind == "fact":
             name, _blank, value = text.partition(" ")
@@ -193,7 +193,7 @@ class Fleet:
         return None
 
     def tell(self, target: Target, text: str, *, detail: bool = False) -> None:
-        """Show one line of a server, with its name where there are several."""
+        """Show one line of a server, with its name if there are several."""
         line = f"{target.name}: {text}" if self.several else text
         if detail:
             self.console.detail(line)
@@ -201,7 +201,7 @@ class Fleet:
             self.console.line(line)
 
     def _learn(self, answer: Answer, word: str, ending: Ending) -> bool:
-        """Ask the server how a run ended whose connection was lost; True where it could be asked in time, and ``said`` is set."""
+        """Ask the server how a run ended after a lost connection; return True if it responded in time, with ``said`` set."""
         target = answer.target
         self.tell(target, _("the connection was lost; asking the server how the run ended"))
         until = time.monotonic() + LEARN_TIMEOUT + self.settings.values.timeout
@@ -239,7 +239,7 @@ class Fleet:
 
 
 def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict]) -> bytes:
-    """Return the line that answers a server: assignments for its shell, newlines as \\001. What it sent is forgotten."""
+    """Return the reply to a server: assignments for its shell, newlines as \\001. The server's form is discarded."""
     generation, _blank, folder = text.partition(" ")
     try:
         form = base64.b64decode("".join(answer.resolved))
@@ -263,9 +263,9 @@ def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict
 
 
 def _proven(answer: Answer, rest: str, task: ServerTask, *, learned: bool) -> bool:
-    """Whether what came before says the same as ``ok``: each step in its order, and this version with this digest.
+    """Whether the earlier sentences agree with ``ok``: each step in order, and this version with this digest.
 
-    ``learned``: the steps went by while the connection was lost.
+    ``learned``: the steps were missed while the connection was lost.
     """
     steps = iter(answer.steps)
     if not learned and not all(step in steps for step in task.must):
@@ -277,7 +277,7 @@ def _proven(answer: Answer, rest: str, task: ServerTask, *, learned: bool) -> bo
 
 
 def _unsaid(ending: Ending, task: ServerTask) -> tuple[str, str]:
-    """Return status and reason of a program that ended without a last sentence."""
+    """Return status and reason for a program without a last sentence."""
     if ending.started and ending.cut:
         return "unknown" if task.changes else "lost", ending.fault
     if ending.started:
@@ -297,7 +297,7 @@ def _unsaid(ending: Ending, task: ServerTask) -> tuple[str, str]:
 def finish(
     result: Result, console: Console, answers: Sequence[Answer], rows: Callable[[Answer], dict[str, Any]] | None = None
 ) -> None:
-    """Put the answers into the result; raise the worst error where there is one."""
+    """Add the answers to the result; raise the worst error, if any."""
     for answer in answers:
         result.servers.append(
             ServerResult(

@@ -1,4 +1,4 @@
-"""What a server answers in a word, as a sentence that says what to do."""
+"""Turns the words of a server into sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from container_pipeline.plan.deploy import holder, mending
 
 
 def step(name: str) -> str:
-    """Return what is being done, for a line of progress."""
+    """Return the name of a step for a progress line."""
     return {
         "check": _("checking"),
         "recover": _("repairing what an interrupted run left"),
@@ -33,7 +33,7 @@ def step(name: str) -> str:
 
 
 def waiting(text: str) -> str:
-    """Return what a server waits for."""
+    """Return the sentence about what a server waits for."""
     kind, _blank, rest = text.partition(" ")
     if kind == "lock":
         return _("waiting for the lock: {holder}", holder=holder(rest))
@@ -42,12 +42,12 @@ def waiting(text: str) -> str:
     return _("waiting: {what}", what=health(rest))
 
 
-#: Lines of a server that are shown as they come, each a sentence.
+#: Kinds of lines that are shown at once, each as a sentence.
 NEWS = ("wait", "recovered", "found", "dropped")
 
 
 def news(kind: str, text: str) -> str:
-    """Return what one of ``NEWS`` says."""
+    """Return the sentence for one of ``NEWS``."""
     return {
         "wait": waiting(text),
         "recovered": _("an earlier run was interrupted; its previous files are restored"),
@@ -57,7 +57,7 @@ def news(kind: str, text: str) -> str:
 
 
 def health(text: str) -> str:
-    """Return a state of a service, such as ``web port 80``, as words."""
+    """Return the sentence for a service's state, such as ``web port 80``."""
     service, _blank, rest = text.partition(" ")
     timed_out = rest.endswith(" timeout")
     word, _blank, value = rest[: -len(" timeout")].partition(" ") if timed_out else rest.partition(" ")
@@ -79,7 +79,7 @@ def health(text: str) -> str:
 
 
 def failure(text: str) -> str:
-    """Return why a new release did not come to run."""
+    """Return the sentence about why a new release failed."""
     word, _blank, rest = text.partition(" ")
     known = {
         "start": _("Compose could not start the service: {text}", text=rest),
@@ -100,7 +100,7 @@ def explain(
     errors: Sequence[str],
     details: Sequence[str],
 ) -> PipelineError | None:
-    """Return the error that a server's last word means; None where all went well."""
+    """Return the error for a server's last sentence; None for success."""
     if status == "ok":
         return None
     return _error(target, status, rest, facts, errors, details).at(target.name)
@@ -140,7 +140,7 @@ def _error(
 
 
 def _unfinished(status: str, fault: str, facts: Mapping[str, str], errors: Sequence[str]) -> ServerError:
-    """Return the error for a program whose last sentence never came, or does not follow from what came before."""
+    """Return the error for a program whose last sentence is missing or contradicts the earlier ones."""
     doing = step(facts.get("step", "check"))
     look = _("once it can be reached again, `container-pipeline status` shows what runs there")
     if status == "killed":
@@ -185,7 +185,7 @@ def _failed(target: Target, status: str, rest: str, details: Sequence[str]) -> P
 
 
 def _broken(target: Target, rest: str, details: Sequence[str]) -> NotRolledBackError:
-    """Return the error of a deploy after which a person is needed: whether the service runs, why, and the commands that help."""
+    """Return the error for a failed rollback: whether the service runs, the reasons, and the commands that help."""
     runs, version, first, second = (rest.split("|", 3) + [""] * 3)[:4]
     head = {"down": _("the service is down"), "runs": _("the service runs, but not as it did before")}.get(
         runs, _("it is not known whether the service runs")
@@ -202,7 +202,7 @@ def _unreachable(target: Target, errors: Sequence[str]) -> ServerError:
     said = next((line for line in reversed(errors) if line.strip()), "")
     text = "\n".join(errors)
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
-        # ssh says how: with the file that has the old key, and the name under which it stands there.
+        # ssh prints the command, with the file that has the old key and the name of its entry.
         command = next((line.strip() for line in errors if line.strip().startswith("ssh-keygen -f")), "")
         return ServerError(
             _("its host key has changed"),
@@ -228,7 +228,7 @@ def _unreachable(target: Target, errors: Sequence[str]) -> ServerError:
 
 
 def _login_shell(rest: str, errors: Sequence[str]) -> ServerError:
-    """Return the error for a login shell that did not come to run what it was asked to."""
+    """Return the error for a login shell that did not run the program."""
     kind, _blank, text = rest.partition(" ")
     hint = _("the login shell's start files there must not read input or start another shell, and must end at once")
     if kind == "taken":
@@ -259,7 +259,7 @@ def _login_shell(rest: str, errors: Sequence[str]) -> ServerError:
 
 
 def _refusal(reason: str, text: str) -> tuple[str, str]:
-    """Return message and hint for what was refused before anything was touched."""
+    """Return message and hint for a refusal, before which nothing was changed."""
     table = {
         "temporary": (_("there is no space for temporary files"), _("free some in /dev/shm or /tmp")),
         "no-flock": (_("flock is not installed"), _("install util-linux")),

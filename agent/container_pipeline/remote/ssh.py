@@ -1,8 +1,8 @@
-"""Servers by OpenSSH's client: one connection per server and command, everything that is secret or long on stdin.
+"""Runs programs on servers with OpenSSH's client: one connection per server and command; secrets and long data on stdin.
 
-ssh(1) reads the user's own configuration, agent, jump hosts and known hosts. What is to be done on a server travels as one POSIX
-sh program; it answers in lines that begin with a word which this run chose at random. Nothing before that word counts: a login
-shell's start file may print anything.
+ssh(1) uses the user's configuration, agent, jump hosts and known hosts. A server gets one POSIX sh program, which responds
+in lines that begin with a random word of this run. Everything before that word is ignored, since a login shell's start file
+may print anything.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from container_pipeline.errors import ServerError
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
 
-#: Seconds: to connect; from then until the program has begun; without a line from it; between two signs of life to the server;
-#: that a stopped program gets to clean up; that ssh gets to end.
+#: Limits in seconds: to connect; from then until the program starts; without a line from it; between two keep-alives to the
+#: server; for a stopped program to clean up; for ssh to end.
 CONNECT_TIMEOUT = 10
 START_TIMEOUT = 30
 SILENCE = 120.0
 HEARTBEAT = 5.0
 PATIENCE = 2.5
-#: Bytes: of one line, the rest of which is dropped; of all that a login shell prints; of all that a program prints.
+#: Limits in bytes: one line, whose rest is dropped; all output of a login shell; all output of a program.
 MAX_LINE = 2**20
 MAX_BEFORE = 2**20
 MAX_OUTPUT = 64 * 2**20
 LINE_COST = 200
 
-#: What ssh(1) says where the connection ended, and not the program.
+#: Messages of ssh(1) for a connection that ended before the program.
 _CUT = re.compile(
     "closed by remote host|not responding|[Cc]onnection (reset|timed out|closed)|Broken pipe|client_loop:|Read from remote host"
     "|Killed by signal|ssh_dispatch_run_fatal|Corrupted MAC|Bad packet|Disconnect"
 )
 
-#: What the bootstrap ends with where the line that it read is no program: the login shell took the one that was sent.
+#: Exit code of the bootstrap if the line that it read is not a program, because the login shell consumed the program.
 TAKEN = 97
 
-#: The first line of stdin is the program, its newlines as \001, so that not one byte of what follows is taken. A constant.
-#: Whatever variables the login shell has set, the program gets those that Docker and sudo need, and no others; of those that would decide
-#: where a person runs Compose, it hears which are set, for doctor.
+#: The first line of stdin is the program, with newlines as \001, so that no byte after it is consumed. A constant.
+#: Of the login shell's variables, the program gets only those that Docker and sudo need. For doctor, it also gets the names of
+#: variables that would affect a person's own Compose.
 BOOTSTRAP = (
     r"""exec sh -c 'exec env -i PATH="$PATH" """
     + " ".join(
@@ -78,7 +78,7 @@ BOOTSTRAP = (
     + f"{TAKEN} ;; esac'"
 )
 
-#: What of the environment ssh and its helpers need; a build's own variables, secrets among them, are not theirs.
+#: Environment variables that ssh and its helpers need; they do not get those of a build, some of which are secret.
 _ENVIRONMENT = (
     "PATH",
     "HOME",
@@ -95,7 +95,7 @@ _ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class Access:
-    """How to log in to servers, beside what the user's ssh configuration says."""
+    """How to log in to servers, in addition to the user's ssh configuration."""
 
     key: Path | None = None
     config: Path | None = None
@@ -104,7 +104,7 @@ class Access:
     connect_timeout: int = CONNECT_TIMEOUT
 
     def command(self, target: Target) -> list[str]:
-        """Return the command line. It holds no secret, and nothing in it is spliced into a shell."""
+        """Return the command line. It contains no secret, and no shell parses it."""
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": str(self.connect_timeout),
@@ -114,7 +114,7 @@ class Access:
             "ControlMaster": "no",
             "ClearAllForwardings": "yes",
             "ForwardAgent": "no",
-            # It says there that a connection was cut.
+            # Its message about a cut connection.
             "LogLevel": "INFO",
         }
         if self.key:
@@ -131,9 +131,9 @@ class Access:
 
 
 def _quoted(path: Path) -> str:
-    """Return a path as an option's value: a ``%`` would begin one of ssh's own tokens (ssh_config(5), TOKENS).
+    """Return a path as an option's value: ``%`` is escaped, since it begins one of ssh's tokens (ssh_config(5), TOKENS).
 
-    Within quotes a backslash counts before a quote or another backslash alone (OpenSSH 8.7 and later: argv_split in misc.c).
+    Within quotes, a backslash escapes only a quote or another backslash (OpenSSH 8.7 and later: argv_split in misc.c).
     """
     text = re.sub(r'\\(?=[\\"\']|$)', r"\\\\", str(path).replace("%", "%%"))
     return '"' + text.replace('"', '\\"') + '"'
@@ -143,7 +143,7 @@ def _quoted(path: Path) -> str:
 class Ending:
     """How a program on a server ended.
 
-    ``said``: its last sentence, "" where that never came. ``started``: it said hello. ``printed``: what the login shell printed before.
+    ``said``: its last sentence, or "". ``started``: it said hello. ``printed``: output of the login shell before that.
     ``code``: ssh's exit code, negative for a signal. ``fault``: why we ended it: "start", "silence", "flood" or "".
     """
 
@@ -156,24 +156,24 @@ class Ending:
 
     @property
     def cut(self) -> bool:
-        """Whether sentences of the program may have been lost: ssh, or its connection, came to an end before the program."""
+        """Whether sentences may have been lost, because ssh or its connection ended before the program."""
         return bool(self.fault) or self.code < 0 or any(_CUT.search(line) for line in self.errors)
 
 
-#: Gets each sentence of the program, without the word before it. What it returns is sent to the program's stdin.
+#: Gets each sentence without the run's word; its return value is sent to the program's stdin.
 Hear = Callable[[str], Optional[bytes]]
 
 
 class Session:
-    """One program on one server. ``stop`` may be called from any thread: the program then cleans up and ends."""
+    """Runs one program on one server. Any thread may call ``stop``; the program then cleans up and ends."""
 
     def __init__(self, target: Target, access: Access) -> None:
         self.target = target
-        #: What each sentence of the program begins with.
+        #: Prefix of each sentence of the program.
         self.word = secrets.token_hex(8)
         self._command = access.command(target)
         self.start_timeout = access.connect_timeout + START_TIMEOUT
-        #: What a program may print in all, in bytes; a log that is shown as it comes has no end.
+        #: Longest output of a program, in bytes; a log that is shown at once has no limit.
         self.max_output = float(MAX_OUTPUT)
         self._stopped = threading.Event()
 
@@ -187,11 +187,11 @@ class Session:
     def run(
         self, program: str, payload: bytes, hear: Hear, raw: Callable[[str], None], *, silence: float = SILENCE
     ) -> Ending:
-        """Run ``program``; send it ``payload`` on stdin once it has begun.
+        """Run ``program``; send it ``payload`` on stdin once it has started.
 
-        ``hear`` gets each of its sentences as it comes; ``raw`` each other line that comes after the first sentence. Its first one must be ``hello``;
-        ``end …`` is kept as the ending's ``said``; ``beat`` is a sign of life. A program that says nothing for ``silence`` seconds is
-        ended. Raises ServerError where there is no ssh here.
+        ``hear`` gets each sentence at once, ``raw`` each other line after the first sentence. The first sentence must be ``hello``;
+        ``end …`` is kept as the ending's ``said``; ``beat`` is a keep-alive. A program that is silent for ``silence`` seconds is
+        ended. Raises ServerError if ssh is not installed here.
         """
         if not shutil.which("ssh"):
             raise ServerError(_("ssh is not installed on this machine"), _("install OpenSSH's client"))
@@ -200,7 +200,7 @@ class Session:
                 _("{server}: a setting contains a control character", server=self.target),
                 _("remove it from the setting"),
             )
-        # A comment to any shell that gets to read it in place of ours.
+        # A comment for any other shell that reads it.
         line = f"#container-pipeline\nword={self.word}\n{program}".replace("\n", "\1").encode() + b"\n"
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         with subprocess.Popen(
@@ -218,7 +218,7 @@ class Session:
 
 
 class _Talk:
-    """What is said and heard while one program runs."""
+    """The conversation with one running program."""
 
     def __init__(
         self,
@@ -240,13 +240,13 @@ class _Talk:
         self._begun = self._heard = time.monotonic()
 
     def until_the_end(self, program: bytes) -> Ending:
-        """Send the program; return how it ended."""
+        """Send the program; return its ending."""
         ending = self._ending
         with self._selector as selector:
             for lines in (self._reader, self._errors):
                 selector.register(lines.pipe, selectors.EVENT_READ, lines.read)
             self._writer.feed(program)
-            # The last sentence said, the program only cleans up after itself: that needs no listener.
+            # After its last sentence, the program only cleans up, which needs no listener.
             while not ending.said and not ending.fault and not self._deaf():
                 self._writer.beat()
                 self._exchange()
@@ -258,7 +258,7 @@ class _Talk:
         return ending
 
     def _deaf(self) -> bool:
-        """Whether nothing more will be heard: it has ended, or was stopped and had its time to clean up."""
+        """Whether no more output will come: it has ended, or its time to clean up is over."""
         if self._session.stopped and not self._stop_by:
             self._writer.close()
             self._stop_by = time.monotonic() + PATIENCE
@@ -266,7 +266,7 @@ class _Talk:
         return late or self._left or not (self._reader.open or self._errors.open)
 
     _stop_by = 0.0
-    #: ssh has ended; a helper that it has left behind still holds its pipes.
+    #: ssh has ended, but a helper that it left behind still holds its pipes.
     _left = False
 
     def _exchange(self) -> None:
@@ -298,7 +298,7 @@ class _Talk:
             self._writer.feed(self._hear(text) or b"")
 
     def _fault(self) -> str:
-        """Return why it must be ended now, "" where it need not."""
+        """Return why it must be ended now, or ""."""
         now, cost = time.monotonic(), self._reader.cost + self._errors.cost
         if not self._ending.started:
             if cost > MAX_BEFORE:
@@ -309,7 +309,7 @@ class _Talk:
         return "flood" if cost > self._session.max_output else ""
 
     def _end(self) -> int:
-        """End ssh where it has not ended by itself; return its exit code."""
+        """End ssh if it still runs; return its exit code."""
         if self._stop_by or self._ending.said or self._ending.fault:
             self._process.terminate()
         try:
@@ -320,17 +320,17 @@ class _Talk:
 
 
 class _Lines:
-    """Lines out of a pipe, without ever waiting for one; of a line that is too long, the beginning."""
+    """Reads lines from a pipe without blocking; keeps the beginning of a line that is too long."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         os.set_blocking(pipe.fileno(), False)
         self.pipe, self._rest, self.open = pipe, bytearray(), True
         self._lines: list[str] = []
-        #: Bytes read so far; a line costs something beside them.
+        #: Bytes read so far, with an extra cost for each line.
         self.cost = 0
 
     def read(self) -> bool:
-        """Read what is there; False at the end."""
+        """Read what is available; False at the end."""
         data = os.read(self.pipe.fileno(), 65536)
         self.open = bool(data)
         *whole, rest = data.split(b"\n")
@@ -356,18 +356,18 @@ class _Lines:
 
 
 class _Writer:
-    """Feeds a pipe as fast as it takes, then a newline every few seconds as the sign of life."""
+    """Writes to a pipe as fast as it accepts, then a newline every few seconds as a keep-alive."""
 
     def __init__(self, pipe: IO[bytes], selector: selectors.BaseSelector) -> None:
         os.set_blocking(pipe.fileno(), False)
         self._pipe, self._selector = pipe, selector
         self._pending = memoryview(b"")
         self._beat = 0.0
-        #: When the server last took more than a sign of life.
+        #: When the server last accepted more than a keep-alive.
         self.progress = 0.0
 
     def feed(self, data: bytes) -> None:
-        """Write ``data`` after what is still to be written."""
+        """Queue ``data``."""
         if not data or self._pipe.closed:
             return
         if self._pending:
@@ -378,12 +378,12 @@ class _Writer:
         self._beat = time.monotonic()
 
     def beat(self) -> None:
-        """Give a sign of life where nothing has been said for a while."""
+        """Send a keep-alive if nothing was sent for a while."""
         if not self._pending and not self._pipe.closed and time.monotonic() - self._beat > HEARTBEAT:
             self.feed(b"\n")
 
     def write(self) -> bool:
-        """Write what the pipe takes at once; False where there is no more."""
+        """Write what the pipe accepts now; False if nothing is left."""
         self._beat = time.monotonic()
         if len(self._pending) > 1:
             self.progress = self._beat
@@ -392,12 +392,12 @@ class _Writer:
         except BlockingIOError:
             return True
         except BrokenPipeError:
-            # The other pipes tell the end.
+            # The other pipes signal the end.
             self._pending = memoryview(b"")
         return bool(self._pending)
 
     def close(self) -> None:
-        """End of stdin: to the program it means that nobody waits for it any more."""
+        """Close stdin, which tells the program that nobody waits for it any more."""
         if self._pending:
             self._selector.unregister(self._pipe)
             self._pending = memoryview(b"")

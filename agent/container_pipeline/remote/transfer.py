@@ -1,4 +1,4 @@
-"""What is sent to a server: a program put together from the files of ``remote/programs/``, and a tar of a release's files."""
+"""Builds what is sent to a server: a program from the files of ``remote/programs/``, and a tar of a release's files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _text(value: object) -> str:
 
 
 def bundle(files: Iterable[File]) -> bytes:
-    """Return a tar of ``files``. A folder comes before what is in it, once."""
+    """Return a tar of ``files``, each folder once and before its content."""
     buffer = io.BytesIO()
     folders: set[str] = set()
     now = int(time.time())

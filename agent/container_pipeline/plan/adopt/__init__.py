@@ -1,4 +1,4 @@
-"""From a docker.sh to settings and a Jenkinsfile."""
+"""Converts a docker.sh to settings and a Jenkinsfile."""
 
 from container_pipeline.plan.adopt.jenkins import jenkinsfile, rewrite
 from container_pipeline.plan.adopt.notes import Adopted, Note

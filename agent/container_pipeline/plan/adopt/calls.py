@@ -1,4 +1,4 @@
-"""Who calls docker.sh: each call as a shell reads it, and what can stand in its place."""
+"""Finds the calls of docker.sh, as a shell reads them, and replaces them where possible."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from container_pipeline.plan import groovy
 from container_pipeline.plan.image import WORDS
 
-#: The script's name, not the end or the beginning of another one.
+#: The script's name, not as a part of another name.
 NAMED = re.compile(r"(?<![\w.-])docker\.sh(?![\w-]|\.\w)")
 _HERE = r"(?:\$PWD|\$\{PWD\}|\$\(pwd\)|`pwd`|\$\(CURDIR\)|\\?\$\{?(?:env\.)?WORKSPACE\}?)"
 _PATH = rf"[\"']?(?:\./|{_HERE}[\"']?/)?docker\.sh[\"']?"
 _SHELL = r"(?:(?:/(?:usr/)?bin/)?(?:ba|da)?sh\s+(?:-[a-z]+\s+)*)?"
 _CALL = re.compile(rf"{_SHELL}{_PATH}\s+([a-z][a-z-]*)(?:\s*\|\|\s*(?:exit(?:\s+[1-9]\d*)?|false))?")
-#: What only prepares a call.
+#: Commands that only prepare a call.
 _SETUP = re.compile(
     rf"""chmod\s+(?:[ugoa]*\+r?w?x|0?[0-7]{{3}})\s+{_PATH} | dos2unix\s+{_PATH} | sed\s+-i\s+(['"])s/\\\\?r\$?//g?\1\s+{_PATH}
     | set\s+-[eux]+(?:o\s+pipefail)? | cd\s+["']?(?:\.|{_HERE})["']? | \#.* | """,
     re.X,
 )
-#: Documents and lists of names tell of the script; they do not call it.
+#: Documents and lists of names mention the script but do not call it.
 _TELLS = re.compile(
     r"(?:.*\.(?:md|rst|adoc|txt|html?)|(?:.*/)?(?:README|CHANGELOG|LICENSE|\.gitignore|\.dockerignore|\.gitattributes))",
     re.I,
@@ -53,15 +53,15 @@ def is_jenkinsfile(name: str) -> bool:
 
 
 def matters(name: str, text: str) -> bool:
-    """Return whether a file may call the script, or run what does."""
+    """Return whether a file may call the script, directly or through another file."""
     return bool(NAMED.search(text) or _CI.fullmatch(name) or _tool(name, text))
 
 
 def calls(files: Mapping[str, str], script: str) -> list[Call]:
-    """Return the lines of ``files`` (path → text) that call ``script``, the path of a docker.sh; comments and documents do not.
+    """Return the lines of ``files`` (path → text) that call ``script``, the path of a docker.sh, without comments and documents.
 
-    A path to another docker.sh that ``files`` holds is that one's. In a file outside of the script's folder, the folder must be
-    named too.
+    A path to another docker.sh in ``files`` belongs to that one. In a file outside of the script's folder, the path must
+    include the folder.
     """
     folder, found = posixpath.dirname(script), []
     for name, text in sorted(files.items()):
@@ -88,9 +88,9 @@ def _calls(line: str, name: str, files: Mapping[str, str], script: str) -> bool:
 
 
 def parts(text: str) -> list[tuple[str, str]] | None:
-    """Return a script as ("call", docker.sh's word) and ("other", command), in order; None where that is not certain.
+    """Return a script as ("call", docker.sh's command) and ("other", command), in order; None if uncertain.
 
-    A call is certain where nothing around it could change what it does: no variable, folder, condition, pipe or argument.
+    A call is certain if nothing around it can change its meaning: no variable, folder, condition, pipe or argument.
     """
     made: list[tuple[str, str]] = []
     for line in text.split("\n"):
@@ -114,16 +114,16 @@ _STATE = re.compile(
 
 
 def plain(command: str) -> bool:
-    """Return whether a command stands for itself: nothing before it or behind it in a script depends on it but its success."""
+    """Return whether a command is independent: other commands of the script depend only on its success."""
     if _STATE.match(command) or command.endswith(("\\", "|", "&", "||", "&&")) or "<<" in command or "\\" in command:
         return False
     return command.count("'") % 2 == 0 and command.count('"') % 2 == 0 and command.count("`") % 2 == 0
 
 
 def by_command(name: str, text: str, files: Mapping[str, str]) -> str:
-    """Return a Makefile, script or package.json with `container-pipeline WORD` in place of each call that is certain.
+    """Return a Makefile, script or package.json with each certain call replaced by `container-pipeline COMMAND`.
 
-    What a build on another machine runs, too, is left: the command may not be there.
+    A call that other machines run too is kept, since the command may be missing there.
     """
     if not _tool(name, text) or name in _on_other_machines(files):
         return text
@@ -140,7 +140,7 @@ def _by_name(name: str) -> str:
 
 
 def _tool(name: str, text: str) -> str:
-    """Return the pattern of what runs a Makefile, package.json or script, "" for another file."""
+    """Return the pattern of commands that run a Makefile, package.json or script, "" for another file."""
     if _MAKE.fullmatch(name):
         return r"\bmake\b"
     if posixpath.basename(name) == "package.json":
@@ -149,7 +149,7 @@ def _tool(name: str, text: str) -> str:
 
 
 def _on_other_machines(files: Mapping[str, str]) -> set[str]:
-    """Return the files of the builds of Jenkins, GitLab and others, and those that they run, one by the other."""
+    """Return the build files of Jenkins, GitLab and others, and the files that they run, directly or not."""
     reached = {name for name in files if _CI.fullmatch(name)}
     tools = {name: tool for name, text in files.items() if (tool := _tool(name, text))}
     new = reached
@@ -165,14 +165,14 @@ def _on_other_machines(files: Mapping[str, str]) -> set[str]:
 _IN_PLACE = re.compile(
     rf"(?<![\w./$\"'-]){_SHELL}{_PATH}\s+({'|'.join(sorted(WORDS, key=len, reverse=True))})(?=\s*(?:[;&)]|\|\||\\?\"|$))"
 )
-#: What may stand on a line before a command that is the shell's own: the beginning, an operator, a word that runs what follows.
+#: Text before a command that this shell itself runs: the line's beginning, an operator, or a word that runs the rest.
 _BEFORE = re.compile(
     r"""(?:^[\s>@+-]* | [;&] | \|\| | (?<![$<>\w])\( | (?<!\$)\{ | ^[^()]*\) | (?:^|\s)!
     | \b(?:then|do|else|elif|if|while|until|time|nohup|exec|command|retry)(?=\s))\s*\Z""",
     re.X,
 )
 _SCRIPTS_OF_PACKAGE = re.compile(r':\s*"\x00?\Z')
-#: Comments, and texts of several lines: quoted ones and here-documents may be another machine's or a program's.
+#: Comments and texts of several lines: quoted ones and here-documents may be for another machine or program.
 _TEXTS = re.compile(
     r"""(?<![^\s;])\#[^\n]* | \\. | (?P<text>'[^']*' | "(?:\\.|[^"\\])*" | <<-?[ \t]*(["'\\]?)(?P<end>[\w.-]+)[^\n]*\n(?:.*?\n)??[ \t]*(?P=end)(?=\n|\Z))""",
     re.X | re.S,
@@ -194,7 +194,7 @@ def _lines_by_command(text: str, package: bool) -> Iterator[str]:
 
 
 def _by_command(line: str, before: str, package: bool) -> str:
-    """Return the line with the command in place of each call; ``before`` is what the line continues."""
+    """Return the line with each call replaced by the command; ``before`` is the text that the line continues."""
 
     def command(found: re.Match[str]) -> str:
         ahead = before + found.string[: found.start()]

@@ -1,4 +1,4 @@
-"""A Jenkinsfile with the library's steps in place of docker.sh, where a call is certain to mean just that."""
+"""Replaces calls of docker.sh in a Jenkinsfile with the library's steps, if their meaning is certain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HEAD = "@Library('container-pipeline') _\n\n"
 
 
 def jenkinsfile(code: str, before: list[str]) -> str:
-    """Return a Jenkinsfile with the one call; what ran before each build runs before it on the same node."""
+    """Return a Jenkinsfile with the one call; the commands before a build run before it on the same node."""
     call = f"containerPipeline(code: '{code}')"
     if not before:
         return f"{_HEAD}{call}\n"
@@ -27,7 +27,7 @@ def _groovy(text: str) -> str:
     return f"'{escaped}'"
 
 
-#: docker.sh's word → the step that stands for it.
+#: docker.sh's command → the step that replaces it.
 _STEPS = {
     **dict.fromkeys(("pipeline", "pipeline-rebuild"), "containerPipeline(code: '{code}', promote: false)"),
     **{word: "containerPipeline(code: '{code}')" for word in WORDS if re.match(r"pipeline-(prod|all)", word)},
@@ -35,14 +35,14 @@ _STEPS = {
     "push": "containerPush(code: '{code}')",
     "push-prod": "containerPromote(code: '{code}')",
 }
-#: What stands before a string that is the script of `sh`, and behind it.
+#: Text before and after a string that is the script of `sh`.
 _LABEL = r"label:\s*(?:'[^'\n]*'|\"[^\"\n$]*\")"
 _SH = re.compile(rf"\bsh\s*(?:(\()\s*)?(?:{_LABEL}\s*,\s*)?(?:script:\s*)?\Z")
 _ENDS = {
     True: re.compile(rf"(?:\s*,\s*{_LABEL})?\s*\)[ \t]*(?=\n|;|\}}|\r|\Z)"),
     False: re.compile(r"[ \t]*(?=\n|;|\}|\r|\Z)"),
 }
-#: Blocks in which docker.sh is another file, runs on another machine, or gives a value.
+#: Blocks in which docker.sh is a different file, runs on another machine, or returns a value.
 _ELSEWHERE = re.compile(
     r"""(?:\bdir\s*\(?\s*(?!['"](?:\.|\$\{?(?:env\.)?WORKSPACE\}?)['"])[^(){}]*\)?|\.inside\b[^{}]*|\b(?:container|ws)\s*\(?[^(){}]*\)?|\bexpression)\s*\Z"""
 )
@@ -50,10 +50,10 @@ _ALONE = re.compile(r"(?:\b(?:if|while|for)\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*
 
 
 def rewrite(text: str, code: str, before: list[str]) -> str:
-    """Return a Jenkinsfile with each call of docker.sh replaced by the step that does the same, and the rest as it was.
+    """Return a Jenkinsfile with each call of docker.sh replaced by the equivalent step, and the rest unchanged.
 
-    A call stays where its meaning is not certain: with an argument or a variable, in another folder, beside commands that it
-    depends on, or where its output or exit code is used.
+    A call is kept if its meaning is not certain: with an argument or a variable, in another folder, beside commands that it
+    depends on, or if its output or exit code is used.
     """
     bare = groovy.without_comments(text)
     strings = groovy.strings(bare)
@@ -67,7 +67,7 @@ def rewrite(text: str, code: str, before: list[str]) -> str:
         if place and steps is not None and (len(steps) == 1 or not _ALONE.search(bare[: place[0]])):
             changes.append((*place, steps))
     if len(changes) < len(found) and re.search(r"\b(?:chmod|dos2unix|sed)\b[^\n]*docker\.sh", bare):
-        return text  # a call that stays needs what prepared it
+        return text  # a call that is kept needs its preparation
     changed = text
     for start, end, steps in reversed(_filled(code_only, changes)):
         line = text[text.rfind("\n", 0, start) + 1 : start]
@@ -82,7 +82,7 @@ def rewrite(text: str, code: str, before: list[str]) -> str:
 
 
 def _blanked(bare: str, strings: Sequence[groovy.Text]) -> str:
-    """Return the code without what its strings hold, so that its brackets are Groovy's."""
+    """Return the code with emptied strings, so that all brackets belong to Groovy."""
     changed = list(bare)
     for one in strings:
         changed[one.start : one.end] = re.sub(r"[^\n]", "_", bare[one.start : one.end])
@@ -90,19 +90,19 @@ def _blanked(bare: str, strings: Sequence[groovy.Text]) -> str:
 
 
 def _script(bare: str, one: groovy.Text) -> list[tuple[str, str]] | None:
-    """Return what a string holds as calls and other commands, None where it is no script that we know for certain."""
+    """Return a string's script as calls and other commands, None if it is not certain."""
     if one.form not in ("single", "double", "triple"):
         return None
     quotes = 3 if one.form == "triple" else 1
     inner = bare[one.start + quotes : one.end - quotes].replace("\r", "")
     shell = re.match(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da)?sh(?:\s+-\w+)*\n", inner)
     made = None if "\\n" in inner or (inner.lstrip().startswith("#!") and not shell) else parts(inner)
-    # Other commands keep the shell that they are written for.
+    # Other commands keep their shell.
     return None if shell and any(kind == "other" for kind, _text in made or ()) else made
 
 
 def _statement(bare: str, code_only: str, one: groovy.Text) -> tuple[int, int] | None:
-    """Return where the `sh` statement of a string begins and ends, None where it is no statement of its own."""
+    """Return start and end of a string's `sh` statement, None if it is not a statement by itself."""
     head = _SH.search(bare[: one.start])
     tail = _ENDS[bool(head and head[1])].match(bare, one.end)
     if not head or not tail:
@@ -117,7 +117,7 @@ def _statement(bare: str, code_only: str, one: groovy.Text) -> tuple[int, int] |
 
 
 def _around(code_only: str, position: int) -> list[int]:
-    """Return where each block that holds ``position`` opens, the innermost first."""
+    """Return the start of each block around ``position``, innermost first."""
     opened, depth = [], 0
     for place in range(position - 1, -1, -1):
         depth += (code_only[place] == "}") - (code_only[place] == "{")
@@ -130,7 +130,7 @@ def _around(code_only: str, position: int) -> list[int]:
 def _steps(
     made: Sequence[tuple[str, str]], code: str, before: Sequence[str], said: set[str], string: str
 ) -> list[str] | None:
-    """Return the statements for a script; None where one of docker.sh's words would lose its meaning."""
+    """Return the statements for a script; None if one of docker.sh's commands would change its meaning."""
     steps: list[str] = []
     quote = string[:3] if string.startswith(('"""', "'''")) else string[0]
     for kind, group in groupby(made, key=lambda part: part[0]):
@@ -151,7 +151,7 @@ def _steps(
 
 
 def _filled(code_only: str, changes: list[tuple[int, int, list[str]]]) -> list[tuple[int, int, list[str]]]:
-    """Let no block become empty: Jenkins refuses `steps {}`."""
+    """Keep blocks from becoming empty: Jenkins refuses `steps {}`."""
     filled = []
     for start, end, steps in changes:
         opened = next(iter(_around(code_only, start)), -1)
@@ -168,7 +168,7 @@ def _filled(code_only: str, changes: list[tuple[int, int, list[str]]]) -> list[t
 
 
 def _with_library(text: str) -> str:
-    """Return the file with the library loaded: the annotation stands before all but a `#!` line."""
+    """Return the file with the library's annotation as first line, or after a `#!` line."""
     if re.search(r"""(?:@Library|\blibrary)\b[^\n]*['"]container-pipeline(?:@[^'"]*)?['"]""", text):
         return text
     first = re.match(r"\ufeff?#![^\n]*\n", text)

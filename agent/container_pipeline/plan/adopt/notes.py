@@ -1,4 +1,4 @@
-"""What became of a docker.sh: settings, commands, and a note for each line that is not the convention's."""
+"""The result of adopt: settings, commands, and a note for each line that deviates from the convention."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from container_pipeline.plan.adopt.script import Line
 from container_pipeline.plan.lint.model import looks_secret
 
-#: One word of a shell, as it stands there.
+#: One word of a shell, unparsed.
 _WORD = r"""((?:"[^"]*"|'[^']*'|[^\s;|&"'])+)"""
-#: ``https://NAME:PASSWORD@``, and a token in the name's place.
+#: ``https://NAME:PASSWORD@``, or with a token instead of the name.
 _ADDRESS = re.compile(r"(://(?:[^/\s:@]*:(?!\$)|(?=[^/\s:@$]{16})))[^/\s]+@")
-#: ``-u NAME:PASSWORD`` of curl and others; two numbers are a user and a group.
+#: ``-u NAME:PASSWORD`` of curl and others, but not two numbers, which are user and group.
 _LOGIN = re.compile(r"""((?<!\S)(?:-u\s*|--user[\s=]+))(["']?[^\s:"']+):(?!\d+\b)([^"']*(?=["'])|\S+)""")
 _NAMED = (re.compile(rf"\b(\w+)(=){_WORD}"), re.compile(r"(\w+)(:?-)([^}]+)(?=\})"))
 _BEFORE = (
@@ -25,7 +25,7 @@ _BEFORE = (
 
 @dataclass(frozen=True)
 class Note:
-    """What became of the lines ``first`` to ``last``: taken over, or not and then what to do."""
+    """The note for lines ``first`` to ``last``: converted, or what to do instead."""
 
     first: int
     last: int
@@ -54,7 +54,7 @@ class Adopted:
 
 
 def masked(text: str) -> str:
-    """Return a statement without the secrets that it holds; it comes back as it is where it holds none."""
+    """Return a statement with its secrets masked, or unchanged if it has none."""
     text = _ADDRESS.sub(r"\1***@", text)
     text = _LOGIN.sub(lambda one: one[0] if one[3].strip("\"'")[:1] == "$" else f"{one[1]}{one[2]}:***", text)
     for named in _NAMED:

@@ -1,4 +1,4 @@
-"""The options of docker build and docker run as settings."""
+"""Converts the options of docker build and docker run to settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LISTS = {"publish": "ports", "volume": "volumes", "env-file": "env_file"}
 
 
 def docker(text: str, command: str) -> list[str] | None:
-    """Return the words behind ``docker COMMAND``, None where the statement is another."""
+    """Return the words after ``docker COMMAND``, None for another statement."""
     before = r"(?:sudo\s+)?(?:DOCKER_BUILDKIT=\d\s+)?docker\s+(?:image\s+|container\s+|buildx\s+)?"
     found = re.match(rf"{before}{command}\s+(.*)", text, re.S)
     if not found:
@@ -46,7 +46,7 @@ def docker(text: str, command: str) -> list[str] | None:
 
 
 def _parse(words: list[str], short: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Each option as (long name, value), and each other word as ("", word)."""
+    """Yield each option as (long name, value), and each other word as ("", word)."""
     rest = iter(words)
     for word in rest:
         if not word.startswith("-"):
@@ -60,7 +60,7 @@ def _parse(words: list[str], short: Mapping[str, str]) -> Iterator[tuple[str, st
 
 
 def build(adopted: Adopted, line: Line, words: list[str]) -> None:
-    """Take over a ``docker build``."""
+    """Convert a ``docker build``."""
     parsed = list(_parse(words, _SHORT))
     context = posixpath.normpath(next((value for name, value in parsed if not name), "."))
     for name, value in parsed:
@@ -107,7 +107,7 @@ def _build_option(adopted: Adopted, line: Line, name: str, value: str, context: 
 
 
 def run(adopted: Adopted, line: Line, words: list[str]) -> None:
-    """Take over a ``docker run``; what stands behind the image is the container's own command."""
+    """Convert a ``docker run``; the words after the image are the container's command."""
     options: dict[str, Any] = {}
     parsed = list(_parse(words, _SHORT_RUN))
     image = next((index for index, (name, _value) in enumerate(parsed) if not name), len(parsed))

@@ -1,4 +1,4 @@
-"""Reads a docker.sh: what becomes settings, what the product does anyway, what it cannot take over."""
+"""Reads a docker.sh: lines that become settings, lines that this product replaces, and lines that it cannot convert."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VARIABLES = {
     *(f"BUILD_REGISTRY{kind}{part}" for kind in ("", "_PROD") for part in ("", "_USER", "_PASS")),
 }  # fmt: skip
 _IMAGE = r"\$\{?BUILD_REGISTRY(?:_PROD)?\}?/\$\{?BUILD_IMAGE\}?:(?:\$\{?BUILD_VERSION\}?|latest)"
-#: Statements of the convention's functions that need no counterpart: checks, messages, the commands themselves.
+#: Statements in the convention's functions that need no counterpart: checks, messages, the commands themselves.
 _USUAL = re.compile(
     rf"""(?:echo|exit|return|local|RC=)(?:"[^"`(]*"|'[^']*'|[^"'`(|&;])*
     |(?:then|else|fi|\}}|shift);?
@@ -37,7 +37,7 @@ _USUAL = re.compile(
     re.X,
 )
 _STATE = re.compile(r"echo\s+\S+\s*>\s*\S*\.docker_build_(?:image|version)\S*")
-#: What a script does where a command fails: it says so and ends, as every step of ours does.
+#: A script's handling of a failed command: a message and an exit, as in every step of ours.
 _FAILURE = re.compile(
     r"""\s*\|\|\s*(?:
         \{\s*(?:(?:echo\b(?:"[^"`(]*"|'[^']*'|[^"'`(|&;<>\n])*(?:>&2)?|RC=\d+|(?:exit|return)\b[^|&;\n]*)\s*[;\n]\s*)+\}
@@ -45,17 +45,17 @@ _FAILURE = re.compile(
     re.X,
 )
 _FORMAT = "%Y%m%d%H%M%S"
-#: What changes the shell for the commands behind it; each `sh` step of a Jenkinsfile has a shell of its own.
+#: Commands that change the shell for later ones; each `sh` step of a Jenkinsfile has its own shell.
 _CHANGES = re.compile(
     r"""(?:cd|pushd|popd|export|unset|set|source|eval|alias|exec|umask|ulimit|shopt)(?=\s|$)|\.\s|\w+=(?:"[^"]*"|'[^']*'|\S*)$"""
 )
 _OF_THE_SHELL = re.compile(rf"{_CHANGES.pattern}|trap\s|exit\b|return\b")
-#: What every `sh` step does anyway.
+#: Commands that every `sh` step does anyway.
 _STRICT = re.compile(r"set\s+-(?:[eux]+(?:o\s+pipefail)?|o\s+pipefail)")
 
 
 def adopt(text: str, folder: str, whole: Sequence[tuple[int, int]] = ()) -> Adopted:
-    """Read a docker.sh; ``folder`` is the name of the project's folder, ``whole`` the lines of statements as `read` takes them."""
+    """Read a docker.sh; ``folder`` is the name of the project's folder, ``whole`` the argument of `read`."""
     reader = _Reader(read(text, whole), folder)
     reader.names()
     reader.variables()
@@ -132,7 +132,7 @@ class _Reader:
                 self._unknown(Line(f"{name}()", self.script.heads[name], last), body)
 
     def _unknown(self, head: Line, body: list[Line]) -> None:
-        """Tell of a function that the convention does not have; of one that deploys, take the servers."""
+        """Report a function that the convention does not have; take the servers from one that deploys."""
         text = "\n".join(expand(line.text, self.known) for line in body)
         servers = list(dict.fromkeys(_servers(text)))
         if servers and re.search(r"docker-compose|docker compose|docker (?:run|pull|stop)", text):
@@ -174,12 +174,12 @@ class _Reader:
                 self._beside(line, text, built or sometimes or alone)
 
     def _calls_function(self, pieces: Sequence[str], body: Sequence[Line]) -> bool:
-        """Return whether one of the commands is a function of the script's own."""
+        """Return whether one of the commands is a function of the script."""
         names = {found[1] for line in body if (found := re.match(r"([\w-]+)\s*\(\s*\)", line.text))}
         return any(piece.split()[:1] and piece.split()[0] in {*names, *self.script.functions} for piece in pieces)
 
     def _behind(self, line: Line, text: str) -> None:
-        """Tell of what stands behind a command of docker's in the same statement."""
+        """Report the rest of a statement after a docker command."""
         bare = re.sub(r"""\$\([^()]*\)|`[^`]*`|"[^"]*"|'[^']*'""", lambda held: "_" * len(held[0]), text)
         found = re.search(r"\s*(?:\|\|?|&&?|;|\n|\d*>)", bare)
         rest = _FAILURE.sub("", text[found.start() :]).strip(" ;") if found else ""
@@ -187,7 +187,7 @@ class _Reader:
             self.adopted.left(line, rest, _("it has no counterpart"))
 
     def _beside(self, line: Line, text: str, elsewhere: bool) -> None:
-        """Take what always runs before the build (not ``elsewhere``), needs nothing of the script's own and holds no secret."""
+        """Take a command that always runs before the build (not ``elsewhere``), needs nothing of the script and has no secret."""
         needs = any(name in self.own or name.startswith("BUILD_") for name in re.findall(r"\$\{?(\w+)", text))
         if masked(text) != text:
             hint = _(
@@ -229,7 +229,7 @@ class _Reader:
 
 
 def _servers(text: str) -> Iterator[str]:
-    """Each server that ssh, scp or rsync is told, as a setting names it."""
+    """Yield each server of ssh, scp or rsync in the form of a setting."""
     for found in re.finditer(r"\b(ssh|scp|rsync)\s+([^\n]*)", text):
         port = re.search(r"-[pP]\s*(\d+)", found[2])
         words = re.sub(r"(?<!\S)-(?:[a-zA-Z]\s+[^\s-]\S*|\w+)", "", found[2]).split()

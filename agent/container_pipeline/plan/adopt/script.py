@@ -1,4 +1,4 @@
-"""A docker.sh as its parts: variables, functions and commands. It is read, never run."""
+"""Splits a docker.sh into variables, functions and commands. The script is never executed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LABEL = re.compile(r"\(?\s*([\w*?|\s.\"'-]+?)\s*\)\s*(.*)", re.S)
 
 @dataclass(frozen=True)
 class Line:
-    """One statement with the first and last line that it stands on."""
+    """One statement with its first and last line."""
 
     text: str
     first: int
@@ -22,7 +22,7 @@ class Line:
 
 @dataclass
 class Script:
-    """``functions`` and ``commands`` hold their statements; ``variables`` what is set once and plainly outside of them."""
+    """``functions`` and ``commands`` have their statements; ``variables`` are plain top-level assignments that occur once."""
 
     variables: dict[str, Line] = field(default_factory=dict)
     functions: dict[str, list[Line]] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Script:
     rest: list[Line] = field(default_factory=list)
 
     def value(self, name: str) -> str:
-        """Return a variable's text without its quotes, "" where it is not set."""
+        """Return a variable's text without quotes, "" if it is not set."""
         found = self.variables.get(name)
         return unquote(found.text) if found else ""
 
@@ -42,7 +42,7 @@ def unquote(text: str) -> str:
 
 
 def assigned(line: Line) -> str:
-    """Return the variable that a statement sets and does nothing else, "" where it is another."""
+    """Return the variable of a plain assignment, "" for another statement."""
     found = _ASSIGNMENT.fullmatch(line.text)
     alone = found and re.fullmatch(r"""(?:"[^"]*"|'[^']*'|\$\([^()]*\)|`[^`]*`|[^\s;|&])*;?""", found[2])
     return found[1] if found and alone else ""
@@ -51,7 +51,7 @@ def assigned(line: Line) -> str:
 def read(text: str, whole: Sequence[tuple[int, int]] = ()) -> Script:
     """Read a script: top-level assignments, ``name() { … }``, and the one ``case "$1"``.
 
-    ``whole`` are the lines of statements that another reader of shell knows to belong together.
+    ``whole`` are the first and last lines of statements from another parser of shell.
     """
     script = Script()
     lines = _joined(list(_statements(text)), text, whole)
@@ -85,7 +85,7 @@ def read(text: str, whole: Sequence[tuple[int, int]] = ()) -> Script:
 
 
 def _inner(text: str) -> str | None:
-    """Return what stands in a function of one line, None where it is not simple commands up to the last brace."""
+    """Return the statements of a one-line function, None if its body is more than simple commands."""
     found = re.fullmatch(r"\s+(.*?)\s*;?\s*\}\s*;?", text)
     return (
         found[1]
@@ -95,7 +95,7 @@ def _inner(text: str) -> str | None:
 
 
 def _split(text: str) -> list[str]:
-    """Return simple commands of one line, each by itself."""
+    """Return the simple commands of one line separately."""
     parts, quote = [""], ""
     for char in text:
         quote = "" if char == quote else quote or (char if char in "\"'`" else "")
@@ -107,15 +107,15 @@ def _split(text: str) -> list[str]:
 
 
 def _statements(text: str) -> Iterator[Line]:
-    """Each statement, with comments and blank lines left out.
+    """Yield each statement, without comments and blank lines.
 
-    Lines are one statement where the first ends in a backslash, or where quotes, ``$(…)``, a group in braces or brackets, or a
-    here-document goes on. Those of ``if``, loops, ``case`` and functions stay single.
+    Lines form one statement after a backslash, and inside of quotes, ``$(…)``, groups in braces or brackets and
+    here-documents. Lines of ``if``, loops, ``case`` and functions stay separate.
     """
     lines = text.replace("\r", "").split("\n")
     number = 0
     while number < len(lines):
-        # ``shape`` is the statement without what its here-documents hold.
+        # ``shape`` is the statement without the content of its here-documents.
         first, joined, shape, continued = number + 1, "", "", True
         while number < len(lines) and number - first < _MOST:
             line = lines[number].strip() if continued else lines[number]
@@ -141,7 +141,7 @@ def _statements(text: str) -> Iterator[Line]:
 
 
 def _joined(lines: list[Line], text: str, whole: Sequence[tuple[int, int]]) -> list[Line]:
-    """Return the statements with each of ``whole`` as one: it stays a text of several lines, which is named and not taken."""
+    """Return the statements with each of ``whole`` as one; such a multi-line statement is reported, not converted."""
     raw = text.replace("\r", "").split("\n")
     for first, last in whole:
         inside = [line for line in lines if line.first <= last and line.last >= first]
@@ -152,12 +152,12 @@ def _joined(lines: list[Line], text: str, whole: Sequence[tuple[int, int]]) -> l
     return lines
 
 
-#: Lines that one statement may have; a quote that nothing closes would take the rest of the script.
+#: Most lines of one statement; an unclosed quote would take the rest of the script.
 _MOST = 300
-#: The head of a function whose brace stands on the next line.
+#: The head of a function whose brace is on the next line.
 _HEADLESS = re.compile(r"(?:function\s+[\w-]+(?:\s*\(\s*\))?|[\w-]+\s*\(\s*\))\s*")
 _DOCUMENT = re.compile(r"(?<!<)<<(?!<)(-?)\s*(?:'([^'\n]+)'|\"([^\"\n]+)\"|\\?([A-Za-z_][\w.-]*))")
-#: What is no syntax of its own: escapes, quotes, variables, comments.
+#: Text without syntax: escapes, quotes, variables, comments.
 _PLAIN = re.compile(
     r"""\\. | '[^']*' | "(?:\\.|[^"\\])*" | `(?:\\.|[^`\\])*` | \$'(?:\\.|[^'\\])*' | \$\{(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|\{[^{}]*\}|[^{}"'\\])*\} | \$\# | (?<![^\s;&|()])\#[^\n]*""",
     re.X | re.S,
@@ -165,7 +165,7 @@ _PLAIN = re.compile(
 
 
 def _complete(text: str) -> bool:
-    """Return whether a statement ends here: no quote, bracket or group in braces is open, but for a function's own."""
+    """Return whether a statement ends here: no quote, bracket or group is open, except for a function's brace."""
     if _HEADLESS.fullmatch(text):
         return False
     bare = _PLAIN.sub("_", text)
@@ -184,7 +184,7 @@ def _complete(text: str) -> bool:
 
 
 def _behind_documents(lines: list[str], number: int, line: str) -> int:
-    """Return the number of the line behind the here-documents that ``line`` begins."""
+    """Return the line number after the here-documents of ``line``."""
     bare = re.sub(r"\(\([^)]*\)\)", "", line)
     bare = re.sub(r"""(?<![<-])(?<!<\s)(?:'[^']*'|"(?:\\.|[^"\\])*")|(?<!\S)\#.*""", "", bare)
     for dash, *words in _DOCUMENT.findall(bare):
@@ -196,20 +196,20 @@ def _behind_documents(lines: list[str], number: int, line: str) -> int:
     return number
 
 
-#: A compound statement of the shell begins; the last one that began ends.
+#: Words that begin a compound statement of the shell, and words that end one.
 OPENS = re.compile(r"(?:if|for|while|until|case|select)\b")
 CLOSES = re.compile(r"(?:^|[;\s])(?:fi|done|esac)\b(?:\s*(?:$|[<>|;&].*))")
 
 
 def moves(text: str) -> int:
-    """Return 1 where a statement's line opens a compound that goes on, -1 where it closes one, else 0."""
-    if _FUNCTION.fullmatch(text):  # whole on one line, with all that it opens
+    """Return 1 if a line opens a compound statement that continues, -1 if it closes one, else 0."""
+    if _FUNCTION.fullmatch(text):  # complete on one line, with everything that it opens
         return 0
     return bool(OPENS.match(text)) - bool(CLOSES.search(text))
 
 
 def _until(lines: list[Line], number: int, end: str) -> tuple[list[Line], int]:
-    """Return the statements up to ``end`` at the same depth, and where to go on; "" ends where the compound does."""
+    """Return the statements up to ``end`` at the same depth, and the next index; "" stops at the end of the compound."""
     body: list[Line] = []
     depth = 0
     while number < len(lines):
@@ -236,7 +236,7 @@ def _until(lines: list[Line], number: int, end: str) -> tuple[list[Line], int]:
 
 
 def _commands(script: Script, body: list[Line]) -> None:
-    """Take each label of a ``case`` with its statements, of ``a | b)`` both; what is no label goes to the rest."""
+    """Read each label of a ``case`` with its statements, for ``a | b)`` both; other lines go to the rest."""
     current: list[Line] | None = None
     depth = 0
     for line in body:
@@ -258,7 +258,7 @@ def _commands(script: Script, body: list[Line]) -> None:
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """Return ``text`` with the variables that are known put in; the others stay."""
+    """Return ``text`` with known variables filled in; the others are kept."""
 
     def put(found: re.Match[str]) -> str:
         name, default = found[1] or found[3], found[2]

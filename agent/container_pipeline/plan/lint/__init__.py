@@ -32,7 +32,7 @@ __all__ = [
 
 
 def check(facts: Facts) -> list[Finding]:
-    """Return all findings by file and line, without those that a comment turns off."""
+    """Return all findings by file and line, without those that a comment silences."""
     files = list(_parsed(facts))
     found = [finding for kind, source, parsed in files for finding in _of(kind, source, parsed, facts)]
     named = {source.name: source for _kind, source, _parsed in files}
@@ -73,9 +73,9 @@ def _of(kind: str, source: Source, parsed: Any, facts: Facts) -> Iterator[Findin
 
 
 def code_of(facts: Facts) -> str:
-    """Return the project's code as its own files tell it, "" where they do not: Jenkinsfile, then the only service.
+    """Return the project code from the project's files, or "": from the Jenkinsfile, else the only service.
 
-    A repository of several services has none.
+    A repository with several services has none.
     """
     if facts.jenkinsfile:
         codes = {code for _line, code in Jenkinsfile(facts.jenkinsfile).codes()}

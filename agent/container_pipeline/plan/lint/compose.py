@@ -1,4 +1,4 @@
-"""CP2…: the Compose file, as the convention writes it."""
+"""CP2…: the Compose file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENVIRONMENT = {"TZ": "Asia/Shanghai", "LANG": "en_US.UTF-8", "LANGUAGE": "en_US:
 
 
 def _service(file: ParsedCompose, facts: Facts) -> ParsedService | None:
-    """Return the service that the project's code names."""
+    """Return the service with the project code as its name."""
     return file.services.get(facts.code)
 
 
@@ -56,7 +56,7 @@ def service_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
 def container_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
     replicas = service and (service.text("deploy", "replicas") or service.text("scale"))
-    # Several containers cannot have one name: Compose refuses it beside more than one replica.
+    # Several containers cannot share a name: Compose refuses it with more than one replica.
     if service and (service.get("container_name") is not None or replicas in ("", "0", "1")):
         yield from _must_be_code(file, facts, "container_name")
 
@@ -64,7 +64,7 @@ def container_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
 @rule("CP203", _KIND, _("hostname must be the project code, which logs and metrics show"))
 def hostname(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     service = _service(file, facts)
-    # The engine refuses a name of its own to a container that shares another one's network, or this machine's name.
+    # The engine refuses a hostname for a container that shares another container's or the host's network.
     shared = service and (service.text("network_mode").startswith(("container:", "service:")) or service.text("uts"))
     if not shared:
         yield from _must_be_code(file, facts, "hostname")
@@ -90,7 +90,7 @@ def _must_be_code(file: ParsedCompose, facts: Facts, name: str) -> Iterator[Hit]
 
 
 def _variable(name: str) -> str:
-    """Return the pattern of a variable with or without braces, a default (with a variable of its own) or a demand."""
+    """Return the pattern of a variable: with or without braces, with a default (which may contain a variable) or an error."""
     return rf"\$(?:{name}|\{{{name}(?::?[-?](?:[^{{}}]|\$\{{[^{{}}]*\}})*)?\}})"
 
 

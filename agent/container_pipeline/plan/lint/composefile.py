@@ -1,4 +1,4 @@
-"""A Compose file as YAML nodes, which know their lines; merge keys and anchors are followed."""
+"""A Compose file as YAML nodes with their lines; merge keys and anchors are followed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import yaml
 from container_pipeline.outside import Unreadable, read_yaml
 from container_pipeline.plan.lint.model import Edit, Source
 
-#: Ends a line for YAML, not for an editor: the lines that nodes know are not those of the file.
+#: Line ends for YAML but not for an editor; with them, the lines of nodes differ from those of the file.
 _BREAK = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 
 
 class ParsedCompose:
-    """``problem`` is (line, sentence) where it is no YAML map; all else then is empty."""
+    """``problem`` is (line, sentence) if it is not a YAML map; then all else is empty."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -44,7 +44,7 @@ class ParsedService:
         self.node = node
 
     def get(self, *path: str) -> yaml.Node | None:
-        """Return the node below ``path``, None where there is none."""
+        """Return the node at ``path``, or None."""
         node: yaml.Node | None = self.node
         for name in path:
             node = get(node, name)
@@ -55,7 +55,7 @@ class ParsedService:
         return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
     def lacks(self, name: str) -> bool:
-        """Return whether nothing says ``name``; a service that extends another may have it from there."""
+        """Return whether ``name`` is missing; a service that extends another may inherit it."""
         return self.get(name) is None and self.get("extends") is None
 
     def add(self, lines: tuple[str, ...]) -> Edit | None:
@@ -63,7 +63,7 @@ class ParsedService:
         return insert(self.file.source, self.node, lines)
 
     def environment(self) -> Iterator[tuple[str, str, int]]:
-        """Each (name, value, line); the value is "" where the host gives it."""
+        """Yield each (name, value, line); the value is "" if the host sets it."""
         node = self.get("environment")
         if isinstance(node, yaml.MappingNode):
             for key, value in pairs(node):
@@ -74,7 +74,7 @@ class ParsedService:
 
 
 def pairs(node: yaml.Node | None) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    """Each key and value of a map, its own first, then those that ``<<`` merges in."""
+    """Yield each key and value of a map: its own first, then those that ``<<`` merges."""
     if not isinstance(node, yaml.MappingNode):
         return
     own = [(key, value) for key, value in node.value if key.value != "<<"]
@@ -99,12 +99,12 @@ def line(node: yaml.Node) -> int:
 
 
 def insert(source: Source, node: yaml.Node | None, lines: tuple[str, ...]) -> Edit | None:
-    """Return the edit that adds ``lines`` before a block's first entry, indented as it is."""
+    """Return the edit that adds ``lines`` before a block's first entry, with its indentation."""
     if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value or _BREAK.search(source.plain):
         return None
     entry = node.value[0][0] if isinstance(node, yaml.MappingNode) else node.value[0]
     before = line(entry)
-    # The node itself begins at its anchor, `web: &app`; an entry that is an alias stands somewhere else.
+    # The node itself begins at its anchor, `web: &app`; an aliased entry is elsewhere.
     found = re.fullmatch(r"( *)(- +)?", source.lines[before - 1][: entry.start_mark.column])
     if not found or bool(found[2]) != isinstance(node, yaml.SequenceNode):
         return None
@@ -112,7 +112,7 @@ def insert(source: Source, node: yaml.Node | None, lines: tuple[str, ...]) -> Ed
 
 
 def replace_value(source: Source, node: yaml.Node, text: str) -> Edit | None:
-    """Return the edit that puts ``text`` in place of a scalar on one line; a comment behind it stays."""
+    """Return the edit that replaces a one-line scalar with ``text`` and keeps a comment after it."""
     start, end = node.start_mark, node.end_mark
     if not isinstance(node, yaml.ScalarNode) or start.line != end.line or _BREAK.search(source.plain):
         return None

@@ -60,7 +60,7 @@ def _installs_dependencies(words: list[str]) -> bool:
 
 
 def _install_first(file: Dockerfile, copy: Instruction, run: Instruction, facts: Facts) -> Edit | None:
-    """Return the two in the other order, where nothing stands between and the list needs no file of the project."""
+    """Return the two swapped, if nothing is between them and the list needs no file of the project."""
     named = re.search(r"-r\s*(\S+)", run.text)
     plain = {source.name: source for source in facts.requirements}
     if (
@@ -113,7 +113,7 @@ def shell_form(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 
 
 def _as_array(file: Dockerfile, one: Instruction) -> Edit | None:
-    """Return the exec form, None where a shell reads more than words, or where ENTRYPOINT and CMD would meet another way."""
+    """Return the exec form; None if the shell form is more than words, or if ENTRYPOINT and CMD would combine differently."""
     others = [other.keyword for other in file.instructions if other.stage == one.stage and other is not one]
     if {"ENTRYPOINT", "CMD", "SHELL"} & set(others) - {one.keyword}:
         return None
@@ -203,7 +203,7 @@ def relative_workdir(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 
 
 def _is_root(file: Dockerfile, workdir: Instruction) -> bool:
-    """Return whether the base is one whose work directory is /: the official Python images."""
+    """Return whether the base image's work directory is /, as in the official Python images."""
     base = next((one for one in file.all("FROM") if one.stage == workdir.stage), None)
     return base is not None and bool(re.match(r"(?:docker\.io/)?(?:library/)?python(?::|@|$|\s)", base.text))
 

@@ -1,4 +1,4 @@
-"""A Dockerfile as instructions, each with the lines it stands on.
+"""A Dockerfile as instructions, each with its lines.
 
 Format: docs.docker.com/reference/dockerfile (comments, line continuation, directives, here-documents), read as BuildKit's parser reads it.
 """
@@ -36,18 +36,18 @@ KEYWORDS = frozenset(
     ]
 )
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*$")
-#: One word of a line, quotes and escapes as they stand.
+#: One word of a line, with quotes and escapes.
 _WORD = re.compile(r"(?:\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|[^\s'\"\\])+")
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
-#: A RUN whose here-document is a program for the shell, not data for another one.
+#: A RUN whose here-document is a shell script, not data for another program.
 _SCRIPT = re.compile(r"(?:(?:/\S*/)?(?:ba|da|a|k|z)?sh(?:\s+-\S+)*\s+)?<<")
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction; ``text`` is all after the keyword and its flags, ``stage`` counts FROM (0 before the first).
+    """One instruction; ``text`` is everything after the keyword and its flags, ``stage`` counts FROM (0 before the first).
 
-    ``body`` holds the here-documents' lines; ``unended`` is the word of one that never ends.
+    ``body`` has the lines of here-documents; ``unended`` is the delimiter of one that never ends.
     """
 
     keyword: str
@@ -61,7 +61,7 @@ class Instruction:
 
     @property
     def words(self) -> list[str]:
-        """The arguments: of a JSON array its items, else the words as a shell splits them."""
+        """The arguments: the items of a JSON array, else the words as a shell splits them."""
         array = self.array
         if array is not None:
             return array
@@ -72,7 +72,7 @@ class Instruction:
 
     @property
     def array(self) -> list[str] | None:
-        """The items where the arguments are a JSON array of texts (exec form), else None."""
+        """The items if the arguments are a JSON array of strings (exec form), else None."""
         try:
             loaded = read_json(self.text, list)
         except ValueError:
@@ -91,13 +91,13 @@ class Instruction:
 
     @property
     def script(self) -> str:
-        """What the shell runs: the text, and a here-document that is a shell's program."""
+        """What the shell runs: the text, and a here-document that is a shell script."""
         program = self.body if _SCRIPT.match(self.text) and not re.match(r"#!(?!.*sh\b)", self.body) else ""
         return f"{self.text}\n{program}" if program else self.text
 
     @property
     def commands(self) -> list[list[str]]:
-        """Each simple command of a RUN as words."""
+        """Yield each simple command of a RUN as words."""
         if self.array is not None:
             return [self.array]
         lines = [line for line in self.script.split("\n") if not line.lstrip().startswith("#")]
@@ -114,13 +114,13 @@ class Dockerfile:
 
     @property
     def final(self) -> list[Instruction]:
-        """The instructions of the last stage: the image's own."""
+        """The instructions of the last stage, which makes the image."""
         stage = max((one.stage for one in self.instructions), default=0)
         return [one for one in self.instructions if one.stage == stage]
 
 
 def _escape(lines: list[str]) -> str:
-    """Return the character that continues a line: the directives at the top of the file choose it."""
+    """Return the line continuation character, which a directive at the top of the file can change."""
     for line in lines:
         directive = _DIRECTIVE.match(line.strip())
         if not directive or directive[1].lower() not in ("syntax", "escape", "check"):
@@ -160,7 +160,7 @@ def _instructions(source: Source) -> Iterator[Instruction]:
 
 
 def _heredocs(lines: list[str], number: int, keyword: str, text: str) -> tuple[str, str, int]:
-    """Return the here-documents that begin after line ``number``, the word of one that never ends, and the last line."""
+    """Return the here-documents after line ``number``, the delimiter of one that never ends, and the last line."""
     if keyword == "ONBUILD":
         keyword, _blank, text = text.partition(" ")
     if keyword.upper() not in ("RUN", "COPY", "ADD") or "<<" not in text or text.startswith("["):
@@ -179,9 +179,9 @@ def _heredocs(lines: list[str], number: int, keyword: str, text: str) -> tuple[s
 
 
 def _heredoc_words(text: str) -> Iterator[tuple[bool, str]]:
-    """Each here-document's (whether tabs before its lines are left out, word that ends it)."""
+    """Yield (whether leading tabs are stripped, delimiter) of each here-document."""
     if re.search("[\"']", _WORD.sub("", text)):
-        return  # a quote that never ends: BuildKit reads no word of it
+        return  # an unclosed quote: BuildKit reads no words
     for word in _WORD.findall(text):
         found = _HEREDOC.fullmatch(word)
         if found:

@@ -1,4 +1,4 @@
-"""CP5… to CP7…: the Jenkinsfile, what git must not have, and the project file."""
+"""CP5… to CP7…: the Jenkinsfile, files that git must not track, and the project file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEY = re.compile(r"""(?:([A-Za-z_]\w*)|'(\w+)'|"(\w+)")\s*:(?!:)""")
 
 
 class Jenkinsfile:
-    """A Jenkinsfile's text with comments blanked, and the calls of this library's steps in it."""
+    """A Jenkinsfile's text with comments blanked, and its calls of this library's steps."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -28,13 +28,13 @@ class Jenkinsfile:
         return self.text.count("\n", 0, position) + 1
 
     def given(self) -> Iterator[tuple[int, str, str, str]]:
-        """Each (line, step, key, text up to the line's end) that a step is given, not those of maps within."""
+        """Yield each (line, step, key, text up to the line's end) of a step's options, without those of nested maps."""
         for call in _CALL.finditer(self.text):
             if not any(one.start <= call.start() < one.end for one in self._strings.values()):
                 yield from self._keys(call)
 
     def _keys(self, call: re.Match[str]) -> Iterator[tuple[int, str, str, str]]:
-        """A key stands where an argument begins; behind a `?`, a word and a colon are a choice."""
+        """Return whether a key begins an argument; after a `?`, a word and a colon are a ternary."""
         depth, position, begins = 0, call.end(), True
         bracketed = call[0].endswith("(")
         while position < len(self.text):
@@ -63,7 +63,7 @@ class Jenkinsfile:
         return self.text[position:].split("\n", 1)[0].strip()
 
     def codes(self) -> list[tuple[int, str]]:
-        """Each (line, code) that a call names as a plain text."""
+        """Yield each (line, code) that a call sets as a plain string."""
         given = ((line, _literal(text)) for line, _step, key, text in self.given() if key == "code")
         return [(line, found[2]) for line, found in given if found]
 
@@ -142,7 +142,7 @@ def _environment_is_overridden(source: Source, facts: Facts) -> Iterator[Hit]:
 
 
 def _line_of(source: Source, environment: str, key: str) -> int:
-    """Return the line, from 1 on, that names the key behind its environment; the environment's own where that is one line."""
+    """Return the 1-based line of the key after its environment; the environment's own line if that is one line."""
     lines = source.plain.split("\n")
     first = next(
         (number for number, line in enumerate(lines) if re.search(rf"\b{re.escape(environment)}\b.*:", line)), 0

@@ -1,4 +1,4 @@
-"""What lint reads, what it finds, and how a finding is repaired or silenced."""
+"""Lint's input, findings, repairs and silencing comments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from container_pipeline.model import Finding as Finding
 #: ``# container-pipeline: ignore CP101, CP204`` on the line itself or on the one before; ``//`` in a Jenkinsfile.
 _SILENCER = re.compile(r"(?:#|//).*?\bcontainer-pipeline:\s*ignore\s+([A-Z]+[0-9]+(?:\s*,\s*[A-Z]+[0-9]+)*)")
 
-#: A name that stands for a secret.
+#: A name that indicates a secret.
 SECRET_NAME = re.compile(
     r"(?:^|_)(?:PASS|PASSWD|PASSWORD|PWD|SECRET|TOKEN|APIKEY|(?:API|ACCESS|PRIVATE|SECRET)_KEY)$", re.I
 )
@@ -25,7 +25,7 @@ _PLACEHOLDER = re.compile(
 
 
 def looks_secret(name: str, value: str) -> bool:
-    """Return whether ``name=value`` holds a secret that is no placeholder."""
+    """Return whether ``name=value`` contains a secret that is not a placeholder."""
     value = value.strip().strip("\"'")
     login = _URL_LOGIN.search(value)
     if login:
@@ -37,10 +37,10 @@ def looks_secret(name: str, value: str) -> bool:
 
 @dataclass(frozen=True)
 class Source:
-    """A text file of the project; ``name`` is its path from the root, ``encoding`` what its bytes are.
+    """A text file of the project; ``name`` is its path from the root, ``encoding`` the encoding of its bytes.
 
-    ``text`` is the file as it stands. ``lines`` are without a byte order mark, and without the carriage returns of a file
-    where each line has one: Docker, Compose and pip take neither for content.
+    ``text`` is the file unchanged. ``lines`` are without a byte order mark, and without carriage returns if every line has
+    one: Docker, Compose and pip ignore both.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Source:
 
 
 def unmarked(text: str) -> tuple[str, str, str]:
-    """Return a text's byte order mark, its line end and the rest; mixed line ends stay as they are."""
+    """Return a text's byte order mark, its line ending and the rest; mixed line endings are kept."""
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text[len(mark) :]
     windows = "\r\n" in text and not re.search(r"(?<!\r)\n|\r(?!\n)", text)
@@ -66,7 +66,7 @@ def unmarked(text: str) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Hit:
-    """What one rule says of one line; the runner knows rule and file."""
+    """A hit of one rule on one line; the runner adds rule and file."""
 
     line: int
     message: str
@@ -76,10 +76,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that rules may know. ``tracked`` are the names that git has; ``uploaded`` those that a deploy brings along;
-    ``overridden`` each (environment, key) whose value a variable of this machine replaces.
+    """The input of rules. ``tracked`` are the files that git tracks, ``uploaded`` those that a deploy uploads,
+    ``overridden`` each (environment, key) whose value a variable of this machine overrides.
 
-    ``unsafe`` are the findings (file, rule, message) whose repair would change more than it repairs.
+    ``unsafe`` are findings (file, rule, message) whose repair would change more than the finding.
     """
 
     code: str = ""
@@ -124,7 +124,7 @@ def rule(identifier: str, kind: str, why: str) -> Callable[[Check], Check]:
 
 
 def silenced(source: Source, line: int) -> set[str]:
-    """Return the rules that comments turn off for ``line``."""
+    """Return the rules that comments silence for ``line``."""
     found: set[str] = set()
     for number in (line - 1, line):
         if 1 <= number <= len(source.lines):
@@ -134,7 +134,7 @@ def silenced(source: Source, line: int) -> set[str]:
 
 
 def applicable(text: str, edits: Sequence[Edit]) -> list[Edit]:
-    """Return those ``edits`` that do not touch one another, the last line's first."""
+    """Return the non-overlapping ``edits``, last line first."""
     limit = unmarked(text)[2].count("\n") + 3
     chosen = []
     for edit in sorted(set(edits), key=lambda edit: (edit.first, edit.last), reverse=True):
@@ -145,7 +145,7 @@ def applicable(text: str, edits: Sequence[Edit]) -> list[Edit]:
 
 
 def apply(text: str, edits: Sequence[Edit]) -> str:
-    """Return ``text`` with those ``edits`` that do not touch one another; the rest is for the next round."""
+    """Return ``text`` with the non-overlapping ``edits``; the others are for the next round."""
     mark, end, plain = unmarked(text)
     lines = plain.split("\n")
     for edit in applicable(text, edits):

@@ -1,4 +1,4 @@
-"""Repairs that change nothing but what they repair: the file is read before and after, and what it means is compared."""
+"""Repairs that change nothing else: the file's meaning before and after is compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from container_pipeline.plan.lint.dockerfile import Dockerfile
 from container_pipeline.plan.lint.model import Edit, Finding, Source, applicable, apply
 from container_pipeline.plan.lint.text_rules import EnvFile, Requirements
 
-#: Rule → the keys of the service that its repair may change, here and in what Compose makes of the file.
+#: Rule → keys of the service that its repair may change, in the file and in Compose's resolved form.
 _SERVICE_KEYS = {
     "CP202": ("container_name",),
     "CP203": ("hostname",),
@@ -24,7 +24,7 @@ _SERVICE_KEYS = {
     "CP209": ("environment",),
     "CP210": ("ports",),
 }
-#: More entries than any Compose file has: nested anchors make thousands out of ten.
+#: More entries than any real Compose file has; nested anchors can turn ten into thousands.
 _MOST = 20_000
 
 
@@ -35,9 +35,9 @@ def repaired(
     code: str,
     valid: Callable[[str, str, Sequence[Finding]], bool],
 ) -> tuple[str, list[Finding]]:
-    """Return the text with all repairs that are safe together, and the findings whose repair is not.
+    """Return the text with all repairs that are safe together, and the findings without a safe repair.
 
-    ``valid`` is asked too: whether another program reads both texts alike but for what the findings may change.
+    ``valid`` decides too: whether another program reads both texts alike except for what the findings may change.
     """
 
     def safe(chosen: Sequence[Finding]) -> bool:
@@ -72,7 +72,7 @@ def _alike(kind: str, before: Source, after: Source, findings: Sequence[Finding]
 
 
 def _beside(parts: Iterable[tuple[int, int, Any]], edits: Sequence[Edit], applied: bool) -> list[Any]:
-    """Return what stands outside of the ``edits``, by their lines before or after they were ``applied``."""
+    """Return the text outside of the ``edits``, by their lines before or after they are ``applied``."""
     ranges, moved = [], 0
     for edit in sorted(edits, key=lambda edit: edit.first):
         last = edit.first + len(edit.lines) - 1 if applied else edit.last
@@ -115,7 +115,7 @@ def _compose_alike(before: Source, after: Source, findings: Sequence[Finding], c
 
 
 def meaning(file: ParsedCompose) -> Any:
-    """Return what the nodes mean, merge keys and anchors followed; raises ValueError where that has no end, or is no YAML."""
+    """Return the nodes' meaning, with merge keys and anchors followed; raises ValueError for endless or invalid YAML."""
     if file.problem or file.root is None:
         raise ValueError("not YAML")
     count = 0
@@ -136,7 +136,7 @@ def meaning(file: ParsedCompose) -> Any:
 
 
 def alike(old: Any, new: Any, findings: Sequence[Finding], code: str) -> bool:
-    """Return whether two readings of a Compose file differ in nothing but what ``findings`` repair."""
+    """Return whether two readings of a Compose file differ only in what ``findings`` repair."""
     for reading in (old, new):
         if not isinstance(reading, dict) or not isinstance(reading.get("services"), dict):
             return False
@@ -144,7 +144,7 @@ def alike(old: Any, new: Any, findings: Sequence[Finding], code: str) -> bool:
     if "CP211" in rules:
         old, new = _without(old, "version"), _without(new, "version")
     old_services, new_services = old["services"], new["services"]
-    if "CP201" in rules:  # the only service has another name
+    if "CP201" in rules:  # the only service has a different name
         old_services = {code: next(iter(old_services.values()), None)}
     if _without(old, "services") != _without(new, "services") or old_services.keys() != new_services.keys():
         return False

@@ -1,4 +1,4 @@
-"""Findings as other programs read them: SARIF 2.1.0 and JUnit XML."""
+"""Findings for other programs: SARIF 2.1.0 and JUnit XML."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def sarif(findings: Sequence[Finding]) -> str:
 
 
 def junit(findings: Sequence[Finding]) -> str:
-    """Return each finding as a failed case, each rule without one as a passed case."""
+    """Return each finding as a failed case, and each rule without findings as a passed case."""
     failed = {one.rule for one in findings}
     cases = [
         f"  <testcase classname={quoteattr(one.file)} name={quoteattr(f'{one.rule} line {one.line}')}"

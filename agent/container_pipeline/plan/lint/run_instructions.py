@@ -1,4 +1,4 @@
-"""CP12… and CP13…: what a Dockerfile runs and copies."""
+"""CP12… and CP13…: RUN and COPY instructions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WITH_VALUE = {
 
 
 def _pip_installs(file: Dockerfile) -> Iterator[tuple[Instruction, list[str]]]:
-    """Each ``pip install`` with the words after ``install``."""
+    """Yield each ``pip install`` with the words after ``install``."""
     for one in file.all("RUN"):
         for words in one.commands:
             if _PIP.search(" ".join(words)) and "install" in words and words[0] not in ("echo", "printf"):
@@ -80,7 +80,7 @@ def pip_cache(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 
 
 def _changed(one: Instruction, lines: list[str], pattern: re.Pattern[str], text: str, commands: int) -> Edit | None:
-    """Return the edit that puts ``text`` for ``pattern``; None where other text than the ``commands`` matches, or less."""
+    """Return the edit that replaces ``pattern`` with ``text``; None if it matches more or less than the ``commands``."""
     changed = [pattern.subn(text, line) for line in lines]
     if sum(count for _line, count in changed) != commands:
         return None

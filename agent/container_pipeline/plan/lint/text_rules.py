@@ -20,7 +20,7 @@ class EnvFile:
     source: Source
 
     def entries(self) -> Iterator[tuple[int, str, str]]:
-        """Each (line, name, value) as it stands; the value may have quotes around it."""
+        """Yield each (line, name, value) unchanged; the value may be quoted."""
         for number, text in enumerate(self.source.lines, 1):
             found = re.fullmatch(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=(.*?)\r?", text)
             if found:
@@ -134,7 +134,7 @@ _NOT_UTF_8 = _("Docker and Compose read only UTF-8; they fail on a file in anoth
 
 
 def _encoding(source: Source) -> Iterator[Hit]:
-    """Tell of a file that Docker cannot read; one in UTF-16 or UTF-32, as PowerShell's ``>`` writes it, is repaired."""
+    """Yield a hit for a file that Docker cannot read; UTF-16 and UTF-32, as from PowerShell's ``>``, are repaired."""
     if source.encoding not in ("utf-8", ""):
         lines = tuple(source.lines)
         yield Hit(
@@ -170,7 +170,7 @@ class Requirements:
     source: Source
 
     def entries(self) -> Iterator[tuple[int, str]]:
-        """Each requirement or option with its first line, comments and continuation resolved."""
+        """Yield each requirement or option with its first line, without comments and with continuations joined."""
         number = 0
         while number < len(self.source.lines):
             first, text = number + 1, ""

@@ -1,4 +1,4 @@
-"""What Jenkins has and what the jobs file says → what has to change. Only what seed made itself is ever touched."""
+"""Plans the changes from the items in Jenkins to the jobs file. Only items that seed created are ever changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from container_pipeline.plan.seed.jobtext import Marker, find_marker
 from container_pipeline.plan.seed.jobxml import ROOTS, folder_xml, job_tree, job_xml, view_xml
 from container_pipeline.plan.steps import Step
 
-#: What is done in which order: folders first, old things last. Within one phase the order matters only for ``ALONE``.
+#: Phases in order: folders first, old items last. Within a phase, the order matters only for ``ALONE``.
 PHASES = (
     ("create-folder",),
     ("move",),
@@ -25,15 +25,15 @@ PHASES = (
     ("delete",),
     ("delete-view", "delete-folder"),
 )
-#: Actions that are done one after the other, in the order of the plan.
+#: Actions that run one after another, in the order of the plan.
 ALONE = ("create-folder", "move", "delete-view", "delete-folder")
-#: So many own jobs may go at once without a word, however few stay.
+#: Number of own jobs that may go at once without confirmation, however few stay.
 HANDFUL = 10
 
 
 @dataclass(frozen=True)
 class Item:
-    """A job or folder that Jenkins has; ``config`` is "" where it bears no marker and was not asked for."""
+    """A job or folder in Jenkins; ``config`` is "" if it has no mark and was not fetched."""
 
     name: str
     config: str = ""
@@ -41,7 +41,7 @@ class Item:
 
     @cached_property
     def reading(self) -> Reading:
-        """What the configuration says: nothing where it is no XML."""
+        """The parsed configuration; empty if it is not XML."""
         try:
             return configxml.read(self.config)
         except ValueError:
@@ -53,13 +53,13 @@ class Item:
 
 
 def mark_of(config: str) -> str:
-    """Return the mark in a configuration, "" where it has none or is no XML."""
+    """Return the mark in a configuration, "" without one or if it is not XML."""
     return str(Item("", config).marker or "")
 
 
 @dataclass(frozen=True)
 class State:
-    """What Jenkins has: items and the views asked for, by full name; ``plugins`` is None where it does not tell."""
+    """The facts from Jenkins: items and requested views by full name; ``plugins`` is None if the account may not list them."""
 
     items: Mapping[str, Item]
     views: Mapping[str, str] = field(default_factory=dict)
@@ -68,10 +68,10 @@ class State:
 
 @dataclass(frozen=True)
 class Change(Step):
-    """One change of one thing in Jenkins. ``source`` is where a moved job is now; ``diff`` is for a person.
+    """One change of one item in Jenkins. ``source`` is the current place of a moved job; ``diff`` is for people.
 
-    ``heir`` is the job that the file names for the project of a job that goes; "" where it names none.
-    ``mark`` is the mark that the thing had when the plan was made: with another one it is not touched.
+    ``heir`` is the job that the file now has for the project of a job that goes, or "".
+    ``mark`` is the item's mark when the plan was made; with a different mark, the item is not changed.
     """
 
     name: ClassVar[str] = "seed"
@@ -85,7 +85,7 @@ class Change(Step):
 
     @property
     def label(self) -> str:
-        """The name that a person reads: a folder and the view beside it have the same full name."""
+        """The name for people: a folder and the view beside it have the same full name."""
         if self.action.endswith("-folder"):
             return _("folder {name}", name=self.item)
         return _("view {name}", name=self.item) if self.action.endswith("-view") else self.item
@@ -112,7 +112,7 @@ class Change(Step):
 
 @dataclass(frozen=True)
 class Refused:
-    """A job that is left as it is, and why."""
+    """A job that is left unchanged, and the reason."""
 
     item: str
     reason: str
@@ -120,9 +120,9 @@ class Refused:
 
 @dataclass
 class SeedPlan:
-    """The changes in the order of their phases, the jobs that are already right, and those that seed may not touch.
+    """The changes in the order of phases, the unchanged jobs, and those that seed may not touch.
 
-    ``staying`` is the number of own jobs that the files still name and that keep their history.
+    ``staying`` is the number of own jobs that are still in the files and keep their history.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -132,12 +132,12 @@ class SeedPlan:
 
     @property
     def going(self) -> list[str]:
-        """Own jobs that would build no more, or lose their history."""
+        """Own jobs that would stop building or lose their history."""
         return [change.item for change in self.changes if change.action in ("replace", "disable", "delete")]
 
     @property
     def drastic(self) -> bool:
-        """Tell whether more would go than stay, as where a jobs file was cut off."""
+        """Return whether more jobs would go than stay, as with a truncated jobs file."""
         return len(self.going) > max(HANDFUL, self.staying)
 
     def phases(self) -> Iterator[list[Change]]:
@@ -148,9 +148,9 @@ class SeedPlan:
 def make(
     jobs: Iterable[Job], state: State, sets: Collection[str], *, prune: bool = False, adopt: bool = False
 ) -> SeedPlan:
-    """Return what makes Jenkins be as ``jobs`` say. ``sets`` are the names of the jobs files that were read.
+    """Return the changes that bring Jenkins in line with ``jobs``. ``sets`` are the names of the jobs files.
 
-    ``prune`` removes what the files no longer name, instead of disabling it; ``adopt`` takes over jobs of the same name.
+    ``prune`` removes items that are no longer in the files instead of disabling them; ``adopt`` takes over jobs of the same name.
     """
     planner = _Planner({job.full_name: job for job in jobs}, state, sets, prune, adopt)
     planner.folders()
@@ -163,7 +163,7 @@ def make(
 
 
 class _Planner:
-    """Holds the facts while a plan is made."""
+    """The facts while a plan is made."""
 
     def __init__(
         self, wanted: Mapping[str, Job], state: State, sets: Collection[str], prune: bool, adopt: bool
@@ -209,7 +209,7 @@ class _Planner:
                 self._job(name, job)
 
     def _hold_back(self, taken: Mapping[str, str]) -> None:
-        """Keep jobs whose new name is refused, and refuse the names that they hold, until nothing waits for those."""
+        """Keep jobs whose new name is refused, and refuse the names that they occupy, until no move depends on those."""
         moves = {**taken, **self.moved}
         reasons = {one.item: one.reason for one in self.plan.refused}
         reasons.update({new: why for new in taken if (why := self._not_ours(new, self.state.items[new]))})
@@ -231,10 +231,10 @@ class _Planner:
         return {one.item for one in self.plan.refused}
 
     def _other_case(self, name: str) -> str:
-        """Return why ``name`` cannot be made beside a name that differs only in case; "" where it can.
+        """Return why ``name`` conflicts with a name that differs only in case, or "".
 
-        Jenkins takes both for one at its top level. In a folder it tells them apart, unless the disk does not: there a
-        job of ours may change the case of its own name.
+        Jenkins treats both as one at its top level. In a folder, it distinguishes them if its disk does; there, a job of
+        ours may change the case of its own name.
         """
         has = self.folded.get(name.casefold(), name)
         own = "/" in name and self.moved.get(name) == has
@@ -265,7 +265,7 @@ class _Planner:
             self.plan.unchanged.append(name)
 
     def _not_ours(self, name: str, item: Item) -> str:
-        """Return why seed may not touch the item; "" where it may."""
+        """Return why seed may not change the item, or ""."""
         if item.folder:
             return _("a folder has this name")
         marker = self.markers.get(name)
@@ -292,14 +292,14 @@ class _Planner:
                 continue
             if not has.config:
                 self._change("create-view", path, view_xml(job.set_name, path))
-            elif has.marker:  # a folder that several jobs files use has the view of the one that came first
+            elif has.marker:  # a folder of several jobs files has the view of the first one
                 wants = view_xml(has.marker.set_name, path)
                 diff = configxml.differences(has.reading.lines, configxml.canonical(wants))
                 if diff:
                     self._change("update-view", path, wants, tuple(diff), str(has.marker))
 
     def rest(self) -> None:
-        """What the files no longer name: disabled, or with ``prune`` removed, with the folders that it leaves empty."""
+        """Plan for items that are no longer in the files: disable them or, with ``prune``, remove them and folders left empty."""
         gone = set(self.ours) - set(self.wanted) - set(self.moved.values()) - set(self.held)
         for name in sorted(gone):
             if self.prune or "disabled: true" not in self.state.items[name].reading.lines:
@@ -322,7 +322,7 @@ class _Planner:
                 self._change("delete-folder", name, mark=self._mark(name))
 
     def _folders(self) -> dict[str, Job]:
-        """Return every folder that is needed, the outer before the inner, each with a job that needs it."""
+        """Return every required folder, outer before inner, each with a job that needs it."""
         found: dict[str, Job] = {}
         for job in self.wanted.values():
             for folder in job.folders:

@@ -1,8 +1,8 @@
-"""What a configuration says, whoever wrote it: Jenkins rewrites what it is given, and two texts can mean the same.
+"""Compares configurations by meaning: Jenkins rewrites its input, so different texts can mean the same.
 
 Jenkins adds plugin versions, an XML 1.1 header, empty elements and the defaults of every plugin; it moves triggers and
-build rotation into properties; Hudson keeps everything twice. ``canonical`` takes all that away, so that what is left
-differs only where the job differs.
+build rotation into properties; Hudson keeps everything twice. ``canonical`` removes all that, so that the rest differs
+only if the job differs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from container_pipeline.outside import read_xml
 
-#: Jenkins' own bookkeeping, and what belongs to others: views, health, icons of folders.
+#: Jenkins' bookkeeping, and elements that belong to others: views, health, icons of folders.
 _IGNORED = {
     "actions",
     "appointedNode",
@@ -31,26 +31,26 @@ _IGNORED = {
 }
 #: Defaults that are not empty, false, 0 or -1: element → value.
 _DEFAULTS = {"canRoam": "true", "configVersion": "2", "pruneDeadBranches": "true"}
-#: Their order is meant.
+#: Elements whose order matters.
 _ORDERED = {"builders", "publishers", "buildWrappers", "parameterDefinitions", "columns", "branches", "choices", "a"}
 _NOTHING = {"", "false", "0", "-1"}
-#: Where the class says what the element is; elsewhere it names a collection.
+#: Elements whose class attribute says what they are; elsewhere it is the class of a collection.
 _CLASSED = {"definition", "scm", "source", "strategy", "factory", "orphanedItemStrategy"}
-#: What a person or a repository chose: here "0", "false" and "-1" are texts as all others.
+#: Elements with text from a person or a repository, where "0", "false" and "-1" are not defaults.
 _TEXTS = {
     "assignedNode", "command", "credentialsId", "defaultValue", "description", "excludes", "id", "includeRegex",
     "includes", "name", "remote", "script", "scriptPath", "spec", "string", "tokenCredentialId", "url",
 }  # fmt: skip
-#: Texts that a build gets as they are, with their blanks.
+#: Texts that a build gets unchanged, with blanks.
 _EXACT = {"defaultValue", "string"}
 _PIPELINE_TRIGGERS = "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty"
 _DISCARDER = "jenkins.model.BuildDiscarderProperty"
 
 
 def parse(text: str) -> ET.Element:
-    """Read what Jenkins writes; raises ValueError where it is not XML.
+    """Parse Jenkins' XML; raises ValueError if it is not XML.
 
-    The parser knows XML 1.0 alone; what only 1.1 may name (control characters) becomes U+FFFD.
+    The parser supports only XML 1.0; references that only 1.1 allows (control characters) become U+FFFD.
     """
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
     text = re.sub(r"&#(?:x0*(?:[0-8bcef]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2\d|3[01]));", "\ufffd", text, flags=re.I)
@@ -63,7 +63,7 @@ def description(root: ET.Element) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a configuration says: the name of its root, the description as it stands, and ``canonical`` of it all."""
+    """A parsed configuration: the root's name, the unchanged description, and ``canonical`` of everything."""
 
     root: str
     description: str
@@ -71,18 +71,18 @@ class Reading:
 
 
 def read(text: str) -> Reading:
-    """Read a configuration; raises ValueError where it is not XML."""
+    """Parse a configuration; raises ValueError if it is not XML."""
     root = parse(text)
     return Reading(root.tag, description(root), says(root))
 
 
 def canonical(text: str) -> list[str]:
-    """Return what ``text`` says as sorted lines ``path: value``; equal lists mean equal jobs."""
+    """Return the meaning of ``text`` as sorted lines ``path: value``; equal lists mean equal jobs."""
     return says(parse(text))
 
 
 def says(root: ET.Element) -> list[str]:
-    """Return ``canonical`` of a tree, which it takes apart on the way."""
+    """Return ``canonical`` of a tree, which is consumed."""
     _resolve_references(root)
     _unfold_hudson(root)
     _hoist(root)
@@ -91,14 +91,14 @@ def says(root: ET.Element) -> list[str]:
 
 
 def differences(has: list[str], wants: list[str]) -> list[str]:
-    """Return what a person reads: ``- path: value`` for what goes, ``+ path: value`` for what comes."""
+    """Return a diff for people: ``- path: value`` for removed lines, ``+ path: value`` for added ones."""
     if has == wants:
         return []
     return [line for line in difflib.ndiff(has, wants) if line[0] in "+-"]
 
 
 def _resolve_references(root: ET.Element) -> None:
-    """XStream writes an object that it wrote before as a relative path to that place."""
+    """Resolve references: XStream writes a repeated object as a relative path to its first place."""
     referring = [element for element in root.iter() if "reference" in element.attrib]
     parents = {child: parent for parent in root.iter() for child in parent} if referring else {}
     for element in referring:
@@ -124,7 +124,7 @@ def _follow(element: ET.Element, reference: str, parents: dict[ET.Element, ET.El
 
 
 def _unfold_hudson(root: ET.Element) -> None:
-    """Hudson 2 keeps some of a job in ``project-properties`` alone, by names that change with what was done last."""
+    """Normalise Hudson 2, which keeps parts of a job only in ``project-properties``, under names that vary."""
     appointed = root.find("appointedNode")
     node = None if appointed is None else appointed.findtext("nodeName")
     if node and root.find("assignedNode") is None:
@@ -152,7 +152,7 @@ def _child(element: ET.Element, tag: str) -> ET.Element:
 
 
 def _hoist(root: ET.Element) -> None:
-    """Bring triggers and build rotation to where they stood before they became properties."""
+    """Move triggers and build rotation back to their places before they became properties."""
     properties = root.find("properties")
     if properties is None or not len(properties):
         return
@@ -171,14 +171,14 @@ def _hoist(root: ET.Element) -> None:
 
 def _lines(element: ET.Element, path: str) -> list[str]:
     if element.tag == "choices" and len(element) == 1 and element[0].tag == "a":
-        element = element[0]  # a list that came from a form has one level less than one that came from Java
+        element = element[0]  # a list from a form has one level less than a list from Java
     lines = []
     if element.tag in _CLASSED and element.get("class") and element.get("class") != "hudson.scm.NullSCM":
         lines.append(f"{path}: {_short(element.get('class', ''))}")
     children = list(element)
-    if element.tag.endswith(".PeriodicFolderTrigger"):  # Jenkins makes the cron line from the interval
+    if element.tag.endswith(".PeriodicFolderTrigger"):  # Jenkins derives the cron line from the interval
         children = [child for child in children if child.tag != "spec"]
-    if element.tag.endswith("View"):  # its address says it already
+    if element.tag.endswith("View"):  # its address already says so
         children = [child for child in children if child.tag != "name"]
     if element.tag not in _ORDERED:
         children.sort(key=lambda child: child.tag)
@@ -195,7 +195,7 @@ def _lines(element: ET.Element, path: str) -> list[str]:
 
 
 def _speaks(element: ET.Element) -> bool:
-    """Tell whether an element says anything; what is ignored, a default, or empty all the way down goes from it."""
+    """Return whether an element has meaning; remove ignored, default and entirely empty elements from it."""
     if element.tag in _IGNORED:
         return False
     if len(element):
@@ -210,12 +210,12 @@ def _speaks(element: ET.Element) -> bool:
 
 
 def _is_empty_list(element: ET.Element) -> bool:
-    """The properties of a strategy for branches: without a list, even an empty one, Jenkins fails when it scans."""
+    """Keep the properties of a branch strategy: without a list, even an empty one, Jenkins fails when it scans."""
     return element.tag == "properties" and element.get("class") == "empty-list"
 
 
 def _named(element: ET.Element) -> bool:
-    """A plugin's object says something by being there, such as a trait or a column; XStream names it by its class."""
+    """Return whether an element is a plugin's object, such as a trait or a column, which has meaning by its presence."""
     return "." in element.tag or (element.tag in _CLASSED and element.get("class") not in (None, "hudson.scm.NullSCM"))
 
 

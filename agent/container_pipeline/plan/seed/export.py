@@ -1,4 +1,4 @@
-"""What Jenkins has → a first jobs file, so that adoption starts from today's state."""
+"""Creates a first jobs file from the jobs in Jenkins, so that adoption starts from the current state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from container_pipeline.plan.seed import jobs as plan_jobs
 from container_pipeline.plan.seed.jobtext import Marker, find_marker
 from container_pipeline.plan.seed.jobxml import MULTIBRANCH, scan_interval
 
-#: Keys that go into `defaults:` where every project says the same.
+#: Keys that go into `defaults:` if all projects have the same value.
 _SHARED = ("kind", "folder", "branch", "credentials", "keep_builds")
 _CALLS = re.compile(r"docker\.sh|containerPipeline|container-pipeline")
 _CODE = re.compile(
@@ -111,7 +111,7 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _any(root: ET.Element | None, tags: Sequence[str]) -> str:
-    """Return the first text that an element of such a name has anywhere below ``root``."""
+    """Return the first text of an element with this name anywhere below ``root``."""
     elements = root.iter() if root is not None else ()
     return next((one.text.strip() for one in elements if one.tag in tags and one.text and one.text.strip()), "")
 
@@ -136,7 +136,7 @@ def _path(root: ET.Element) -> str:
 
 
 def _inline(root: ET.Element, marker: Marker | None) -> Project:
-    """Return what is written into the job itself: the keys of its Jenkinsfile or of its shell step."""
+    """Return the keys in the job itself, from its Jenkinsfile or its shell step."""
     script = root.findtext("definition/script")
     label = root.findtext("assignedNode") or ""
     try:
@@ -146,7 +146,7 @@ def _inline(root: ET.Element, marker: Marker | None) -> Project:
             found = jobread.read_shell_step("\n".join(one.text or "" for one in root.iter("command")))
         else:
             found = {}
-    except (ValueError, IndexError):  # a Jenkinsfile or a step that somebody wrote: more than a jobs file says
+    except (ValueError, IndexError):  # a handwritten Jenkinsfile or step, which a jobs file cannot express
         found = {"pipeline": script is not None}
     if label:
         found["pipeline"] = {"node": label, **(found.get("pipeline") or {})}
@@ -173,7 +173,7 @@ def _one(root: ET.Element, tag: str) -> ET.Element | None:
 
 
 def _is_taken(element: ET.Element) -> bool:
-    """Tell whether a jobs file can say this parameter."""
+    """Return whether a jobs file can express this parameter."""
     kind = re.fullmatch(r"hudson\.model\.(String|Text|Boolean|Choice)ParameterDefinition", element.tag)
     named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", element.findtext("name") or "")
     return bool(kind and named and (kind[1] != "Choice" or next(element.iter("string"), None) is not None))
@@ -187,7 +187,7 @@ def _dropped_parameters(name: str, root: ET.Element) -> list[str]:
 
 
 def checked(found: Sequence[Project], rules: schema.Schema) -> tuple[list[Project], list[str]]:
-    """Return the projects without what seed would refuse, and a remark on each such thing."""
+    """Return the projects without parts that seed would refuse, and a remark on each such part."""
     kept: list[Project] = []
     remarks: list[str] = []
     for one in found:
@@ -225,7 +225,7 @@ def _kept(root: ET.Element) -> Any:
 
 
 def from_addresses(addresses: Iterable[str]) -> tuple[list[Project], list[str]]:
-    """Return a project for each repository's address: its last part is the code."""
+    """Return a project for each repository address; its last part is the code."""
     found: list[Project] = []
     remarks: list[str] = []
     for address in addresses:
@@ -239,7 +239,7 @@ def from_addresses(addresses: Iterable[str]) -> tuple[list[Project], list[str]]:
 
 
 def set_name(items: Iterable[tuple[str, str]]) -> str:
-    """Return the name of the one jobs file that made all the jobs of seed; "" where there are several or none."""
+    """Return the name of the jobs file that created all jobs of seed; "" for several or none."""
     names = set()
     for _name, config in items:
         try:
@@ -251,7 +251,7 @@ def set_name(items: Iterable[tuple[str, str]]) -> str:
 
 
 def document(found: Sequence[Project], name: str = "") -> dict[str, Any]:
-    """Return the content of the jobs file ``name``: what all projects say alike stands once, in ``defaults``."""
+    """Return the content of the jobs file ``name``; values that all projects share are in ``defaults``."""
     defaults: Project = {}
     for key in _SHARED:
         values = [one.get(key) for one in found]

@@ -1,4 +1,4 @@
-"""Jobs as data for the Job DSL script: what is worked out from the jobs file is worked out here, for both ways."""
+"""Jobs as data for the Job DSL script, so that both ways of seeding share the evaluation of the jobs file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from container_pipeline.plan.seed.jobs import Job
 from container_pipeline.plan.seed.jobtext import Marker, described, jenkinsfile, shell_step
 from container_pipeline.plan.seed.jobxml import scan_interval, scan_spec, view_regex
 
-#: The file in the workspace that the script reads.
+#: File in the workspace that the script reads.
 FILE = "container-pipeline-jobs.json"
 
 
 def data(jobs: Sequence[Job]) -> str:
-    """Return what the script reads: all that differs from one jobs file to the next, so that one approval lasts."""
+    """Return the data for the script: everything that depends on the jobs file, so that one approval of the script lasts."""
     content = {"folders": _folders(jobs), "jobs": [_data(job) for job in jobs]}
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
@@ -30,7 +30,7 @@ def _folders(jobs: Sequence[Job]) -> list[dict[str, str]]:
 
 
 def _data(job: Job) -> dict[str, Any]:
-    """Return what the script has to know about one job; what is empty is left out."""
+    """Return the script's data about one job, without empty values."""
     triggers = dict(job.triggers or {})
     scan = scan_interval(triggers["scan"]) if "scan" in triggers else 0
     data: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Jobs that are known again under another name, so that they keep their history."""
+"""Recognises renamed jobs, so that they keep their history."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from container_pipeline.plan.seed.jobtext import Marker
 def find_moves(
     wanted: Mapping[str, Job], ours: Mapping[str, Marker], items: Collection[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the new name → the present name of each job that is known again under another name.
+    """Return new name → current name of each recognised job.
 
-    The first are those that can be moved, in an order in which each new name is free; the second those whose new name
-    is taken and stays so. A job is known by code and repository; else, where only one on each side fits, by repository
-    (the code changed) or by code (the repository moved).
+    The first map has the jobs that can be moved, in an order in which each new name is free; the second those whose new
+    name stays taken. A job is recognised by code and repository; else, if only one on each side fits, by repository (the
+    code changed) or by code (the repository moved).
     """
     pairs: dict[str, str] = {}
     for key in (
@@ -37,7 +37,7 @@ def find_moves(
 
 
 def _pair(jobs: list[Job], items: Mapping[str, Marker], key: Callable[[str, str], str]) -> dict[str, str]:
-    """Pair what has the same key, where it is the only one on either side; what stands at its place is preferred."""
+    """Pair items with the same key if it is unique on both sides; an item at the same place is preferred."""
     here = {job.full_name: key(job.code, job.repository) for job in jobs}
     there = {name: key(marker.code, marker.repository) for name, marker in items.items()}
     pairs = {name: name for name, value in here.items() if there.get(name) == value}
@@ -50,7 +50,7 @@ def _pair(jobs: list[Job], items: Mapping[str, Marker], key: Callable[[str, str]
 
 
 def _in_order(moves: dict[str, str], taken: set[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the moves that can be done, in an order in which each target is free, and the others."""
+    """Return the possible moves, in an order in which each target is free, and the others."""
     ordered: dict[str, str] = {}
     while True:
         possible = [new for new in moves if new not in taken]

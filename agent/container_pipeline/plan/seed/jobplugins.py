@@ -1,4 +1,4 @@
-"""The plugins of Jenkins that jobs need."""
+"""The Jenkins plugins that jobs need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from container_pipeline.plan.seed.jobs import Job
 
 
 def missing_plugins(jobs: Iterable[Job], plugins: Collection[str] | None) -> dict[str, str]:
-    """Return plugin → the first job that needs it, for those that Jenkins lacks; nothing where it does not tell."""
+    """Return plugin → first job that needs it, for missing plugins; empty if the account may not list plugins."""
     missing: dict[str, str] = {}
     if plugins is None:
         return missing
@@ -20,7 +20,7 @@ def missing_plugins(jobs: Iterable[Job], plugins: Collection[str] | None) -> dic
 
 
 def _plugins(job: Job) -> Iterator[tuple[str, ...]]:
-    """Yield the plugins that a job needs, each with its older names."""
+    """Yield the plugins of a job, each with its older names."""
     if job.folder:
         yield ("cloudbees-folder",)
     if job.uses_git_plugin:

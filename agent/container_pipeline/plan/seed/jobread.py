@@ -1,4 +1,4 @@
-"""The texts inside a job → the keys of the jobs file that made them: the way back of ``jobtext``."""
+"""Reads the texts inside a job back into keys of the jobs file: the inverse of ``jobtext``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 class _Groovy:
-    """Reads literals of Groovy; raises ValueError for anything else, such as a variable or a call."""
+    """Parses Groovy literals; raises ValueError for anything else, such as a variable or a call."""
 
     def __init__(self, text: str, place: int) -> None:
         self.text, self.place = text, place
@@ -89,7 +89,7 @@ class _Groovy:
 
 
 def read_jenkinsfile(text: str) -> dict[str, Any]:
-    """Return ``pipeline``, ``library``, ``branch`` and ``credentials`` of an inline Jenkinsfile, as far as it has them."""
+    """Return ``pipeline``, ``library``, ``branch`` and ``credentials`` of an inline Jenkinsfile, if it has them."""
     library = re.search(r"@Library\('([^']*)'\)", text)
     found: dict[str, Any] = {"library": library[1] if library else ""}
     node = re.search(r"^\s*node\s*\(", text, re.MULTILINE)
@@ -113,7 +113,7 @@ def read_jenkinsfile(text: str) -> dict[str, Any]:
 
 
 def read_shell_step(text: str) -> dict[str, Any]:
-    """Return ``pipeline`` and ``branch`` of the shell step of a freestyle job that seed made."""
+    """Return ``pipeline`` and ``branch`` of a freestyle job's shell step from seed."""
     words = shlex.split(text)
     keys: dict[str, Any] = {}
     for word in (after for before, after in zip(words, words[1:]) if before == "export"):

@@ -1,4 +1,4 @@
-"""What a jobs file says, in full: defaults laid under each project, every value checked."""
+"""Resolves a jobs file: merges the defaults into each project and validates every value."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from container_pipeline.plan.seed.schema import Path, Problem
 
 #: Keys whose maps are merged with those of the defaults; every other key replaces.
 _MERGED = ("triggers", "pipeline")
-#: Where a project says the first, the defaults' second does not count.
+#: If a project sets the first key, the second one of the defaults is ignored.
 _EITHER = (("jenkinsfile", "pipeline"), ("pipeline", "jenkinsfile"), ("branch", "branches"), ("branches", "branch"))
-#: What Jenkins takes for a name (jenkins.model.Jenkins.checkGoodName): these characters not, blanks not at an end.
+#: Names in Jenkins (jenkins.model.Jenkins.checkGoodName): without these characters, and without blanks at the ends.
 _NAME = re.compile(
     r"(?![\s.]+$)[^\s?*/\\%!@#$^&|<>\[\]:;](?:[^\x00-\x1f\x7f-\x9f?*/\\%!@#$^&|<>\[\]:;]*[^\s.?*/\\%!@#$^&|<>\[\]:;])?"
 )
 
 
-#: Fields of a line of cron, each with its least and greatest number; and the greatest number of Java.
+#: Fields of a cron line with their ranges; and Java's greatest integer.
 _CRON_FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _GREATEST = 2**31 - 1
-#: A name that stands for a line. Jenkins reads one more token behind it, which must be one of cron, and no further.
+#: A name for a whole line. Jenkins reads exactly one more token after it, which must be valid in cron.
 _CRON_NAME = "hourly|daily|midnight|weekly|monthly|yearly|annually"
 _NAMED_LINE = re.compile(rf"@(?:{_CRON_NAME})(?:$|[0-9 \t*/,@H()-]|{_CRON_NAME})")
-#: Java's time zones beside those of the tz database, and what a system has beside those of Java.
+#: Java's time zones besides the tz database, and system entries that are not time zones of Java.
 _JAVA_ZONES = re.compile(
     r"ACT|AET|AGT|ART|AST|BET|BST|CAT|CNT|CST|CTT|EAT|ECT|IET|IST|JST|MIT|NET|NST|PLT|PNT|PRT|PST|SST|VST|SystemV/\w+"
 )
@@ -38,7 +38,7 @@ _NO_JAVA_ZONES = {"Factory", "GMT+0", "GMT-0", "ROC", "localtime", "posixrules"}
 
 @dataclass(frozen=True)
 class Job:
-    """One job as the jobs file wants it. ``pipeline`` is None where the repository has its Jenkinsfile."""
+    """One job of the jobs file. ``pipeline`` is None if the Jenkinsfile is in the repository."""
 
     set_name: str
     code: str
@@ -64,17 +64,17 @@ class Job:
 
     @property
     def folders(self) -> list[str]:
-        """The folders that it is in, the outer before the inner."""
+        """The folders of the job, outer before inner."""
         return list(accumulate(self.folder.split("/"), "{}/{}".format)) if self.folder else []
 
     @property
     def uses_git_plugin(self) -> bool:
-        """A freestyle job fetches by plain git in its shell step, unless it asks for what only the plugin can."""
+        """Whether the job needs the git plugin; a freestyle job uses plain git in its shell step if possible."""
         return self.kind != "freestyle" or bool(self.credentials or (self.triggers or {}).get("poll"))
 
 
 def read(document: Mapping[str, Any]) -> tuple[list[Job], list[Problem]]:
-    """Return the jobs of one file that the schema has passed, and what is wrong with the others."""
+    """Return the valid jobs of a file that matches the schema, and the problems of the others."""
     defaults = document.get("defaults", {})
     set_name = document.get("name", "jobs")
     jobs: list[Job] = []
@@ -91,7 +91,7 @@ def read(document: Mapping[str, Any]) -> tuple[list[Job], list[Problem]]:
 
 
 def _merge(defaults: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay ``project`` over ``defaults``. A key without a value, there or in a merged map, is as if nobody had named it."""
+    """Merge ``project`` over ``defaults``. A key without a value, also in a merged map, counts as not set."""
     merged = {**defaults, **project}
     for key in _MERGED:
         below, above = defaults.get(key), project.get(key)
@@ -110,7 +110,7 @@ def _merge(defaults: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str,
 
 
 def _is_set(key: str, values: Mapping[str, Any]) -> bool:
-    """Tell whether a key has a value; of ``library`` the empty text is one, too."""
+    """Return whether a key has a value; for ``library``, an empty string is one."""
     return values.get(key) is not None and (values[key] != "" or key == "library")
 
 
@@ -197,7 +197,7 @@ def _repository_problems(repository: str, path: Path) -> Iterator[Problem]:
 
 
 def _is_branch(name: str) -> bool:
-    """git-check-ref-format(1), but for ``*``, which Jenkins reads as a pattern."""
+    """Check a branch name by git-check-ref-format(1), but allow ``*``, which Jenkins reads as a pattern."""
     return bool(name) and not re.search(r"[\x00-\x20\x7f~^:?\[\\]|\.\.|^[-/.]|//|@\{|[/.]$|\.lock$", name)
 
 
@@ -231,9 +231,9 @@ def _multibranch_problems(merged: Mapping[str, Any], path: Path) -> Iterator[Pro
 
 
 def _cron_problems(spec: str, path: Path) -> Iterator[Problem]:
-    """Jenkins drops a trigger that it cannot read, and says so in its log alone."""
+    """Check a trigger: Jenkins drops an invalid one and reports that only in its log."""
     for number, line in enumerate(re.split(r"\r?\n", spec)):
-        # Java's trim(): what Unicode has beyond ASCII is no blank to Jenkins.
+        # As Java's trim(): for Jenkins, only ASCII has blanks.
         text = line.strip("".join(map(chr, range(33))))
         if number == 0 and text.startswith("TZ="):
             if not _is_time_zone(text[3:]):
@@ -258,7 +258,7 @@ def _cron_problems(spec: str, path: Path) -> Iterator[Problem]:
 
 
 def _is_time_zone(name: str) -> bool:
-    """Return whether Java knows a time zone; where this machine has no list of them, whether it can be one."""
+    """Return whether Java knows a time zone; without a list on this machine, whether it can be one."""
     import zoneinfo
 
     known = zoneinfo.available_timezones()
@@ -268,9 +268,9 @@ def _is_time_zone(name: str) -> bool:
 
 
 def _is_cron_field(text: str, least: int, most: int) -> bool:
-    """Return whether Jenkins takes a field: terms such as ``1-5``, ``*/2``, ``H``, ``H(0-29)/10``.
+    """Return whether Jenkins accepts a field: terms such as ``1-5``, ``*/2``, ``H``, ``H(0-29)/10``.
 
-    A step of ``H`` is at most as long as its range, which ends at 28 for days and at 6 for weekdays where none is given.
+    A step of ``H`` may not exceed its range, which defaults to 28 for days and 6 for weekdays.
     """
     for term in text.split(","):
         found = re.fullmatch(r"(?:\*|H|H\((\d+)-(\d+)\)|(\d+)(?:-(\d+))?)(?:/(\d+))?", term, re.ASCII)
@@ -288,7 +288,7 @@ def _is_cron_field(text: str, least: int, most: int) -> bool:
 
 
 def _freestyle_problems(pipeline: Any, path: Path) -> Iterator[Problem]:
-    """A freestyle job runs ``ship``, which knows the project file's keys, not those of Jenkins' steps."""
+    """Check the keys of a freestyle job: it runs ``ship``, which supports the project file's keys, not those of Jenkins' steps."""
     keys = pipeline if isinstance(pipeline, dict) else {}
     for key in ("promote", "deploy", "approve", "notify", "credentials", "environments"):
         if key in keys:

@@ -1,4 +1,4 @@
-"""The texts inside a job: the marker in its description, an inline Jenkinsfile, a freestyle job's shell step."""
+"""Creates the texts inside a job: the marker in its description, an inline Jenkinsfile, a freestyle job's shell step."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 from container_pipeline.keys import BY_NAME, camel
 from container_pipeline.plan.seed.jobs import Job
 
-#: What every marker begins with: by this Jenkins is searched for what seed made.
+#: Prefix of every marker, by which seed finds its items in Jenkins.
 MARK = "Seeded by container-pipeline"
 _MARKER = re.compile(MARK + r" \((\S+)(?: (\S+) (\S+))?\); change the jobs file, not this job\.")
 
 
 @dataclass(frozen=True)
 class Marker:
-    """What a description says of its origin: the jobs file's name, and which project a job is for.
+    """The origin of an item, from its description: the jobs file's name and the job's project.
 
-    ``code`` and ``repository`` let a job be known again after it was renamed or moved; a folder has neither.
+    ``code`` and ``repository`` identify a job after a rename or move; a folder has neither.
     """
 
     set_name: str
@@ -34,7 +34,7 @@ class Marker:
 
 
 def find_marker(description: str) -> Marker | None:
-    """Return the marker on the description's last line; None where the thing was not made by seed."""
+    """Return the marker on the description's last line; None for an item that seed did not create."""
     lines = description.strip().splitlines()
     found = _MARKER.fullmatch(lines[-1].strip()) if lines else None
     return Marker(found[1], found[2] or "", found[3] or "") if found else None
@@ -47,7 +47,7 @@ def described(job: Job) -> str:
 
 
 def jenkinsfile(job: Job) -> str:
-    """Return the Jenkinsfile of a job whose repository has none."""
+    """Return the inline Jenkinsfile of a job whose repository has none."""
     keys = dict(job.pipeline or {})
     label = keys.pop("node", "")
     arguments = ", ".join(f"{name}: {value}" for name, value in _arguments({"code": job.code, **keys}).items())
@@ -79,7 +79,7 @@ def _camel_ids(name: str, value: Any) -> Any:
 
 
 def groovy(value: Any) -> str:
-    """Return ``value`` as a Groovy literal; texts in single quotes, where nothing is interpolated."""
+    """Return ``value`` as a Groovy literal; strings in single quotes, without interpolation."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -98,7 +98,7 @@ def _groovy_key(key: str) -> str:
 
 
 def shell_step(job: Job) -> str:
-    """Return the one shell step of a freestyle job; settings cross as variables, as they do from a pipeline."""
+    """Return the shell step of a freestyle job; settings are passed as variables, as from a pipeline."""
     lines = ["#!/bin/sh -e"]
     if not job.uses_git_plugin:
         repository, branch = shlex.quote(job.repository), shlex.quote(job.branches[0])

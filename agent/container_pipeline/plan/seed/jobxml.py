@@ -15,7 +15,7 @@ from container_pipeline.plan.seed.jobtext import Marker, described, jenkinsfile,
 
 MULTIBRANCH = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
 FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
-#: What Jenkins calls each kind of job, as the root element of its configuration.
+#: Kind of job → root element of its configuration.
 ROOTS = {"pipeline": "flow-definition", "multibranch": MULTIBRANCH, "freestyle": "project"}
 #: Units of a scan interval, in ms.
 _UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -29,7 +29,7 @@ def job_xml(job: Job) -> str:
 
 
 def job_tree(job: Job) -> ET.Element:
-    """Return the configuration of ``job`` as it would be read again once written."""
+    """Return the configuration of ``job`` as it will be read back after writing."""
     root = _element(ROOTS[job.kind], _element("description", described(job)))
     {"pipeline": _pipeline, "multibranch": _multibranch, "freestyle": _freestyle}[job.kind](root, job)
     root.append(_element("disabled", job.disabled))
@@ -37,12 +37,12 @@ def job_tree(job: Job) -> ET.Element:
 
 
 def folder_xml(set_name: str) -> str:
-    """Return the configuration of a new folder; Jenkins adds its views and health by itself."""
+    """Return the configuration of a new folder; Jenkins adds views and health itself."""
     return _text(_element(FOLDER, _element("description", str(Marker(set_name)))))
 
 
 def view_xml(set_name: str, folder: str) -> str:
-    """Return a list view that stands beside ``folder`` and shows all jobs below it."""
+    """Return a list view beside ``folder`` that shows all jobs below it."""
     root = _element(
         "hudson.model.ListView",
         _element("description", str(Marker(set_name))),
@@ -54,7 +54,7 @@ def view_xml(set_name: str, folder: str) -> str:
 
 
 def view_regex(folder: str) -> str:
-    """Return what the names of all jobs below ``folder`` match, as seen from where its view stands."""
+    """Return a pattern for all jobs below ``folder``, relative to the place of its view."""
     return re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", folder.rpartition("/")[2]) + "/.*"
 
 
@@ -81,7 +81,7 @@ def _pipeline(root: ET.Element, job: Job) -> None:
 
 
 def _freestyle(root: ET.Element, job: Job) -> None:
-    """Written so that a Hudson of 2012 understands it too: no class that came later."""
+    """Return a freestyle job that a Hudson of 2012 understands too, without later classes."""
     rotation = _rotation(job, "logRotator", {"class": "hudson.tasks.LogRotator"})
     if rotation is not None:
         root.append(rotation)
@@ -111,7 +111,7 @@ def _multibranch(root: ET.Element, job: Job) -> None:
         _element("credentialsId", job.credentials),
         traits,
     )
-    no_properties = _element("properties", {"class": "empty-list"})  # without it Jenkins fails when it scans
+    no_properties = _element("properties", {"class": "empty-list"})  # without it, Jenkins fails when it scans
     strategy = _element("strategy", {"class": "jenkins.branch.DefaultBranchPropertyStrategy"}, no_properties)
     data = _element("data", _element("jenkins.branch.BranchSource", source, strategy))
     sources = _element("sources", {"class": "jenkins.branch.MultiBranchProject$BranchSourceList"}, data)
@@ -154,7 +154,7 @@ def scan_interval(name: str) -> int:
 
 
 def scan_spec(interval: int) -> str:
-    """Return how often Jenkins looks whether ``interval`` (ms) is over: often enough, not more."""
+    """Return the cron line with which Jenkins checks whether ``interval`` (ms) is over, no more often than needed."""
     if interval <= 5 * _UNITS["m"]:
         return "* * * * *"
     return "H/5 * * * *" if interval <= _UNITS["h"] else "H/30 * * * *" if interval <= _UNITS["d"] else "H H * * *"
@@ -211,9 +211,9 @@ def _parameters(job: Job) -> list[ET.Element]:
 
 
 def _element(tag: str, *content: Any) -> ET.Element:
-    """Make an element: a dict is its attributes, an element a child, anything else its text.
+    """Create an element: a dict becomes its attributes, an element a child, anything else its text.
 
-    Ends of lines are those that come out of every reader of XML (W3C XML 1.0, 2.11).
+    Line endings are normalised as in every XML parser (W3C XML 1.0, 2.11).
     """
     element = ET.Element(tag)
     for part in content:

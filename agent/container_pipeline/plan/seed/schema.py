@@ -1,7 +1,7 @@
-"""Checks data against the part of JSON Schema (draft 7) that our schemas use, and says each problem for a person.
+"""Validates data against the part of JSON Schema (draft 7) that our schemas use, with messages for people.
 
-A general validator says which rule failed ("cannot be validated by any definition"); a person needs the place, the
-nearest known key and what would be right.
+A general validator reports the failed rule ("cannot be validated by any definition"); a person needs the place, the
+nearest known key and a correct form.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong at ``path`` (keys and indexes from the root), and what to do about it."""
+    """A problem at ``path`` (keys and indexes from the root), and its solution."""
 
     path: Path
     message: str
@@ -39,7 +39,7 @@ class Problem:
 
 
 def check(root: Schema, data: Any) -> Iterator[Problem]:
-    """Yield every problem that ``data`` has under the schema ``root``."""
+    """Yield every problem of ``data`` under the schema ``root``."""
     return _check(root, root, data, ())
 
 
@@ -98,7 +98,7 @@ def _check_object(root: Schema, rule: Schema, data: dict[Any, Any], path: Path) 
 
 
 def _choose(root: Schema, rule: Schema, data: Any) -> Schema:
-    """Follow references; of alternatives take the one that is meant, judging by the data's type."""
+    """Follow references; of several alternatives, choose the intended one by the data's type."""
     while "$ref" in rule or "anyOf" in rule:
         if "$ref" in rule:
             target: Any = root
@@ -140,7 +140,7 @@ def _type_name(name: str) -> str:
 
 
 def _where(path: Path) -> str:
-    """Return ``path`` as a person writes it: ``projects[3].triggers``."""
+    """Return ``path`` in the form ``projects[3].triggers``."""
     text = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     return text or _("the file")
 
