@@ -74,7 +74,7 @@ KILLED = [
         _SWITCH,
         (
             (
-                "    # What was found here may have had none of these.\n",
+                "    # A service from before the first release may have none of these.\n",
                 "    rm -f docker-compose.yml .env\n",
             ),
         ),

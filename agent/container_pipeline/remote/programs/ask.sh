@@ -1,17 +1,17 @@
 #!/bin/sh
-# Asks Compose what the uploaded release means, and the agent what follows from that (see docs/architecture.md). Expects common.sh and
+# Lets Compose resolve the uploaded release, and the agent judge the result (see docs/architecture.md). Requires common.sh and
 # switch.sh, and from deploy.sh: stage, units, found. Sets project, files and services, and completes the release's record.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
-# Files by which Compose would decide otherwise for a person who types `up -d` in the folder.
+# Files that would change the meaning of a person's own `up -d` in the folder.
 OTHERS='compose.yaml compose.yml docker-compose.yaml docker-compose.override.yml docker-compose.override.yaml compose.override.yml compose.override.yaml'
 
-# The project is that of the release that runs, or of what ran here before the first one: volumes are named after it.
+# Keep the project name of the release that runs, or of what ran here before the first one: volumes are named after it.
 name_project() {
     project=$(field project "releases/$(current_release)/release.json")
     [ -n "$project" ] || project=${found_project:-$code}
     files=docker-compose.yml
-    # Only an override that the release itself brings.
+    # Only an override file that belongs to the release.
     for name in $OTHERS; do
         case $name in
         *override*) ! brings "$name" || { files="$files$newline$name" && return; } ;;
@@ -23,7 +23,7 @@ brings() {
     case "$newline$units$newline" in *"$newline$1$newline"*) ;; *) return 1 ;; esac
 }
 
-# Makes a person's own `up -d` do what ours does.
+# Makes a person's own `up -d` start the same as ours.
 write_names() {
     for name in $OTHERS; do
         [ -e "$name" ] || [ -e "$stage/$name" ] || continue
@@ -33,12 +33,12 @@ write_names() {
     if [ "$project" != "$code" ] || says_name; then write_name COMPOSE_PROJECT_NAME "$project"; fi
 }
 
-# write_name NAME VALUE: where the release's .env does not have it yet.
+# write_name NAME VALUE: adds the variable to the release's .env if it is missing.
 write_name() {
     grep -qs "^$1=" "$stage/.env" || printf '%s=%s\n' "$1" "$2" 2>"$work/out" >>"$stage/.env" || refuse_write
 }
 
-# Whether a file may have a `name:` of its own at its top level; a file in flow style may.
+# Whether a file may have a top-level `name:`; a file in flow style counts as one.
 says_name() {
     set -f
     IFS=$newline
@@ -50,7 +50,7 @@ says_name() {
     return 1
 }
 
-# Whether the release brings the very files that the current one brought, so that its record has the answer.
+# Whether the release has the same files as the current one, so that its record can be reused.
 same_as_current() {
     record=releases/$(current_release)/release.json
     [ -n "$(field files "$record")" ] && [ "$(cat "${record%/*}/.units" 2>/dev/null)" = "$units" ] || return 1
@@ -78,7 +78,7 @@ ask_compose() {
     mv "$stage/.record" "$stage/release.json" 2>"$work/out" || refuse_write
 }
 
-# That this Compose and the engine cannot speak to each other shows only when it asks the engine something: it does so meanwhile.
+# Only a call of the engine shows whether this Compose can talk to it; that call runs meanwhile.
 speak() {
     (cd "$stage" && ask ps -q >"$work/engine" 2>&1 && : >"$work/spoke") &
     speaking=$!
@@ -93,8 +93,8 @@ check_speech() {
     refuse engine "$(last_line "$work/out")"
 }
 
-# The resolved form goes to the agent, which answers with assignments: verdict, services, images, must_exist, outside_networks and
-# outside_volumes.
+# Sends the resolved form to the agent, which replies with assignments: verdict, services, images, must_exist, outside_networks
+# and outside_volumes.
 resolve() {
     json=''
     [ "$generation" = v1 ] || json='--format json'
@@ -115,7 +115,7 @@ resolve() {
     [ "$verdict" = good ] || refuse resolved
 }
 
-# What Compose says of the file, without what it quotes of an env file.
+# Compose's error about the file, without quotes from an env file.
 refuse_compose_file() {
     check_reachable
     here=$(cd "$stage" && pwd -P)
@@ -138,7 +138,7 @@ $must_exist
 PATHS
 }
 
-# Not where this user may not look, nor where the engine is on another machine.
+# Skipped if this user may not look, or if the engine is on another machine.
 surely_missing() {
     case ${DOCKER_HOST-} in '' | unix:*) ;; *) return 1 ;; esac
     [ ! -e "$1" ] || return 1
@@ -147,7 +147,7 @@ surely_missing() {
     [ -x "${above:-/}" ]
 }
 
-# look_for KIND NAMES: networks or volumes that somebody else made.
+# look_for KIND NAMES: external networks or volumes must exist.
 look_for() {
     while IFS= read -r name; do
         [ -n "$name" ] || continue

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The part that every program for a server begins with. POSIX sh: dash, busybox ash and bash run it alike.
+# Common first part of every program for a server. POSIX sh, for dash, busybox ash and bash.
 #
-# The agent sends assignments, this file and one other as one text, all on stdin; after `hello` the payload, then a line every few
-# seconds for as long as it lives. Programs answer on stdout in lines that begin with "::" and the run's word, which nobody else knows;
-# what commands print goes to files.
-# Expected to be set: word, code, folder, sudo (yes or no), wait (seconds for the lock), who, version, login (JSON or empty).
+# The agent sends assignments, this file and others as one text on stdin; after `hello`, it sends the payload, then a line every few
+# seconds while it lives. Programs respond on stdout in lines that begin with "::" and the run's word, which nobody else knows; the
+# output of commands goes to files.
+# Required variables: word, code, folder, sudo (yes or no), wait (seconds for the lock), who, version, login (JSON or empty).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 umask 077
@@ -17,27 +17,27 @@ blanks=$IFS
 next_beat=0 sentences=0
 work='' private='' watchers='' in_background='' generation='' sudo_env=no lost=no held=no
 
-# A lost connection must not end this program at its next word: it notices by itself, and cleans up first.
+# A lost connection must not kill this program at its next output: it notices by itself and cleans up first.
 trap '' PIPE
 trap 'lost=yes' TERM HUP INT
 trap 'clean_up' EXIT
 
-# say KIND TEXT…: one sentence, on one line whatever is in it.
+# say KIND TEXT…: prints one sentence as one line, whatever it contains.
 say() {
     saying=$*
     case $saying in *"$newline"*) saying=$(printf '%s' "$saying" | tr '\n' ' ') ;; esac
     printf '::%s %s\n' "$word" "$saying" 2>/dev/null
-    # For the watcher: this program gets on.
+    # Tell the watcher that this program makes progress.
     sentences=$((sentences + 1))
     [ ! -d "$work" ] || echo "$sentences" 2>/dev/null >"$work/progress"
 }
 
-# say_lines KIND: each line of stdin as a sentence.
+# say_lines KIND: prints each line of stdin as a sentence.
 say_lines() {
     sed "s/^/::$word $1 /" 2>/dev/null
 }
 
-# A sign of life, every ten seconds at most: for loops that may have nothing to say for a long time.
+# Keep-alive, at most every ten seconds, for loops without other output.
 beat() {
     [ "$(date +%s)" -lt "$next_beat" ] || { say beat && next_beat=$(($(date +%s) + 10)); }
 }
@@ -46,9 +46,9 @@ step() {
     say "step $1"
 }
 
-# end STATUS REASON [TEXT]: the last word. Who hears it may take the lock at once.
+# end STATUS REASON [TEXT]: prints the last sentence and exits. The agent may take the lock right after it.
 end() {
-    # For an agent that has lost the connection: outcome.sh.
+    # For an agent that lost the connection: see outcome.sh.
     [ "$held" = no ] || printf '%s %s\n' "$word" "$*" 2>/dev/null >"$folder/releases/.end"
     exec 9>&-
     say "end $*"
@@ -59,15 +59,15 @@ refuse() {
     end refused "$@"
 }
 
-# Writing failed, and $work/out says why.
+# Ends the program after a failed write; $work/out has the reason.
 refuse_write() {
-    # A shell's own printf says no more than "I/O error" of a full disk.
+    # For a full disk, a shell's own printf only prints "I/O error".
     free=$(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }')
     if [ "$free" = 0 ] || grep -qi 'no space left' "$work/out"; then refuse disk "$folder"; fi
     refuse folder "$folder: $(last_line "$work/out")"
 }
 
-# The last lines of a command's output, and its very last as one line.
+# Prints the last lines of a command's output; the very last as one line.
 tell() {
     tail -n 20 "$1" 2>/dev/null | say_lines out
 }
@@ -80,12 +80,12 @@ clean_up() {
     trap '' TERM HUP INT
     [ -z "$work" ] || rm -rf "$work"
     [ -z "$private" ] || rm -rf "$private"
-    # Last, since the watcher does the same where this is cut short.
+    # Last, because the watcher does the same if this is interrupted.
     # shellcheck disable=SC2086 # a list of process ids
     [ -z "$watchers" ] || kill $watchers 2>/dev/null
 }
 
-# When a process began, in ticks of the kernel: its id alone may be another's by now.
+# Start time of a process in kernel ticks, because its id may be reused.
 born() {
     { IFS= read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
     numbers=${stat##*") "}
@@ -94,7 +94,7 @@ born() {
     echo "${20-}"
 }
 
-# Removes what runs that were killed have left behind, whatever their code: a registry's login may be in it.
+# Removes the leftovers of killed runs of any code, which may contain a registry's login.
 sweep() {
     [ -n "$(born $$)" ] || return 0
     for left in /dev/shm/container-pipeline.*.*.* "${TMPDIR:-/tmp}"/container-pipeline.*.*.*; do
@@ -108,7 +108,7 @@ sweep() {
 
 make_work() {
     sweep
-    # In memory where there is room, for a login must not reach a disk.
+    # In memory if there is space, because a login must not reach a disk.
     make_room /dev/shm || make_room "${TMPDIR:-/tmp}" || refuse temporary
     private=$folder/releases/.incoming.$$
     watch_over
@@ -118,11 +118,11 @@ make_work() {
     fi
     [ -n "$login" ] || return 0
     login=$work/login
-    # Where Compose is a plugin of this user's own, it is looked for beside the configuration.
+    # A Compose plugin of this user is searched for beside the configuration.
     [ ! -d "$HOME/.docker/cli-plugins" ] || ln -s "$HOME/.docker/cli-plugins" "$login/cli-plugins"
 }
 
-# make_room FOLDER: sets $work, below it the configuration for Docker. A folder may take a name and no content, or no second name.
+# make_room FOLDER: sets $work, with the Docker configuration below it. A folder may accept a name but no content, or no second name.
 make_room() {
     work=$(mktemp -d "$1/container-pipeline.$code.$$-$(born $$).XXXXXX" 2>/dev/null) || return 1
     {
@@ -135,14 +135,14 @@ make_room() {
     return 1
 }
 
-# Whether this user may read its own configuration of Docker: after `sudo docker login` it is root's.
+# Whether this user may read its own Docker configuration; after `sudo docker login` it belongs to root.
 own_configuration() {
     [ ! -d "$HOME/.docker" ] || [ -x "$HOME/.docker" ] || return 1
     [ ! -e "$HOME/.docker/config.json" ] || [ -r "$HOME/.docker/config.json" ]
 }
 
-# Removes what this program would have removed, were it killed; and ends it where the agent has been silent for half a minute: then
-# the wire is cut. Where it does not get on for another minute, as on a disk that hangs, all that it waits for is killed.
+# Cleans up if this program is killed. Ends it after half a minute without a line from the agent, when the connection is lost. If it
+# makes no progress for another minute, as on a disk that hangs, kills everything that it waits for.
 watch_over() {
     {
         before='' silent=0 done=none stuck=0
@@ -163,7 +163,7 @@ watch_over() {
     watchers=$!
 }
 
-# From now on stdin brings signs of life, which are empty lines, and the agent's answer; its end means that the agent is gone.
+# From now on, stdin has keep-alives (empty lines) and the agent's reply; its end means that the agent is gone.
 watch_connection() {
     exec 3<&0 </dev/null
     echo 0 >"$work/beat"
@@ -181,7 +181,7 @@ watch_connection() {
     exec 3<&-
 }
 
-# Goes to the project's folder. That one may not be entered does not say that there is none.
+# Enters the project's folder. If it cannot be entered, it may still exist.
 enter_folder() {
     cd "$folder" 2>/dev/null && return
     ls -d "$folder/." >/dev/null 2>"$work/out"
@@ -189,23 +189,23 @@ enter_folder() {
     refuse unreadable "$folder"
 }
 
-# Runs dock or compose so that the process is the command itself, and the leader of a group: docker hands no signal on to its
-# plugins, they must get it too. It may take its time: guard watches over it.
+# Runs dock or compose as the leader of a process group: docker does not forward signals to its plugins, so they must get them too.
+# It may take long; guard watches it.
 background() {
     in_background='exec setsid' bound=''
     "$@"
 }
 
-# Ends $child and all that it started. What sudo has started takes no signal from this user, and docker hands none on.
+# Ends $child and everything that it started. A process of sudo accepts no signal from this user, and docker forwards none.
 end_group() {
     signal=${1:-TERM}
     [ "$sudo" = no ] || sudo -n kill "-$signal" -- "-$child" 2>/dev/null
     kill "-$signal" "-$child" 2>/dev/null
 }
 
-# Ends $child where the engine does not answer any more; as long as it does, gives signs of life.
+# Ends $child if the engine stops responding; sends keep-alives until then.
 guard() {
-    # Not the lock: it must be free when the program ends. (Not by a redirection of the call: dash keeps a copy then.)
+    # Close the lock, which must be free when the program ends. (Not with a redirection of the call, where dash keeps a copy.)
     exec 9>&-
     missed=0
     while sleep $((10 - missed * 3)) >/dev/null && kill -0 $$ "$child" 2>/dev/null; do
@@ -220,7 +220,7 @@ guard() {
     done
 }
 
-# long CANCEL COMMAND…: runs it with its output in $work/out. CANCEL yes: it is ended where the connection is lost.
+# long CANCEL COMMAND…: runs the command with its output in $work/out. CANCEL yes: a lost connection ends it.
 long() {
     cancel=$1
     shift
@@ -234,20 +234,20 @@ long() {
         if [ "$status" -le 128 ] || [ "$lost" = no ] || ! kill -0 "$child" 2>/dev/null; then break; fi
         [ "$cancel" = no ] || end_group
     done
-    # Where TERM is ignored by now, the guard ignores it, too.
+    # If TERM is ignored by now, the guard ignores it too.
     { kill -KILL "$guarded" && wait "$guarded"; } 2>/dev/null
-    # A plugin outlives docker while it waits for the engine.
+    # A plugin can outlive docker while it waits for the engine.
     [ ! -f "$work/frozen" ] || end_group KILL
     return "$status"
 }
 
-# The command that ends another one when $limit seconds are over; "" where this server has none.
+# The command that ends another one after $limit seconds; "" if this server has none.
 bound='' limit=30 trial=no
 for words in 'timeout -k 5' timeout 'timeout -t'; do
     # shellcheck disable=SC2086 # a command and its options
     if $words 9 true 2>/dev/null; then bound=$words && break; fi
 done
-# Who may call docker alone by sudo may not call this.
+# A user with sudo for docker only may not call this.
 [ "$sudo" = no ] || sudo -n -l timeout 9 true >/dev/null 2>&1 || bound=''
 
 # shellcheck disable=SC2086 # lists of words
@@ -267,14 +267,14 @@ dock() {
     return "$ended"
 }
 
-# Whether the engine answers now. That it did not once does not yet count as frozen.
+# Whether the engine responds now. A single failure does not count as frozen.
 # shellcheck disable=SC2030 # the limit is meant for this subshell alone
 answers() (
     limit=10 trial=yes
     dock version >/dev/null 2>&1
 )
 
-# Waits for the engine, a minute at most: it may be starting anew.
+# Waits for the engine, at most a minute: it may be restarting.
 await_engine() {
     wait_until=$(($(date +%s) + 60))
     until answers; do
@@ -285,7 +285,7 @@ await_engine() {
     rm -f "$work/frozen"
 }
 
-# insist COMMAND…: runs it again where the engine was away meanwhile. Where it stays away, $bad is "docker".
+# insist COMMAND…: runs the command again if the engine was away meanwhile. If it stays away, $bad is "docker".
 insist() {
     for _ in 1 2 3; do
         await_engine || { bad=docker && return 1; }
@@ -296,19 +296,19 @@ insist() {
     return 1
 }
 
-# Whether $work/out says that the engine could not be asked.
+# Whether $work/out says that the engine could not be reached.
 engine_away() {
     [ ! -f "$work/frozen" ] || return 0
     grep -v '^WARNING' "$work/out" | grep -Eqi 'cannot connect|is the docker daemon running|error during connect|connection (refused|reset)|unexpected EOF'
 }
 
-# The project and the Compose files (one a line) of the release that is meant. Empty, where an older agent deployed it: then Compose
-# decides by the folder, as it did for that one.
+# Project and Compose files (one per line) of the current release. Empty if an older agent deployed it; then Compose decides by the
+# folder, as it did at that time.
 project='' files=''
-# The bound of a call of Compose that only reads: it asks the engine too, for its version.
+# Limit of a Compose call that only reads; it also asks the engine for its version.
 brief=''
 
-# Compose for what is read at once.
+# Compose for short reads.
 # shellcheck disable=SC2031,SC2086 # the limit of this shell; a command and its options
 ask() {
     brief=${bound:+$bound $limit}
@@ -323,7 +323,7 @@ ask() {
     return "$ended"
 }
 
-# Compose with the files and the project named, in an environment in which nothing but .env decides.
+# Compose with explicit files and project, in an environment where only .env counts.
 # shellcheck disable=SC2086 # a command and its options
 compose() {
     given=$#
@@ -343,9 +343,9 @@ compose() {
     else
         set -- docker-compose "$@"
     fi
-    # v1 takes ${PWD} from the environment alone; v2 knows the folder by itself.
+    # v1 reads ${PWD} only from the environment; v2 uses the folder.
     grep -qs '^PWD=' .env || set -- PWD="$(pwd -P)" "$@"
-    # For a mount of ~/…, v2 looks for the home in the environment alone.
+    # For a mount of ~/…, v2 reads the home folder only from the environment.
     ! grep -Eqs "[[:space:]\"'-]~/" ./*.yml ./*.yaml || grep -qs '^HOME=' .env || set -- HOME="$HOME" "$@"
     for variable in DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_API_VERSION SSH_AUTH_SOCK TMPDIR; do
         eval "value=\${$variable-}"
@@ -359,14 +359,14 @@ compose() {
     elif [ "$sudo_env" = yes ]; then
         $in_background sudo -n $brief env -i "$@"
     else
-        # Where sudo runs docker alone, its own environment has to do.
+        # If sudo is allowed only for docker, its own environment must do.
         while case $1 in *=*) ;; *) false ;; esac do shift; done
         [ "$generation" = v2 ] || [ -z "$login" ] || set -- DOCKER_CONFIG="$login" "$@"
         $in_background sudo -n "$@"
     fi
 }
 
-# Names in .env that Compose or Docker would take for their own settings: what the environment says wins over them.
+# Names in .env that Compose or Docker would read as their own settings; the environment overrides them.
 steering() {
     sed -n 's/^\(DOCKER_[A-Z_]*\|COMPOSE_[A-Z_]*\)=.*/\1/p' .env 2>/dev/null | while IFS= read -r name; do
         case $name in
@@ -374,7 +374,7 @@ steering() {
         esac
         eval "value=\${$name-}"
         case $name in
-        # What the login itself uses to reach Docker is given already.
+        # The login's own variables for Docker are already set.
         DOCKER_HOST | DOCKER_CONTEXT | DOCKER_TLS_VERIFY | DOCKER_CERT_PATH | DOCKER_API_VERSION) [ -z "$value" ] || continue ;;
         DOCKER_CONFIG) continue ;;
         esac
@@ -382,7 +382,7 @@ steering() {
     done
 }
 
-# What a setting of Compose or Docker is when nobody sets it.
+# Default value of a setting of Compose or Docker.
 neutral() {
     case $1 in
     COMPOSE_PARALLEL_LIMIT) echo 64 ;;
@@ -396,18 +396,18 @@ neutral() {
     esac
 }
 
-# field NAME FILE: of a release's record, which stands on one line.
+# field NAME FILE: prints a field of a release's record, which is one line.
 field() {
     fields=$(first_line "$2")
     case $fields in *"\"$1\": \""*) fields=${fields##*"\"$1\": \""} && echo "${fields%%\"*}" ;; esac
 }
 
-# first_line FILE: by the shell alone, since what is short is asked often.
+# first_line FILE: prints the first line with the shell alone, because it is called often.
 first_line() {
     { IFS= read -r line <"$1" || [ -n "$line" ]; } 2>/dev/null && printf '%s\n' "$line"
 }
 
-# know FILE: project, files and services of the release whose record this is.
+# know FILE: sets project, files and services from a release's record.
 know() {
     record=$1
     project=$(field project "$1") services=$(field services "$1")
@@ -432,13 +432,13 @@ find_docker() {
     say "fact compose $generation"
 }
 
-# releases/.current names the release that runs, and below it those that ran before, latest first, one a line. What was gone back
-# from is not among them.
+# releases/.current has the release that runs, and below it the earlier ones, latest first, one per line, without those that were
+# rolled back.
 current_release() {
     first_line releases/.current
 }
 
-# Prints type, mode and path of all that is below the paths on stdin, one a line, a folder before what is in it.
+# Prints type, mode and path of everything below the paths on stdin, one per line, folders before their content.
 kinds() {
     all=yes
     while IFS= read -r name; do
@@ -447,7 +447,7 @@ kinds() {
     [ "$all" = yes ]
 }
 
-# Where Docker could not be asked at all. Its mere warnings, such as of a configuration that cannot be read, do not say so.
+# Whether Docker could not be reached. Warnings, such as about an unreadable configuration, do not count.
 check_reachable() {
     [ ! -f "$work/frozen" ] || refuse frozen
     if engine_away || grep -v '^WARNING' "$work/out" | grep -Eqi 'permission denied|sudo:'; then
@@ -455,22 +455,22 @@ check_reachable() {
     fi
 }
 
-# Docker has failed, and $work/out says why.
+# Ends the program after a failure of Docker; $work/out has the reason.
 refuse_docker() {
     [ ! -f "$work/frozen" ] || refuse frozen
     refuse docker "$(last_line "$work/out")"
 }
 
-# What stands in a lock file, which anybody may have written.
+# Content of a lock file, which anybody may have written.
 lock_holder() {
     dd bs=1000 count=1 2>/dev/null <"$1" | head -n 1
 }
 
-# One run at a time for each code. The lock is the kernel's: it goes when this process, and the Compose that it started, are gone.
+# Takes the lock: one run at a time per code. The kernel frees it when this process and its Compose are gone.
 take_lock() {
     (umask 022 && touch .lock) 2>"$work/out" || refuse_write
     exec 9>>.lock
-    # A moment more than asked for: BusyBox's timeout leaves a watcher that has the lock for a second after its command.
+    # Wait a moment longer: BusyBox's timeout leaves a watcher that holds the lock for a second after its command.
     turns=$((wait * 5 + 8))
     until flock -n 9; do
         [ "$lost" = no ] || end stopped connection

@@ -1,9 +1,9 @@
 #!/bin/sh
-# The containers of the releases before and after a switch: which go, which come back, and under which name. Expects common.sh and
-# health.sh, and from deploy.sh: former, services, unchanged.
+# The containers of the releases before and after a switch: which are removed, which are restored, and their names. Requires
+# common.sh and health.sh, and from deploy.sh: former, services, unchanged.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
-# Into the journal: one line for each container that there is, ID|NAME|SERVICE|IMAGE ID|IMAGE.
+# Journal of existing containers, one per line: ID|NAME|SERVICE|IMAGE ID|IMAGE.
 note_containers() {
     [ "$generation" != swarm ] || return 0
     cp "$stage/release.json" "$private/former/release.json" || return 1
@@ -18,7 +18,7 @@ list_containers() {
     dock inspect -f '{{.Id}}|{{slice .Name 1}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Image}}|{{.Config.Image}}' $ids
 }
 
-# The lines of those whose service only the release before had. What an operator started beside it is not among them.
+# Lines of containers whose service only the previous release has, without those that an operator started.
 dropped() {
     [ -s "$former/containers" ] || return 0
     had=$(field services "releases/$(sed -n 1p "$former/current" 2>/dev/null)/release.json")
@@ -28,7 +28,7 @@ dropped() {
     done <"$former/containers"
 }
 
-# They free their ports and names for what comes now, and wait for it to be well.
+# Stops them, to free ports and names for the new release, and keeps them until that is healthy.
 park_dropped() {
     dropped >"$work/dropped"
     while IFS='|' read -r container name service; do
@@ -44,8 +44,8 @@ remove_dropped() {
     done <"$work/dropped"
 }
 
-# Before the former release starts: what the failed one started goes, but where Compose is to replace it; names and images are what
-# they were.
+# Before the previous release starts: removes the failed one's containers, except those that Compose replaces; restores names and
+# images.
 restore_containers() {
     [ -f "$former/containers" ] || return 0
     list_containers >"$work/now"
@@ -60,14 +60,14 @@ restore_containers() {
     tag_images "$work/images"
 }
 
-# Whether it took the place of one that is gone: a service that the former release has, and none of whose containers is left.
+# Whether it replaced a removed container: a service of the previous release without any container left.
 replaceable() {
     case " $services " in *" $service "*) ;; *) return 1 ;; esac
     ! cut -d'|' -f1,3 "$work/now" | grep -Fx -e "$(cut -d'|' -f1,3 "$former/containers")" | grep -q "|$service\$" || return 1
     [ "$(grep -c "^[^|]*|$name|" "$former/containers")" = 0 ] || grep -q "^[^|]*|$name|$service|" "$former/containers"
 }
 
-# tag_images FILE: lets names of images mean again what they meant; each line is ID|NAME.
+# tag_images FILE: restores the tags of images; each line is ID|NAME.
 tag_images() {
     [ -s "$1" ] || return 0
     while IFS='|' read -r image_id name; do
@@ -76,8 +76,8 @@ tag_images() {
     done <"$1"
 }
 
-# Compose gives a container that it is about to replace another name for a moment, such as 45ffcca9f14d_web; where it was cut short
-# there, or failed, that name stays. What it asked for is what healthy looks at first.
+# Compose temporarily renames a container that it replaces, such as to 45ffcca9f14d_web; if it is interrupted or fails there, that
+# name stays. healthy looks at the requested name first.
 correct_names() {
     [ "$generation" != swarm ] || return 0
     listed=$(containers 2>/dev/null)

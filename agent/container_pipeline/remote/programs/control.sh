@@ -1,5 +1,5 @@
 #!/bin/sh
-# up, down and pull: Compose's own, in the project's folder, under the lock. Expects common.sh, health.sh and containers.sh; action, timeout, settle.
+# up, down and pull with Compose, in the project's folder, under the lock. Requires common.sh, health.sh and containers.sh; action, timeout, settle.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 control() {

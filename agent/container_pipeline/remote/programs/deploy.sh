@@ -1,7 +1,7 @@
 #!/bin/sh
-# Deploys a release, or goes back to an earlier one. Expects common.sh, health.sh, switch.sh, containers.sh, found.sh and ask.sh, and from the agent also: action (deploy or
-# rollback), size (bytes of the payload), image (name without tag), digest, services, units (files that the release brings, one a
-# line), timeout, settle, keep, strategy (recreate or start-first).
+# Deploys a release, or rolls back to an earlier one. Requires common.sh, health.sh, switch.sh, containers.sh, found.sh and ask.sh, and
+# from the agent also: action (deploy or rollback), size (bytes of the payload), image (name without tag), digest, services, units
+# (files of the release, one per line), timeout, settle, keep, strategy (recreate or start-first).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 open_folder() {
@@ -11,7 +11,7 @@ open_folder() {
     { { [ ! -e "$private" ] || rm -rf "$private"; } && mkdir "$private" "$stage"; } 2>"$work/out" || refuse_write
 }
 
-# take BYTES: exactly so many of stdin, not one more.
+# take BYTES: reads exactly that many bytes of stdin.
 take() {
     if dd count=0 iflag=fullblock,count_bytes </dev/null >/dev/null 2>&1; then
         dd bs=65536 count="$1" iflag=fullblock,count_bytes 2>/dev/null
@@ -26,7 +26,7 @@ receive() {
     if [ "$generation" = v1 ]; then mv -f "$stage/.env.v1" "$stage/.env"; else rm -f "$stage/.env.v1"; fi
 }
 
-# An earlier release, taken from where it is kept; without a version the one that ran before the current one.
+# Prepares an earlier release from its kept files; without a version, the previous one.
 choose_release() {
     if [ -z "$version" ]; then
         version=$(former_releases | sed -n 1p)
@@ -45,14 +45,14 @@ choose_release() {
     say "fact digest $digest"
 }
 
-# Those that ran before the current one and are kept, latest first.
+# Kept releases that ran before the current one, latest first.
 former_releases() {
     sed 1d releases/.current 2>/dev/null | while IFS= read -r release; do
         [ ! -d "releases/$release" ] || echo "$release"
     done
 }
 
-# Newest first: the order in which they were deployed. Whatever has no record is somebody else's.
+# Releases in the order of their deploys, newest first. A folder without a record is not ours.
 list_releases() {
     # shellcheck disable=SC2012 # names are versions: no newlines
     ls -1t releases 2>/dev/null | while IFS= read -r release; do
@@ -60,7 +60,7 @@ list_releases() {
     done
 }
 
-# A rollback asks nobody: the release's record says what it is.
+# A rollback needs no resolving: the release's record has everything.
 know_release() {
     unchanged=no
     know "$stage/release.json"
@@ -73,13 +73,13 @@ know_release() {
     check_speech
 }
 
-# Files may have come into the folder since the release ran here. What was found here before the first one stays as it was.
+# Files may have been added to the folder since the release ran. A service from before the first release is kept unchanged.
 name_again() {
     [ -n "$project" ] || name_project
     [ -z "$digest" ] || write_names
 }
 
-# Asked for while the files are still on their way; find_image waits for the answer.
+# Runs while the files still arrive; find_image waits for the result.
 ask_for_image() {
     dock image inspect -f '{{.Id}} {{.RepoTags}}' "$image@$digest" >"$work/found" 2>"$work/not-found" &
     asked=$!
@@ -106,7 +106,7 @@ get_image() {
     get_other_images
 }
 
-# refuse_pull NAME: why that image could not be pulled.
+# refuse_pull NAME: ends with the reason why the image could not be pulled.
 refuse_pull() {
     [ "$lost" = no ] || end stopped connection
     tell "$work/out"
@@ -118,15 +118,15 @@ refuse_pull() {
     refuse pull "$1 $(last_line "$work/out")"
 }
 
-# Those of the other services: up would fetch them when the old containers are stopped already.
+# Images of the other services: `up` would pull them only after it stopped the old containers.
 get_other_images() {
     others=$(for service in $services; do [ "$service" = "$code" ] && [ -n "$digest" ] || printf '%s ' "$service"; done)
     [ -n "$others" ] || return 0
     if [ "$action" = rollback ]; then
-        # A release that ran here once has the images that it had.
+        # A release that ran here before uses the images of that time.
         if [ -n "$(field files "$stage/release.json")" ] && tag_images "$stage/.images" && have_images; then return; fi
     elif [ -z "$images" ]; then
-        # All run the release's own image, which must not be pulled by its tag: that may have moved.
+        # They run the release's own image, which must not be pulled by its tag, since that may have moved.
         return
     fi
     step pull
@@ -143,7 +143,7 @@ have_images() {
     done
 }
 
-# The former release runs again, or nothing where there was none. Sets $bad where that fails.
+# Starts the previous release again, or nothing if there was none. Sets $bad on failure.
 restore() {
     bad=''
     if [ ! -s "$former/current" ] && grep -Fqx docker-compose.yml "$former/absent" 2>/dev/null; then
@@ -166,7 +166,7 @@ restore() {
     else
         show_log
     fi
-    # Healthy or not: this is not the former release.
+    # Healthy or not, this is not the previous release.
     bad=${unrestored:-$bad}
 }
 
@@ -182,8 +182,8 @@ start() {
     correct_names
 }
 
-# Whether the new container can come up beside the old one ($old), which goes when the new one is well. For one that has a fixed
-# name, or where nothing runs yet, that cannot be.
+# Whether the new container can start beside the old one ($old), which is removed once the new one is healthy. That is impossible
+# with a fixed name, or if nothing runs yet.
 start_beside() {
     old=''
     [ "$strategy" = start-first ] || return 1
@@ -202,7 +202,7 @@ start_new() {
     long no compose up -d --no-deps --no-recreate --scale "$code=$((count * 2))" "$code"
 }
 
-# All is well: the old containers go, and what else the release changes is started.
+# After success: removes the old containers, and starts the release's other changes.
 retire_old() {
     [ -n "$old" ] || return 0
     step retire
@@ -211,14 +211,14 @@ retire_old() {
     long no dock stop $old && dock rm $old >>"$work/out" 2>&1 && start_others && healthy "$id"
 }
 
-# The new container is not started anew: that would be the gap.
+# The new container is not restarted, which would cause the gap.
 start_others() {
     # shellcheck disable=SC2086 # a list of names
     [ -z "$others" ] || long no compose up -d --no-deps ${recreate:+"$recreate"} $others || return
     long no compose up -d
 }
 
-# Back to the old ones, which never stopped.
+# Returns to the old containers, which never stopped.
 remove_new() {
     for name in $(service_containers); do
         case " $old" in *" $name "*) ;; *) dock rm -f "$name" >/dev/null 2>&1 ;; esac
@@ -230,10 +230,10 @@ go_back() {
     reason=$1
     IFS=$blanks
     step back
-    # Nothing may end it any more: not even that nobody listens.
+    # From here on, nothing may end it, not even a lost connection.
     lost=no
     trap '' TERM HUP INT
-    # Files are back where the old containers, which never stopped, have them mounted.
+    # Restore the files that the old containers, which never stopped, have mounted.
     [ -z "$ignored" ] || { remove_new && recreate=''; }
     restore
     clean_image
@@ -243,18 +243,18 @@ go_back() {
     end taken-down "$reason"
 }
 
-# For status and doctor, until it is repaired: the journal goes then, and this with it.
+# For status and doctor, until the repair, which removes the journal and this file.
 note_broken() {
     echo broken >"$former/broken" 2>/dev/null || true
 }
 
-# Whether the service's own containers run now: runs, down, or nothing where Docker does not answer.
+# Whether the service's containers run now: prints runs, down, or nothing if Docker does not respond.
 runs_there() {
     [ "$bad" != docker ] && list=$(containers 2>/dev/null) || return 0
     if printf '%s\n' "$list" | grep -v '|unhealthy|' | grep -Eq "^$code\|[^|]*\|(running\||[1-9][0-9]*/)"; then echo runs; else echo down; fi
 }
 
-# The image of a version that failed, unless a release that is kept is of the same version.
+# Removes the image of a failed version, unless a kept release has the same version.
 clean_image() {
     [ -d "releases/$version" ] || dock rmi "$image:$version" >/dev/null 2>&1
 }
@@ -263,7 +263,7 @@ log_attempt() {
     (umask 022 && printf '%s|%s|%s|%s|%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who" "$action" "$version" "$1" >>releases/.log) 2>/dev/null
 }
 
-# A run before this one was killed in the middle of its switch.
+# Repairs the switch of an earlier run that was killed.
 recover() {
     for left in releases/.incoming.*; do
         case ${left#releases/.incoming.} in '' | *[!0-9]*) continue ;; esac
@@ -273,10 +273,10 @@ recover() {
     say recovered
     step recover
     keep_services=$services recreate=''
-    # Containers may have been started since, and have mounted what goes now.
+    # Containers may have been started since, with mounts of files that are replaced now.
     [ "$(wc -l <"$former/names")" -le 2 ] || recreate=--force-recreate
     restore
-    # What could not be put right is put right by the release that comes now; or it fails, and says so.
+    # The new release repairs the rest; or it fails, and says so.
     [ "$bad" != docker ] || refuse frozen
     [ -z "$unrestored" ] || { mv "$work/unrestored" "$work/out" && refuse_write; }
     [ ! -d "$former" ] || close_journal
@@ -285,7 +285,7 @@ recover() {
 
 keep_release() {
     step keep
-    # All that needs room on the disk first.
+    # Everything that needs disk space comes first.
     note_current 2>"$work/out" || go_back "keep $(last_line "$work/out")"
     if [ "$action" = deploy ]; then
         if [ -d "releases/$version" ]; then mv "releases/$version" "$private/old"; fi
@@ -308,7 +308,7 @@ keep_release() {
     done
 }
 
-# All releases, those first that are kept longest. What was found here before the first one is the last to go but for what runs.
+# All releases, those first that are kept longest. A service from before the first release is removed last, except for the current one.
 by_worth() {
     echo "$version"
     list_releases | grep '^found-' | grep -Fvx "$version"

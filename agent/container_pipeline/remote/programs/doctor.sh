@@ -1,5 +1,5 @@
 #!/bin/sh
-# What doctor asks a server. Changes nothing. Expects common.sh.
+# Facts about a server for doctor. Changes nothing. Requires common.sh.
 # shellcheck disable=SC2154 # the parts share their variables
 
 examine() {

@@ -1,15 +1,15 @@
 #!/bin/sh
-# A service that runs in the project's folder and was not deployed by this program: it is the previous release of the first deploy,
-# kept as releases/found-TIME with its Compose files, its .env and the ids of its images. Expects common.sh; to keep it, from deploy.sh
+# A service in the project's folder that this product did not deploy: it is the previous release of the first deploy, kept as
+# releases/found-TIME with its Compose files, its .env and the ids of its images. Requires common.sh; to keep it, from deploy.sh
 # also: private, units.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
-# Sets $found_ids, the containers that Compose started from this folder, and $found_project, under which it did. Refuses what could
-# not be brought back.
+# Sets $found_ids, the containers that Compose started from this folder, and $found_project, their project. Refuses a service that a
+# rollback could not restore.
 find_found() {
     look_for_found
     [ -n "$found_ids" ] || return 0
-    # A folder that an operator started from a file which is no longer there could not be brought back.
+    # A rollback could not restore a service whose file no longer exists.
     while IFS= read -r name; do
         [ -f "$name" ] || refuse found-file "$name"
         case $name in *[!A-Za-z0-9._/-]*) refuse found-file "$name" ;; esac
@@ -31,20 +31,20 @@ look_for_found() {
     found_ids=$(sed -n "s/^\([^|]*\)|[^|]*|$found_project|.*/\1/p" "$work/here" | tr '\n' ' ')
 }
 
-# One line for each container that Compose started from a folder.
+# Prints one line per container that Compose started from a folder.
 started_from() {
     dock ps -a --filter "label=com.docker.compose.project.working_dir=$1" --filter label=com.docker.compose.oneoff=False \
         --format '{{.ID}}|{{.State}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.project.config_files"}}' 2>"$work/out"
 }
 
-# The Compose files that those containers were started from, one a line, as they are named from this folder.
+# Compose files of those containers, one per line, relative to this folder.
 found_files() {
     sed -n "s/^[^|]*|[^|]*|$found_project|[^|]*|//p" "$work/here" | head -n 1 | tr ',' '\n' | while IFS= read -r name; do
         name=${name#"$folder/"} && name=${name#"$real/"} && echo "${name#./}"
     done
 }
 
-# Writes the record, before anything is changed. What was found before and is still the same is not written anew.
+# Writes the record before anything is changed, unless an unchanged one already exists.
 keep_found() {
     [ -n "$found_ids" ] || return 0
     kept=$(current_release)
@@ -59,7 +59,7 @@ keep_found() {
 
 write_found() {
     found_files >"$found_dir/.names" || return 1
-    # Within the folder; and what this release is about to replace.
+    # Files in the folder, and those that this release will replace.
     { grep -v '^/' "$found_dir/.names"; printf '%s\n' "$units"; } | grep -vFx -e docker-compose.yml -e .env -e '' | sort -u |
         while IFS= read -r name; do [ ! -e "$name" ] || printf '%s\n' "$name"; done >"$found_dir/.units"
     { printf '%s\n' docker-compose.yml .env && cat "$found_dir/.units"; } >"$found_dir/.all" || return 1

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Whether all services of the project in the current folder are well. Expects common.sh; timeout and settle in seconds.
+# Whether all services of the project in the current folder are healthy. Requires common.sh; timeout and settle in seconds.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
-# One line per container. Ports are those that are published.
+# Prints one line per container, with its published ports.
 containers() {
     ids=$(dock ps -aq --filter "label=com.docker.compose.project=${project:-$code}" --filter label=com.docker.compose.oneoff=False) || return 1
     [ -n "$ids" ] || return 0
@@ -14,22 +14,22 @@ images_in_use() {
     dock ps -a --filter "label=com.docker.compose.project=${project:-$code}" --format '{{.Image}}'
 }
 
-# Seconds since 1970 of a time as Docker writes it, such as 2026-11-24T09:30:15.123456789Z. No `date -d` in POSIX.
+# Converts a time of Docker, such as 2026-11-24T09:30:15.123456789Z, to seconds since 1970. POSIX has no `date -d`.
 epoch() {
     rest=${1%%.*}
     rest=${rest%Z}
     day=${rest%T*} clock=${rest#*T}
     y=${day%%-*} m=${day#*-} s=${clock##*:} i=${clock#*:}
     d=${m#*-} m=${m%-*} i=${i%:*} h=${clock%%:*}
-    # Without their leading zero, which would make them octal.
+    # Without leading zeros, which would make them octal.
     m=${m#0} d=${d#0} h=${h#0} i=${i#0} s=${s#0}
     [ "$m" -gt 2 ] || { y=$((y - 1)) m=$((m + 12)); }
     days=$((365 * y + y / 4 - y / 100 + y / 400 + (153 * (m - 3) + 2) / 5 + d - 719469))
     echo $((days * 86400 + h * 3600 + i * 60 + s))
 }
 
-# listens PID PORT: a socket of the container's network listens there, not on loopback alone. True where it cannot be seen. Loopback is
-# 127.0.0.0/8, the same mapped into IPv6, and ::1; the kernel writes each 32 bits in the machine's own order.
+# listens PID PORT: whether a socket in the container's network listens there, not only on loopback. True if it cannot be seen.
+# Loopback is 127.0.0.0/8, the same mapped into IPv6, and ::1; the kernel writes each 32 bits in the machine's byte order.
 listens() {
     [ -r "/proc/$1/net/tcp" ] || return 0
     port=$(printf '%04X' "$2")
@@ -37,7 +37,7 @@ listens() {
         grep -Evq '^ *[0-9]+: ((0000000000000000FFFF0000)?[0-9A-F]{6}7F|00000000000000000000000001000000):'
 }
 
-# How often the container had been started again when the wait began: a year's restarts are no loop.
+# Restart count of the container when the wait began: restarts of the past are no loop.
 restarts_before() {
     case $first in
     *"|$name|"*) rest=${first#*"|$name|"} && rest=${rest#*|*|} && echo "${rest%%|*}" ;;
@@ -45,23 +45,23 @@ restarts_before() {
     esac
 }
 
-# Whether the container was started again, by Docker, since this program began.
+# Whether Docker restarted the container since this program began.
 restarted() {
     [ "$restarts" -gt 0 ] && [ "$(epoch "$started")" -ge "$began" ]
 }
 
-# Whether this life of the container has been healthy for $settle seconds on end, as far as was seen.
+# Whether the container has been seen healthy for $settle seconds without a restart.
 stays_healthy() {
     case $seen_healthy in *"|$name $started "*) ;; *) seen_healthy="$seen_healthy|$name $started $(date +%s)" ;; esac
     since=${seen_healthy##*"|$name $started "}
     [ $(($(date +%s) - ${since%%|*})) -gt "$settle" ]
 }
 
-# Judges one container: adds to $waiting what must still come, to $bad what will not come any more.
+# Judges one container: adds pending states to $waiting and failures to $bad.
 judge() {
     case $status/$health in
     running/healthy)
-        # A HEALTHCHECK that only opens a port passes between two crashes, too. And a proxy needs time to learn the name of a container
+        # A HEALTHCHECK that only opens a port also passes between two crashes. And a proxy needs time to learn the name of a container
         # before the old one beside it stops.
         { ! restarted && [ -z "$ignored" ]; } || stays_healthy || waiting="$service settling"
         ;;
@@ -69,7 +69,7 @@ judge() {
     running/starting) waiting="$service starting" ;;
     running/-)
         age=$(($(date +%s) - $(epoch "$started")))
-        # Both times are cut to whole seconds: only more than that is surely that much.
+        # Both times are truncated to seconds, so only a larger difference is certain.
         [ "$age" -gt "$settle" ] || waiting="$service settling"
         for published in $ports; do
             case $published in
@@ -92,7 +92,7 @@ judge() {
     [ -z "$bad" ] || failed=${name#/}
 }
 
-# It restarts again and again. Between two crashes it runs, and its exit code is known from a look before: else one more is taken.
+# It keeps restarting. It runs between two crashes, so its exit code comes from an earlier look, or another look is taken.
 judge_loop() {
     case $crashed in "$name|"*) exit=${crashed##*|} ;; esac
     if [ "$status/$exit" = running/0 ] && [ "$restarts" -lt $((before + 6)) ]; then
@@ -102,14 +102,14 @@ judge_loop() {
     fi
 }
 
-# Names of containers that do not count: old ones that are about to go.
+# Names of containers to ignore: old ones that will be removed.
 ignored='' crashed=''
-# What containers said a moment ago.
+# States of the containers a moment ago.
 listed=''
 began=$(date +%s)
 
-# healthy [IMAGE]: waits until all is well. False: $bad says what is not, $failed is that container. Every service that
-# $services lists must be there; IMAGE is the id of the image that the service named by the code must run.
+# healthy [IMAGE]: waits until all services are healthy. On failure, $bad has the reason and $failed is the container. Every service
+# in $services must exist; IMAGE is the id of the image that the service named after the code must run.
 healthy() {
     deadline=$(($(date +%s) + timeout)) told='' first='' seen_healthy=''
     while :; do
@@ -145,7 +145,7 @@ LIST
     done
 }
 
-# The last lines of the log of the container that failed, and what its HEALTHCHECK said last.
+# Prints the last log lines of the failed container, and the last output of its HEALTHCHECK.
 show_log() {
     [ -n "$failed" ] || return 0
     dock logs --tail 20 "$failed" >"$work/log" 2>&1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The log of all services, as Compose writes it. Expects common.sh; tail (lines), follow (yes or no).
+# Prints the logs of all services with Compose. Requires common.sh; tail (lines), follow (yes or no).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 logs() {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# How a run has ended whose connection was lost. Waits until that one lets go of the lock. Where it never had it, it will not begin any
-# more. Expects common.sh; run (the word of that run).
+# Reports how a run ended whose connection was lost. Waits until that run frees the lock; if it never had the lock, it will not begin
+# any more. Requires common.sh; run (the word of that run).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 outcome() {
@@ -10,7 +10,7 @@ outcome() {
     cd "$folder" || refuse folder "$folder"
     watch_connection
     take_lock
-    # What stands there is that run's last sentence, not ours.
+    # It contains that run's last sentence, not ours.
     held=no
     said=$(lock_holder releases/.end)
     case $said in

@@ -1,9 +1,9 @@
 #!/bin/sh
-# What runs, what was deployed, and where the two differ; which releases are kept; or all that is in use. Changes nothing. Expects
+# Reports what runs, what was deployed and how they differ; the kept releases; or all versions in use. Changes nothing. Requires
 # common.sh, health.sh and found.sh; action is status, history or in-use.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
-# One line of release.json, a blank before it.
+# Prints release.json as one line, after a blank.
 record() {
     tr -d '\n' <"releases/$1/release.json"
 }
@@ -45,14 +45,14 @@ report() {
     end ok
 }
 
-# What this user may not read may well be in use.
+# A file that this user may not read may be in use.
 check_readable() {
     for name in releases .env; do
         [ ! -e "$name" ] || [ -r "$name" ] || refuse unreadable "$folder/$name"
     done
 }
 
-# Versions that are kept, that the next `up -d` by hand would start, and whose containers are there.
+# Versions that are kept, that the next manual `up -d` would start, or that have containers.
 show_use() {
     images=$(images_in_use 2>"$work/out") || refuse_docker
     check_readable
@@ -68,20 +68,20 @@ modes() {
     printf '%s\n' "$1" | kinds | sort
 }
 
-# Whether a path has the content and the modes that the current release has.
+# Whether a path has the content and modes of the current release.
 same() {
     diff -r "./$1" "releases/$current/$1" >/dev/null 2>&1 &&
         [ "$(modes "$1")" = "$(cd "releases/$current" && modes "$1")" ]
 }
 
-# Files that were edited by hand since.
+# Files that were edited since the deploy.
 compare() {
     [ -d "releases/$current" ] && [ -n "$current" ] || return 0
     {
         printf '%s\n' docker-compose.yml .env
         cat "releases/$current/.units" 2>/dev/null
     } | while IFS= read -r name; do
-        # What was found here before the first release may have none of them.
+        # A service from before the first release may have none of them.
         [ -e "./$name" ] || [ -e "releases/$current/$name" ] || continue
         same "$name" || say "differs $name"
     done

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The same words as common.sh and health.sh have for Compose, for a stack of Docker Swarm: this server is one of its managers.
-# Docker places, starts and updates the tasks; here one asks it to, and watches. Expects common.sh.
+# The functions that common.sh and health.sh have for Compose, for a stack of Docker Swarm with this server as a manager. Docker
+# places, starts and updates the tasks; these functions request it and watch. Requires common.sh.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # the parts share their variables
 
 find_docker() {
@@ -16,7 +16,7 @@ find_docker() {
     say "fact compose swarm"
 }
 
-# What deploy.sh, control.sh and logs.sh ask Compose for.
+# The Compose calls of deploy.sh, control.sh and logs.sh.
 compose() {
     case $* in
     up*) deploy_stack ;;
@@ -27,20 +27,20 @@ compose() {
     esac
 }
 
-# Before anything is touched. Other nodes do not have the files of the release.
+# Runs before any change. Other nodes do not have the files of the release.
 ask_swarm() {
     know "$stage/release.json"
     nodes=$(dock node ls -q 2>"$work/out") || { check_reachable && refuse no-quorum "$(last_line "$work/out")"; }
     mounts=$(field mounts "$stage/release.json")
     [ -z "$mounts" ] || [ "$(printf '%s\n' "$nodes" | wc -l)" -eq 1 ] || refuse many-nodes "$mounts"
-    # Docker checks a file before it calls the engine, here one that is not there: where it wants to call it, the file is good.
+    # Docker checks a file before it calls the engine, here a missing one: if it gets to the call, the file is valid.
     (cd "$stage" && stack_deploy -H "unix://$work/nobody") >"$work/out" 2>&1
     grep -Fq "$work/nobody" "$work/out" || { tell "$work/out" && refuse stack-file "$(last_line "$work/out")"; }
 }
 
-# Of the variables of .env, docker stack takes only what stands in the environment. They are put there by a shell of its own, which
-# has no other variables, reads each as what stands in quotes, and then is docker: none becomes a variable of this program, and none
-# an argument. (`command`: a name that may not be set, such as UID in some shells, is passed over.)
+# docker stack reads variables only from the environment. A separate shell without other variables sets those of .env, reading each
+# as quoted text, and then becomes docker: none becomes a variable of this program or an argument. (`command`: a name that cannot be
+# set, such as UID in some shells, is skipped.)
 # shellcheck disable=SC2016 # for that shell
 with_env='eval "$(sed -n "
     /^PATH=/d; /^HOME=/d; /^TMPDIR=/d; /^LD_/d; /^SSH_AUTH_SOCK=/d; /^GODEBUG=/d
@@ -53,13 +53,13 @@ shift
 exec "$@"'
 
 deploy_stack() {
-    # The tasks that there are already: what failed in them is not this release's fault.
+    # Existing tasks: their failures are not this release's fault.
     (in_background='' && dock stack ps -q --no-trunc "$code") 2>/dev/null | tr '\n' ' ' >"$work/earlier"
     stack_deploy
 }
 
-# stack_deploy OPTION…: of the files in the current folder. Beside the record of the release that is meant lies the file that pins its
-# image by the digest, wherever the tag goes meanwhile.
+# stack_deploy OPTION…: deploys the files in the current folder. A second file, beside the release's record, pins the image by digest,
+# even if the tag moves meanwhile.
 stack_deploy() {
     set -- docker ${login:+--config "$login"} "$@" stack deploy --with-registry-auth --prune -c docker-compose.yml
     [ ! -f "${record%/*}/.stack.yml" ] || set -- "$@" -c "${record%/*}/.stack.yml"
@@ -70,7 +70,7 @@ stack_deploy() {
 
 remove_stack() {
     dock stack rm "$code" || return
-    # It answers before the containers and the network are gone.
+    # The command returns before the containers and the network are gone.
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
         [ -n "$(dock ps -aq --filter "label=com.docker.stack.namespace=$code")$(dock network ls -q --filter "label=com.docker.stack.namespace=$code")" ] || return 0
         sleep 1
@@ -78,8 +78,7 @@ remove_stack() {
     return 1
 }
 
-# One process for each service, all of one group: that of a shell of their own, which ends with them. (sed would keep lines back
-# until there are many.)
+# One process per service, all in the group of one shell, which ends with them. (sed would buffer lines.)
 # shellcheck disable=SC2016 # for that shell
 each_log='code=$1 flags=$2 names=$3
 shift 3
@@ -99,7 +98,7 @@ stack_logs() {
     $in_background sh -c "$each_log" sh "$code" "$flags" "$names" "$@"
 }
 
-# One line per service, in the form that status.sh reads.
+# Prints one line per service, in the form that status.sh reads.
 containers() {
     dock stack services --format '{{.Name}}|{{.Replicas}}|{{.Image}}' "$code" | while IFS='|' read -r name replicas _; do
         image=$(dock service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}|{{.UpdatedAt}}' "$name")
@@ -112,8 +111,8 @@ images_in_use() {
     dock service ls --filter "label=com.docker.stack.namespace=$code" --format '{{.Image}}'
 }
 
-# healthy [IMAGE]: all services have as many tasks running as they should, and no update goes on, for `settle` seconds on end. A task
-# with a HEALTHCHECK runs, for Swarm, only when it is healthy. False: $bad says what is not, $failed is that service.
+# healthy [IMAGE]: waits until all services have all their tasks running, without an update, for `settle` seconds. For Swarm, a task
+# with a HEALTHCHECK runs only if it is healthy. On failure, $bad has the reason and $failed is the service.
 healthy() {
     deadline=$(($(date +%s) + timeout)) told='' good=0
     while :; do
@@ -151,7 +150,7 @@ judge_service() {
     if [ "$fallen" -ge 3 ] && [ -n "$waiting" ] && [ -z "$state" ]; then bad="$service restarting -" failed=$name; fi
 }
 
-# new_tasks STATE FORMAT: id and FORMAT of those tasks of service $name that this release has started, latest first.
+# new_tasks STATE FORMAT: prints id and FORMAT of the tasks of service $name that this release started, latest first.
 new_tasks() {
     dock service ps --no-trunc --filter "desired-state=$1" --format "{{.ID}} $2" "$name" 2>/dev/null | while IFS= read -r task; do
         case " $(cat "$work/earlier" 2>/dev/null)" in *" ${task%% *} "*) ;; *) printf '%s\n' "$task" ;; esac
@@ -162,7 +161,7 @@ show_log() {
     [ -n "$failed" ] || return 0
     name=$failed
     tasks=$({ new_tasks running '' && new_tasks shutdown ''; } | tr '\n' ' ')
-    # A node that does not answer would let it wait for ever.
+    # A node that does not respond would make it wait for ever.
     for task in $tasks; do
         limit=5 dock service logs --raw --tail 20 "$task" 2>&1
     done | tail -n 20 >"$work/log"

@@ -1,15 +1,15 @@
 #!/bin/sh
-# The change of the live files, all of it or nothing. Expects common.sh, and from deploy.sh: private, stage, former, units, image,
+# Changes the live files, all or none. Requires common.sh, and from deploy.sh: private, stage, former, units, image,
 # familiar, version, id, found.
 #
-# What may be left behind by a run that was killed: releases/.incoming.PID (never used again) and releases/.former. The latter is
-# the journal of a switch: it appears whole, by one rename, before the first live file changes, and goes by one rename when all is
-# well again. Whoever finds it puts back what it holds.
+# A killed run may leave behind releases/.incoming.PID (never used again) and releases/.former. The latter is the journal of a
+# switch: one rename creates it, complete, before the first live file changes, and one rename removes it after success. A run that
+# finds it restores its content.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 former=releases/.former
 
-# Prints the units, or the topmost folder that leads to one and is not there yet: where that is a file, the file must go.
+# Prints the units, or the topmost missing folder above one; a file in its place must be removed.
 tops() {
     while IFS= read -r name; do
         above=$name
@@ -28,8 +28,8 @@ same_files() {
     done <"$private/list.tops"
 }
 
-# Prints what the new units change among the live files, no path below another one: "put PATH" for what comes, goes or is replaced, "mode
-# OLD NEW PATH" for a folder that stays. Folders stay wherever they can, and files that are the same: containers have them mounted.
+# Prints the changes of the new units to the live files, no path below another one: "put PATH" for an added, removed or replaced
+# path, "mode OLD NEW PATH" for a kept folder. Folders and equal files are kept, because containers may have them mounted.
 list_changes() {
     [ -s "$stage/.units" ] || return 0
     tops >"$private/list.tops" || return 1
@@ -62,7 +62,7 @@ list_changes() {
     done
 }
 
-# Lists what the units change, in $private/changes.
+# Lists the changes of the units in $private/changes.
 note_units() {
     [ -z "$units" ] || printf '%s\n' "$units" >"$stage/.units" || return 1
     list_changes >"$private/changes"
@@ -75,18 +75,18 @@ units_differ() {
 
 switch() {
     step switch
-    # All that needs room on the disk is done before the first rename.
+    # Everything that needs disk space is done before the first rename.
     note_former 2>"$work/out" || refuse_write
     recreate=''
     if [ -f docker-compose.yml ] && [ -s "$private/changes" ]; then recreate=--force-recreate; fi
     if ! { mv "$private/former" "$former" && put_files && { [ -z "$id" ] || tagged || dock tag "$id" "$image:$version"; }; } 2>"$work/out"; then
-        # Nothing has been started yet that has the new files.
+        # Nothing with the new files has been started yet.
         recreate=''
         go_back "switch $(last_line "$work/out")"
     fi
 }
 
-# The journal, and a second copy of the new files, on the same disk.
+# Creates the journal, and a second copy of the new files on the same disk.
 note_former() {
     note_units || return 1
     cp -Rp "$stage" "$private/live" && mkdir -p "$private/former/tree" && note_containers || return 1
@@ -94,7 +94,7 @@ note_former() {
     sed -n 's/^mode //p' "$private/changes" >"$private/former/modes" || return 1
     cat releases/.current >"$private/former/current" 2>/dev/null
     [ -z "$id" ] || echo "$image:$version" >"$private/former/tag" || return 1
-    # Where the version's tag is about to move: from where.
+    # The current image of the version's tag, if the tag will move.
     [ -z "$id" ] || tagged || dock image inspect -f '{{.Id}}' "$image:$version" >"$private/former/image" 2>/dev/null
     for name in docker-compose.yml .env; do
         [ ! -e "$name" ] || ln "$name" "$private/former/tree/$name" 2>/dev/null || cp -p "$name" "$private/former/tree/$name" || return 1
@@ -102,8 +102,7 @@ note_former() {
     while IFS= read -r name; do
         there "$name" || printf '%s\n' "$name"
     done <"$private/former/names" >"$private/former/absent" || return 1
-    # On the disk, not in memory alone: where power is lost, what the renames are about must be there. (A sync that knows no files
-    # takes all.)
+    # Flush to disk before the renames, so that a power loss finds the files there. (A sync without file support flushes everything.)
     find "$private" -path "$private/former/tree" -prune -o -type f -exec sync {} +
 }
 
@@ -116,14 +115,14 @@ put_files() {
         case $name in ./*) put "$name" || return 1 ;; esac
     done <"$former/names"
     set_modes new || return 1
-    # What was found here may have had none of these.
+    # A service from before the first release may have none of these.
     for name in docker-compose.yml .env; do
         if [ -e "$private/live/$name" ]; then mv -f "$private/live/$name" . || return 1; else rm -f "$name" || return 1; fi
     done
     rm -rf "$private/live"
 }
 
-# put PATH: what was there is in .former then. A file replaces a file by one rename.
+# put PATH: moves the old one to .former and the new one into place. A file replaces a file by one rename.
 put() {
     [ -d "$former/tree/${1%/*}" ] || mkdir -p "$former/tree/${1%/*}" || return 1
     if [ -f "$1" ] && [ ! -L "$1" ] && [ -f "$private/live/$1" ] && ln "$1" "$former/tree/$1" 2>/dev/null; then
@@ -134,7 +133,7 @@ put() {
     ! there "$private/live/$1" || mv -f "$private/live/$1" "$1"
 }
 
-# set_modes new|old: of folders that stay.
+# set_modes new|old: sets the modes of kept folders.
 set_modes() {
     [ -s "$former/modes" ] || return 0
     while IFS= read -r change; do
@@ -145,7 +144,7 @@ set_modes() {
     done <"$former/modes"
 }
 
-# Whether the version's tag names this image already: $found lists its tags in brackets, as the engine calls them ($familiar).
+# Whether the version's tag already is this image: $found lists its tags in brackets, in the engine's form ($familiar).
 tagged() {
     tags=${found#* [}
     case " ${tags%]} " in
@@ -154,8 +153,8 @@ tagged() {
     esac
 }
 
-# Puts the files back that .former holds; may be done again where it was cut short. Where one cannot be put back, the others are: false
-# then, and $unrestored says why.
+# Restores the files in .former; can be repeated after an interruption. If one cannot be restored, restores the others, returns false
+# and sets $unrestored to the reason.
 restore_files() {
     unrestored=''
     {
@@ -174,11 +173,11 @@ restore_files() {
     [ -z "$unrestored" ]
 }
 
-# put_back PATH: a file by one rename.
+# put_back PATH: restores a path, a file by one rename.
 put_back() {
     if there "$former/tree/$1"; then
         if [ -d "$1" ] || [ -d "$former/tree/$1" ]; then rm -rf "$1" || return 1; fi
-        # One that the switch has not reached yet is the same file under two names, which mv refuses.
+        # A file that the switch has not reached yet has two names, which mv refuses.
         mv -f "$former/tree/$1" "$1" || cmp -s "$former/tree/$1" "$1"
     elif grep -Fqx -e "$1" "$former/absent" 2>/dev/null; then
         rm -rf "$1"
