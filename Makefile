@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest --ignore=tests/bench
 # Empty, it is not set: hundreds of agents start in a run, and each would be compiled anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help venv lab lab-status lab-down test test-here check demo demo-here demo-down bench bench-here mutations mutations-here agent docs pictures lock
+.PHONY: help venv lab lab-status lab-down test test-here sweep sweep-here check demo demo-here demo-down bench bench-here mutations mutations-here agent docs pictures lock
 
 help:                ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,13 @@ test-here: venv
 	@$(LAB) install --tests
 	@$(LAB) up
 	$(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder tests
+
+sweep:               ## kill a deploy at each of its points, where `make test` takes some
+	@$(LAB) run $(MAKE) --no-print-directory sweep-here
+sweep-here: venv
+	@$(LAB) install --tests
+	@$(LAB) up
+	EVERY_POINT=1 $(PYTEST) -n 2 --dist load tests/real/test_kill_sweep.py
 
 check: venv          ## ruff, mypy, import contract, the committed agent, shellcheck, no symbolic link
 	$(BIN)/python -m tools.links
