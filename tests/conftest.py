@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import hypothesis
 import pytest
@@ -28,6 +29,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "lab" in getattr(item, "fixturenames", ()):
             item.add_marker("lab")
-    # A stable sort: modules with a slow test begin first, the rest keep their order.
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    # A stable sort: slow tests begin first, by module where a module stays together, the rest keep their order.
+    slow = {scope(item.nodeid) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: scope(item.nodeid) not in slow)
+
+
+#: Modules whose tests share what one fixture makes, at some cost.
+TOGETHER = ("documents", "env_file", "init")
+
+
+def scope(nodeid: str) -> str:
+    """Return what goes to one worker: a test on real parts, which waits more than it works, else a whole module."""
+    module = nodeid.partition("::")[0]
+    alone = module.startswith("tests/real/") and not module.endswith(tuple(f"/test_{name}.py" for name in TOGETHER))
+    return nodeid if alone else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Schedule by ``scope`` where `--dist loadscope` is asked for."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope(nodeid)
+
+    return Scheduling(config, log)

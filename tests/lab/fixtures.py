@@ -6,6 +6,7 @@ stopped, broken, filled or slowed down comes from a factory and is the test's ow
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from lab.tcpproxy import TcpProxy
 from lab.up import bring_up
 
 Appended = tuple[tuple[str, str], ...]
+_TURNS = itertools.count(secrets.randbelow(500))
 _PRIVATE = range(101, 251)  # last part of the addresses of tests' own servers
 
 
@@ -55,8 +57,14 @@ def code(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def port() -> int:
-    """A port to publish on the shared servers: unlikely to be another test's."""
-    return 10000 + secrets.randbelow(14000)
+    """A port to publish on the shared servers: no other worker's, and no other test's for a long time."""
+    return next_port()
+
+
+def next_port() -> int:
+    """Return a port of this worker's own thousand. It begins anywhere there: two runs may share a lab."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    return 10000 + 1000 * (worker % 14) + 2 * next(_TURNS) % 1000
 
 
 @pytest.fixture

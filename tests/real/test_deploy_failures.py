@@ -101,7 +101,7 @@ def test_files_that_an_operator_put_there_by_hand_are_a_former_release_too(site:
     site.deployed()
     site.sh("rm -rf releases .lock && sed -i s/ENV=test/ENV=by-hand/ .env")
     files = site.files()
-    done = site("deploy", "--version", site.publish("exits"))
+    done = site("deploy", "--version", site.publish("unhealthy"))
     assert done.code == 3, done.err
     assert site.files() == files
     assert site.environment()["ENV"] == "by-hand"
@@ -118,7 +118,7 @@ def test_a_companion_comes_back_with_its_image_and_a_new_one_goes(either: Site):
     before = either.sh(look), either.sh(ids)
     either.publish("plain", "side")
     either.append("docker-compose.yml", f"  worker: {{image: '{image}', {wait}}}\n")
-    assert either("deploy", "--version", either.publish("exits")).code == 3
+    assert either("deploy", "--version", either.publish("unhealthy")).code == 3
     assert (either.sh(look), either.sh(ids)) == before
 
 

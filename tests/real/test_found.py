@@ -64,7 +64,7 @@ def test_a_first_deploy_that_fails_brings_it_back_byte_for_byte(either: Site, na
         either.code: "running",
         "helper": "running",
     }
-    done = either("deploy", "--version", either.publish("exits"))
+    done = either("deploy", "--version", either.publish("unhealthy"))
     assert done.code == 3, done.err
     assert folder(either) == files
     assert either.servers[0].get(either.port).strip() == "by-hand"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.fixtures import next_port
 from lab.handle import Lab
 
 pytestmark = pytest.mark.slow
@@ -60,7 +61,7 @@ def _way(lab: Lab, folder: Path) -> Shipped:
     )
     for name in ("DOCKER_REGISTRY_PROD", "DOCKER_REGISTRY_PROD_USER", "DOCKER_REGISTRY_PROD_PASS"):
         del environ[name]
-    port = 10000 + secrets.randbelow(14000)
+    port = next_port()
     for words in (["init"], ["lint"], ["ship"]):
         command = [sys.executable, "-m", "container_pipeline", *words]
         done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=300)

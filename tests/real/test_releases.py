@@ -37,7 +37,7 @@ def test_a_release_that_came_back_is_kept_however_old(site: Site):
 
 def test_the_image_of_a_version_that_failed_does_not_stay(site: Site):
     good = site.deployed()
-    assert site("deploy", "--version", site.publish("exits")).code == 3
+    assert site("deploy", "--version", site.publish("unhealthy")).code == 3
     assert images(site) == {good}
 
 
@@ -226,7 +226,7 @@ def test_files_that_the_compose_file_mounts_come_with_the_release(site: Site):
     assert site("deploy", "--version", version).code == 0
     assert site.servers[0].docker(*read) == "two\npage two\n"
     site.write("conf/app.ini", "three\n")
-    assert site("deploy", "--version", site.publish("exits")).code == 3
+    assert site("deploy", "--version", site.publish("unhealthy")).code == 3
     assert site.servers[0].docker(*read) == "two\npage two\n"
     site.sh("cat conf/app.ini web/a/index.html")
     assert site("status", "--json").result["servers"][0]["differs"] == []
@@ -277,7 +277,7 @@ def test_logs_are_followed_until_ctrl_c_and_nothing_goes_on_on_the_server(either
 def test_rolling_stops_at_the_first_failure_and_leaves_the_rest_alone(site: Site):
     site.on(*site.lab.servers)
     former = site.deployed()
-    done = site("deploy", "--version", site.publish("exits"), "--rolling", "1", "--json")
+    done = site("deploy", "--version", site.publish("unhealthy"), "--rolling", "1", "--json")
     assert done.code == 3
     assert {one["name"]: one["status"] for one in done.result["servers"]} == {
         "server-1": "rolled-back",

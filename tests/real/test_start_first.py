@@ -78,7 +78,7 @@ def test_one_that_does_not_come_up_leaves_the_old_one_which_never_stopped(behind
     site.deployed()
     [old] = names(site)
     started = site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old)
-    assert site("deploy", "--version", site.publish("exits")).code == 3
+    assert site("deploy", "--version", site.publish("unhealthy")).code == 3
     assert names(site) == [old]
     assert site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old) == started
 
@@ -97,7 +97,7 @@ def test_other_files_change_nothing_of_that(behind_a_proxy: Site):
     [old] = names(site)
     started = start_of(site, old)
     site.write("conf/app.ini", "two\n")
-    assert site("deploy", "--version", site.publish("exits")).code == 3
+    assert site("deploy", "--version", site.publish("unhealthy")).code == 3
     assert (names(site), start_of(site, old)) == ([old], started)
     assert site.servers[0].docker("exec", old, "cat", "/conf/app.ini") == "one\n"
     # The new container is started once: to start it again would be the gap.
