@@ -1,6 +1,6 @@
 """Take away one guard after the other, each in a copy of the repository, and see that the tests named for it fail there.
 
-    make mutations [ONLY='lock env'] [WORKERS=3]
+    make mutations [ONLY='lock env'] [WORKERS=5]
 
 First all these tests run in a copy that is as it is: there they must pass. ONLY takes the mutations whose promise has one of the
 words. The work tree is read, never written; the lab is one of its own, since programs without a guard leave things behind.
