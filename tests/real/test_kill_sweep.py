@@ -65,10 +65,15 @@ def read_by_containers(site: Site) -> set[str]:
     return {server.docker("exec", one, "cat", "/conf/app.ini") for one in ids}
 
 
-def untouched(site: Site, before: tuple[dict[str, str], str]) -> bool:
-    """Whether the killed run had not begun its switch: no journal, and the same files, release and container."""
+def state(site: Site) -> tuple[object, ...]:
+    """The live files, the release and the container."""
+    return site.files(), mounted(site), current(site), site.container()
+
+
+def untouched(site: Site, before: tuple[object, ...]) -> bool:
+    """Return whether the killed run had not begun its switch: it left no journal and changed nothing."""
     journal = site.servers[0].folder / "compose" / site.code / "releases" / ".former"
-    return not journal.exists() and (site.files(), current(site) + site.container()) == before
+    return not journal.exists() and state(site) == before
 
 
 #: The first point, and of how many points one is taken: a fault of the switch shows at two points in a row or more.
@@ -99,7 +104,7 @@ def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs
     repaired = 0
     for k in itertools.count(first, step):
         wanted = 1 - versions.index(current(site))
-        before = site.files(), current(site) + site.container()
+        before = state(site)
         site.write("docker-compose.yml", texts[wanted])
         write(site, FOLDERS[wanted])
         monkeypatch.setattr(transfer, "program", lambda *given, k=k: killed_anywhere(k, genuine(*given)))
@@ -111,7 +116,7 @@ def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs
             break
         assert cut_short.code == 1, (k, cut_short.err)
         if untouched(site, before):
-            # What the next run finds is what this one found, but for its remains.
+            # The next run, which is killed too, finds what this one found, and what it left behind.
             continue
         done = site("deploy", "--version", versions[wanted])
         assert done.code == 0, (k, done.err)
