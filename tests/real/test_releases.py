@@ -295,3 +295,15 @@ def test_an_environment_has_its_own_servers_and_env_file(site: Site):
     version = site.publish()
     assert site("deploy", "--version", version, "--environment", "test").code == 0
     assert site.environment()["ENV"] == "of-test"
+
+
+def test_a_rollback_brings_the_former_env_back_and_a_deploy_of_that_version_todays(either: Site):
+    either.write(".env", "ENV=test\nTOKEN=before\n")
+    first = either.deployed()
+    either.write(".env", "ENV=test\nTOKEN=rotated\n")
+    either.deployed()
+    assert either("rollback").code == 0
+    assert (either.running(), either.environment()["TOKEN"]) == (first, "before")
+    done = either("deploy", "--version", first)
+    assert done.code == 0, done.err
+    assert (either.running(), either.environment()["TOKEN"]) == (first, "rotated")

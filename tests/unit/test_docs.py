@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -124,6 +125,34 @@ def test_documents_for_night_and_first_day_are_translated():
 def test_both_languages_lead_to_each_other(path):
     assert f"[中文说明]({path.name})" in (text := english(path).read_text()) or f"[中文]({path.name})" in text
     assert f"[English]({english(path).name})" in path.read_text()
+
+
+def sentences() -> str:
+    """Every sentence of the program, in both languages, one a line."""
+    catalogues = [json.loads(path.read_text("utf-8")) for path in (ROOT / "agent").rglob("locale/zh/*.json")]
+    carried = [ROOT / "resources/container-pipeline" / name for name in ("launch.sh", "start.py")]
+    texts = [text for catalogue in catalogues for pair in catalogue.items() for text in pair]
+    return "\n".join([*texts, *(path.read_text("utf-8") for path in carried)])
+
+
+#: The first column of a table of messages, in italics.
+QUOTED = [
+    (path.name, message)
+    for path in DOCUMENTS
+    if path.name.partition(".")[0] in ("recovery", "jenkins", "registries")
+    for column in re.findall(r"^\| (\*[^*|].*?) \|", path.read_text("utf-8"), re.M)
+    for message in re.findall(r"\*([^*]+)\*", column)
+]
+
+
+@pytest.mark.parametrize(("name", "message"), QUOTED)
+def test_a_message_that_a_document_quotes_exists(name, message):
+    pattern = r"[^\n]*?".join(re.escape(piece.strip()) for piece in re.split("…+", message))
+    assert re.search(pattern, sentences()), f"{name} quotes: {message}"
+
+
+def test_documents_quote_messages():
+    assert {name.partition(".")[0] for name, _message in QUOTED} == {"recovery", "jenkins", "registries"}
 
 
 def test_the_picture_of_the_flow_is_what_its_script_draws():
