@@ -148,10 +148,22 @@ FROZEN = [
         ("real/test_frozen_engine.py::test_a_frozen_engine_ends_every_command_and_hides_no_other_server",),
     ),
     Mutation(
+        "Every wait ends where sudo runs docker alone, too",
+        _COMMON,
+        (
+            ("|| docker_only=yes\n", "|| bound=''\n"),
+            ('        sudo_docker "$brief" "$@"\n', '        $in_background sudo -n "$@"\n'),
+        ),
+        ("real/test_frozen_engine.py::test_where_sudo_runs_docker_alone_every_wait_ends[dash]",),
+    ),
+    Mutation(
         "Going back waits for an engine that is started anew",
         _COMMON,
         (("    until answers; do\n", "    until true; do\n"),),
-        ("real/test_frozen_engine.py::test_going_back_waits_for_an_engine_that_is_started_anew",),
+        (
+            "real/test_frozen_engine.py::test_going_back_waits_for_an_engine_that_is_started_anew[0]",
+            "real/test_frozen_engine.py::test_going_back_waits_for_an_engine_that_is_started_anew[0.7]",
+        ),
     ),
 ]
 
@@ -178,7 +190,7 @@ LOGIN_SHELLS = [
         "What a killed run has left, a login perhaps, goes with the next run",
         _COMMON,
         (("make_work() {\n    sweep\n", "make_work() {\n"),),
-        ("real/test_odd_servers.py::test_a_login_that_a_killed_run_has_left_is_swept_by_the_next",),
+        ("real/test_odd_servers.py::test_a_login_that_a_killed_run_has_left_is_swept_by_the_next[status]",),
     ),
     Mutation(
         "Docker's mere warnings refuse nothing",
@@ -188,6 +200,47 @@ LOGIN_SHELLS = [
             ('    if [ "$sudo" = no ] && ! own_configuration; then\n', "    if false; then\n"),
         ),
         ("real/test_odd_servers.py::test_a_docker_configuration_of_root_refuses_no_deploy",),
+    ),
+]
+
+
+FORGED = [
+    Mutation(
+        "A BUILD_URL with a control character is refused",
+        "settings.py",
+        (("    if not value.isprintable():\n", '    if "\\n" in value:\n'),),
+        (
+            r"unit/test_settings.py::test_a_build_url_with_a_control_character_is_refused[\r]",
+            r"unit/test_settings.py::test_a_build_url_with_a_control_character_is_refused[\x1b[2J]",
+            r"unit/test_settings.py::test_a_build_url_with_a_control_character_is_refused[\u2028]",
+        ),
+    ),
+    Mutation(
+        "Values are only values to the shell on the server",
+        "remote/transfer.py",
+        (("shlex.quote(_text(value))", "chr(34) + _text(value) + chr(34)"),),
+        ("unit/test_session.py::test_a_build_url_reaches_the_server_as_it_stands[$(echo no) `echo no` $HOME]",),
+    ),
+    Mutation(
+        "A bar in a BUILD_URL ends no field of the lock",
+        "remote/fleet.py",
+        (('.replace("|", "%7C")', ""),),
+        ("unit/test_session.py::test_a_build_url_with_a_bar_names_the_holder_of_the_lock",),
+    ),
+    Mutation(
+        "A line break in what a program says begins no sentence",
+        _COMMON,
+        (("    case $saying in *\"$newline\"*) saying=$(printf '%s' \"$saying\" | tr '\\n' ' ') ;; esac\n", ""),),
+        ("unit/test_session.py::test_a_sentence_with_line_breaks_stays_one_sentence",),
+    ),
+    Mutation(
+        "Success is believed only after the steps before it",
+        "remote/fleet.py",
+        (('            answer.status = "unproven"\n', "            pass\n"),),
+        (
+            "unit/test_session.py::test_success_is_believed_only_after_what_comes_before_it[a step is missing]",
+            "unit/test_session.py::test_success_is_believed_only_after_what_comes_before_it[another digest]",
+        ),
     ),
 ]
 

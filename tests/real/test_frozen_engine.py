@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -89,6 +90,46 @@ def test_an_aborted_deploy_at_a_frozen_engine_lets_go_of_the_lock(site: Site, se
     assert run.returncode == 143
     settled(site, patience=60)
     site.servers[0].run(f"kill -CONT {_DOCKERD}")
+
+
+@pytest.mark.parametrize("shell", ["dash", "busybox", "bash"])
+def test_where_sudo_runs_docker_alone_every_wait_ends(
+    site: Site, server_factory, monkeypatch: pytest.MonkeyPatch, shell: str
+):
+    server: Server = server_factory()
+    server.run(
+        "echo 'deploy ALL=(root) NOPASSWD: /usr/bin/docker' >/etc/sudoers.d/deploy; chown deploy /docker; "
+        f"ln -sf $(command -v {shell}) /usr/bin/sh"
+    )
+    site.on(server)
+    site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{server.name}")
+    site.set("CONTAINER_PIPELINE_SUDO", "true")
+    former = site.deployed()
+
+    def frozen_at_start(*given) -> str:
+        stop = "step start\n: >/docker/reached; until [ -e /docker/frozen ]; do sleep 0.1; done\n"
+        return hasty(*given).replace("step start\n", stop).replace("wait_until=$(($(date +%s) + 60))", "wait_until=0")
+
+    def freeze() -> None:
+        while not (server.folder / "reached").exists():
+            time.sleep(0.1)
+        server.run(f"kill -STOP {_DOCKERD}; touch /docker/frozen")
+
+    monkeypatch.setattr(transfer, "program", frozen_at_start)
+    monkeypatch.setattr("container_pipeline.remote.fleet.SILENCE", 60)
+    freezer = threading.Thread(target=freeze)
+    freezer.start()
+    done = site("deploy", "--version", site.publish())
+    freezer.join()
+    assert (done.code, "Docker does not respond" in done.err) == (4, True), done.err
+    for command in (("status",), ("doctor",), ("rollback",), ("deploy", "--version", former)):
+        done = site(*command)
+        assert (done.code, "does not respond" in done.out + done.err) == (1, True), (command, done.out, done.err)
+        settled(site)
+    server.run(f"kill -CONT {_DOCKERD}")
+    monkeypatch.setattr(transfer, "program", _GENUINE)
+    assert site("deploy", "--version", former).code == 0
+    assert site.running() == former
 
 
 @pytest.mark.parametrize("when", ["0", "0.7"])

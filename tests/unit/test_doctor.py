@@ -47,6 +47,7 @@ def test_a_good_server_has_no_fault_and_no_repair():
             "Docker does not respond: Cannot connect to the Docker daemon",
             "sudo systemctl start docker",
         ),
+        ({"docker": None, "frozen": "yes"}, "the Docker engine does not respond", "sudo systemctl restart docker"),
         ({"compose": None}, "Compose is missing", "sudo apt-get install docker-compose-plugin"),
         ({"flock": None}, "flock is missing", "sudo apt-get install util-linux"),
         (

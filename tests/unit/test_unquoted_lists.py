@@ -28,6 +28,7 @@ WORDS = {
     "in_background",
     "watchers",
     "brief",
+    "within",
     "bound",
     "limit",
     "numbers",

@@ -93,6 +93,8 @@ def _docker(facts: Mapping[str, str], ssh: str, sudo: bool) -> tuple[bool, str, 
         return True, _("Docker {version}, and this user may use it", version=facts["docker"]), ""
     if "client" not in facts:
         return False, _("Docker is missing"), f"{ssh} sudo apt-get install docker.io"
+    if "frozen" in facts:
+        return False, _("the Docker engine does not respond"), f"{ssh} sudo systemctl restart docker"
     refused = facts.get("refused", "")
     if "permission denied" in refused.lower() or sudo:
         repair = f"{ssh} 'sudo usermod -aG docker $(id -un)'"

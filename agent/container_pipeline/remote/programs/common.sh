@@ -247,12 +247,34 @@ for words in 'timeout -k 5' timeout 'timeout -t'; do
     # shellcheck disable=SC2086 # a command and its options
     if $words 9 true 2>/dev/null; then bound=$words && break; fi
 done
-# A user with sudo for docker only may not call this.
-[ "$sudo" = no ] || sudo -n -l timeout 9 true >/dev/null 2>&1 || bound=''
+# Whether this user may run docker by sudo, and no other command.
+docker_only=no
+[ "$sudo" = no ] || sudo -n -l timeout 9 true >/dev/null 2>&1 || docker_only=yes
+
+# sudo_docker BOUND COMMAND…: for a user who may run nothing else by sudo. Such a user cannot signal what sudo started. So a shell waits
+# for it and holds the lock; the shell can be ended. What keeps running then has no lock, and with a bound no pipe that anybody reads.
+# shellcheck disable=SC2016,SC2086 # for that shell; a command and its options
+sudo_docker() {
+    within=$1
+    shift
+    if [ -z "$within" ]; then
+        $in_background sh -c 'sudo -n "$@" 9>&-; exit $?' sh "$@"
+        return
+    fi
+    printed=$(mktemp "$work/printed.XXXXXX") || return
+    $within sh -c 'sudo -n "$@" >"$0" 2>"$0.err" 9>&-; exit $?' "$printed" "$@"
+    ended=$?
+    cat "$printed"
+    cat "$printed.err" >&2
+    rm -f "$printed" "$printed.err"
+    return "$ended"
+}
 
 # shellcheck disable=SC2086 # lists of words
 dock() {
-    if [ "$sudo" = yes ]; then
+    if [ "$docker_only" = yes ]; then
+        sudo_docker "${bound:+$bound $limit}" docker "$@"
+    elif [ "$sudo" = yes ]; then
         $in_background sudo -n ${bound:+$bound $limit} docker "$@"
     else
         $in_background ${bound:+$bound $limit} docker "$@"
@@ -362,7 +384,7 @@ compose() {
         # If sudo is allowed only for docker, its own environment must do.
         while case $1 in *=*) ;; *) false ;; esac do shift; done
         [ "$generation" = v2 ] || [ -z "$login" ] || set -- DOCKER_CONFIG="$login" "$@"
-        $in_background sudo -n "$@"
+        sudo_docker "$brief" "$@"
     fi
 }
 

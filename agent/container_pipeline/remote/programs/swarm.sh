@@ -39,7 +39,7 @@ ask_swarm() {
 }
 
 # docker stack reads variables only from the environment. A separate shell without other variables sets those of .env, reading each
-# as quoted text, and then becomes docker: none becomes a variable of this program or an argument. (`command`: a name that cannot be
+# as quoted text, and then runs docker: none becomes a variable of this program or an argument. (`command`: a name that cannot be
 # set, such as UID in some shells, is skipped.)
 # shellcheck disable=SC2016 # for that shell
 with_env='eval "$(sed -n "
@@ -50,7 +50,8 @@ with_env='eval "$(sed -n "
     s/$1/$1\\\\$1$1/g
     s/^\([A-Za-z_][A-Za-z0-9_]*\)=\(.*\)/command export \1=$1\2$1/p" .env)" 2>/dev/null
 shift
-exec "$@"'
+"$@" 9>&-
+exit $?'
 
 deploy_stack() {
     # Existing tasks: their failures are not this release's fault.
