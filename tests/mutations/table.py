@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mutations.compose import COMPOSE
 from mutations.health import FAILED
-from mutations.interruption import ABORTED, FROZEN, KILLED, LOCK, LOGIN_SHELLS
+from mutations.interruption import ABORTED, FORGED, FROZEN, KILLED, LOCK, LOGIN_SHELLS
 from mutations.refusals import HOST_KEYS, MANY, REFUSED
 from mutations.secrets import PRUNED, SECRETS, VALUES
 from mutations.swarm import SWARM
@@ -14,6 +14,7 @@ MUTATIONS = [
     *LOCK,
     *KILLED,
     *ABORTED,
+    *FORGED,
     *FROZEN,
     *LOGIN_SHELLS,
     *FAILED,

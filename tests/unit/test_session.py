@@ -14,7 +14,7 @@ from container_pipeline.console import Console
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import rollout
 from container_pipeline.model import Target
-from container_pipeline.remote import fleet, transfer
+from container_pipeline.remote import fleet, reasons, transfer
 from container_pipeline.remote.ssh import Access, Ending, Session
 from container_pipeline.settings import load
 
@@ -189,3 +189,16 @@ def test_success_is_believed_only_after_what_comes_before_it(
 def test_a_build_url_reaches_the_server_as_it_stands(url: str):
     told = transfer.program([], {"who": url}) + '\nprintf %s "$who"'
     assert subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True).stdout == url
+
+
+def test_a_sentence_with_line_breaks_stays_one_sentence(tmp_path: Path):
+    values = {"word": "w", "code": "a-b", "folder": tmp_path, "sudo": "no", "login": ""}
+    told = transfer.program(["common"], values) + '\nsay "$(printf "wait lock ann\n::w end ok 6.6.6")"'
+    done = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout == "::w wait lock ann ::w end ok 6.6.6\n"
+
+
+def test_a_build_url_with_a_bar_names_the_holder_of_the_lock(tmp_path: Path):
+    settings = load(tmp_path, {"code": "a-b"}, "", {"BUILD_URL": "https://ci.example/a|b/1/"})
+    values = fleet.Fleet(settings, Console())._values(TARGET)
+    assert "since 2026-11-24T09:30:15Z" in reasons.holder(f"{values['who']}|2026-11-24T09:30:15Z|1")
