@@ -14,7 +14,7 @@ SWARM = [
     Mutation(
         "Swarm: mounts of files are refused where there are several nodes",
         _SWARM,
-        (('-eq 1 ] || refuse many-nodes "$mounts"\n', "-eq 1 ] || true\n"),),
+        (('        refuse many-nodes "$mounts"\n', "        :\n"),),
         (_NODES,),
     ),
     Mutation(
@@ -28,6 +28,22 @@ SWARM = [
         _SWARM,
         (('    grep -Fq "$work/nobody" "$work/out" ||', "    true ||"),),
         ("real/test_swarm_refusals.py::test_docker_refuses_the_file_before_anything_is_touched",),
+    ),
+    Mutation(
+        "Swarm: networks, volumes, configs and secrets of somebody else are looked for before anything is touched",
+        _STACKFILE,
+        (('    for kind in ("networks", "volumes", "configs", "secrets"):\n', '    for kind in ("networks",):\n'),),
+        (
+            "real/test_swarm_refusals.py::test_what_somebody_else_must_have_made_is_looked_for_before_anything_is_touched",
+        ),
+    ),
+    Mutation(
+        "Swarm: a network of one server alone is none of the Swarm's",
+        _SWARM,
+        (("""-f '{{.Scope}}' "$name\"""", """-f swarm "$name\""""),),
+        (
+            "real/test_swarm_refusals.py::test_what_somebody_else_must_have_made_is_looked_for_before_anything_is_touched",
+        ),
     ),
     Mutation(
         "Swarm: a config follows its content",

@@ -83,6 +83,36 @@ def test_docker_refuses_the_file_before_anything_is_touched(site: Site, server_f
     assert (site.sh("cat docker-compose.yml releases/.current"), tasks(site, site.code)) == before
 
 
+def test_what_somebody_else_must_have_made_is_looked_for_before_anything_is_touched(site: Site, server_factory):
+    managed(site, server_factory(compose="none"))
+    uses = "    networks: [own, outside]\n    volumes: ['data:/data']\n    configs: [setting]\n    secrets: [{source: key}]\n"
+    text = stack(site).replace("    env_file:", f"{uses}    env_file:")
+    text += """\
+networks: {own: {}, outside: {external: {name: front}}, unused: {external: true}}
+volumes: {data: {external: true, name: "${ENV}-data"}}
+configs: {setting: {external: true}, unused: {external: true}}
+secrets: {key: {external: true, name: web.key}}
+"""
+    site.write("docker-compose.yml", text)
+    version, manager = site.publish(), site.servers[0]
+    for sentence, *make in (
+        ("the external volume test-data does not exist", "volume create test-data"),
+        ("the external config setting does not exist", "config create setting /etc/hostname"),
+        ("the external secret web.key does not exist", "secret create web.key /etc/hostname"),
+        # One of this server alone is none of the Swarm's.
+        ("the Swarm has no network front", "network create front"),
+        ("the Swarm has no network front", "network rm front", "network create --driver overlay front"),
+    ):
+        refused = site("deploy", "--version", version)
+        assert (refused.code, sentence in refused.err, "starting" in refused.err) == (1, True, False), refused.err
+        assert services(site) == set()
+        assert "docker-compose.yml" not in site.sh("ls -A . releases")
+        for command in make:
+            manager.docker(*command.split())
+    assert site("deploy", "--version", version).code == 0
+    assert services(site) == {site.code}
+
+
 #: Keys of a service that Compose knows, those of `docker stack` among them.
 KEYS = (
     *("annotations", "attach", "blkio_config", "build", "cap_add", "cap_drop", "cgroup", "cgroup_parent", "cgroupns_mode"),

@@ -100,3 +100,29 @@ def test_a_value_that_no_program_can_be_given_is_refused():
     assert envfile.render({"A": "x" * (128 * 1024 - 3)}, "raw")
     with pytest.raises(SettingsError, match=r"A in \.env is longer than 128 kB"):
         envfile.render({"A": "x" * (128 * 1024 - 2)}, "raw")
+
+
+@pytest.mark.parametrize(
+    ("service", "declared", "kind", "names"),
+    [
+        ("networks: [a]", "networks: {a: {external: true}, b: {external: true}}", "networks", ("a",)),
+        ("networks: {a: {aliases: [x]}}", "networks: {a: {external: {name: front}}}", "networks", ("front",)),
+        ("command: x", "networks: {default: {external: true, name: '${ENV}-front'}}", "networks", ("test-front",)),
+        ("network_mode: none", "networks: {default: {external: true}}", "networks", ()),
+        ("networks: [a]", "networks: {a: {external: true, name: host}}", "networks", ()),
+        ("networks: [a]", "networks: {a: {external: false}}", "networks", ()),
+        ("networks: [a]", "networks: {a: }", "networks", ()),
+        ("networks: [a]", "networks: {a: {external: '${YES}'}}", "networks", ("a",)),
+        ("volumes: ['a:/a:ro', './b:/b', '/c']", "volumes: {a: {external: true}}", "volumes", ("a",)),
+        ("volumes: [{type: volume, source: a, target: /a}]", "volumes: {a: {external: true}}", "volumes", ("a",)),
+        ("configs: [{source: a}, b]", "configs: {a: {external: true}, b: {file: ./b}}", "configs", ("a",)),
+        ("secrets: [a]", "secrets: {a: {external: true, name: web.key}}", "secrets", ("web.key",)),
+    ],
+)
+def test_what_services_use_of_others_is_known_by_its_name(
+    service: str, declared: str, kind: str, names: tuple[str, ...]
+):
+    text = f'version: "3.5"\nservices:\n  web:\n    image: x\n    {service}\n{declared}\n'
+    found = stackfile.external(text.encode(), "docker-compose.yml", {"ENV": "test", "YES": "true"})
+    assert found.pop(kind) == names
+    assert set(found.values()) == {()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from container_pipeline.errors import SettingsError, StateError
@@ -42,7 +43,9 @@ def gather(run: Run, version: str | None) -> Upload:
     values = server_env(_env_values(run), image)
     services, mounts, files = _files(run, image, values)
     digest = Digest(known.digest) if known and known.digest else _resolve(access, settings, chosen)
+    external: Mapping[str, tuple[str, ...]] = {}
     if settings.values.mode == "swarm":
+        external = stackfile.external(files[0].data or b"", settings.values.compose_file, values)
         files = (*files, _override(run, image, digest, values, files))
     release = Release(
         code=settings.code,
@@ -56,6 +59,7 @@ def gather(run: Run, version: str | None) -> Upload:
         build=settings.build_url,
         commit=known.revision if known else "",
         mounts=mounts,
+        external=external,
     )
     run.result.version, run.result.digest = str(chosen), str(digest)
     profiles = tuple(filter(None, values.get("COMPOSE_PROFILES", "").split(",")))

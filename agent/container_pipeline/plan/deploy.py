@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from container_pipeline.i18n import _
@@ -29,6 +29,8 @@ class Release:
     commit: str = ""
     #: Paths of the project that its services mount, in Swarm mode.
     mounts: tuple[str, ...] = ()
+    #: Networks, volumes, configs and secrets of somebody else that its services use in a Swarm, by kind.
+    external: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def record(self) -> bytes:
         """Return release.json, on one line, because a shell on the server reads it too."""
@@ -47,6 +49,7 @@ class Release:
             fields["services"] = " ".join(self.services)
         if self.mounts:
             fields["mounts"] = " ".join(self.mounts)
+        fields.update({kind: " ".join(names) for kind, names in self.external.items() if names})
         return (json.dumps(fields, ensure_ascii=True) + "\n").encode()
 
 

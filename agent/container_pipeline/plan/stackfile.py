@@ -40,6 +40,9 @@ _SERVICE = (
 _STEERS = re.compile(r"DOCKER_(?!REGISTRY).*|LD_.*|PATH|HOME|TMPDIR|SSH_AUTH_SOCK|GODEBUG")
 _MENTIONED = re.compile(r"\$(?:(\$)|\{?([A-Za-z_][A-Za-z0-9_]*))")
 
+#: Docker's own networks, which are not looked for.
+_ON_EVERY_NODE = ("bridge", "default", "host", "none")
+
 #: Path in the release → its content; None for a folder.
 Contents = Mapping[str, "bytes | None"]
 
@@ -145,6 +148,39 @@ def uploads(text: bytes, name: str, values: Mapping[str, str]) -> tuple[str, ...
     """Return the paths of the project's files that configs and secrets use."""
     data = composefile.load(text, name)
     return tuple(path for kind in ("configs", "secrets") for _key, path in _files_of(data, kind, values))
+
+
+def external(text: bytes, name: str, values: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of what services use and somebody else made, by kind: networks, volumes, configs and secrets."""
+    data = composefile.load(text, name)
+    found: dict[str, tuple[str, ...]] = {}
+    for kind in ("networks", "volumes", "configs", "secrets"):
+        used = {key for keys in data["services"].values() for key in _used(keys, kind, values)}
+        names = {_outside_name(key, entry, values) for key, entry in (data.get(kind) or {}).items() if str(key) in used}
+        # A name that Docker does not give to what it makes, it refuses by itself.
+        found[kind] = tuple(sorted(one for one in names if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", one)))
+    found["networks"] = tuple(one for one in found["networks"] if one not in _ON_EVERY_NODE)
+    return found
+
+
+def _used(service: Mapping[str, Any], kind: str, values: Mapping[str, str]) -> Iterator[str]:
+    entries = service.get(kind) or (["default"] if kind == "networks" and not service.get("network_mode") else [])
+    for entry in entries:
+        if isinstance(entry, Mapping):
+            yield composefile.substitute(str(entry.get("source") or ""), values)
+        else:
+            yield composefile.substitute(str(entry), values).split(":")[0]
+
+
+def _outside_name(key: object, entry: Any, values: Mapping[str, str]) -> str:
+    """Return the name of what is ``external``, "" where the stack makes it."""
+    said = entry.get("external") if isinstance(entry, dict) else None
+    if isinstance(said, str):
+        said = composefile.substitute(said, values).lower() in ("true", "yes", "on", "y")
+    if not said:
+        return ""
+    named = said.get("name") if isinstance(said, dict) else None
+    return composefile.substitute(str(named or entry.get("name") or key), values)
 
 
 def _files_of(data: Mapping[str, Any], kind: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:

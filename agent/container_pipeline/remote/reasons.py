@@ -307,6 +307,18 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("the external network {text} does not exist", text=text),
             _("create it with `docker network create {text}`; nothing was changed", text=text),
         ),
+        "missing-overlay": (
+            _("the Swarm has no network {text}", text=text),
+            _("create it with `docker network create --driver overlay {text}`; nothing was changed", text=text),
+        ),
+        "missing-config": (
+            _("the external config {text} does not exist", text=text),
+            _("create it with `docker config create {text} FILE`; nothing was changed", text=text),
+        ),
+        "missing-secret": (
+            _("the external secret {text} does not exist", text=text),
+            _("create it with `docker secret create {text} FILE`; nothing was changed", text=text),
+        ),
         "missing-volume": (
             _("the external volume {text} does not exist", text=text),
             _("create it with `docker volume create {text}`; nothing was changed", text=text),

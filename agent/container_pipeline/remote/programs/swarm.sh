@@ -31,8 +31,19 @@ compose() {
 ask_swarm() {
     know "$stage/release.json"
     nodes=$(dock node ls -q 2>"$work/out") || { check_reachable && refuse no-quorum "$(last_line "$work/out")"; }
-    mounts=$(field mounts "$stage/release.json")
-    [ -z "$mounts" ] || [ "$(printf '%s\n' "$nodes" | wc -l)" -eq 1 ] || refuse many-nodes "$mounts"
+    mounts=$(field mounts "$record")
+    if [ "$(printf '%s\n' "$nodes" | wc -l)" -eq 1 ]; then
+        # Each node has volumes of its own, and the others cannot be asked for theirs.
+        look_for volume "$(field volumes "$record" | tr ' ' '\n')"
+    elif [ -n "$mounts" ]; then
+        refuse many-nodes "$mounts"
+    fi
+    for kind in config secret; do look_for "$kind" "$(field "${kind}s" "$record" | tr ' ' '\n')"; done
+    names=$(field networks "$record")
+    for name in $names; do
+        # Docker takes no network of one server alone.
+        [ "$(dock network inspect -f '{{.Scope}}' "$name" 2>"$work/out")" = swarm ] || { check_reachable && refuse missing-overlay "$name"; }
+    done
     # Docker checks a file before it calls the engine, here a missing one: if it gets to the call, the file is valid.
     (cd "$stage" && stack_deploy -H "unix://$work/nobody") >"$work/out" 2>&1
     grep -Fq "$work/nobody" "$work/out" || { tell "$work/out" && refuse stack-file "$(last_line "$work/out")"; }
