@@ -44,13 +44,11 @@ class PipelineError(Exception):
         self.message = short(message, MESSAGE)
         self.hint = short(hint, MESSAGE)
         self.details = tuple(printable(line)[:MESSAGE] for line in details)
-        #: The sentence without the name of the server that it is about.
-        self.what = self.message
         super().__init__(self.message)
 
     def at(self: Told, server: str) -> Told:
         """Prefix the message with the server's name; return the error."""
-        self.message = short(_("{server}: {what}", server=server, what=self.what), MESSAGE)
+        self.message = short(_("{server}: {what}", server=server, what=self.message), MESSAGE)
         self.args = (self.message,)
         return self
 

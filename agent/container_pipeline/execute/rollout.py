@@ -65,7 +65,7 @@ def report(run: Run, answers: list[Answer], version: str = "", *, running: bool 
     if not version and len({answer.facts["version"] for answer in answers}) == 1:
         run.result.version = answers[0].facts["version"]
     if len(answers) > 1:
-        run.console.table((_("SERVER"), _("RESULT"), _("VERSION"), ""), [_row(answer) for answer in answers])
+        run.console.table((_("SERVER"), _("RESULT"), _("VERSION")), [_row(answer) for answer in answers])
     finish(run.result, run.console, answers, _details)
     if len(answers) == 1:
         one = answers[0]
@@ -73,9 +73,8 @@ def report(run: Run, answers: list[Answer], version: str = "", *, running: bool 
         run.console.line(runs if running else _("{server}: done", server=one.target.name))
 
 
-def _row(answer: Answer) -> tuple[str, str, str, str]:
-    why = answer.error.what if answer.error else ""
-    return answer.target.name, answer.status, answer.facts["version"] or "-", why
+def _row(answer: Answer) -> tuple[str, str, str]:
+    return answer.target.name, answer.outcome, answer.facts["version"] or "-"
 
 
 def _details(answer: Answer) -> dict[str, Any]:
