@@ -21,8 +21,8 @@ _HEAD = """\
 
 <!-- Written by `make docs` from the code: change it there. -->
 
-`container-pipeline COMMAND [OPTIONS]`, or `python3 -m container_pipeline COMMAND [OPTIONS]`. Options stand after the command.
-Where LANG, LC_MESSAGES or LC_ALL asks for Chinese, all messages are Chinese.
+`container-pipeline COMMAND [OPTIONS]`, or `python3 -m container_pipeline COMMAND [OPTIONS]`. Options come after the command.
+If LC_ALL, LC_MESSAGES or LANG asks for Chinese, all messages are in Chinese.
 
 On every command:
 
@@ -30,7 +30,7 @@ On every command:
 _COMPLETION = """\
 ## Shell completion
 
-The command completes its own commands and options. Once for each user:
+The shell can complete commands and options. Set it up once for each user:
 
 | shell | line | in |
 |---|---|---|
@@ -42,34 +42,34 @@ _SETTINGS = """\
 ## Settings
 
 Order: option, environment (`CONTAINER_PIPELINE_<KEY>`), `container-pipeline.yml` in the project's root, the site's default
-(`CONTAINER_PIPELINE_DEFAULT_<KEY>`), default. The variable in the table overrides the project's file for one run, the value that the chosen
-environment sets included; its `DEFAULT` form is for a whole machine or Jenkins. `-v`, `doctor` and `status --json` say where a value comes from.
+(`CONTAINER_PIPELINE_DEFAULT_<KEY>`), default. The variable in the table overrides the project file for one run, also the value of the chosen
+environment; its `DEFAULT` form is for a whole machine or Jenkins. `-v`, `doctor` and `status --json` show where each value comes from.
 
-Lists in a variable have commas or blanks between their items; maps are JSON, or `NAME=value` pairs. Keys marked ✓ may also stand below
-`environments:`, and apply with `--environment NAME`. A Jenkinsfile takes the same keys in camelCase.
+In a variable, separate the items of a list with commas or blanks, and write a map as JSON or as `NAME=value` pairs. Keys marked ✓ are
+also allowed below `environments:`, and apply with `--environment NAME`. A Jenkinsfile accepts the same keys in camelCase.
 
 """
 _VARIABLES = {
     "DOCKER_REGISTRY": "the (development) registry: `host[:port][/path]`",
     "DOCKER_REGISTRY_USER, DOCKER_REGISTRY_PASS": "its login",
-    "DOCKER_REGISTRY_PULL_USER, DOCKER_REGISTRY_PULL_PASS": "the login that servers pull with; `…_USER` and `…_PASS` where it is not set",
+    "DOCKER_REGISTRY_PULL_USER, DOCKER_REGISTRY_PULL_PASS": "the login that servers pull with (default: `…_USER` and `…_PASS`)",
     "DOCKER_REGISTRY_PROD": "the production registry",
     "DOCKER_REGISTRY_PROD_USER, DOCKER_REGISTRY_PROD_PASS": "its login",
     "DOCKER_REGISTRY_PROD_PULL_USER, DOCKER_REGISTRY_PROD_PULL_PASS": "the login that servers pull with from there",
-    "DOCKER_HOST": "the Docker engine, as Docker's own client takes it",
-    "CONTAINER_PIPELINE_ENVIRONMENT": "the environment, where `--environment` does not name one",
-    "CONTAINER_PIPELINE_SSH_KEY": "file with the private key for servers, beside what the user's ssh configuration says",
-    "CONTAINER_PIPELINE_SSH_CONFIG": "another file than `~/.ssh/config`",
-    "CONTAINER_PIPELINE_KNOWN_HOSTS": "another file than `~/.ssh/known_hosts`",
-    "JENKINS_URL, JENKINS_USER, JENKINS_TOKEN": "the Jenkins that `seed` and `doctor` speak to",
+    "DOCKER_HOST": "the Docker engine, as for Docker's own client",
+    "CONTAINER_PIPELINE_ENVIRONMENT": "the environment, without `--environment`",
+    "CONTAINER_PIPELINE_SSH_KEY": "file with the private key for servers, in addition to the user's ssh configuration",
+    "CONTAINER_PIPELINE_SSH_CONFIG": "file to use instead of `~/.ssh/config`",
+    "CONTAINER_PIPELINE_KNOWN_HOSTS": "file to use instead of `~/.ssh/known_hosts`",
+    "JENKINS_URL, JENKINS_USER, JENKINS_TOKEN": "the Jenkins that `seed` and `doctor` use",
     "NO_COLOR": "no colours on a terminal",
 }
 _EXIT_CODES = {
     "0": "done",
-    "1": "failed, or a setting is missing; what was there before still stands; `lint` and `doctor`: something was found",
+    "1": "failed, or a setting is missing; what was there before still stands. `lint` and `doctor`: a finding",
     "2": "unknown command or option",
     "3": "the deploy failed, and the previous release runs again",
-    "4": "the deploy failed, and the previous release could not be brought back: a person is needed",
+    "4": "the deploy and its rollback failed: a person is needed",
     "7": "outcome unknown: the connection was lost, and the server could not be asked again",
     "5": "another run holds the lock",
     "130, 143": "interrupted, terminated",
@@ -77,7 +77,7 @@ _EXIT_CODES = {
 
 
 def text() -> str:
-    """Return what the file must hold."""
+    """Return the content of the file."""
     os.environ["LC_ALL"] = "C"
     sys.path.insert(0, str(ROOT / "agent"))
     return "\n".join(_parts()).rstrip() + "\n"
@@ -89,7 +89,7 @@ def _parts() -> Iterator[str]:
 
     shared = _options(command("build")(lambda run: None))
     yield _HEAD + _table(("option", "does"), shared.items())
-    yield "With several servers, the exit code is the worst one's. `--dry-run`, on what changes something, shows the plan alone.\n"
+    yield "With several servers, the exit code is the worst one's. On commands that change something, `--dry-run` only prints the plan.\n"
     for group, commands in GROUPS.items():
         module = importlib.import_module(f"container_pipeline.cli.{group}")
         yield f"## {group}\n"
@@ -139,7 +139,7 @@ def _settings() -> Iterator[str]:
         for key in KEYS
     ]
     yield _SETTINGS + _table(("key", "default", "✓", "variable", "meaning"), rows)
-    yield "From the environment alone:\n\n" + _table(
+    yield "Only from the environment:\n\n" + _table(
         ("variable", "meaning"), ((f"`{name.replace(', ', '`, `')}`", text) for name, text in _VARIABLES.items())
     )
 
@@ -159,8 +159,8 @@ def _rules() -> Iterator[str]:
     from container_pipeline.plan.lint import RULES
 
     yield (
-        "## Rules of lint\n\n`# container-pipeline: ignore CP101` on a line, or on the one before it, turns a rule off there (`//` in a"
-        " Jenkinsfile).\nWhere Compose is installed, its own parser decides what is valid (CP200); where hadolint is, its rules are"
+        "## Rules of lint\n\n`# container-pipeline: ignore CP101` on a line, or on the line before it, silences a rule there (`//` in a"
+        " Jenkinsfile).\nIf Compose is installed, its own parser decides what is valid (CP200); if hadolint is, its rules are"
         " reported too (DL…).\n"
     )
     yield _table(("rule", "file", "why"), ((one.id, f"`{one.kind}`", one.why) for _id, one in sorted(RULES.items())))

@@ -2,14 +2,14 @@ import groovy.json.JsonOutput
 import groovy.transform.Field
 
 /*
- * The agent, for the other steps: the only one here with sh, withCredentials and libraryResource. What a Jenkinsfile
- * says reaches the agent in environment variables; the shell text is a constant.
+ * Runs the agent for the other steps: the only file here with sh, withCredentials and libraryResource. Options of a
+ * Jenkinsfile reach the agent in environment variables; the shell text is a constant.
  */
 
 /** Programs that a command needs on the node, besides python3. */
 @Field static final Map NEEDS = [build: 'docker', push: 'docker', deploy: 'ssh', rollback: 'ssh', status: 'ssh']
 
-/** A single step: checks, goes to a node, runs one command of the agent, fails with its sentence. */
+/** Runs a single step: checks the options, allocates a node, runs one command of the agent, fails with its error. */
 Map call(String step, String command, Map options, List arguments = []) {
     check(step, options)
     onNode(options) {
@@ -21,7 +21,7 @@ Map call(String step, String command, Map options, List arguments = []) {
     }
 }
 
-/** Refuses a map that cannot be meant, before anything is touched. */
+/** Refuses invalid options, before anything is changed. */
 void check(String step, Map options) {
     Map known = facts()
     String found = containerOptions.problem(options, known[step] ?: known[''], words())
@@ -35,19 +35,19 @@ private Map facts() {
     containerOptions.read(libraryResource('container-pipeline/keys.json'))
 }
 
-/** A sentence of the library's own in the user's language; the agent and launch.sh speak it by themselves. */
+/** Returns one of the library's own messages in the user's language; the agent and launch.sh translate theirs. */
 String say(String text, Map values = [:]) {
     containerOptions.sentence(words(), text, values)
 }
 
-/** The translations where the environment asks for Chinese, as gettext looks for it; English needs none. */
+/** Returns the translations if the environment asks for Chinese, by the rules of gettext; English needs none. */
 private Map words() {
     String language = env.LC_ALL ?: env.LC_MESSAGES ?: env.LANG ?: ''
     boolean chinese = language.toLowerCase().startsWith('zh')
     return chinese ? containerOptions.read(libraryResource('container-pipeline/messages.zh.json')) : [:]
 }
 
-/** Runs the body on the node there is; allocates one, and checks out, only where there is none. */
+/** Runs the body on the current node; outside of a node, allocates one and checks out. */
 def onNode(Map options, Closure body) {
     if (env.WORKSPACE) {
         return body()
@@ -81,7 +81,7 @@ Map attempt(String command, Map options, List arguments = [], List uses = null) 
     withVariables(variables, bindings(uses == null ? known.uses[command] ?: [] : uses, options, known.credentials)) {
         Map result = launch(command)
         if (result.missing) {
-            // A folder for each step: others may send the same at the same time.
+            // A folder per step: other steps may send the same files at the same time.
             String sent = "${folder()}/${options.code ?: 'jenkins'}/${UUID.randomUUID()}"
             for (name in result.missing) {
                 send(name, sent)
@@ -93,11 +93,11 @@ Map attempt(String command, Map options, List arguments = [], List uses = null) 
     }
 }
 
-/** Writes the report of a run, archives it, and tells the webhook where there is one. */
+/** Writes the report of a run, archives it, and notifies the webhook if there is one. */
 void report(List results, Map options) {
     try {
         List format = options.notify instanceof Map ? ['--format', options.notify.format ?: ''] : []
-        // A folder for each run: others of the same code may write theirs at the same time.
+        // A folder per run: other runs of the same code may write theirs at the same time.
         String place = "${folder()}/${options.code ?: 'jenkins'}/report-${UUID.randomUUID()}"
         String file = place + '/results.json'
         writeFile(file: file, text: JsonOutput.toJson([results: results]))
@@ -111,7 +111,7 @@ void report(List results, Map options) {
     }
 }
 
-/** Fails the build where the command failed, with the agent's own sentence. */
+/** Fails the build if the command failed, with the agent's error. */
 Map insist(Map result) {
     if (!result.ok) {
         String hint = result.error.hint ? " (${result.error.hint})" : ''
@@ -121,13 +121,13 @@ Map insist(Map result) {
 }
 
 private Map launch(String command) {
-    // Not in the node's own encoding: what the agent says is UTF-8 everywhere.
+    // Not in the node's encoding: the agent's output is always UTF-8.
     String answer = sh(script: libraryResource('container-pipeline/launch.sh'), returnStdout: true, encoding: 'UTF-8',
         label: "container-pipeline ${command}")
     return containerOptions.read(answer)
 }
 
-/** A folder beside the workspace, for what is not the project's. What belongs to one code has a folder of its own there. */
+/** Returns a folder beside the workspace, for files that are not the project's; each code has its own folder in it. */
 private String folder() {
     "${env.WORKSPACE_TMP ?: pwd(tmp: true)}/container-pipeline"
 }
@@ -144,7 +144,7 @@ private withVariables(List variables, List bound, Closure body) {
     withEnv(variables, body)
 }
 
-/** What a single step says besides settings goes on the agent's command line. */
+/** Returns the options of a single step that are not settings, as arguments of the agent. */
 private List given(Map options) {
     List words = []
     for (name in ['environment', 'version']) {
@@ -155,7 +155,7 @@ private List given(Map options) {
     return words
 }
 
-/** The agent's settings among the options, as the variables that it reads. */
+/** Returns the settings among the options, as the agent's variables. */
 private List settings(Map options, Map keys) {
     List variables = []
     for (name in options.keySet().toList()) {
@@ -166,10 +166,10 @@ private List settings(Map options, Map keys) {
     return variables
 }
 
-/** Ids come from the call, else from the whole Jenkins' CONTAINER_PIPELINE_CREDENTIALS_… variables. */
+/** Returns the id of a credential: from the call, else from Jenkins' CONTAINER_PIPELINE_CREDENTIALS_… variables. */
 private String credential(Map options, String name) {
     def given = name == 'notify' ? options.notify : options.credentials?.get(name)
-    // A map: the webhook's with its format, or the .env files by environment.
+    // A map has the webhook with its format, or the .env files by environment.
     def chosen = given instanceof Map ? given[name == 'notify' ? 'credentials' : options.environment] : given
     def variable = name.replaceAll('([A-Z])', '_$1').toUpperCase()
     (chosen ?: env."CONTAINER_PIPELINE_CREDENTIALS_${variable}")?.toString()

@@ -3,11 +3,11 @@ import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 
 /*
- * What a Jenkinsfile says, checked and put into the form in which it crosses to the agent. No step is called here, so
- * all of it runs at once, outside of CPS.
+ * Checks the options of a Jenkinsfile and converts them for the agent. No step is called here, so all of it runs
+ * outside of CPS.
  */
 
-/** @return what is wrong with the options, in one sentence of the user's language; null where nothing is. */
+/** @return the problem with the options, as one sentence in the user's language; null if there is none. */
 @NonCPS
 String problem(Map options, Map keys, Map words) {
     if (keys.code?.required && !options.code) {
@@ -22,7 +22,7 @@ String problem(Map options, Map keys, Map words) {
     return null
 }
 
-/** A sentence in the language of `words` (messages.zh.json), its {named} values filled in. */
+/** Returns a message in the language of `words` (messages.zh.json), with its {named} values filled in. */
 @NonCPS
 String sentence(Map words, String text, Map values = [:]) {
     String said = words[text] ?: text
@@ -73,7 +73,7 @@ private boolean fits(String kind, Object value) {
     }
 }
 
-/** The known name with the fewest letters to change, or all of them. */
+/** Returns a hint with the nearest known name, or with all of them. */
 @NonCPS
 private String nearest(String name, Collection known, Map words) {
     String best = null
@@ -89,7 +89,7 @@ private String nearest(String name, Collection known, Map words) {
         : sentence(words, 'use one of: {names}', [names: known.join(', ')])
 }
 
-/** Levenshtein's distance: letters to insert, delete or replace. */
+/** Returns Levenshtein's distance: the number of letters to insert, delete or replace. */
 @NonCPS
 private int distance(String one, String other) {
     List row = (0..other.length()).toList()
@@ -104,7 +104,7 @@ private int distance(String one, String other) {
     return row[other.length()]
 }
 
-/** JSON as plain maps and lists, which survive a restart of Jenkins (the parser's own do not). */
+/** Parses JSON into plain maps and lists, which survive a restart of Jenkins (the parser's own types do not). */
 @NonCPS
 Map read(String json) {
     plain(new JsonSlurper().parseText(json))
@@ -129,7 +129,7 @@ private Object plain(Object value) {
     return value
 }
 
-/** A value as the agent reads it from a variable: lists and maps as JSON. */
+/** Returns a value in the form that the agent reads from a variable: lists and maps as JSON. */
 @NonCPS
 private String text(Object value) {
     if (value instanceof Map) {

@@ -24,7 +24,7 @@ Map call(Map options = [:]) {
     }
 }
 
-/** The agent knows which stages this project has: its settings are on the node, in the project's folder. */
+/** Returns the stages from the agent, because the project's settings are on the node, in the project's folder. */
 private List stages(Map options) {
     Map wishes = options.subMap(['promote', 'deploy', 'approve', 'environments'])
     Map answer = containerAgent.attempt('stages', options, ['--wishes', groovy.json.JsonOutput.toJson(wishes)])
@@ -43,7 +43,7 @@ private void carryOut(Map step, Map options, List results) {
     containerAgent.insist(result)
 }
 
-/** One answer for the whole run, of the form that every command's has. */
+/** Returns one result for the whole run, in the form of a command's result. */
 private Map summary(List results) {
     Map first = results[0]
     // Only a push learns a digest.
@@ -61,7 +61,7 @@ private void describe(List results, Map options, String unfinished) {
     currentBuild.description = currentBuild.description ? "${currentBuild.description}; ${text}" : text
 }
 
-/** A stage that did not finish and left no failed result was aborted, or its question was answered with no. */
+/** Returns the outcome. An unfinished stage without a failed result was aborted, or its question was declined. */
 private String outcome(List results, String unfinished) {
     if (!results.every { it.ok }) {
         return containerAgent.say(': {command} failed', [command: results[-1].command])

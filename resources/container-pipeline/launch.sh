@@ -1,12 +1,12 @@
 #!/bin/sh
-# Runs one command of the agent on a node. Everything comes in variables (see vars/containerAgent.groovy):
+# Runs one command of the agent on a node. All input is in variables (see vars/containerAgent.groovy):
 #   CONTAINER_PIPELINE_CALL     the command line as JSON: {"argv": ["deploy", …]}
-#   CONTAINER_PIPELINE_NEEDS    programs that the command needs, blank between
+#   CONTAINER_PIPELINE_NEEDS    programs that the command needs, separated by blanks
 #   CONTAINER_PIPELINE_SHA256   digests of the agent's files
 #   CONTAINER_PIPELINE_START    start.py, which finds the agent on the node and runs it
-#   CONTAINER_PIPELINE_TMP      folder beside the workspace, for the agent where the user has no place of their own
-#   CONTAINER_PIPELINE_SENT     folder with the files that the node lacked; unset at first
-# Answers on stdout in JSON: the agent's result, or {"missing": [...]}, the files that must be sent first.
+#   CONTAINER_PIPELINE_TMP      folder beside the workspace, for the agent if the user has no cache folder
+#   CONTAINER_PIPELINE_SENT     folder with the files that the node lacked; unset in the first run
+# Prints JSON on stdout: the agent's result, or {"missing": [...]}, the files that must be sent first.
 set -u
 
 say() {
@@ -28,7 +28,7 @@ for program in python3 ${CONTAINER_PIPELINE_NEEDS:-}; do
     exit 1
 done
 
-# What the convention sets once for the machine in /etc/profile, which a build's shell has not read.
+# Variables that the convention sets for the machine in /etc/profile, which a build's shell does not read.
 profile=${CONTAINER_PIPELINE_PROFILE:-/etc/profile}
 if [ -r "$profile" ]; then
     # shellcheck disable=SC1090

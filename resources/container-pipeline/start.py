@@ -1,11 +1,11 @@
 """Runs the agent on a Jenkins node: launch.sh hands this text to python3 -c.
 
-It finds the agent's files in a cache, or unpacks what was sent, and runs the agent in this process. Stdout gets the
-agent's JSON, or {"missing": [...]} with the files that must be sent first. The exit code stands in the JSON; the
-process itself exits 0 once it has answered, but not when a signal ended it.
+It finds the agent's files in a cache, or unpacks the sent ones, and runs the agent in this process. It prints the
+agent's JSON, or {"missing": [...]} with the files that must be sent first. The exit code is in the JSON; the process
+itself exits with 0 after printing it, except after a signal.
 
-The text crosses Jenkins in a variable: it is ASCII, and has no dollar sign, backslash or backtick. Every Python 3.6 or
-newer must be able to read it.
+Jenkins passes this text in a variable, so it is ASCII without dollar signs, backslashes or backticks. Every Python from
+3.6 on must be able to parse it.
 """
 
 import sys
@@ -22,9 +22,9 @@ import time  # noqa: E402
 OLDEST = (3, 9)
 #: In the order of their digests in CONTAINER_PIPELINE_SHA256.
 FILES = ("agent.tar", "agent.libraries.tar.bz2")
-#: Days after which an agent that no build used is deleted.
+#: Days after which an unused agent is deleted.
 KEPT_DAYS = 30
-#: Seconds from a child's end to the signal for its parent: Jenkins looks every 10, 20, 40, ... milliseconds.
+#: Seconds from a child's end to the signal for its parent: Jenkins polls every 10, 20, 40, ... milliseconds.
 PATIENCE = 0.4
 
 
@@ -32,7 +32,7 @@ def main():
     if sys.version_info[:2] < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"container-pipeline: python3 on this node is {found}; install Python 3.9 or newer")
-    sys.dont_write_bytecode = True  # what is unpacked stays as it is listed
+    sys.dont_write_bytecode = True  # unpacked files must stay as listed
     sent = os.environ.pop("CONTAINER_PIPELINE_SENT", None)
     digests = dict(zip(FILES, os.environ.pop("CONTAINER_PIPELINE_SHA256").split()))
     os.environ.pop("CONTAINER_PIPELINE_START", None)
@@ -48,7 +48,7 @@ def main():
         remove(sent)
     for folder in folders.values():
         with contextlib.suppress(OSError):
-            os.utime(folder)  # in use: see clean
+            os.utime(folder)  # mark as used: see clean
     sys.path[:0] = [os.path.join(folder, "lib") for folder in folders.values()]
     arguments = json.loads(os.environ.pop("CONTAINER_PIPELINE_CALL"))["argv"]
     from container_pipeline.__main__ import main as agent
@@ -60,15 +60,15 @@ def main():
 
 
 def make_way_for_an_abort():
-    """Wait whether the failure was the first sign of an abort: Jenkins ends the children first, then their parent."""
+    """Wait in case the failure is the first sign of an abort: Jenkins ends children first, then their parent."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     time.sleep(PATIENCE)
 
 
 def caches(beside):
-    """Return the places for a cache, best first, each with whether the folders above it must be safe.
+    """Return the possible cache folders, best first, each with whether the folders above it must be safe.
 
-    Who can write above the workspace can change the build itself: there, only the cache is looked at.
+    Whoever can write above the workspace can change the build itself, so there only the cache is checked.
     """
     home = os.environ.get("HOME", "")
     base = os.environ.get("XDG_CACHE_HOME") or (home and os.path.join(home, ".cache"))
@@ -79,7 +79,7 @@ def caches(beside):
 
 
 def secure(cache, above):
-    """Make sure that the cache belongs to this user alone, and that nobody else can put another in its place."""
+    """Raise PermissionError unless the cache belongs to this user alone and nobody else can replace it."""
     us, folder = os.geteuid(), cache
     while above and folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)
@@ -109,18 +109,18 @@ def find(digest, places):
 
 
 def label(digest):
-    """Return the folder's name: one for each kind of Python, whose compiled files are among the files listed."""
+    """Return the folder's name, which depends on the kind of Python, since compiled files are listed too."""
     return f"{digest}-{sys.implementation.cache_tag}"
 
 
 def look(path):
-    """Return what changes when a file is written, or a folder gets or loses one."""
+    """Return attributes that change when a file is written, or a folder gains or loses one."""
     found = os.lstat(path)
     return [found.st_mode, found.st_uid, found.st_size, found.st_ctime_ns]
 
 
 def intact(folder):
-    """Return whether everything is there as it was unpacked by this user, and nothing else."""
+    """Return whether all files are as this user unpacked them, and no others exist."""
     us, listing = os.geteuid(), os.path.join(folder, "files.json")
     try:
         kinds = [(stat.S_IFMT(found.st_mode), found.st_uid) for found in map(os.lstat, (folder, listing))]
@@ -164,7 +164,7 @@ def receive(bundle, digest, places):
 
 
 def unpack(content, cache, name):
-    """Unpack beside the place and move it there: any number may do so at once, and the first one's stays."""
+    """Unpack beside the final folder and move it there; of several concurrent runs, the first one wins."""
     import compileall
     import io
     import tarfile
@@ -206,7 +206,7 @@ def locked(cache):
 
 
 def clean(cache):
-    """Delete agents that no build has used for long; what else is in the cache is the agents' own."""
+    """Delete agents that no build has used for long; other files in the cache belong to the agents."""
     import re
 
     oldest = time.time() - KEPT_DAYS * 86400
