@@ -12,9 +12,9 @@ REFUSED = {
     "prints a line without end": ("head -c 300000000 /dev/zero", "printed without end"),
     "reads all our input": ("cat >/dev/null", "SSH nor the login shell started the program in time"),
     "reads a line of our input": ("read -r _", "consumed the input"),
-    "starts another shell": ("exec sh", "did not start the program in time"),
+    "starts another shell": ("exec sh", "neither SSH nor the login shell started the program in time"),
     "prints and hangs": ("echo Welcome to web; sleep 300", "it printed: Welcome to web"),
-    "ends": ("echo go away; exit 3", "ended with 3 and ran nothing; it printed: go away"),
+    "ends": ("echo go away; exit 3", "exited with code 3 and ran nothing; it printed: go away"),
 }
 
 
@@ -73,4 +73,4 @@ def test_a_user_without_a_shell_is_told_so(site: Site, there: Server):
         in done.err
     )
     there.run("sed -i '/^deploy:/s#/usr/sbin/nologin#/bin/false#' /etc/passwd")
-    assert "the login shell exited with code 1 and ran nothing; it printed: -" in site("status").out
+    assert "the login shell exited with code 1 and ran nothing; it printed: -" in site("status").err

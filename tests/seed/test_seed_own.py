@@ -166,7 +166,7 @@ def test_a_job_that_lost_its_mark_meanwhile_is_not_touched(someone, jenkins, mea
     someone.write(DEFAULTS + f"projects: {projects}\n")
     meanwhile(taken_over)
     answer = someone.seed(*arguments)
-    assert (answer.code, "web was left alone: somebody changed its ownership mark meanwhile" in answer.out) == (
+    assert (answer.code, "web was left alone: somebody changed its seed mark meanwhile" in answer.out) == (
         1,
         True,
     ), answer.out

@@ -74,7 +74,7 @@ def report(run: Run, answers: list[Answer], version: str = "", *, running: bool 
 
 
 def _row(answer: Answer) -> tuple[str, str, str]:
-    return answer.target.name, answer.outcome, answer.facts["version"] or "-"
+    return answer.target.name, answer.status or _("failed"), answer.facts["version"] or "-"
 
 
 def _details(answer: Answer) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def _insist(change: Change, config: str | None) -> None:
     if config is None:
         raise JenkinsError(_("{item} is gone: somebody moved or removed it meanwhile", item=item))
     if mark_of(config) != change.mark:
-        raise JenkinsError(_("{item} was left alone: somebody changed its ownership mark meanwhile", item=item))
+        raise JenkinsError(_("{item} was left alone: somebody changed its seed mark meanwhile", item=item))
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -47,11 +47,6 @@ class Answer:
     resolved: list[str] = field(default_factory=list, repr=False)
     refusal: PipelineError | None = None
 
-    @property
-    def outcome(self) -> str:
-        """One word for a table; the reason has a line of its own."""
-        return self.status or (_("failed") if self.error else "")
-
     def all(self, kind: str) -> list[str]:
         return [text for found, text in self.lines if found == kind]
 

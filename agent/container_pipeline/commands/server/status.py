@@ -68,7 +68,7 @@ def details(answer: Answer) -> dict[str, Any]:
 def _row(answer: Answer) -> tuple[str, ...]:
     name = answer.target.name
     if answer.error:
-        return (name, "-", answer.outcome, "-", "-", "-")
+        return (name, "-", _("unknown"), "-", "-", "-")
     deployed = release(answer)
     return (
         name,
