@@ -11,16 +11,16 @@ import pytest
 
 from lab.fixtures import *  # noqa: F403
 
-# Tests assert no times: on a busy machine any example can be slow.
+# Tests assert no times, because any example can be slow on a busy machine.
 hypothesis.settings.register_profile("no deadline", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("no deadline")
 
-# What a person's shell has set for the lab or for work must not decide here: a test sets what it needs.
+# Variables of a person's shell must not affect tests: a test sets what it needs.
 for name in [*os.environ]:
     if name.startswith(("CONTAINER_PIPELINE_", "DOCKER_REGISTRY", "JENKINS_URL", "JENKINS_USER", "JENKINS_TOKEN")):
         del os.environ[name]
 
-# Started in the background, a shell's children ignore SIGINT, and theirs do: tests that send it would wait in vain.
+# Children of a background shell ignore SIGINT, and so do theirs: tests that send it would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""The tools that ours are measured beside; what is missing is installed."""
+"""The tools that we compare with; missing ones are installed."""
 
 from __future__ import annotations
 

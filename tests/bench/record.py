@@ -1,4 +1,4 @@
-"""What benchmarks share: runs in turn, medians, and one file of figures that the pictures are drawn from."""
+"""Shared by benchmarks: alternating runs, medians, and one file of figures for the pictures."""
 
 from __future__ import annotations
 

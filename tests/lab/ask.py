@@ -1,4 +1,4 @@
-"""Questions to a registry, for tests: plain HTTP with its own credentials, none of the agent's code."""
+"""Queries registries for tests: plain HTTP with its own credentials, without the agent's code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MANIFESTS = (
 @dataclass(frozen=True)
 class Answer:
     status: int
-    headers: dict[str, str]  # names in small letters
+    headers: dict[str, str]  # lower-case names
     body: bytes
 
     def json(self) -> Any:
@@ -28,7 +28,7 @@ class Answer:
 
 
 def registry(one: Registry, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-    """One request; `path` with its leading slash. Header names are given with `_` for `-`."""
+    """Send one request; `path` has a leading slash. Header names use `_` for `-`."""
     if one.certificate:
         context = ssl.create_default_context(cafile=str(one.certificate))
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(one.address, timeout=30, context=context)
@@ -45,12 +45,12 @@ def registry(one: Registry, method: str, path: str, body: bytes = b"", **headers
 
 
 def tags(one: Registry, repository: str) -> list[str]:
-    """Sorted; empty where the repository does not exist."""
+    """Return the sorted tags; empty if the repository does not exist."""
     answer = registry(one, "GET", f"/v2/{repository}/tags/list")
     return sorted(answer.json().get("tags") or []) if answer.status == 200 else []
 
 
 def digest(one: Registry, repository: str, reference: str) -> str | None:
-    """Of the manifest that a tag names; None where there is none."""
+    """Return the digest of a tag's manifest, or None."""
     answer = registry(one, "HEAD", f"/v2/{repository}/manifests/{reference}")
     return answer.headers["docker-content-digest"] if answer.status == 200 else None

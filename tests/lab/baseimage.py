@@ -1,7 +1,7 @@
-"""The base images that projects in the lab start from: pulled where that is possible, else made from Debian.
+"""The base images of projects in the lab: pulled if possible, else built from Debian.
 
-A made one carries this machine's CA bundle, and PIP_CERT names it: behind a company's proxy, `pip install` in a build
-works only so. This stands in the lab's image alone, never in a project's Dockerfile.
+A built one contains this machine's CA bundle, in PIP_CERT: behind a company's proxy, `pip install` in a build needs it.
+This is only in the lab's image, never in a project's Dockerfile.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ rm -rf "$1"/var/cache/* "$1"/var/lib/apt/lists/* "$1"/usr/share/perl "$1"/usr/li
 
 
 def up(docker_host: str) -> None:
-    """Both images are in the engine."""
+    """Make sure that both images are in the engine."""
     for name, make in ((PYTHON, _python_archive), (SMALL, _small_archive)):
         if _has(docker_host, name) or _pull(docker_host, name):
             continue
@@ -46,7 +46,7 @@ def _has(docker_host: str, name: str) -> bool:
 
 
 def _pull(docker_host: str, name: str) -> bool:
-    """Whether it could be pulled; asked once a lab, for 60 seconds at most."""
+    """Return whether the image could be pulled; tried once per lab, for at most 60 seconds."""
     try:
         engine.docker(docker_host, "pull", "-q", name, timeout=60)
     except (LabError, subprocess.TimeoutExpired):
@@ -72,7 +72,7 @@ def _python_archive() -> Path:
 
 
 def _small_archive() -> Path:
-    """A shell, a web server and the usual commands in one static program of 2 MB."""
+    """Build an image with busybox: shell, web server and common commands in one static program of 2 MB."""
     kept = cache() / "busybox.tar"
     if kept.exists():
         return kept

@@ -1,8 +1,8 @@
 """A server: its own network, processes, mounts and host name; its own engine, sshd and /docker.
 
-`unshare` makes the namespaces, boxinit.py furnishes them from inside. Whatever runs in there (engine, containers,
-sshd, shells) is a descendant of one process, in a PID namespace of its own: when that one is killed, all of it is
-gone, mounts included.
+`unshare` creates the namespaces, and boxinit.py sets them up from inside. Everything in there (engine, containers,
+sshd, shells) descends from one process in its own PID namespace: killing that process ends all of it, mounts
+included.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from lab.process import alive, run, start, stop, wait_for
 
 @dataclass(frozen=True)
 class Box:
-    """One server, as it is wished for.
+    """Configuration of one server.
 
-    engine: "own", "none" (no Docker on the server), or another box' socket folder (the server is given that engine)
+    engine: "own", "none" (no Docker on the server), or another box' socket folder (the server uses that engine)
     compose: "v2", "v1" or "none"
-    disk: for a small /docker: a size as tmpfs takes it ("4m"), else on this machine's disk
-    appended: pairs of a path and text that is appended to that file before the engine starts
+    disk: size of a small /docker in the form of tmpfs ("4m"); else it is on this machine's disk
+    appended: pairs of a path and the text to append to that file before the engine starts
     """
 
     place: Place
@@ -51,7 +51,7 @@ class Box:
 
     @property
     def sockets(self) -> Path:
-        """What both sides see: the engine's socket is in there."""
+        """Folder that both sides see; it contains the engine's socket."""
         return self.place.sockets / self.name
 
     @property
@@ -84,7 +84,7 @@ class Box:
             return False
 
     def init(self) -> int:
-        """The id of the server's first process, as this machine counts."""
+        """Id of the server's first process on this machine."""
         pid = alive(self.pidfile)
         if pid is None:
             raise LabError(f"the server {self.name} does not run")
@@ -94,7 +94,7 @@ class Box:
         return int(children[0])
 
     def start(self, authorized_key: str) -> None:
-        """Bring it up and wait until sshd and the engine answer."""
+        """Start it and wait until sshd and the engine respond."""
         self._furnish(authorized_key)
         start(self.pidfile, self._command(), self.log)
         wait_for(f"the server {self.name}", self._has_init, self.pidfile, self.log)
@@ -119,7 +119,7 @@ class Box:
             "engine": self.engine,
             "dockerd": [
                 *("--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", self._cgroup),
-                # Docker's own pool is used up by some thirty Compose projects.
+                # About thirty Compose projects exhaust Docker's default pool.
                 *("--default-address-pool", "base=172.16.0.0/12,size=26"),
             ],
             "runtime": list(engine.runtime_options()),
@@ -145,10 +145,10 @@ class Box:
         return f"/container-pipeline-lab-{self.place.number}/{self.name}"
 
     def stop(self) -> None:
-        """As if the plug were pulled."""
+        """Kill the server, like a power loss."""
         with contextlib.suppress(LabError, OSError):
             os.kill(self.init(), signal.SIGKILL)
-        # unshare waits for init, and init's end is waited for by the kernel until all in its namespace are gone.
+        # unshare waits for init, whose end the kernel delays until all processes in its namespace are gone.
         stop(self.pidfile, patience=20)
         network.unplug(self.place, self.last)
         _remove_cgroups(self._cgroup)
@@ -160,7 +160,7 @@ class Box:
 
 
 def _remove_cgroups(name: str) -> None:
-    """Of containers that were killed with their engine: empty, but still there (cgroups v1 and v2)."""
+    """Remove the empty cgroups (v1 and v2) of containers that were killed with their engine."""
     roots = [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*/")]
     for root in roots:
         top = Path(f"{root}{name}")
@@ -170,7 +170,7 @@ def _remove_cgroups(name: str) -> None:
 
 
 def for_all(work: list[Callable[[], None]]) -> None:
-    """At once; the first error is raised when all have ended."""
+    """Run all in parallel; raise the first error after all have ended."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max(1, len(work))) as pool:

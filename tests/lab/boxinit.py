@@ -1,7 +1,7 @@
-"""The first process of a server, inside its new namespaces: makes the machine, then becomes its init.
+"""The first process of a server, inside its new namespaces: sets up the machine, then becomes its init.
 
-The root file system is this machine's own under a layer in memory: what the server writes or removes, this machine
-never sees. Home, temporary and runtime folders start empty.
+The root file system is this machine's, under a layer in memory: changes by the server do not reach this machine.
+Home, temporary and runtime folders start empty.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _mount_root(root: Path, spec: dict[str, Any]) -> None:
 
 
 def _runtime_script(spec: dict[str, Any]) -> str:
-    """Read now: where it stands may be hidden soon. The engine's options are set to its place on the server."""
+    """Read the configuration now, since its path may be hidden soon; set the engine's options to paths on the server."""
     for index, word in enumerate(spec["runtime"]):
         if word.startswith("lab="):
             spec["runtime"][index] = "lab=/usr/local/libexec/oci-runtime"
@@ -132,7 +132,7 @@ def _write_files(spec: dict[str, Any]) -> None:
     _write("/etc/ssh/lab_sshd_config", SSHD)
     _write("/etc/ssh/lab_host_key", spec["host_key"], 0o600)
     _write("/etc/ssh/lab_authorized_keys", spec["authorized_key"])
-    # A person without Docker's rights, who has sudo: many companies' servers are like that.
+    # A user without access to Docker, but with sudo, as on many companies' servers.
     _append("/etc/passwd", "deploy:x:4242:4242::/home/deploy:/bin/sh\n")
     _append("/etc/group", "deploy:x:4242:\n")
     _append("/etc/shadow", "deploy:*:20000:0:99999:7:::\n")
@@ -146,7 +146,7 @@ def _write_files(spec: dict[str, Any]) -> None:
 
 
 def _choose_tools(spec: dict[str, Any]) -> None:
-    """Only the Compose, and only the Docker, that this server is to have."""
+    """Hide all Compose and Docker commands except those that this server should have."""
     unwanted = ["/usr/libexec/docker/cli-plugins/docker-compose", "/usr/lib/docker/cli-plugins/docker-compose"]
     if spec["compose"] != "v1":
         unwanted.append("/usr/bin/docker-compose")

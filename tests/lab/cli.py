@@ -12,7 +12,7 @@ from lab import container, install, place, up
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0; 1 with one line on stderr where something is missing or failed; `status`: 3 where something is not up."""
+    """Return 0; 1 with one line on stderr if something is missing or failed; `status`: 3 if something is not up."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given)
     try:

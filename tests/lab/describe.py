@@ -1,4 +1,4 @@
-"""The lab written down: lab.json for programs, env.sh for people, and SSH's files for both."""
+"""Describes the lab in files: lab.json for programs, env.sh for people, and SSH's files for both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.registry import Registry
 
 
 def write(place: Place, docker_host: str, registries: dict[str, Registry], boxes: list[Box]) -> dict[str, Any]:
-    """Write all the files; what lab.json says."""
+    """Write all files; return the content of lab.json."""
     said: dict[str, Any] = {
         "schema": 1,
         "home": str(place.home),
@@ -64,7 +64,7 @@ def box(place: Place, entry: dict[str, Any]) -> Box:
 
 
 def variables(said: dict[str, Any]) -> dict[str, str]:
-    """The environment of a build node in this lab."""
+    """Return the environment of a build node in this lab."""
     development, production = said["registries"]["development"], said["registries"]["production"]
     return {
         "DOCKER_REGISTRY": development["address"],
@@ -84,7 +84,7 @@ def known_hosts_line(one: Box) -> str:
 
 
 def ssh_config(key: Path, known_hosts: Path, boxes: list[Box]) -> str:
-    """Strict: a host key that is not in `known_hosts` is refused."""
+    """Return the strict ssh configuration, which refuses host keys that are not in `known_hosts`."""
     hosts = "".join(f"Host {one.name}\n    HostName {one.address}\n    User root\n\n" for one in boxes)
     names = " ".join(f"{one.name} {one.address}" for one in boxes)
     return (
@@ -94,7 +94,7 @@ def ssh_config(key: Path, known_hosts: Path, boxes: list[Box]) -> str:
 
 
 def commands(folder: Path, config: Path) -> None:
-    """ssh and its kin with this configuration: for those who put `folder` first on PATH, names work as in ~/.ssh."""
+    """Write wrappers of ssh and related commands with this configuration; with `folder` first on PATH, names work as from ~/.ssh."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("ssh", "scp", "sftp"):
         script = folder / name

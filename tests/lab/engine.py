@@ -1,4 +1,4 @@
-"""The build node's Docker engine: one that runs already, else the lab's own."""
+"""The build node's Docker engine: a running one, else the lab's own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def socket_of(docker_host: str) -> Path:
 
 
 def answers(docker_host: str) -> bool:
-    """Whether an engine answers /_ping there."""
+    """Return whether an engine responds to /_ping there."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(3)
         try:
@@ -51,7 +51,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def call(docker_host: str, method: str, path: str, **filters: str) -> Any:
-    """Send one request to the engine and return what its JSON says: without a process, which the docker command would be."""
+    """Send one request to the engine and return its JSON, without starting the docker command."""
     query = f"filters={quote(json.dumps({name: [value] for name, value in filters.items()}))}" if filters else ""
     with contextlib.closing(_Connection(docker_host)) as connection:
         connection.request(method, f"{path}{'&' if '?' in path else '?'}{query}")
@@ -63,7 +63,7 @@ def call(docker_host: str, method: str, path: str, **filters: str) -> Any:
 
 
 def docker_command() -> str:
-    """The distribution's own client first: it fits its engine, BuildKit included."""
+    """Return the docker client; the distribution's own comes first, since it fits its engine, BuildKit included."""
     found = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else shutil.which("docker")
     if not found:
         raise LabError("the docker command is missing; install docker.io")
@@ -83,7 +83,7 @@ def own_host(place: Place) -> str:
 
 
 def find_running(place: Place) -> str | None:
-    """DOCKER_HOST where it is set (then it must answer), else the machine's own engine, else the lab's."""
+    """Return DOCKER_HOST if it is set (then it must respond), else the machine's engine, else the lab's."""
     chosen = os.environ.get("DOCKER_HOST")
     if chosen and chosen != own_host(place):
         if not answers(chosen):
@@ -93,7 +93,7 @@ def find_running(place: Place) -> str | None:
 
 
 def up(place: Place) -> str:
-    """The address of a running engine, started where there was none."""
+    """Return the address of an engine; start one if none runs."""
     running = find_running(place)
     if running:
         return running
@@ -103,7 +103,7 @@ def up(place: Place) -> str:
         run("ip", "link", "add", bridge, "type", "bridge")
         run("ip", "address", "add", f"10.214.{place.number}.1/24", "dev", bridge)
         run("ip", "link", "set", bridge, "up")
-    (folder / "dockerd.pid").unlink(missing_ok=True)  # of one that was killed: its number may be another's now
+    (folder / "dockerd.pid").unlink(missing_ok=True)  # of a killed one: its id may be reused
     command = [
         "dockerd", "-H", own_host(place), "--data-root", str(folder / "data"), "--exec-root", str(place.sockets / "x"),
         "-p", str(folder / "dockerd.pid"), "--bridge", bridge, "--exec-opt", "native.cgroupdriver=cgroupfs",
@@ -115,7 +115,7 @@ def up(place: Place) -> str:
 
 
 def down(place: Place) -> None:
-    """End the lab's own engine, and its containers with it; another's is left alone."""
+    """End the lab's own engine with its containers; leave any other engine alone."""
     if alive(pidfile(place)) is not None:
         running = docker(own_host(place), "ps", "-q").split()
         if running:
@@ -125,7 +125,7 @@ def down(place: Place) -> None:
 
 @lru_cache(maxsize=1)
 def runtime_options() -> tuple[str, ...]:
-    """For dockerd: the runtime without memlock limits, only where this machine cannot raise them."""
+    """Return dockerd's options for the runtime without memlock limits, if this machine cannot raise them."""
     env = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"}
     probe = ["prlimit", "--memlock=unlimited:unlimited", "true"]
     if subprocess.run(probe, capture_output=True, env=env).returncode == 0:

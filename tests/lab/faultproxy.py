@@ -1,11 +1,11 @@
 """A reverse proxy that misbehaves on purpose, in front of a real registry (or any HTTP server).
 
     proxy = fault_proxy(registry.address, Fault("PUT", "/manifests/", status=503, times=2))
-    proxy.address            what the client is told to use
-    proxy.requests           [("GET", "/v2/", 401), …] as they were answered; status 0: cut or never answered
-    proxy.faults.append(…)   more of them, at any time
+    proxy.address            the address for the client
+    proxy.requests           [("GET", "/v2/", 401), …] with the response's status; 0: cut or never answered
+    proxy.faults.append(…)   adds a fault at any time
 
-The first fault whose method and path fit a request, and that is not used up, is played on it; all others pass.
+The first fault that matches a request's method and path and is not used up applies to it; other requests pass.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _OF_ONE_HOP = {"connection", "keep-alive", "transfer-encoding", "date", "server"
 
 @dataclass
 class Fault:
-    """What happens to requests whose method is `method` ("" for all) and whose path `path` (a regex) is found in.
+    """A fault for requests with `method` ("" for all) and a path in which the regex `path` matches.
 
-    skip: how many of them pass first; times: how many are then spoilt (None: all).
+    skip: number of requests that pass first; times: number that fail then (None: all).
     One of: status (with headers, body): answered without asking the target · cut_after: N bytes of the answer's body
     pass, then the connection is reset · cut_request_after: the same with the request's body; the target sees a
     broken upload · flip: the answer's body with the byte at this offset changed · hang: no answer until the proxy is
@@ -58,13 +58,13 @@ class Fault:
         return self.method in ("", method) and re.search(self.path, path) is not None
 
     def due(self) -> bool:
-        """Count this request; whether it is to be spoilt."""
+        """Count this request; return whether it fails."""
         self.seen += 1
         return self.seen > self.skip and (self.times is None or self.seen <= self.skip + self.times)
 
 
 class _CutError(Exception):
-    """The connection is to be reset now."""
+    """The connection must be reset now."""
 
 
 class FaultProxy:
@@ -87,7 +87,7 @@ class FaultProxy:
             return next((fault for fault in self.faults if fault.fits(method, path) and fault.due()), None)
 
     def arrived(self, method: str, path: str) -> int:
-        """Note a request before anything is answered, so that no client is faster than its entry."""
+        """Record a request before the response, so that no client is faster than its entry."""
         with self._lock:
             self.requests.append((method, path, 0))
             return len(self.requests) - 1
@@ -97,7 +97,7 @@ class FaultProxy:
         self.requests[number] = (method, path, status)
 
     def count(self, method: str, path: str = "") -> int:
-        """How many such requests came."""
+        """Return the number of such requests."""
         return sum(1 for one in list(self.requests) if one[0] == method and re.search(path, one[1]))
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A reset connection is what this proxy is for: nothing to print."""
+        """Print nothing: resetting connections is this proxy's purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -123,14 +123,14 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silent; `requests` holds it."""
+        """Print nothing; `requests` has the entry."""
 
     def _handle(self) -> None:
         self.number = self.proxy.arrived(self.command, self.path)
         try:
             self._play(self.proxy.fault_for(self.command, self.path) or Fault())
         except (_CutError, OSError, http.client.HTTPException):
-            # Cut on purpose; or the target is gone, or went away in the middle: so does this connection.
+            # Cut on purpose, or the target is gone: close this connection too.
             self.proxy.answered(self.number, 0)
             self._reset()
 
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         upstream = self.upstream = self.upstream or http.client.HTTPConnection(self.proxy.target, timeout=120)
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            # Host stays the proxy's: the registry makes Location headers of it.
+            # Keep the proxy's Host, from which the registry builds Location headers.
             if name.lower() not in _OF_ONE_HOP or name.lower() == "transfer-encoding":
                 upstream.putheader(name, value)
         upstream.endheaders()
@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
     def _reset(self) -> None:
-        """Both sides see a broken connection, not an orderly end, after what was sent has arrived."""
+        """Reset both sides after the sent bytes have arrived, so that they see a broken connection."""
         self.close_connection = True
         _arrive(self.connection)
         if self.upstream:
@@ -244,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _arrive(connection: socket.socket) -> None:
-    """Wait, a second at most, until the kernel has handed over all that was written: a reset throws away what it holds."""
+    """Wait at most a second until the kernel has delivered all bytes, because a reset discards pending ones."""
     with contextlib.suppress(OSError, ValueError):
         for _turn in range(200):
             if not struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0" * 4))[0]:

@@ -1,7 +1,7 @@
-"""What tests ask for. README.md in this folder tells it with examples.
+"""Fixtures for tests. README.md in this folder has examples.
 
-`lab` is shared by all tests and all workers: a test only adds to it, under a `code` of its own. Whatever is to be
-stopped, broken, filled or slowed down comes from a factory and is the test's own.
+All tests and workers share `lab`: a test only adds to it, under its own `code`. Parts that a test stops, breaks, fills
+or slows down come from a factory and belong to the test.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from lab.up import bring_up
 
 Appended = tuple[tuple[str, str], ...]
 _TURNS = itertools.count(secrets.randbelow(500))
-_PRIVATE = range(101, 251)  # last part of the addresses of tests' own servers
+_PRIVATE = range(101, 251)  # last part of the addresses of private servers
 
 
 @pytest.fixture(scope="session")
 def lab() -> Lab:
-    """The lab, brought up where it is not. A missing part is a failure in CI and a skip elsewhere."""
+    """The running lab. A missing part is a failure in CI and a skip elsewhere."""
     try:
         return Lab(bring_up(home()))
     except LabError as error:
@@ -47,7 +47,7 @@ def _missing(what: str) -> NoReturn:
 
 @pytest.fixture
 def code(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A project code that no other test has. What was deployed under it on the shared servers is removed at the end."""
+    """A unique project code. Its deploys on the shared servers are removed at the end."""
     name = f"test-{secrets.token_hex(5)}-re"
     yield name
     if "lab" in request.fixturenames:
@@ -69,13 +69,13 @@ def next_port() -> int:
 
 @pytest.fixture
 def project(tmp_path: Path, code: str, port: int) -> Project:
-    """A small service of the convention's form: its image is built and starts in a moment (see project.py)."""
+    """A small service that follows the convention; its image builds and starts quickly (see project.py)."""
     return Project(tmp_path / code, code, port)
 
 
 @pytest.fixture
 def registry_factory(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
-    """registry_factory(auth=True, delete=True, readonly=False, tls=False, names=()) → a running registry of the test's own.
+    """registry_factory(auth=True, delete=True, readonly=False, tls=False, names=()) → a running private registry.
 
     It can be stopped and started again: `registry.stop()`, `registry.start()`. With tls=True, `registry.certificate`
     is the file to trust; it is for the registry's address and for `names`.
@@ -105,7 +105,7 @@ def registry_factory(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
 
 @pytest.fixture
 def server_factory(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """server_factory(engine="own", compose="v2", disk="", appended=()) → a running server of the test's own.
+    """server_factory(engine="own", compose="v2", disk="", appended=()) → a running private server.
 
     engine: "own" (2 s to start), "none" (no Docker on it), or "server-1" (it uses that shared server's engine and is up in
     0.3 s: published ports then answer at server-1's address, and bind mounts are of server-1's files).
@@ -130,7 +130,7 @@ def server_factory(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., Server]]:
 def private_server(
     lab: Lab, folder: Path, engine: str = "own", compose: str = "v2", disk: str = "", appended: Appended = ()
 ) -> Server:
-    """Start a server of one's own; whoever asks ends it with `server.box.remove()`."""
+    """Start a private server; the caller ends it with `server.box.remove()`."""
     shared = next((str(one.box.sockets) for one in lab.servers if one.name == engine), engine)
     box = _reserve(lab, shared, compose, disk, appended)
     box.start(lab.ssh_key.with_suffix(".pub").read_text())
@@ -149,7 +149,7 @@ def _needs_v1() -> None:
 
 
 def _reserve(lab: Lab, engine: str, compose: str, disk: str, appended: Appended) -> Box:
-    """An address that no other worker takes: whoever makes the folder has it."""
+    """Reserve an address by creating a folder, so that no other worker takes it."""
     for last in _PRIVATE:
         box = Box(lab.place, f"private-{last}", last, engine, compose, disk, appended)
         try:

@@ -1,4 +1,4 @@
-"""The running lab as tests hold it."""
+"""The running lab, for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lab.registry import Registry
 
 @dataclass(frozen=True)
 class Server:
-    """A server: shared (`lab.servers`) or a test's own (`server_factory`)."""
+    """A server: shared (`lab.servers`) or private (`server_factory`)."""
 
     name: str
     host: str
@@ -31,7 +31,7 @@ class Server:
     box: Box
 
     def run(self, script: str, *, user: str = "root", check: bool = True, timeout: float = 60) -> str:
-        """What a shell command prints there, by SSH; CalledProcessError where `check` and it fails."""
+        """Run a shell command there by SSH and return its output; with `check`, a failure raises CalledProcessError."""
         command = ["/usr/bin/ssh", "-F", str(self.ssh_config), f"{user}@{self.name}", script]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
         if check and done.returncode:
@@ -42,7 +42,7 @@ class Server:
         return engine.docker(self.docker_host, *arguments)
 
     def get(self, port: int, path: str = "/", patience: float = 10) -> Any:
-        """What a published port answers (JSON where it is JSON); asked again until `patience` seconds are over."""
+        """Return the response of a published port, parsed if it is JSON; retries for `patience` seconds."""
         end = time.monotonic() + patience
         while True:
             try:
@@ -57,7 +57,7 @@ class Server:
                 time.sleep(0.05)
 
     def remove(self, code: str) -> None:
-        """Forget a project: its containers, its network (an engine has addresses for some thirty only) and its folder."""
+        """Remove a project: its containers, its network (an engine has addresses for about thirty) and its folder."""
         for one in engine.call(self.docker_host, "GET", "/containers/json?all=1", name=code):
             engine.call(self.docker_host, "DELETE", f"/containers/{one['Id']}?force=1&v=1")
         for one in engine.call(self.docker_host, "GET", "/networks", name=code):
@@ -66,7 +66,7 @@ class Server:
 
 
 class Lab:
-    """`said` is lab.json; the rest is what tests mostly need of it."""
+    """`said` is lab.json; the other attributes are the parts that tests use most."""
 
     def __init__(self, said: dict[str, Any]) -> None:
         self.said = said
@@ -91,7 +91,7 @@ class Lab:
         return Server(box.name, box.address, box.compose, box.docker_host, box.folder / "docker", self.ssh_config, box)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """A build node's: this process', without its secrets' kin, with the lab's, and `ssh` that knows the servers."""
+        """Return a build node's environment: this process' without its own settings, with the lab's, and an `ssh` that knows the servers."""
         kept = {
             name: value
             for name, value in os.environ.items()

@@ -1,7 +1,7 @@
-"""Hudson 2.2.1: a real server with Jenkins' HTTP interface and rewriting of configurations, from Maven Central.
+"""Hudson 2.2.1 from Maven Central: a real server with Jenkins' HTTP interface, which rewrites configurations as Jenkins does.
 
-Jenkins' own war is in no package registry; this is its sibling of 2012. It knows freestyle jobs, not pipelines or
-folders. Up in about ten seconds, 350 MB of memory.
+Jenkins' own war is in no package registry; this is its sibling of 2012. It supports freestyle jobs, not pipelines or
+folders. It starts in about ten seconds and takes 350 MB of memory.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Hudson:
         self._pidfile, self._log = folder / "pid", folder / "log"
 
     def start(self) -> None:
-        """Start it and come back at once; ``wait`` waits until it answers. LabError where a part cannot be had."""
+        """Start it and return at once; ``wait`` waits for a response. Raises LabError if a part is not available."""
         if self.running():
             return
         classes, war = parts()
@@ -93,12 +93,12 @@ class Hudson:
             return False
 
     def stop(self) -> None:
-        """At once: nothing that it has is worth a clean end."""
+        """Kill it at once: it has no data worth a clean shutdown."""
         process.stop(self._pidfile, patience=0)
 
 
 def parts() -> tuple[Path, Path]:
-    """The launcher's classes and the war, fetched and compiled where they are not there yet."""
+    """Return the launcher's classes and the war; fetch and compile missing ones."""
     folder = place.cache() / "hudson-2.2.1"
     war = folder / "hudson-war-2.2.1.war"
     folder.mkdir(exist_ok=True)

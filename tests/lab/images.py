@@ -1,4 +1,4 @@
-"""Puts images into a registry without an engine, byte by byte as a test wants them; none of the agent's code."""
+"""Puts images into a registry without an engine, with exactly the bytes that a test needs, without the agent's code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONFIG = "application/vnd.docker.container.image.v1+json"
 
 @dataclass(frozen=True)
 class Image:
-    """An image that was put: its manifest's digest and document, and its layers' digests."""
+    """A stored image: digest and document of its manifest, and digests of its layers."""
 
     digest: str
     document: dict[str, Any]
@@ -46,7 +46,7 @@ def put_blob(one: Registry, repository: str, data: bytes) -> str:
 
 def put_manifest(one: Registry, repository: str, reference: str, document: dict[str, Any]) -> Image:
     """Put a manifest or index under a tag, or under its digest where ``reference`` is ""."""
-    # Blanks that no serializer would make again: what is copied must be these very bytes.
+    # Unusual blanks, which no serializer would produce: a copy must have exactly these bytes.
     body = json.dumps(document, indent=3).encode() + b"\n"
     digest = digest_of(body)
     path = f"/v2/{repository}/manifests/{reference or digest}"
@@ -64,7 +64,7 @@ def put_image(
     media_type: str = DOCKER,
     foreign: bool = False,
 ) -> Image:
-    """Put an image with layers of random bytes, of ``sizes``; with ``foreign``, one more that nobody may distribute."""
+    """Put an image with layers of random bytes, of ``sizes``; with ``foreign``, an additional layer that may not be distributed."""
     layers = []
     for size in sizes or (1000,):
         data = os.urandom(size)

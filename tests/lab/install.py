@@ -1,4 +1,4 @@
-"""What the lab and the tests need from the system, and how Debian and Ubuntu get it."""
+"""System packages for the lab and the tests, on Debian and Ubuntu."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TESTS = {"javac": "default-jdk-headless", "mvn": "maven", "nginx": "nginx-light"
 
 
 def missing(commands: dict[str, str]) -> list[str]:
-    """Debian's names of what is not there."""
+    """Return the Debian packages of missing commands."""
     path = f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"
     packages = {package for command, package in commands.items() if not shutil.which(command, path=path)}
     if commands is LAB and not Path("/usr/share/doc/busybox-static").exists():
@@ -46,7 +46,7 @@ def missing(commands: dict[str, str]) -> list[str]:
 
 
 def install(packages: list[str]) -> None:
-    """By apt, as root; their services are not started: the lab starts its own."""
+    """Install with apt, as root, without starting services: the lab starts its own."""
     if not packages:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):

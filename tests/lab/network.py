@@ -1,8 +1,8 @@
-"""The lab's own wire: a bridge on this machine, to which every server is plugged.
+"""The lab's network: a bridge on this machine that connects every server.
 
-Nothing leaves the machine: the bridge has no uplink and servers have no default route. A registry listens on this
-machine's loopback only. So that servers know it by the very same address, their connections to 127.0.0.1 at the
-shared ports are led over the bridge to this machine's loopback, by one NAT rule on each side.
+No traffic leaves the machine: the bridge has no uplink, and servers have no default route. Registries listen only on
+this machine's loopback. So that servers use the same address, one NAT rule on each side forwards their connections to
+127.0.0.1 at the shared ports over the bridge to this machine's loopback.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def up(place: Place) -> None:
     rule = _rule(place)
     if rule not in run("iptables-save", "-t", "nat"):
         run("iptables", "-w", "-t", "nat", "-A", *rule.split()[1:])
-    # From server to server: an engine on this machine lets nothing be forwarded that it does not know.
+    # Between servers: an engine on this machine drops forwarded traffic that it does not know.
     passes = f"-A FORWARD -i {place.bridge} -o {place.bridge} -j ACCEPT"
     if passes not in run("iptables-save", "-t", "filter"):
         run("iptables", "-w", "-I", *passes.split()[1:])
@@ -36,7 +36,7 @@ def exists(place: Place) -> bool:
 
 
 def interface(name: str) -> bool:
-    """Asked of the kernel: /sys shows another network's where this one is a namespace."""
+    """Ask the kernel: in a network namespace, /sys may show a different network."""
     return name in (known for _, known in socket.if_nameindex())
 
 
@@ -49,7 +49,7 @@ def _rule(place: Place) -> str:
 
 
 def down(place: Place) -> None:
-    """Remove the bridge, and each rule that names one of this lab's interfaces."""
+    """Remove the bridge, and each rule for this lab's interfaces."""
     for table in ("nat", "filter"):
         for line in run("iptables-save", "-t", table, check=False).splitlines():
             words = line.split()
@@ -61,14 +61,14 @@ def down(place: Place) -> None:
 
 
 def engine_bridge(place: Place) -> str:
-    """Of the lab's own engine, which must not share docker0 with another one."""
+    """Create the bridge of the lab's own engine, which must not share docker0 with another engine."""
     return f"{place.bridge}e"
 
 
 def plug(place: Place, pid: int, last: int) -> None:
     """Give the network namespace of `pid` an eth0 that ends at the lab's bridge.
 
-    Its hardware address follows from its IP address: whoever knew a former server there finds the new one.
+    Its hardware address is derived from its IP address, so that clients of an earlier server there find the new one.
     """
     outside, hardware = _plug(place, last), f"02:63:70:6c:{place.number:02x}:{last:02x}"
     peer = ["peer", "name", "eth0", "address", hardware, "netns", str(pid)]
@@ -77,10 +77,10 @@ def plug(place: Place, pid: int, last: int) -> None:
 
 
 def unplug(place: Place, last: int) -> None:
-    """The kernel would do it too, some time after the namespace ended.
+    """Remove a server's interface now; the kernel would do it some time after the namespace ended.
 
-    Who connects to the address now hears "no route to host" after three seconds, and not, as long as this machine
-    believes that it knows the neighbour, nothing at all.
+    New connections to the address get "no route to host" after three seconds, instead of no response while this machine
+    still has the neighbour in its cache.
     """
     run("ip", "link", "delete", _plug(place, last), check=False)
     run("ip", "neighbour", "flush", "to", place.address(last), "dev", place.bridge, check=False)
@@ -91,7 +91,7 @@ def _plug(place: Place, last: int) -> str:
 
 
 def inside_commands(place: Place, last: int) -> list[list[str]]:
-    """What a server runs in its own namespace once eth0 is there."""
+    """Return the commands that a server runs in its namespace once eth0 exists."""
     gateway, own = place.address(1), place.address(last)
     return [
         ["ip", "link", "set", "lo", "up"],

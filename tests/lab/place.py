@@ -1,4 +1,4 @@
-"""Where one lab lives: its folder, and the ports, addresses and names that are its own."""
+"""The place of one lab: its folder, ports, addresses and names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# From a server, 127.0.0.1 at these ports is the machine that runs the lab: a registry has the same address everywhere.
+# On servers, 127.0.0.1 at these ports is the lab's machine, so a registry has the same address everywhere.
 SHARED_PORTS = (25000, 32767)
 _PORTS_PER_LAB = 20
 _LABS = 150
@@ -24,7 +24,7 @@ _FIRST_FREE = SHARED_PORTS[0] + _PORTS_PER_LAB * _LABS
 
 
 class LabError(Exception):
-    """What is missing or went wrong, in one line."""
+    """A missing part or a failure of the lab, in one line."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Place:
         return f"cpl{self.number}"
 
     def address(self, last: int) -> str:
-        """The machine itself is .1, servers start at .11, private ones at .101."""
+        """Return an address: the machine is .1, servers start at .11, private ones at .101."""
         return f"10.213.{self.number}.{last}"
 
     @property
     def sockets(self) -> Path:
-        """For Unix sockets, whose paths may have 107 bytes at most."""
+        """A folder for Unix sockets, whose paths have at most 107 bytes."""
         inside = self.home / "run"
         return inside if len(str(inside)) < 60 else Path(f"/run/container-pipeline-lab-{self.number}")
 
@@ -62,7 +62,7 @@ def home() -> Path:
 
 
 def cache() -> Path:
-    """For what several checkouts can share: the base image, the Compose binary."""
+    """A folder that several checkouts share: the base image, the Compose binary."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     path = Path(base) / "container-pipeline-lab"
     path.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def cache() -> Path:
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:
-    """What `lab.json` says, or None where no lab was brought up."""
+    """Return the content of `lab.json`, None without a lab."""
     try:
         loaded = json.loads((folder / "lab.json").read_text())
     except (FileNotFoundError, ValueError):
@@ -79,7 +79,7 @@ def read_description(folder: Path) -> dict[str, Any] | None:
 
 
 def find(folder: Path) -> Place:
-    """The place of the lab in `folder`: the one it has, else one that nobody uses yet."""
+    """Return the place of the lab in `folder`: the existing one, else an unused one."""
     known = read_description(folder)
     if known is not None:
         return Place(folder, int(known["port_base"]))
@@ -102,7 +102,7 @@ def _valid_base(text: str) -> int:
 
 
 def _in_use(bridge: str) -> bool:
-    """Whether servers are plugged to it. An empty one was left by a lab that was killed."""
+    """Return whether servers are connected to the bridge; an empty one is the leftover of a killed lab."""
     return any(name.startswith(f"{bridge}v") for _, name in socket.if_nameindex())
 
 
@@ -117,7 +117,7 @@ def _free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that nobody uses now and that servers can reach too."""
+    """Return an unused loopback port that servers can reach too."""
     span = SHARED_PORTS[1] - _FIRST_FREE
     for _ in range(1000):
         port = _FIRST_FREE + int.from_bytes(os.urandom(4), "big") % span
@@ -128,7 +128,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One at a time brings this lab up or down. The lock stands outside the folder, which may be removed meanwhile."""
+    """Hold the lock for starting and stopping this lab. It is outside of the folder, which may be removed meanwhile."""
     name = f"container-pipeline-lab-{zlib.crc32(str(folder).encode()):08x}.lock"
     with (Path(tempfile.gettempdir()) / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Processes that outlive this one: started, known again, and ended by their id."""
+"""Starts daemons, recognises them later, and ends them by id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run(*command: str, stdin: str | None = None, check: bool = True, timeout: float = 120) -> str:
-    """What a short command prints; LabError with its last line where it fails."""
+    """Return a short command's output; raises LabError with its last line if it fails."""
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, env=_environment())
     if check and done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
@@ -31,7 +31,7 @@ def _environment() -> dict[str, str]:
 
 
 def start(pidfile: Path, command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> int:
-    """Start a daemon in a session of its own, and note its id and when it started."""
+    """Start a daemon in its own session, and record its id and start time."""
     for folder in (pidfile.parent, log.parent):
         folder.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -40,25 +40,25 @@ def start(pidfile: Path, command: Sequence[str], log: Path, env: dict[str, str] 
             env=_environment() if env is None else env,
         )  # fmt: skip
     pidfile.write_text(json.dumps({"pid": child.pid, "started": _start_time(child.pid)}))
-    child.returncode = 0  # it is meant to go on: no warning when this object goes
+    child.returncode = 0  # it should keep running: no warning when this object is deleted
     return child.pid
 
 
 def alive(pidfile: Path) -> int | None:
-    """The id of the process that `pidfile` names, if it still is that process."""
+    """Return the process id in `pidfile`, if it still is the same process."""
     try:
         noted = json.loads(pidfile.read_text())
         pid = int(noted["pid"])
     except (FileNotFoundError, ValueError, KeyError):
         return None
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # where it was our own child, a dead one would stay a zombie
+        os.waitpid(pid, os.WNOHANG)  # a dead child of ours would stay a zombie
     started = _start_time(pid)
     return pid if started is not None and started == noted["started"] else None
 
 
 def stop(pidfile: Path, patience: float = 10) -> None:
-    """End it: SIGTERM, then SIGKILL after `patience` seconds (0: at once)."""
+    """End the process: SIGTERM, then SIGKILL after `patience` seconds (0: at once)."""
     pid = alive(pidfile)
     if pid is not None:
         if patience:
@@ -73,7 +73,7 @@ def stop(pidfile: Path, patience: float = 10) -> None:
 
 
 def wait_for(what: str, ready: Callable[[], bool], pidfile: Path, log: Path, seconds: float = 30) -> None:
-    """Wait until a daemon answers; LabError with its last log line where it died or stays silent."""
+    """Wait until a daemon responds; raises LabError with its last log line if it dies or stays silent."""
     if _until(lambda: ready() or alive(pidfile) is None, seconds) and alive(pidfile) is not None:
         return
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
@@ -81,7 +81,7 @@ def wait_for(what: str, ready: Callable[[], bool], pidfile: Path, log: Path, sec
 
 
 def _start_time(pid: int) -> str | None:
-    """In clock ticks since boot (proc(5), field 22): a number used again has another one."""
+    """Return the start time in clock ticks since boot (proc(5), field 22), which differs if an id is reused."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

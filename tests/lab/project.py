@@ -1,4 +1,4 @@
-"""A small project of the convention's form, for tests that need some service, not a certain one."""
+"""A small project that follows the convention, for tests that need any service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ADD start /start
 EXPOSE 8080/tcp
 ENTRYPOINT ["/bin/sh", "/start"]
 """
-# As the first process it would ignore SIGTERM without the trap, and every stop would take ten seconds.
+# Without the trap, the first process would ignore SIGTERM, and every stop would take ten seconds.
 _START = """\
 trap 'exit 0' TERM INT
 mkdir -p /www
@@ -69,7 +69,7 @@ class Project:
         self.write(name, (self.folder / name).read_text() + text)
 
     def say(self, text: str) -> None:
-        """Change what it answers: another image."""
+        """Change the response, and so the image."""
         self.write("start", _START.replace("TEXT", text))
 
     def exit_at_once(self, status: int = 1) -> None:

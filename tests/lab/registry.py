@@ -1,4 +1,4 @@
-"""A real Docker registry (Debian's docker-registry) on loopback, with users of its own."""
+"""A real Docker registry (Debian's docker-registry) on loopback, with its own users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab.process import alive, run, start, stop, wait_for
 
 @dataclass(frozen=True)
 class Registry:
-    """`address` is HOST:PORT, as image names carry it; `certificate` is set where it speaks TLS."""
+    """`address` is HOST:PORT, as in image names; `certificate` is set with TLS."""
 
     name: str
     folder: Path
@@ -41,7 +41,7 @@ class Registry:
         return alive(self.pidfile) is not None and self.answers()
 
     def answers(self) -> bool:
-        """Whether /v2/ answers, be it with 401."""
+        """Return whether /v2/ responds, also with 401."""
         try:
             if self.certificate:
                 context = ssl.create_default_context(cafile=str(self.certificate))
@@ -56,7 +56,7 @@ class Registry:
             return False
 
     def start(self) -> None:
-        """Start it, as it was configured, and wait until it answers."""
+        """Start it with its configuration, and wait for a response."""
         start(self.pidfile, ["docker-registry", "serve", str(self.folder / "config.yml")], self.log)
         wait_for(f"the registry {self.name} at {self.address}", self.answers, self.pidfile, self.log)
 
@@ -64,14 +64,14 @@ class Registry:
         stop(self.pidfile, patience=5)
 
     def add_user(self, name: str) -> str:
-        """Let one more user in; return the new password. The registry reads the file again by itself."""
+        """Add a user; return the password. The registry reloads the file itself."""
         password = new_password()
         run("htpasswd", "-iB", "-C", "4", str(self.folder / "htpasswd"), name, stdin=password)
         return password
 
 
 def new_password() -> str:
-    """One that shells, URLs and Base64 each write in another way: a leak in any of these forms can be told apart."""
+    """Return a password that shells, URLs and Base64 encode differently, so that the form of a leak can be recognised."""
     return secrets.token_urlsafe(15) + "+/$'"
 
 
@@ -96,7 +96,7 @@ def configure(
             "maintenance": {"uploadpurging": {"enabled": False}, "readonly": {"enabled": readonly}},
         },
         "http": {"addr": registry.address, "secret": secrets.token_hex(16)},
-        # Without it no manifest is taken that names layers elsewhere.
+        # Without it, manifests with external layers are refused.
         "validation": {"manifests": {"urls": {"allow": ["^https://"]}}},
     }
     if auth:

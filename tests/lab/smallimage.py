@@ -1,4 +1,4 @@
-"""The small base image with another configuration, pushed without an engine: what takes it a second takes this some milliseconds."""
+"""The small base image with a different configuration, pushed without an engine: milliseconds instead of a second."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DOCKER = "application/vnd.docker"
 
 
 def push(lab: Lab, registry: Registry, repository: str, tag: str, config: Mapping[str, Any]) -> None:
-    """Push an image of its own; ``config`` is what a container of it runs by, beside what the base image says."""
+    """Push a unique image; ``config`` is its container configuration, in addition to that of the base image."""
     base, layers = _base(lab.docker_host, lab.small_image)
     made = {**base, "config": {**base["config"], **config}, "created": datetime.now(timezone.utc).isoformat()}
     text = json.dumps(made).encode()
@@ -49,7 +49,7 @@ def _put(registry: Registry, path: str, data: bytes, kind: str) -> None:
 
 @cache
 def _base(docker_host: str, image: str) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-    """Return the configuration and the compressed layers of an image that the engine has."""
+    """Return configuration and compressed layers of an image in the engine."""
     with tempfile.NamedTemporaryFile() as file:
         engine.docker(docker_host, "save", "-o", file.name, image)
         with tarfile.open(file.name) as packed:

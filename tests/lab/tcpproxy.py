@@ -1,4 +1,4 @@
-"""A proxy that passes bytes unread: it makes a server distant, and can break what is open."""
+"""A TCP proxy that simulates a distant server and can break open connections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PIECE = 64 * 1024
 
 
 class TcpProxy:
-    """A distant server: every byte is held for half of `round_trip` (seconds) each way. `connections`: how many came."""
+    """A distant server: each byte is delayed by half of `round_trip` (seconds) each way. `connections`: their number."""
 
     def __init__(self, target: str, round_trip: float = 0) -> None:
         host, _, port = target.rpartition(":")
@@ -28,7 +28,7 @@ class TcpProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Break every connection that is open now; new ones are let through."""
+        """Break all open connections; new ones pass."""
         for one in self._open:
             with contextlib.suppress(OSError):
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -36,7 +36,7 @@ class TcpProxy:
         self._open.clear()
 
     def close(self) -> None:
-        # Where a thread waits in accept, a mere close lets one more connection in.
+        # While a thread waits in accept, close alone lets one more connection in.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -1,4 +1,4 @@
-"""The faulty proxy does what it is told, and nothing else."""
+"""The faulty proxy applies exactly its configured faults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def through(registry: Registry, proxy: FaultProxy) -> Registry:
 
 
 def upload(registry: Registry, blob: bytes = BLOB) -> ask.Answer:
-    """As a client does: POST, then PUT where the answer says."""
+    """Upload like a client: POST, then PUT to the returned location."""
     begun = ask.registry(registry, "POST", "/v2/some/image/blobs/uploads/")
     location = begun.headers["location"].split("/v2/", 1)[1]
     digest = "sha256:" + hashlib.sha256(blob).hexdigest()

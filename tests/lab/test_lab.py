@@ -1,4 +1,4 @@
-"""The lab is what it says: real parts, apart from each other, and nothing left behind."""
+"""The lab has real and separate parts, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_env_sh_sets_what_a_build_node_needs(lab: Lab):
 
 @pytest.fixture
 def second(lab: Lab, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The lab's command on a folder of its own."""
+    """Run the lab's command on its own folder."""
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "LAB_DIR": str(tmp_path / "second")}
     env["DOCKER_HOST"] = lab.docker_host
     env.pop("LAB_PORT_BASE", None)
@@ -149,7 +149,7 @@ def second(lab: Lab, tmp_path: Path) -> Callable[..., subprocess.CompletedProces
 
 
 def processes_below(folder: Path) -> list[str]:
-    """Command lines that name the folder."""
+    """Return command lines that contain the folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -199,7 +199,7 @@ def test_up_again_restarts_only_what_died(second, tmp_path: Path):
 
 
 def test_where_no_engine_runs_it_starts_one_and_ends_it_again(tmp_path: Path):
-    # In a network and a mount namespace of its own, where no engine's socket is.
+    # In its own network and mount namespace, without an engine's socket.
     home, result = tmp_path / "home", tmp_path / "result"
     script = f"""
         mount -t tmpfs tmpfs /run && ip link set lo up || exit 1

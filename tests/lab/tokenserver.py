@@ -1,7 +1,7 @@
-"""A token server as registries name them in their Bearer challenge: the smallest honest one.
+"""A minimal correct token server, as registries name it in their Bearer challenge.
 
-It signs with RS256 what distribution's `auth: token` wants (distribution spec, "token authentication" and "token scope"),
-for users with a password and the actions that each is allowed.
+It signs the tokens of distribution's `auth: token` with RS256 (distribution spec, "token authentication" and "token scope"),
+for users with passwords and allowed actions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lab.registry import Registry
 
 SERVICE = "lab-registry"
 ISSUER = "lab-token-server"
-#: Seconds after its end for which distribution still takes a token.
+#: Seconds after its expiry for which distribution still accepts a token.
 LEEWAY = 60
 
 
@@ -31,7 +31,7 @@ LEEWAY = 60
 class TokenServer:
     """`users`: name → (password, actions). `lifetimes`: seconds for the next tokens, then 300. `asked`: scopes, in order.
 
-    `failures`: how many requests are answered 503 first. `said_lifetime`: what the answer claims, whatever is true.
+    `failures`: number of first requests that get a 503. `said_lifetime`: lifetime in the response, true or not.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class TokenServer:
         self._http.server_close()
 
     def guard(self, registry: Registry) -> None:
-        """Let a registry that is configured, but not started, take this server's tokens."""
+        """Make a registry, configured but not started, accept this server's tokens."""
         path = registry.folder / "config.yml"
         config = json.loads(path.read_text())
         bundle = str(self.certificate)

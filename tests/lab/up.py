@@ -1,4 +1,4 @@
-"""The whole lab: brought up, looked at, taken down."""
+"""Starts, inspects and stops the whole lab."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROLES = {"development": ("developer", 1), "production": ("releaser", 2)}
 
 
 def bring_up(home: Path, servers: int = 2) -> dict[str, Any]:
-    """Start whatever of the lab does not run; what `lab.json` then says."""
+    """Start all parts of the lab that do not run; return the content of `lab.json`."""
     with locked(home):
         known = read_description(home)
         if known and len(known["servers"]) >= servers and all(running for _, running, _ in status(home)):
@@ -40,7 +40,7 @@ def bring_up(home: Path, servers: int = 2) -> dict[str, Any]:
             baseimage.up(found["engine"])
 
         compose.v2_binary()
-        describe.write(place, "", registries, boxes)  # so that a lab that comes up half can be taken down
+        describe.write(place, "", registries, boxes)  # so that a partly started lab can be stopped
         work: list[Callable[[], None]] = [build_node]
         work += [registry.start for registry in registries.values() if not registry.running()]
         work += [_starter(box, key) for box in boxes if not box.running()]
@@ -49,7 +49,7 @@ def bring_up(home: Path, servers: int = 2) -> dict[str, Any]:
 
 
 def bring_up_hudson(home: Path) -> None:
-    """Only where it is asked for: the war is 64 MB, the start takes ten seconds."""
+    """Start Hudson only on request: the war has 64 MB, and the start takes ten seconds."""
     one = _hudson(find(home))
     one.start()
     one.wait()
@@ -73,7 +73,7 @@ def _starter(box: Box, key: str) -> Callable[[], None]:
 
 
 def _ssh_key(home: Path) -> str:
-    """The public half of the lab's one user key."""
+    """Return the public half of the lab's user key."""
     private = home / "ssh" / "id_ed25519"
     if not private.exists():
         private.parent.mkdir(exist_ok=True)
@@ -82,7 +82,7 @@ def _ssh_key(home: Path) -> str:
 
 
 def _registries(place: Place) -> dict[str, Registry]:
-    """Both, configured at the first time, with the passwords they got then later on."""
+    """Return both registries; the first time configures them, and later runs keep their passwords."""
     known = (read_description(place.home) or {}).get("registries", {})
     found = {}
     for name, (user, offset) in _ROLES.items():
@@ -95,7 +95,7 @@ def _registries(place: Place) -> dict[str, Registry]:
 
 
 def _boxes(place: Place, servers: int) -> list[Box]:
-    """Compose v2 on the odd ones, v1 on the even ones, where it can be had."""
+    """Return the servers: Compose v2 on odd ones, v1 on even ones if available."""
     second = "v1" if compose.v1_installed() else "v2"
     return [
         Box(place, f"server-{number}", _last(f"server-{number}"), compose="v2" if number % 2 else second)
@@ -104,13 +104,13 @@ def _boxes(place: Place, servers: int) -> list[Box]:
 
 
 def _last(name: str) -> int:
-    """The last part of the address of server-N or private-N."""
+    """Return the last part of the address of server-N or private-N."""
     kind, _, number = name.partition("-")
     return int(number) + (10 if kind == "server" else 0)
 
 
 def status(home: Path) -> list[tuple[str, bool, str]]:
-    """(name, whether it answers, where it is) of each part; empty where there is no lab."""
+    """Return (name, whether it responds, place) of each part; empty without a lab."""
     known = read_description(home)
     if known is None:
         return []
@@ -132,13 +132,13 @@ def status(home: Path) -> list[tuple[str, bool, str]]:
 
 
 def take_down(home: Path) -> None:
-    """End what was started and remove the folder. Nothing happens where there is no lab."""
+    """End all parts and remove the folder; does nothing without a lab."""
     with locked(home):
         known = read_description(home)
         if known is None:
             return
         place = find(home)
-        # By their folders: the private servers of tests that were killed are among them.
+        # By their folders, which includes the private servers of killed tests.
         boxes = [Box(place, path.name, _last(path.name)) for path in (home / "servers").glob("*-*")]
         registries = [describe.registry(place, name, entry) for name, entry in known["registries"].items()]
         for_all([_hudson(place).stop, *(box.stop for box in boxes), *(registry.stop for registry in registries)])
@@ -150,7 +150,7 @@ def take_down(home: Path) -> None:
 
 
 def _unmount_below(home: Path) -> None:
-    """What a killed engine left mounted."""
+    """Return the mounts that a killed engine left."""
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for point in sorted(points, key=len, reverse=True):
         if point.startswith(f"{home}/"):

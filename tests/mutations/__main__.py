@@ -1,9 +1,9 @@
-"""Take away one guard after the other, each in a copy of the repository, and see that the tests named for it fail there.
+"""Remove one guard after another, each in a copy of the repository, and check that its tests fail there.
 
     make mutations [ONLY='lock env'] [WORKERS=5]
 
-First all these tests run in a copy that is as it is: there they must pass. ONLY takes the mutations whose promise has one of the
-words. The work tree is read, never written; the lab is one of its own, since programs without a guard leave things behind.
+First, all these tests must pass in an unchanged copy. ONLY selects mutations whose promise contains one of the words. The work
+tree is never written; the lab is a separate one, since programs without a guard leave things behind.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from xml.etree import ElementTree
 from mutations.entry import PACKAGE, REPOSITORY, Mutation
 from mutations.table import MUTATIONS
 
-#: Seconds for each test, after which they are said to hang.
+#: Seconds per test, after which the tests count as hanging.
 PATIENCE = 300
-#: Tests that run, by process id: each is the leader of a group.
+#: Running tests by process id; each leads a process group.
 RUNNING: set[int] = set()
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "bench", "groovy", "seed")
 
 
 @contextlib.contextmanager
 def own_lab(folder: Path) -> Iterator[None]:
-    """Bring up a lab in a folder, for this process and those that it starts; end it."""
+    """Start a lab in a folder for this process and its children; end it afterwards."""
     os.environ["LAB_DIR"] = str(folder)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")}
     try:
@@ -47,7 +47,7 @@ def own_lab(folder: Path) -> Iterator[None]:
 
 
 def copy(folder: Path) -> Path:
-    """Copy what tests need of the repository; return the folder."""
+    """Copy the parts of the repository that tests need; return the folder."""
     for name in ("agent", "tests"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=_LEFT_OUT)
     shutil.copy2(REPOSITORY / "setup.cfg", folder)
@@ -62,7 +62,7 @@ def run(tree: Path, tests: Sequence[str], *options: str) -> tuple[dict[str, str]
     environment = {
         **os.environ,
         "CI": "true",
-        # Before the installed package, which is the work tree's; in processes that tests start, too.
+        # Before the installed package, which belongs to the work tree; also in processes that tests start.
         "PYTHONPATH": f"{tree}/agent:{tree}/tests",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
@@ -85,7 +85,7 @@ def run(tree: Path, tests: Sequence[str], *options: str) -> tuple[dict[str, str]
 
 
 def endings(report: Path) -> dict[str, str]:
-    """Return how each test of a JUnit report ended. What a fixture asserts at the end of its test belongs to the test."""
+    """Return the outcome of each test in a JUnit report. Assertions of a fixture's teardown belong to the test."""
     found: dict[str, str] = {}
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
@@ -104,7 +104,7 @@ def endings(report: Path) -> dict[str, str]:
 
 
 def attempt(mutation: Mutation, tree: Path) -> tuple[bool, dict[str, str], str]:
-    """Mutate a copy, run the mutation's tests, and put the file back; whether all failed, how each ended, the output."""
+    """Mutate a copy, run the mutation's tests, and restore the file; return whether all failed, each outcome, and the output."""
     path = tree / PACKAGE / mutation.file
     original = path.read_bytes()
     mutation.apply(tree)
@@ -116,7 +116,7 @@ def attempt(mutation: Mutation, tree: Path) -> tuple[bool, dict[str, str], str]:
 
 
 def told(mutation: Mutation, trees: SimpleQueue[Path]) -> bool:
-    """Attempt it in a copy that nobody uses; tell how it ended."""
+    """Run a mutation in a free copy; print its outcome."""
     tree = trees.get()
     begin = time.monotonic()
     try:
@@ -147,7 +147,7 @@ def main() -> int:
 
 
 def carry_out(chosen: Sequence[Mutation], copies: Sequence[Path]) -> int:
-    """Run the tests without any mutation, then with each: as many at once as there are copies. Return the exit code."""
+    """Run the tests without mutations, then with each one, in as many copies in parallel as there are. Return the exit code."""
     tests = sorted({test for one in chosen for test in one.tests})
     ended, output = run(copies[0], tests, "-n", str(len(copies)), "--dist", "loadscope")
     if len(ended) != len(tests) or set(ended.values()) != {"passed"}:

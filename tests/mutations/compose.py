@@ -1,4 +1,4 @@
-"""What Compose means by a release, and what ran in the folder before the first one."""
+"""Guards of Compose's reading of a release, and of services from before the first release."""
 
 from __future__ import annotations
 

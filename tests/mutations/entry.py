@@ -1,4 +1,4 @@
-"""One mutation: the guard that keeps a promise, taken away; and the tests that must fail without it."""
+"""One mutation: the removal of a guard, and the tests that must fail without it."""
 
 from __future__ import annotations
 

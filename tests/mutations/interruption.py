@@ -1,4 +1,4 @@
-"""One run at a time; and whatever dies, and whenever, the server comes to a good state."""
+"""Guards of the lock and of interruptions: the server always returns to a good state."""
 
 from __future__ import annotations
 

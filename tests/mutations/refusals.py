@@ -1,4 +1,4 @@
-"""What is missing is found before anything is touched; and what one server of many does is its own."""
+"""Guards of the checks before any change, and of each server's own result."""
 
 from __future__ import annotations
 

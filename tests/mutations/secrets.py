@@ -1,4 +1,4 @@
-"""What stays on a server, and for whom: releases, values, logins."""
+"""Guards of releases, values and logins on a server."""
 
 from __future__ import annotations
 

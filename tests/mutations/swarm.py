@@ -1,4 +1,4 @@
-"""A stack of Docker Swarm: what it cannot have is refused, and what a release changes reaches its services."""
+"""Guards of Docker Swarm: refusals, and changes that must reach services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All mutations, by what is promised of a deploy. Tests are named from tests/ on."""
+"""All mutations, by promise. Paths of tests are relative to tests/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new version that does not come to run: the former release runs again, and one is told why."""
+"""Guards of failed deploys: the previous release runs again, and the reason is shown."""
 
 from __future__ import annotations
 
