@@ -1,4 +1,4 @@
-"""What a company's Jenkins has around it: two registries, the servers test-1 and web-1, and their credentials."""
+"""The surroundings of a company's Jenkins: two registries, the servers test-1 and web-1, and their credentials."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture
 def cold_node(tmp_path: Path) -> Node:
-    """A node that no build has been on."""
+    """A node without previous builds."""
     return Node(tmp_path / "node")
 
 

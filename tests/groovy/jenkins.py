@@ -28,7 +28,7 @@ def _links(library: Path) -> list[str]:
 
 @dataclass
 class Run:
-    """How a build ended and all that it did."""
+    """The outcome of a build and its effects."""
 
     result: str = ""
     lines: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Run:
 
 @dataclass
 class Build:
-    """A build under way: ``abort`` it, or ``wait`` for its Run."""
+    """A running build: ``abort`` it, or ``wait`` for its Run."""
 
     jenkins: Jenkins
     id: str

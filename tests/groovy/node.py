@@ -1,4 +1,4 @@
-"""A build node, as far as a build can see it."""
+"""A build node, from a build's point of view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every step of the library keeps to."""
+"""Conventions of every step of the library."""
 
 from __future__ import annotations
 

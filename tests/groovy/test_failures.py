@@ -1,4 +1,4 @@
-"""What a build says and leaves behind when something fails on the way; and what it never shows."""
+"""Messages and leftovers of failed builds, and secrets that are never shown."""
 
 from __future__ import annotations
 

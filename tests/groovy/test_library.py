@@ -1,4 +1,4 @@
-"""The library on a node: what it refuses, how the agent gets there, how it fails. No registry, no server."""
+"""The library on a node: refusals, transfer of the agent, failures. Without registries and servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent as the library carries it: the same bytes each time, sent once, and run from no place that others can change."""
+"""The packed agent: reproducible, sent once, and never run from a folder that others can change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent as tests of registries run it: in this process, with short waits between retries."""
+"""Runs the agent for tests of registries: in this process, with short waits between retries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.registry import Registry
 
 @dataclass(frozen=True)
 class Outcome:
-    """Exit code, what stood on stdout and stderr, and the JSON result where --json was given."""
+    """Exit code, stdout, stderr, and the JSON result with --json."""
 
     code: int
     out: str
@@ -28,7 +28,7 @@ class Outcome:
 
 
 class Agent:
-    """Runs commands on one project folder, between two registries; ``address`` may be that of a proxy before one."""
+    """Runs commands in one project folder, with two registries; ``address`` may be that of a proxy in front of one."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, code: str

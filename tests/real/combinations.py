@@ -1,4 +1,4 @@
-"""Every combination of how a project is deployed: refused by name before anything is touched, or shown by a test."""
+"""Every combination of deploy settings is refused by name before any change, or shown by a test."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Combination:
 
     @property
     def refused(self) -> str:
-        """What the refusal says; "" where it is deployed."""
+        """Return the text of the refusal, "" if it is deployed."""
         return (
             "`strategy: start-first` is not for Swarm" if (self.mode, self.strategy) == ("swarm", "start-first") else ""
         )
 
     @property
     def test(self) -> str:
-        """The test that shows that it works."""
+        """Return the test that shows that it works."""
         return RUN_BY if self.environment == self.files else SAME_BY
 
     def project(self, code: str, server: str, content: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What several tests of registries start from."""
+"""Fixtures for tests on registries and servers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from real.workbench import Workbench
 
 @pytest.fixture
 def development(registry_factory: Callable[..., Registry]) -> Registry:
-    """A development registry of the test's own, with a login."""
+    """A private development registry with a login."""
     return registry_factory()
 
 
 @pytest.fixture
 def production(registry_factory: Callable[..., Registry]) -> Registry:
-    """A production registry of the test's own, with a login."""
+    """A private production registry with a login."""
     return registry_factory()
 
 
@@ -80,7 +80,7 @@ def engine(lab: Lab, code: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[doc
 
 @pytest.fixture
 def workbench(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Workbench]:
-    """Where one of docker.sh's words is carried out; a parameter is the namespace."""
+    """A workbench for one of docker.sh's commands; its parameter is the namespace."""
     made = Workbench(lab, tmp_path / "project", getattr(request, "param", ""))
     yield made
     made.clean()

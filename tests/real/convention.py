@@ -1,10 +1,10 @@
-"""The convention's table of docker.sh's words: what each needs, and what there is when it has ended."""
+"""The convention's table of docker.sh's commands: what each needs, and the state afterwards."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-#: Word → the settings that it needs, in the order in which docker.sh asked for them.
+#: Command → required settings, in the order in which docker.sh checked them.
 DEV = ("DOCKER_REGISTRY",)
 DEV_LOGIN = (*DEV, "DOCKER_REGISTRY_USER", "DOCKER_REGISTRY_PASS")
 PROD = (*DEV, "DOCKER_REGISTRY_PROD")
@@ -48,7 +48,7 @@ class World:
 
 @dataclass(frozen=True)
 class Given:
-    """What was there before: where names of the engine and of the registries point to."""
+    """The state before: the images of names in engine and registries."""
 
     built: bool
     engine: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ GIVEN = {
 
 
 def expected(command: str, given: Given, missing: str = "") -> World:
-    """Return what the convention's table says; independent of the agent's planner."""
+    """Return the expected state from the convention's table, independent of the agent's planner."""
     world = World(version="given" if given.built else "")
     world.engine = {**dict.fromkeys(given.engine, "built"), **dict.fromkeys(given.old, "old")}
     world.registries = dict.fromkeys(given.pushed, "built")
@@ -94,7 +94,7 @@ def words_of(command: str, given: Given) -> tuple[str, ...]:
 
 
 def step(word: str, world: World) -> bool:
-    """Do to ``world`` what one word does; False where docker.sh failed."""
+    """Apply one command to ``world``; return False if docker.sh failed."""
     registry = "prod" if "prod" in word else "dev"
     tag = "latest" if "latest" in word else "V"
     if word == "build":

@@ -1,4 +1,4 @@
-"""Kills the program on a server at a point of its own choice, as a crash would."""
+"""Kills the program on a server at a chosen point, like a crash."""
 
 from __future__ import annotations
 

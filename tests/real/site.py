@@ -1,4 +1,4 @@
-"""A service on servers as tests of deploys have it: images that behave as asked for, and the agent in this process."""
+"""A service on servers for tests of deploys: images with a chosen behaviour, and the agent in this process."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Site:
         self.write(".env", "ENV=test\n")
 
     def use(self, registry: Registry) -> None:
-        """The registry that images go to and servers pull from."""
+        """The registry for pushes and for servers' pulls."""
         self.registry = registry
         self.set("DOCKER_REGISTRY", registry.address)
         self.set("DOCKER_REGISTRY_USER", registry.user)
@@ -118,7 +118,7 @@ class Site:
         self.write(name, (self.folder / name).read_text() + text)
 
     def publish(self, behaviour: str = "healthy", version: str = "") -> str:
-        """Push an image that behaves so; return its version."""
+        """Push an image with this behaviour; return its version."""
         version = version or str(next(_VERSIONS))
         script, probe = BEHAVIOURS[behaviour]
         config: dict[str, object] = {
@@ -132,7 +132,7 @@ class Site:
         return version
 
     def login(self) -> Path:
-        """Return a folder for DOCKER_CONFIG that holds the registry's login."""
+        """Return a folder for DOCKER_CONFIG with the registry's login."""
         config = self.folder / ".docker"
         config.mkdir(exist_ok=True)
         auth = base64.b64encode(f"{self.registry.user}:{self.registry.password}".encode()).decode()
@@ -145,7 +145,7 @@ class Site:
         subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, env=environment)
 
     def built(self, version: str) -> None:
-        """Leave what a build and a push leave behind: the version that a deploy takes by itself, and its digest."""
+        """Write the state files of a build and a push: the version that a deploy uses by default, and its digest."""
         digest = self.digest(version)
         state = {"schema": 1, "image": self.code, "version": version, "digest": digest}
         self.write(".docker_build_image", self.code + "\n")
@@ -163,7 +163,7 @@ class Site:
         return Outcome(code, out, err)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run one command of the agent in a process of its own."""
+        """Run one command of the agent in its own process."""
         command = [sys.executable, "-m", "container_pipeline", *arguments, "--project", str(self.folder)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
         return subprocess.Popen(
@@ -183,24 +183,24 @@ class Site:
         return version
 
     def sh(self, script: str, server: Server | None = None) -> str:
-        """What a command prints in the project's folder on a server."""
+        """Return a command's output in the project's folder on a server."""
         return (server or self.servers[0]).run(f"cd /docker/compose/{self.code} && {script}")
 
     def files(self, server: Server | None = None) -> dict[str, str]:
-        """The live files by their content, without what is ours. As they lie on the disk, which this machine sees too."""
+        """Return the live files with their content, without our own files, read from the disk that this machine sees too."""
         return {name: (self._seen(server) / name).read_bytes().decode() for name in ("docker-compose.yml", ".env")}
 
     def _seen(self, server: Server | None) -> Path:
-        """The project's folder on a server, seen from here."""
+        """Return the project's folder on a server, as a path on this machine."""
         return (server or self.servers[0]).folder / "compose" / self.code
 
     def running(self, server: Server | None = None) -> str:
-        """The image that the container runs, as the compose file names it; "" where there is none."""
+        """Return the container's image in the form of the Compose file, or ""."""
         names = (server or self.servers[0]).docker("ps", "--filter", f"name=^{self.code}$", "--format", "{{.Image}}")
         return names.strip().rpartition(":")[2]
 
     def container(self) -> str:
-        """Which container runs on the first server, and since when."""
+        """Return the container on the first server and its start time."""
         return self.servers[0].docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", self.code)
 
     def environment(self, server: Server | None = None) -> dict[str, str]:
@@ -210,7 +210,7 @@ class Site:
         return dict(pair.partition("=")[::2] for pair in pairs)
 
     def lock_is_free(self, server: Server | None = None) -> bool:
-        """Locks are the kernel's, which all servers of the lab share with this machine."""
+        """Return whether the lock is held; all servers of the lab share this machine's kernel."""
         with (self._seen(server) / ".lock").open("rb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -219,7 +219,7 @@ class Site:
             return True
 
     def left_over(self, server: Server | None = None, patience: float = 3) -> str:
-        """What a run leaves behind only where it was killed; asked again until ``patience`` seconds are over."""
+        """Return the leftovers of a killed run; retries for ``patience`` seconds."""
         end = time.monotonic() + patience
         names = f"releases/.incoming* releases/.former* /dev/shm/container-pipeline.{self.code}.*"
         while True:
@@ -230,7 +230,7 @@ class Site:
 
 
 def settled(site: Site, patience: float = 30) -> None:
-    """Wait until nothing of a run goes on on the server any more."""
+    """Wait until no process of a run is left on the server."""
     end = time.monotonic() + patience
     while not site.lock_is_free():
         assert time.monotonic() < end, "the lock is still held"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from lab.handle import Server
 from real.site import Site
 
-#: What follows a service of the convention, so that Swarm updates all its tasks at once and watches them for a moment only.
+#: Added to a service of the convention, so that Swarm updates all tasks in parallel and watches them only for a moment.
 AT_ONCE = "    deploy: {update_config: {parallelism: 0, monitor: 500ms}, restart_policy: {delay: 200ms}}\n"
 
 
 def managed(site: Site, manager: Server) -> Site:
-    """Deploy to this server as the first manager of a Swarm of its own."""
+    """Deploy to this server as the first manager of its own Swarm."""
     manager.docker("swarm", "init", "--advertise-addr", manager.host)
     site.on(manager)
     site.set("CONTAINER_PIPELINE_MODE", "swarm")
@@ -53,6 +53,6 @@ def services(site: Site) -> set[str]:
 
 
 def tasks(site: Site, service: str) -> set[str]:
-    """Return the ids of a service's tasks that are to run."""
+    """Return the ids of a service's tasks that should run."""
     running = ("--no-trunc", "-q", "--filter", "desired-state=running")
     return set(site.servers[0].docker("service", "ps", *running, f"{site.code}_{service}").split())

@@ -1,4 +1,4 @@
-"""adopt takes over the original docker.sh and changed ones, and builds by both to show that they do the same."""
+"""adopt converts the original docker.sh and changed ones, and builds with both to show that they are equivalent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ deploy() {
 
 RC=0
 """
-# Name → what stands in place of what, the settings that come of it, and what a note says.
+# Name → replacements in the script, the resulting settings, and a part of a note.
 CHANGED: dict[str, tuple[dict[str, str], dict[str, object], str]] = {
     "another name, namespace and port": (
         {'BUILD_NAMESPACE=""': 'BUILD_NAMESPACE="team"', RUN: RUN.replace("80:80", "8080:8080")},
@@ -72,7 +72,7 @@ def script(code: str, changes: dict[str, str]) -> str:
 
 @pytest.fixture
 def adopted(lab: Lab, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose image is the same whoever builds it."""
+    """A project whose image does not depend on the builder."""
     for name, value in lab.environment(LC_ALL="C").items():
         monkeypatch.setenv(name, value)
     project.write("prepare.sh", "echo prepared > prepared\n")

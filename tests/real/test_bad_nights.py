@@ -1,4 +1,4 @@
-"""What an operator reads when it went wrong on several servers, whole, in both languages."""
+"""The whole output after failures on several servers, in both languages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def words(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def row(text: str, name: str) -> str:
-    """The row of a server in the table."""
+    """Return a server's row in the table."""
     return next(line for line in text.splitlines() if line.startswith(f"{name} ") and " — " not in line)
 
 
@@ -66,7 +66,7 @@ def test_one_server_is_down_and_another_went_back(site: Site, words: dict[str, s
     both = done.out + done.err
     assert row(both, "server-1").split()[1:] == ["broken", "-"]
     assert row(both, "server-2").split()[1:] == ["rolled-back", former]
-    # The reason is told once: below the table, not in it.
+    # The reason appears once, below the table.
     for name, reason in (("server-1", "broken"), ("server-2", "rolled back")):
         (line,) = (line for line in both.splitlines() if said[reason] in line)
         assert re.match(f"{name}(: |：)", line)

@@ -1,4 +1,4 @@
-"""Compose v1 and v2 and Swarm, by sudo or not, in both strategies, with and without environments and files: all of it deploys."""
+"""Compose v1 and v2 and Swarm, with and without sudo, environments and files, in both strategies: all of them deploy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compose files as people write them: what Compose takes is deployed, and what cannot work is refused before anything is touched."""
+"""Compose files from practice: those that Compose accepts are deployed, and those that cannot work are refused before any change."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def prepare(site: Site, case: Case) -> None:
 
 
 def running(site: Site) -> set[str]:
-    """The services whose containers run, whatever project they belong to."""
+    """Return the services with running containers, of any project."""
     place = f"label=com.docker.compose.project.working_dir=/docker/compose/{site.code}"
     names = site.servers[0].docker("ps", "--filter", place, "--format", '{{.Label "com.docker.compose.service"}}')
     return set(names.split())
@@ -65,7 +65,7 @@ def running(site: Site) -> set[str]:
 
 @pytest.fixture
 def tools(either: Site) -> Site:
-    """A second image beside the project's own, as companions have it."""
+    """A second image for a companion."""
     image = f"{either.registry.address}/tools:1"
     either._docker("build", "-q", "-t", image, "-", stdin=f"FROM {either.lab.small_image}\n")
     either._docker("push", "-q", image)

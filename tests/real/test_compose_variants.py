@@ -1,4 +1,4 @@
-"""Forms in which people write Compose files: each runs as Compose means it, or is refused before anything is touched."""
+"""Variants of Compose files: each runs as Compose defines it, or is refused before any change."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from real.site import Site
 
 UP, REFUSED, LEFT_OUT = 0, 1, -1
-#: What Compose v1 itself refuses.
+#: Variants that Compose v1 itself refuses.
 ON_V2 = (UP, LEFT_OUT)
-#: What both find missing in the same way is tried on one.
+#: Variants that behave the same on both are tried on one.
 SAME_ON_V1 = (REFUSED, LEFT_OUT)
 OWN = """\
   CODE:
@@ -297,7 +297,7 @@ class Trial:
         self.site.set("CONTAINER_PIPELINE_FILES", ",".join(sorted({name.partition("/")[0] for name in form.files})))
 
     def wrong(self, form: Form) -> str:
-        """Deploy one form; return what is not as it should be."""
+        """Deploy one variant; return its deviations."""
         self.write(form)
         before = self.site.files(), self.containers()
         done = self.site("deploy", "--version", self.version)

@@ -1,4 +1,4 @@
-"""A deploy ends with the new version healthy; what it leaves on the server is what an operator expects."""
+"""A deploy ends with the new version healthy, and with the files that an operator expects."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_no_file_of_values_is_open_to_others_for_a_moment(site: Site):
 
     def look() -> None:
         while not over.is_set():
-            # Folders come and go meanwhile.
+            # Folders may be removed meanwhile.
             with contextlib.suppress(OSError):
                 modes.update(oct(path.stat().st_mode & 0o777) for path in folder.rglob(".env*"))
 

@@ -27,7 +27,7 @@ def test_the_former_release_runs_again_byte_for_byte(site: Site, behaviour: str)
     done = site("deploy", "--version", site.publish(behaviour), "--json")
     sentence, logged = WHY[behaviour]
     assert done.code == 3
-    # The whole of it: what is seen at once is not said to have timed out.
+    # The whole sentence: an immediate failure is not reported as a timeout.
     assert done.result["error"]["message"].endswith(sentence)
     assert logged in done.err
     server = done.result["servers"][0]
@@ -60,7 +60,7 @@ def test_with_compose_v1_too_and_latest_in_production_is_mentioned(site: Site):
 
 
 def test_a_service_that_exits_after_five_seconds_is_not_well(site: Site):
-    # Without a port: that it does not listen there would be seen before it exits.
+    # Without a port, whose check would fail before the exit.
     text = (site.folder / "docker-compose.yml").read_text()
     site.write("docker-compose.yml", "".join(line for line in text.splitlines(True) if "ports:" not in line))
     former = site.deployed()

@@ -1,4 +1,4 @@
-"""What is missing is found before anything is touched: one sentence, exit 1, and the old container never stopped."""
+"""Missing parts are found before any change: one sentence, exit code 1, and the old container keeps running."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from real.site import Site
 
 @pytest.fixture
 def untouched(either: Site):
-    """Deploy once; check at the end that files and container are still the same ones."""
+    """Deploy once; check at the end that files and container are unchanged."""
     either.deployed()
     before = either.files(), either.container()
     yield either
@@ -144,7 +144,7 @@ def test_a_full_disk_changes_nothing(site: Site, server_factory):
     before = site.sh("cat docker-compose.yml .env; ls -A . releases")
     site.sh("dd if=/dev/zero of=/docker/filler bs=4k 2>/dev/null || true")
     version = site.publish()
-    # Room for the smallest of files, or for none at all.
+    # Space for the smallest of files, or for none.
     for room in (0, 4096, 8192, 12288, 20480):
         site.sh(f"truncate -s -{room} /docker/filler")
         done = site("deploy", "--version", version)

@@ -29,7 +29,7 @@ CMD ["sleep", "1000"]
 
 @pytest.fixture
 def hub(registry_factory: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """Docker Hub, for this process: it takes nobody without a login."""
+    """Docker Hub for this process; it requires a login."""
     made = registry_factory(tls=True, names=HOSTS)
     known = socket.getaddrinfo
 

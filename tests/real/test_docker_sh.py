@@ -1,6 +1,6 @@
 """The fifteen commands end as docker.sh ended: tags, images behind them, state files, exit code.
 
-Where DOCKER_SH names the original script, it runs beside ours and must agree with the convention's table, too.
+If DOCKER_SH names the original script, it runs too and must match the convention's table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""doctor finds what is missing, says how it is repaired, and changes nothing."""
+"""doctor finds problems, says how to repair them, and changes nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def doctor(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: py
 
 
 def failed(answer: dict[str, Any], group: str = "") -> list[tuple[str, str]]:
-    """(text, repair) of each check that failed, of one group where it is named."""
+    """Return (text, repair) of each failed check, optionally of one group."""
     return [
         (check["text"], check["repair"]) for check in answer["checks"] if not check["ok"] and group in check["group"]
     ]
@@ -169,7 +169,7 @@ def test_a_jenkins_that_is_away_is_found(doctor: Doctor):
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 

@@ -64,7 +64,7 @@ def clone(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def environment(lab: Lab, clone: Path) -> dict[str, str]:
-    """That of somebody who has the command installed, in the lab."""
+    """The environment of a user with the command installed, in the lab."""
     commands = clone.parent / "bin"
     if not commands.exists():
         commands.mkdir()
@@ -72,7 +72,7 @@ def environment(lab: Lab, clone: Path) -> dict[str, str]:
         script.write_text(f'#!/bin/sh\nPYTHONPATH={clone}/agent exec {sys.executable} -m container_pipeline "$@"\n')
         script.chmod(0o755)
     known = lab.environment(LAB_DIR=str(lab.home), LC_ALL="C.UTF-8")
-    # What costs a minute and is tested elsewhere: builds without a cache, and waiting for services to settle.
+    # Avoid what takes a minute and is tested elsewhere: builds without a cache, and waiting for services to settle.
     known |= {"CONTAINER_PIPELINE_CACHE": "true", "CONTAINER_PIPELINE_SETTLE": "1"}
     return {**known, "PATH": f"{commands}:{known['PATH']}"}
 

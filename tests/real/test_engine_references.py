@@ -1,4 +1,4 @@
-"""Names of images, held against what a real engine takes for one."""
+"""Image references, compared with a real engine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_what_the_engine_refuses_is_refused_and_what_we_take_the_engine_takes(la
         path = "".join(chance.choices("abz019._-/", (9, 9, 9, 6, 6, 6, 2, 2, 3, 2), k=chance.randint(1, 7)))
         tag = "".join(chance.choices("aZ09_.-+", (9, 9, 9, 9, 3, 2, 2, 1), k=chance.randint(1, 5)))
         if any(part in ("", ".", "..") for part in path.split("/")):
-            continue  # the engine's router would read another address than this one
+            continue  # the engine's router would read a different address
         connection.request("GET", f"/images/{quote(f'{registry}/{path}:{tag}', safe='/:')}/json")
         answer = connection.getresponse()
         said = answer.read().decode()

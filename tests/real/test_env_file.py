@@ -1,4 +1,4 @@
-"""What stands in .env is what the container gets, by both generations of Compose."""
+"""The container gets the exact values of .env, with both generations of Compose."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from real.site import Site
 
-#: What shells, YAML, Go's and Python's readers each take for something else, more often than chance would bring it.
+#: Characters that shells, YAML, Go and Python read specially, more frequent than by chance.
 PIECES = (
     "$",
     "${",

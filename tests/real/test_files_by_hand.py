@@ -1,4 +1,4 @@
-"""What an operator does by hand in a project's folder decides nothing, and is put right where it would."""
+"""Manual changes in a project's folder do not affect deploys, and are corrected if they would."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OVERRIDE = "services: {CODE: {environment: {EXTRA: '1'}}}\n"
 
 
 def put(site: Site) -> None:
-    """Write by hand what Compose would prefer to docker-compose.yml, or merge into it."""
+    """Write files that Compose would prefer to docker-compose.yml, or merge into it."""
     override = OVERRIDE.replace("CODE", site.code)
     for name, text in (("compose.yaml", OTHER), ("docker-compose.override.yml", override)):
         (site.servers[0].folder / "compose" / site.code / name).write_text(text)

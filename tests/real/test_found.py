@@ -1,4 +1,4 @@
-"""A service that an operator started in the project's folder before the first deploy is the release before it, and never lost."""
+"""A service that an operator started before the first deploy is kept as the previous release, and never lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ volumes: {data: {}}
 
 
 def start_by_hand(site: Site, name: str, options: str = "") -> str:
-    """Start a service as an operator does, from a file named ``name``; return the image's id."""
+    """Start a service like an operator, from a file ``name``; return the image's id."""
     version = site.publish("plain")
     text = BY_HAND.replace("CODE", site.code).replace("PORT", str(site.port))
     text = text.replace("REGISTRY", site.registry.address).replace("TAG", version)

@@ -1,4 +1,4 @@
-"""An engine that stands still, dies or is started anew in the middle: every command ends, and says what did not answer."""
+"""An engine that freezes, dies or restarts meanwhile: every command ends, and says what did not respond."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_frozen_engine_ends_every_command_and_hides_no_other_server(
             done.out,
             done.err,
         )
-        # What was killed there may have it for a moment more.
+        # A killed process may hold it for a moment longer.
         end = time.monotonic() + 10
         while not site.lock_is_free(frozen) and time.monotonic() < end:
             time.sleep(0.1)
@@ -156,7 +156,7 @@ def test_a_disk_that_hangs_ends_every_command_and_frees_the_lock(site: Site, mon
         return text
 
     version = site.deployed()
-    # Whoever opens it waits, as on a network disk whose server is gone.
+    # Opening it blocks, as on a network disk whose server is gone.
     site.sh("mv releases/.current releases/.was; mkfifo releases/.current")
     monkeypatch.setattr(transfer, "program", watchful)
     monkeypatch.setattr("container_pipeline.remote.fleet.SILENCE", 12)

@@ -1,4 +1,4 @@
-"""What init writes for small projects of every usual shape builds, runs and deploys as it is."""
+"""Files from init for common kinds of projects build, run and deploy unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever dies, and whenever: the files are the old ones or the new ones, whole, the lock goes, and the next run ends well."""
+"""After any crash, the files are completely old or new, the lock is free, and the next run succeeds."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from real.site import Site, settled
 
 pytestmark = pytest.mark.slow
 
-#: What the agent says at each step, in order.
+#: The agent's line for each step, in order.
 STEPS = ("checking", "pulling", "switching", "starting", "waiting for health", "keeping")
 
 
 def read_until(run: subprocess.Popen[str], words: str) -> str:
-    """Read what the agent says until it says these words; "" where it ended before."""
+    """Read the agent's output up to these words; return "" if it ended before."""
     assert run.stderr
     for line in run.stderr:
         if words in line:
@@ -48,7 +48,7 @@ def test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_i
     run.kill()
     run.communicate()
     settled(either)
-    # The new one stays where it was well before anybody missed the agent.
+    # The new one stays if it was healthy before the loss of the agent was noticed.
     assert either.running() in (former, version)
     if either.running() == former:
         assert either.files() == old
@@ -104,7 +104,7 @@ def test_after_a_cut_the_server_is_asked_how_it_ended(
     through(site, proxy, tmp_path)
     version = site.publish(behaviour)
     genuine: Callable[..., str] = transfer.program
-    # What the server says from here on is lost, whatever it does.
+    # From here on, the server's output is lost.
     monkeypatch.setattr(
         transfer, "program", lambda *given: genuine(*given).replace("step keep\n", "step keep\nsleep 2\n")
     )
@@ -157,7 +157,7 @@ def test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143(either: Site
     start = time.monotonic()
     for child in children:
         os.kill(int(child), signal.SIGTERM)
-    # Long enough for the agent to see that its child is gone.
+    # Long enough for the agent to notice that its child is gone.
     time.sleep(0.5)
     run.send_signal(signal.SIGTERM)
     run.communicate(timeout=30)
@@ -204,7 +204,7 @@ def processes(site: Site, ask: str) -> list[str]:
 def test_an_agent_that_is_silent_loses_the_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
     former = site.deployed()
     genuine: Callable[..., str] = transfer.program
-    # As where the wire is cut: nobody says goodbye. The server waits for half a minute; here, for three seconds.
+    # Like a lost connection without a close. The server waits for half a minute; here, for three seconds.
     monkeypatch.setattr("container_pipeline.remote.ssh.HEARTBEAT", 1000)
     monkeypatch.setattr(transfer, "program", lambda *given: genuine(*given).replace("sleep 5", "sleep 0.5"))
     done = site("deploy", "--version", site.publish("waits for ever"), "--timeout", "40")

@@ -1,4 +1,4 @@
-"""The program on the server killed at any point, as by a crash: the next run ends well, whatever it finds."""
+"""The program on the server is killed at any point, like a crash: the next run succeeds."""
 
 from __future__ import annotations
 

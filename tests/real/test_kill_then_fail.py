@@ -1,4 +1,4 @@
-"""A deploy that was killed, then one that fails: what runs again is the release before both."""
+"""After a killed deploy and a failed one, the release before both runs again."""
 
 from __future__ import annotations
 

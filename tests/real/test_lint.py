@@ -1,4 +1,4 @@
-"""lint as it is typed: other programs' judgement, repairs in place, reports, exit codes."""
+"""lint as a command: findings of other programs, repairs, reports, exit codes."""
 
 from __future__ import annotations
 

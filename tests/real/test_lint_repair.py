@@ -1,4 +1,4 @@
-"""lint --fix on Compose files: Compose reads them afterwards as before, but for what was repaired."""
+"""lint --fix on Compose files: afterwards, Compose reads them as before except for the repairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine's engine holds of a project: listed beside the registries, and pruned."""
+"""A project's images in this machine's engine: listed beside those of registries, and pruned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run at a time for each code and server; no crash leaves the lock for ever."""
+"""One run at a time per code and server; no crash leaves the lock held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the login shell of a server prints, reads, sets or starts before our program: it steers nothing, and is named."""
+"""Output, input, variables and programs of a server's login shell do not affect a run, and are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A missing setting ends each of the fifteen commands where it ended docker.sh, and is named."""
+"""A missing setting ends each of the fifteen commands as in docker.sh, and is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that are odd but do their work: somebody else's Docker configuration, no room in memory, what killed runs have left."""
+"""Unusual servers: another user's Docker configuration, no space in memory, leftovers of killed runs."""
 
 from __future__ import annotations
 

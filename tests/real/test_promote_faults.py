@@ -1,4 +1,4 @@
-"""Promotion when something between the two registries goes wrong: what it says, and what production names afterwards."""
+"""Promotion with faults between the registries: the message, and the tags in production afterwards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZE = 3_000_000
 
 @pytest.fixture
 def promoted(agent, development, production, code):
-    """OLD is in production and latest there; NEW waits in development. Return both images."""
+    """OLD is in production as `latest`; NEW is in development. Return both images."""
     old = images.put_image(development, code, OLD)
     assert agent("promote", "--version", OLD).code == 0
     return old, images.put_image(development, code, NEW, SIZE, 4000)
@@ -31,7 +31,7 @@ def promoted(agent, development, production, code):
 
 @pytest.fixture
 def between(agent, development, production, fault_proxy):
-    """Return a function that lets the agent reach a registry through a proxy with faults."""
+    """Return a function that connects the agent to a registry through a faulty proxy."""
 
     def place(role, *faults):
         one = development if role == "development" else production
@@ -44,7 +44,7 @@ def between(agent, development, production, fault_proxy):
 
 @pytest.fixture
 def unchanged(promoted, production, code):
-    """Assert that production names what it named before."""
+    """Assert that the tags in production are unchanged."""
 
     def check():
         assert ask.tags(production, code) == [OLD, "latest"]
@@ -55,7 +55,7 @@ def unchanged(promoted, production, code):
 
 @pytest.fixture
 def arrived(promoted, production, code):
-    """Assert that production names the new version, and holds its bytes."""
+    """Assert that production has the new version and its bytes."""
 
     def check():
         new = promoted[1]
@@ -169,7 +169,7 @@ def test_a_cut_in_the_middle_of_a_layer_is_mended_from_that_byte_on(agent, betwe
 
 
 def test_a_registry_without_ranges_sends_the_layer_from_its_beginning(agent, between, arrived, development, promoted):
-    """A proxy that answers 200 to a request for a range, as some caches do."""
+    """A proxy that responds with 200 to a range request, as some caches do."""
     big = promoted[1].layers[0]
     whole = ask.registry(development, "GET", f"/v2/{agent.code}/blobs/{big}").body
     proxy = between("development", Fault("GET", f"/blobs/{big}", cut_after=SIZE // 2, times=1))
@@ -266,7 +266,7 @@ def test_a_web_page_in_place_of_a_registry_is_called_that(agent, between, unchan
 
 
 class _Elsewhere(http.server.BaseHTTPRequestHandler):
-    """A store on another host, as registries redirect to; notes the headers of each request."""
+    """A storage on another host, as a redirect target; records the headers of each request."""
 
     content = b""
     seen: list[dict[str, str]]

@@ -1,4 +1,4 @@
-"""Pushes to real registries: what arrives, what is refused, and that no login is left behind."""
+"""Pushes to real registries: results, refusals, and no login left behind."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_push_that_did_not_arrive_is_an_error(agent, development, code, fault_
 
 
 def test_a_push_is_not_believed_where_the_registry_then_names_nothing(agent, development, code, fault_proxy):
-    """The engine was told that all is well; the registry, asked again, has no such manifest."""
+    """The engine got a success, but the registry does not have the manifest."""
     proxy = fault_proxy(development.address, Fault("PUT", "/manifests/", status=201))
     agent.use("DOCKER_REGISTRY", development, proxy.address)
     assert agent("build").code == 0

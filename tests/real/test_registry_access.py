@@ -1,4 +1,4 @@
-"""Ways to a registry: token servers, private CAs, paths behind a proxy, company proxies, one host for both registries."""
+"""Access to registries: token servers, private CAs, paths behind a proxy, company proxies, one host for both registries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVERYTHING = {"pull", "push", "delete"}
 
 @pytest.fixture
 def tokens(tmp_path):
-    """A token server with two users: one who may do everything, one who may only read."""
+    """A token server with two users: one with all permissions, one who may only read."""
     users = {"tester": (secrets.token_urlsafe(9), EVERYTHING), "reader": (secrets.token_urlsafe(9), {"pull"})}
     server = TokenServer(tmp_path / "tokens", users)
     yield server
@@ -190,7 +190,7 @@ def test_an_unknown_ca_is_refused_with_the_place_where_it_belongs(agent, secured
 
 @pytest.fixture
 def far(monkeypatch):
-    """Loopback is taken for any other address."""
+    """Loopback is treated like any other address."""
     monkeypatch.setattr(api, "is_loopback", lambda host: False)
     monkeypatch.setattr(connection, "is_loopback", lambda host: False)
 

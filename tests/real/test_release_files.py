@@ -1,4 +1,4 @@
-"""Files of a release on the server: what has not changed stays mounted, what has changed comes and goes as a whole."""
+"""Files of a release on the server: unchanged ones stay mounted, changed ones are replaced as a whole."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_folder_stays_mounted_in_a_container_that_nobody_starts_anew(mounted: 
 
 
 def live(site: Site, *names: str) -> dict[str, str]:
-    """Mode and content of all that is in the live folder below ``names``."""
+    """Return mode and content of everything below ``names`` in the live folder."""
     top = site.servers[0].folder / "compose" / site.code
     paths = [path for name in names for path in (top / name, *sorted((top / name).rglob("*"))) if os.path.lexists(path)]
     return {

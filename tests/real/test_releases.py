@@ -1,4 +1,4 @@
-"""Releases on a server: kept, pruned, gone back to, compared with what runs; and what else can be done there."""
+"""Releases on a server: kept, pruned, rolled back to, compared with the running containers; and up, down, pull."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from real.site import Site
 
 
 def images(site: Site) -> set[str]:
-    """The versions whose images the server holds."""
+    """Return the versions of the images on the server."""
     server = site.servers[0]
     return set(server.docker("images", f"{site.registry.address}/{site.code}", "--format", "{{.Tag}}").split())
 

@@ -1,4 +1,4 @@
-"""`run` on a real engine: Docker's flags, the container's exit code, and its end when the user says so."""
+"""`run` on a real engine: Docker's flags, the container's exit code, and its interruption."""
 
 from __future__ import annotations
 

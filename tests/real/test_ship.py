@@ -1,4 +1,4 @@
-"""The standard flow as a person types it: built, pushed, promoted, deployed, on real parts."""
+"""The standard flow as a command: build, push, promote, deploy, on real parts."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(lab, project, agent):
 
 
 def refused(done: subprocess.CompletedProcess[str], project, sentence: str) -> None:
-    """Exit 1, one sentence (and what to do) as the last line, and nothing built."""
+    """Check for exit code 1, one sentence with a hint as the last line, and no build."""
     assert done.returncode == 1, done.stdout + done.stderr
     assert sentence in done.stderr.strip().splitlines()[-1]
     assert not list(project.folder.glob(".docker_build*"))

@@ -1,4 +1,4 @@
-"""How a server is reached, and what is refused on the way."""
+"""Connections to servers, and refusals."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_an_abort_while_ssh_connects_ends_with_143(site: Site):
         site.set("CONTAINER_PIPELINE_SERVERS", f"127.0.0.1:{silent.getsockname()[1]}")
         run = site.start("status")
         held, _address = silent.accept()
-        # As Jenkins does it: children first.
+        # Like Jenkins: children first.
         children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout
         for child in children.split():
             os.kill(int(child), signal.SIGTERM)

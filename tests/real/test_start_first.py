@@ -1,4 +1,4 @@
-"""With start-first the new container is well before the old one goes: there is always one that serves."""
+"""With start-first, the new container is healthy before the old one stops, so one always serves."""
 
 from __future__ import annotations
 

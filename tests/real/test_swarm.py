@@ -1,4 +1,4 @@
-"""Beyond one machine: the same project as a stack of Docker Swarm, on two real engines joined in one."""
+"""The same project as a stack of Docker Swarm, on two real engines."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     assert failed.code == 3, failed.err
     assert swarm.sh("head -n 1 releases/.current").strip() == second
 
-    # By another user, through sudo.
+    # As another user, with sudo.
     swarm.sh("chown -R deploy .")
     swarm.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{manager.name}")
     swarm.set("CONTAINER_PIPELINE_SUDO", "true")

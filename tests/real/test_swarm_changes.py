@@ -1,4 +1,4 @@
-"""What a release changes in a stack of Docker Swarm, and what of it comes back, on a real manager."""
+"""Changes of a release in a stack of Docker Swarm, and their rollback, on a real manager."""
 
 from __future__ import annotations
 

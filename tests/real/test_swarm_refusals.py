@@ -1,4 +1,4 @@
-"""What a deploy to a Swarm refuses before it touches anything, on real managers."""
+"""Refusals of a deploy to a Swarm before any change, on real managers."""
 
 from __future__ import annotations
 

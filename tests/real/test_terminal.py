@@ -1,4 +1,4 @@
-"""On a terminal, init asks; elsewhere it takes defaults and overwrites nothing. And down asks."""
+"""On a terminal, init and down ask; elsewhere, init uses defaults and overwrites nothing."""
 
 from __future__ import annotations
 

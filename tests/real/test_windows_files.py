@@ -1,4 +1,4 @@
-"""A project whose files a Windows editor saved is built and deployed as any other."""
+"""A project with files from a Windows editor builds and deploys like any other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(lab: Lab, project: Project, *words: str, **more: str) -> subprocess.Comp
 
 
 def test_byte_order_marks_and_carriage_returns_change_nothing(lab: Lab, project: Project):
-    """Docker and Compose take both, in every file that a person writes."""
+    """Docker and Compose accept both in every file that a person writes."""
     project.write(
         "Dockerfile", 'FROM busybox:latest\nADD . /all/\nADD start /start\nENTRYPOINT ["/bin/sh", "/start"]\n'
     )

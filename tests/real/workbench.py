@@ -1,4 +1,4 @@
-"""Where ours and docker.sh do the same work: a project, and names of its own in the engine and in both registries."""
+"""A workbench for our command and docker.sh: a project, with its own names in the engine and both registries."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Workbench:
         return f"{self.places[place].address}/{self.repository}:{V if tag == 'V' else tag}"
 
     def prepare(self, given: Given) -> None:
-        """Make what is there before the command."""
+        """Create the state before the command."""
         for kind, names in (("built", given.engine), ("old", given.old)):
             if names:
                 self.ids[kind] = self.make(kind)
@@ -63,14 +63,14 @@ class Workbench:
             (self.folder / ".docker_build_version").write_text(V + "\n")
 
     def make(self, kind: str) -> str:
-        """Make an image as fast as can be; return its id."""
+        """Create an image as fast as possible; return its id."""
         text = f'FROM {self.lab.small_image}\nLABEL kind="{self.code} {kind}"\nCMD ["true"]\n'
         events = list(self.engine.build(fileobj=io.BytesIO(text.encode()), rm=True, decode=True))
         assert "error" not in events[-1], events[-1]
         return next(str(event["aux"]["ID"]) for event in events if "aux" in event)
 
     def world(self, exit_code: int) -> World:
-        """Look at what is there now."""
+        """Return the current state."""
         version = self.version()
         tags = {V: "given" if version not in ("", V) else "V", version: "V", "latest": "latest"}
         engine, registries = {}, {}

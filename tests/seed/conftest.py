@@ -1,4 +1,4 @@
-"""Jenkins as tests of seed meet it: Hudson for real, the stand-in for what Hudson lacks, and the agent in front."""
+"""Fixtures for tests of seed: a real Hudson, the stand-in for what Hudson lacks, and the agent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from seed.standin import Standin
 
 @dataclass
 class Answer:
-    """How a command ended: ``out`` is what it answers, ``err`` what it tells beside that."""
+    """The outcome of a command: ``out`` is its result, ``err`` its other output."""
 
     code: int
     out: str
@@ -40,7 +40,7 @@ class Answer:
 
 @dataclass
 class Administrator:
-    """Someone with a jobs file and a Jenkins. Each has codes and a jobs file's name of their own."""
+    """An administrator with a jobs file and a Jenkins, with unique codes and a unique name of the jobs file."""
 
     folder: Path
     url: str
@@ -52,7 +52,7 @@ class Administrator:
         return Controller(JenkinsAccess(self.url))
 
     def write(self, text: str, name: str = "jobs.yml") -> None:
-        """Write the jobs file; ``CODE`` in it stands for the codes' own beginning."""
+        """Write the jobs file; ``CODE`` in it is replaced with the unique prefix of the codes."""
         self.folder.joinpath(name).write_text(f"name: {self.prefix}\n" + text.replace("CODE", self.prefix))
 
     def seed(self, *arguments: str) -> Answer:
@@ -68,7 +68,7 @@ class Administrator:
 
 @pytest.fixture(scope="session")
 def hudson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hudson]:
-    """A real server. Tests leave alone what is not theirs, so one does for all of them."""
+    """A real server. Tests only touch their own jobs, so they share it."""
     one = Hudson(tmp_path_factory.mktemp("hudson"), free_port())
     try:
         one.start()

@@ -1,7 +1,7 @@
 """A small Jenkins with state, for what Hudson lacks: pipelines, folders, views, plugins, crumbs, permissions.
 
-It answers as Jenkins does to what ``seed`` asks, and rewrites configurations as Jenkins does. ``test_standin.py`` holds
-it against Hudson for all that both know, and for the rest against ``SEEN``: what a real Jenkins answered.
+It responds to the requests of ``seed`` as Jenkins does, and rewrites configurations like Jenkins. ``test_standin.py``
+compares it with Hudson for everything that both support, and otherwise with ``SEEN``: responses of a real Jenkins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xml.etree import ElementTree as ET
 
 FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
 MULTIBRANCH = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
-#: Root element → class and the plugin that brings it ("" for core's own).
+#: Root element → class and its plugin ("" for core).
 KINDS = {
     "project": ("hudson.model.FreeStyleProject", ""),
     "flow-definition": ("org.jenkinsci.plugins.workflow.job.WorkflowJob", "workflow-job"),
@@ -33,7 +33,7 @@ PLUGINS = (
     "cloudbees-folder", "generic-webhook-trigger", "git", "pipeline-groovy-lib", "workflow-cps", "workflow-job",
     "workflow-multibranch",
 )  # fmt: skip
-#: Class → fields that Jenkins writes though nobody gave them, with their values.
+#: Class → fields that Jenkins adds, with their values.
 _JOB = {"actions": "", "keepDependencies": "false", "triggers": ""}
 _ABOVE_JOBS = {"actions": "", "folderViews": "…", "healthMetrics": "…", "icon": "…"}
 _FIELDS = {
@@ -49,7 +49,7 @@ _FIELDS = {
     "org.jenkinsci.plugins.gwt.GenericTrigger": {"printPostContent": "false", "causeString": "", "token": ""},
 }
 
-#: The Jenkins whose answers ``SEEN`` holds.
+#: The Jenkins whose responses are in ``SEEN``.
 SEEN_ON = (
     "Jenkins 2.579, and Jenkins 2.541.3 on 2026-11-27, with the plugins of August 2026: "
     "cloudbees-folder 1105, workflow-multibranch 835, branch-api 1284, git 5579, matrix-auth 490"
@@ -58,7 +58,7 @@ SEEN_ON = (
 
 @dataclass(frozen=True)
 class Seen:
-    """One answer of the real Jenkins: ``statuses`` are those it may have, ``location`` and ``text`` are patterns.
+    """One response of the real Jenkins: ``statuses`` are the possible ones, ``location`` and ``text`` are patterns.
 
     ``location`` is where the answer leads, as a path below Jenkins' root. ``crumb`` and ``token`` are what was sent.
     """
@@ -172,7 +172,7 @@ class Standin:
 
     @property
     def writes(self) -> list[str]:
-        """The requests that changed something."""
+        """The requests with changes."""
         reads = ("/scriptText",)
         return [one for one in self.state.asked if one.startswith("POST") and not one.endswith(reads)]
 
@@ -241,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def respond(state: State, method: str, path: str, query: dict[str, str], body: str) -> tuple[int, str, str]:
-    """Return status, content type and text of one answer."""
+    """Return status, content type and text of one response."""
     for pattern, asked, function in _ROUTES:
         found = re.fullmatch(pattern, path)
         if found and method == asked:
@@ -301,7 +301,7 @@ def _plugins(state: State, _query: dict[str, str], _body: str) -> dict[str, Any]
 
 
 def _script(state: State, query: dict[str, str], _body: str) -> str:
-    """Carries out the one script that seed sends."""
+    """Executes the one script that seed sends."""
     if not state.scripts:
         raise Refusal(403)
     found = re.search(r"contains\('(.*?)'\)", query["script"])
@@ -359,7 +359,7 @@ def _named(state: State, name: str) -> str | None:
 
 
 def _folded(name: str) -> str:
-    """Jenkins tells upper from lower case in folders, not at its top."""
+    """Jenkins distinguishes case in folders, but not at its top level."""
     top, slash, below = name.partition("/")
     return top.casefold() + slash + below
 

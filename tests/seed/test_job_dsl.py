@@ -1,4 +1,4 @@
-"""The Job DSL script, run by Job DSL itself: the same jobs file gives the same jobs as `seed` writes."""
+"""The Job DSL script, executed by Job DSL itself, creates the same jobs as `seed`."""
 
 from __future__ import annotations
 

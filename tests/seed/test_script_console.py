@@ -1,4 +1,4 @@
-"""What seed asks of Jenkins' script console, on the Groovy that Jenkins has today; Hudson's is older."""
+"""The script that seed sends to Jenkins' script console, on Jenkins' current Groovy; Hudson's is older."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to Jenkins, before a real Hudson and before the stand-in."""
+"""Faults on the way to Jenkins, in front of a real Hudson and of the stand-in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THREE = FREESTYLE + "projects: [CODE-a, CODE-b, CODE-c]\n"
 
 @pytest.fixture
 def waits(monkeypatch):
-    """The seconds that were waited, without waiting."""
+    """The seconds of all waits, without waiting."""
     found: list[float] = []
     monkeypatch.setattr("container_pipeline.clients.jenkins_wire.time.sleep", found.append)
     return found

@@ -1,4 +1,4 @@
-"""Freestyle jobs on a real server, Hudson, and on the stand-in as a Hudson: the same story, the same answers."""
+"""Freestyle jobs on a real Hudson and on the stand-in as a Hudson, with the same results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""seed touches only its own: whatever Jenkins refuses, and whatever somebody does in Jenkins while it runs."""
+"""seed touches only its own jobs, whatever Jenkins refuses and whatever others do in Jenkins meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Hudson lacks, on the stand-in: pipelines, folders, views, plugins, permissions; and what happens when it ends early."""
+"""Features that Hudson lacks, on the stand-in: pipelines, folders, views, plugins, permissions; and interruptions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The stand-in is held against Hudson and against the answers of a real Jenkins.
+"""The stand-in behaves like Hudson and like the responses of a real Jenkins.
 
-Each question that Hudson knows is put to both; for the others there is a table of what Jenkins answered.
+Requests that Hudson supports go to both; for the others, there is a table of Jenkins' responses.
 """
 
 from __future__ import annotations

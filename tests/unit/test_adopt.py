@@ -1,4 +1,4 @@
-"""How a docker.sh is read, and what becomes of a Jenkinsfile that calls it."""
+"""Reading a docker.sh, and converting a Jenkinsfile that calls it."""
 
 from __future__ import annotations
 

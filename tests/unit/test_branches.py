@@ -1,4 +1,4 @@
-"""Which stages a build of a branch, tag or pull request has: the table of every combination."""
+"""The stages of a build of a branch, tag or pull request: a table of all combinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be known of a Compose file before it is sent anywhere."""
+"""Checks of a Compose file before it is sent."""
 
 from __future__ import annotations
 

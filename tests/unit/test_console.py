@@ -1,4 +1,4 @@
-"""What a person sees, and what nobody may see."""
+"""Output for people, and redaction."""
 
 from __future__ import annotations
 

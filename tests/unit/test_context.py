@@ -1,4 +1,4 @@
-"""A build context is a stream of tar, and ``.dockerignore`` says what stays out of it."""
+"""A build context is a tar stream without the files in ``.dockerignore``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes to a server, and in which order servers get it."""
+"""The content of a deploy, and the order of servers."""
 
 from __future__ import annotations
 

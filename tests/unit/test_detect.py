@@ -1,4 +1,4 @@
-"""What a project is, told from its files."""
+"""Detection of a project's kind from its files."""
 
 from __future__ import annotations
 

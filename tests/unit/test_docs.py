@@ -1,4 +1,4 @@
-"""Documents say what the code does, in both languages, and their links lead somewhere."""
+"""Documents match the code and each other in both languages, and their links work."""
 
 from __future__ import annotations
 

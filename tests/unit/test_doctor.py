@@ -1,4 +1,4 @@
-"""What a server answered is judged, and each fault has the command that repairs it, with the server's own name and port."""
+"""doctor judges a server's facts; each problem has the command that repairs it, with the server's name and port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What doctor says of a Jenkins: what its jobs lack, and what it could not see."""
+"""doctor's checks of a Jenkins: what jobs lack, and what it could not see."""
 
 from __future__ import annotations
 

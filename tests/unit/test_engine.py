@@ -1,4 +1,4 @@
-"""What the engine's answers become: sentences, hints, progress."""
+"""Conversion of the engine's responses to sentences, hints and progress."""
 
 from __future__ import annotations
 

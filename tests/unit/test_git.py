@@ -1,4 +1,4 @@
-"""A build knows what it was made from, with git and without."""
+"""A build records its sources, with and without git."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One name all the way down: every command has its modules, its section and its test; every word of a server has its sentence."""
+"""One name everywhere: each command has its modules, section and test; each word of a server has its sentence."""
 
 from __future__ import annotations
 

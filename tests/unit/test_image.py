@@ -1,4 +1,4 @@
-"""Plans of docker.sh's words: the same end state, by the shortest way."""
+"""Plans of docker.sh's commands: the same end state with the fewest steps."""
 
 from __future__ import annotations
 

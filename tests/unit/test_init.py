@@ -1,4 +1,4 @@
-"""init writes files that lint has nothing to say of, and overwrites none."""
+"""init writes files without lint findings, and overwrites none."""
 
 from __future__ import annotations
 

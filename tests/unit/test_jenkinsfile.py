@@ -1,4 +1,4 @@
-"""Which stages follow from settings and from what the Jenkinsfile says."""
+"""Stages from settings and from the options of the Jenkinsfile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs file: short for the usual case, checked in full before anything is touched."""
+"""The jobs file: short for common cases, and validated in full before any change."""
 
 from __future__ import annotations
 

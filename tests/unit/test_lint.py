@@ -1,4 +1,4 @@
-"""Each rule finds its bad example on its line, leaves its good one alone, and repairs as it says."""
+"""Each rule finds its bad example, accepts its good one, and repairs as documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files after public bug reports: what Docker, Compose and Groovy take is no finding, and a repair changes nothing else."""
+"""Files from public bug reports: what Docker, Compose and Groovy accept is no finding, and a repair changes nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that cannot be wrong once made."""
+"""Value types that are validated on creation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of mutations (`make mutations`) speaks of the code as it is."""
+"""The list of mutations (`make mutations`) matches the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a promotion plans, for all that two registries can name."""
+"""Plans of a promotion, for all states of two registries."""
 
 from __future__ import annotations
 

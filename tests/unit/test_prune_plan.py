@@ -1,4 +1,4 @@
-"""Which versions a registry may lose."""
+"""Versions that may be deleted from a registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown holds no escape sequence and no secret, in whatever form either comes back from outside."""
+"""Output contains no escape sequences and no secrets, in any form in which they come back from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the registry client reads out of headers and manifests."""
+"""Parsing of headers and manifests in the registry client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Jenkins asks of the repository before it loads the library."""
+"""Requirements of Jenkins on the library's repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a deploy concludes from the resolved form of a Compose file, as each generation prints it."""
+"""Checks of a deploy on the resolved Compose file of each generation."""
 
 from __future__ import annotations
 

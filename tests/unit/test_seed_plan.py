@@ -1,4 +1,4 @@
-"""What seed changes: only what differs, only what it made."""
+"""seed changes only items that differ and that it created."""
 
 from __future__ import annotations
 

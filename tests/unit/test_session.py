@@ -1,4 +1,4 @@
-"""One program on one server: how it is fed, and how it is stopped. No server: the command is a shell of this machine."""
+"""Input and end of a program on a server. The command is a shell on this machine instead of ssh."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Option, else environment, else project file, else default; anything wrong is refused by name."""
+"""Option, else environment, else project file, else default; invalid values are refused by name."""
 
 from __future__ import annotations
 

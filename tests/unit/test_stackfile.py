@@ -1,4 +1,4 @@
-"""What Docker Swarm makes of a Compose file, known before a server is touched."""
+"""Checks of a Compose file for Docker Swarm, before any change on a server."""
 
 from __future__ import annotations
 

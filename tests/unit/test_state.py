@@ -1,4 +1,4 @@
-"""What a build leaves behind is trusted only where it is whole."""
+"""State files of a build are trusted only if complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs, webhooks and files that never end, lie or lead elsewhere: each costs one sentence, and nothing is left running."""
+"""Programs, webhooks and files that never end, lie or lead elsewhere cause one sentence, and leave nothing running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names on a server are names: nothing that a user chose is split at blanks or matched against files."""
+"""Names on a server are never split at blanks or expanded as patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of builds start from."""
+"""Fixtures for tests of builds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def code() -> str:
 
 @pytest.fixture
 def agent(agent: Agent, engine: docker.APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
-    """The agent in a project whose image holds all of its context below /c."""
+    """The agent in a project whose image contains its whole context below /c."""
     write(agent, Dockerfile="FROM busybox:latest\nCOPY . /c\n")
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -28,6 +28,6 @@ def agent(agent: Agent, engine: docker.APIClient, tmp_path: Path, monkeypatch: p
 
 @pytest.fixture(params=["engine", "buildkit"])
 def builder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The same by both builders."""
+    """The same with both builders."""
     monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", request.param)
     return str(request.param)

@@ -1,4 +1,4 @@
-"""What tests of builds do with a project before, and with its image after."""
+"""Helpers for projects before a build and images after it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def built(agent: Agent) -> str:
 
 
 def shown(engine: docker.APIClient, image: str, *command: str) -> str:
-    """Return what a command prints in a container of the image."""
+    """Return a command's output in a container of the image."""
     container = engine.create_container(image, list(command))
     try:
         engine.start(container)

@@ -124,7 +124,7 @@ def test_what_no_builder_can_do_is_refused(agent, keys, sentence):
 
 
 def test_several_platforms_are_refused_where_the_client_has_no_buildx(agent, tmp_path, monkeypatch):
-    """The client of Docker 20.10 speaks BuildKit by itself, for one platform at a time."""
+    """The client of Docker 20.10 supports BuildKit itself, for one platform at a time."""
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\n[ "$1" = build ] && echo "  --secret stringArray"\n')
@@ -140,7 +140,7 @@ def test_several_platforms_are_refused_where_the_client_has_no_buildx(agent, tmp
 def test_a_client_that_cannot_do_buildkit_leaves_the_build_to_the_engine(agent, tmp_path, monkeypatch, client):
     (tmp_path / "bin").mkdir()
     if client != "none":
-        # What Docker 28 says where its buildx component is not installed.
+        # Docker 28's message without its buildx component.
         program = tmp_path / "bin" / "docker"
         program.write_text(
             "#!/bin/sh\necho 'ERROR: BuildKit is enabled but the buildx component is missing' >&2\nexit 1\n"
@@ -194,7 +194,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_all_as_it_was(agent, engine, develo
 
 
 def guarded_base(agent: Agent, engine: docker.APIClient, registry: Registry) -> str:
-    """Put an image into a registry that wants a login; return its name, which has the tag 1."""
+    """Put an image into a registry with a login; return its name with tag 1."""
     base = f"{registry.address}/{agent.code}-base"
     engine.tag("busybox:latest", base, "1")
     login = {"username": registry.user, "password": registry.password}
@@ -220,7 +220,7 @@ def test_a_base_image_that_needs_a_login_is_pulled_and_the_login_is_not_kept(
 
 
 def interrupted(agent: Agent, sent: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-    """Build in another process, end that in its long step; return its exit code and what it said then."""
+    """Build in another process and end it in its long step; return exit code and output."""
     child = subprocess.Popen(
         [sys.executable, "-m", "container_pipeline", "build", "--project", str(agent.folder)],
         env={**os.environ, "CONTAINER_PIPELINE_CODE": agent.code, "PYTHONPATH": os.pathsep.join(sys.path)},

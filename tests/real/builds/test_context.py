@@ -1,4 +1,4 @@
-"""What a build takes from a project's folder, wherever that is, and how much memory that takes."""
+"""What a build reads from a project's folder, and how much memory it needs."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def test_dockerignore_leaves_out_what_dockers_own_client_leaves_out(agent, engin
 
 
 def test_a_large_context_streams_through_little_memory(agent, engine):
-    """The figure for 1 GiB is measured in tests/bench; a context that were held would show here, too."""
+    """tests/bench measures 1 GiB; a context held in memory would be visible here too."""
     with (agent.folder / "large").open("wb") as file:
         file.truncate(200 << 20)
     write(agent, Dockerfile="FROM busybox:latest\nCOPY Dockerfile /\n")
     code = (
         "import sys\nfrom container_pipeline.__main__ import main\nexit_code = main(sys.argv[1:])\n"
-        # Not getrusage(): its ru_maxrss holds what the parent had when it forked.
+        # Not getrusage(): its ru_maxrss includes the parent's memory at the fork.
         "peak = next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
         "print(exit_code, peak)"
     )
