@@ -76,6 +76,13 @@ def test_the_payload_waits_until_the_program_has_begun():
     assert (ending.said, heard) == ("abc", [])
 
 
+def test_no_keep_alive_precedes_the_payload(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("container_pipeline.remote.ssh.HEARTBEAT", 0)
+    slow = HELLO.replace("say hello", "sleep 0.5; say hello")
+    ending, heard, _raw = run(slow + "say end $(head -c 3)", b"abc")
+    assert (ending.said, heard) == ("abc", [])
+
+
 def test_the_program_is_a_comment_to_any_other_shell():
     ending, _heard, raw = run("exec timeout 0.5 sh", program="echo run by another shell\nexit 3")
     assert (ending.started, raw, list(ending.printed)) == (False, [], [])
