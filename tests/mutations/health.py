@@ -158,10 +158,7 @@ FAILED = [
         "With start-first the old container stays until a proxy has learned where the new one is",
         _HEALTH,
         (('{ ! restarted && [ -z "$ignored" ]; }', "! restarted"),),
-        (
-            "real/test_start_first.py::test_a_service_that_is_well_is_there_at_any_moment[compose-v2]",
-            "real/test_start_first.py::test_a_service_that_is_well_is_there_at_any_moment[compose-v1]",
-        ),
+        ("real/test_start_first.py::test_a_service_that_is_well_is_there_at_any_moment[compose-v2]",),
     ),
     Mutation(
         "With start-first the old container goes only when the new one is well",

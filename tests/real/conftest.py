@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from lab.handle import Lab
+from lab.handle import Lab, Server
 from lab.registry import Registry
 from real.agent import Agent
 from real.site import Site
@@ -56,6 +56,14 @@ def site(
 ) -> Site:
     """A service for the lab's servers, deployed to the first of them (see site.py)."""
     return Site(lab, code, port, tmp_path / "site", monkeypatch, capsys).on(lab.servers[0])
+
+
+@pytest.fixture
+def there(site: Site, server_factory: Callable[..., Server]) -> Server:
+    """A server of the test's own with the first one's engine, for tests that change its files; the service is deployed to it."""
+    server = server_factory("server-1")
+    site.on(server)
+    return server
 
 
 @pytest.fixture(params=[0, 1], ids=["compose-v2", "compose-v1"])
