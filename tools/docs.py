@@ -72,6 +72,7 @@ _EXIT_CODES = {
     "4": "the deploy and its rollback failed: a person is needed",
     "7": "outcome unknown: the connection was lost, and the server could not be asked again",
     "5": "another run holds the lock",
+    "6": "overtaken: a release that was built later runs; nothing was changed",
     "130, 143": "interrupted, terminated",
 }
 

@@ -111,9 +111,12 @@ void report(List results, Map options) {
     }
 }
 
-/** Fails the build if the command failed, with the agent's error. */
+/** Fails the build if the command failed, with the agent's error; NOT_BUILT if a later build has overtaken it. */
 Map insist(Map result) {
     if (!result.ok) {
+        if (result.exit_code == 6) {
+            currentBuild.result = 'NOT_BUILT'
+        }
         String hint = result.error.hint ? " (${result.error.hint})" : ''
         error("${result.command}: ${result.error.message}${hint}")
     }

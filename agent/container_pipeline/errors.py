@@ -12,6 +12,7 @@ PipelineError
  │   ├─ NotRolledBackError 4 the deploy and its rollback failed: a person is needed
  │   └─ OutcomeUnknownError 7 the connection was lost, and the outcome is unknown
  ├─ LockedError           5  another run holds the lock
+ ├─ OvertakenError        6  a release that was built later runs; nothing was changed
  ├─ JenkinsError          1  a Jenkins controller refused or failed
  ├─ ChecksFailed          1  lint or doctor found something
  └─ Stopped               130 / 143  interrupted, terminated; 1  not confirmed
@@ -100,6 +101,11 @@ class OutcomeUnknownError(ServerError):
 class LockedError(PipelineError):
     category = "lock"
     exit_code = 5
+
+
+class OvertakenError(PipelineError):
+    category = "overtaken"
+    exit_code = 6
 
 
 class JenkinsError(PipelineError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import ClassVar, TypeVar
 
 from container_pipeline.errors import SettingsError
@@ -225,6 +226,29 @@ class RegistryAccess:
     def login_variable(self) -> str:
         """Prefix of the two variables with its login, before ``_USER`` and ``_PASS``."""
         return f"{self.variable}_PULL" if self.pulls else self.variable
+
+
+#: The label of an image's build time (github.com/opencontainers/image-spec, annotations.md).
+CREATED = "org.opencontainers.image.created"
+
+
+def moment(text: str) -> datetime | None:
+    """Return a moment of RFC 3339 in UTC, None for what is none, such as the year 1, by which Go writes that it knows none."""
+    # Docker writes nanoseconds; before Python 3.11 no part of a second may be longer than six digits.
+    found = re.fullmatch(r"([0-9-]{10})[Tt ]([0-9:]{8})(?:\.[0-9]+)?(?:[Zz]|([+-][0-9:]{5}))?", text)
+    if not found:
+        return None
+    try:
+        read = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or '+00:00'}").astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+    return read if 1900 < read.year < 9000 else None
+
+
+def build_time(text: object) -> str:
+    """Return the value of the label ``CREATED`` as ``2026-11-24T09:30:15Z``, "" where it is none: such texts sort by age."""
+    read = moment(text) if isinstance(text, str) else None
+    return read.strftime("%Y-%m-%dT%H:%M:%SZ") if read else ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,35 @@ def test_11_each_branch_reaches_what_branches_give_it_and_no_more(run, company, 
             current = folder / "releases" / ".current"
             assert (current.read_text().splitlines()[0] if current.exists() else "") == reached[name], ref
         assert ("build only: " in done.log) == (stages == ["Build"]), ref
+
+
+def test_an_older_build_that_ends_last_is_not_built_and_leaves_the_newer_one(build, company, node, web, tmp_path):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    # The first deploy waits until the other build is through.
+    python = (node.bin / "python3").readlink()
+    (node.bin / "python3").unlink()
+    first, through = tmp_path / "first", tmp_path / "through"
+    wait = f"if mkdir {first}; then until [ -e {through} ]; do sleep 0.1; done; fi 2>/dev/null"
+    text = f'#!/bin/sh\ncase $CONTAINER_PIPELINE_CALL in *\'"deploy"\'*) {wait} ;; esac\nexec {python} "$@"\n'
+    (node.bin / "python3").write_text(text)
+    (node.bin / "python3").chmod(0o755)
+    node.install("mkdir")
+    node.install("sleep")
+    more = {"scm": str(web.folder), "credentials": company.credentials()}
+    older = build.start(printed(1), **more, job="older")
+    while not first.exists() and not older.done.is_set():
+        time.sleep(0.1)
+    newer = build(printed(1), **more)
+    through.touch()
+    done = older.wait()
+    assert newer.result == "SUCCESS", newer.log
+    assert done.result == "NOT_BUILT", done.log
+    version = version_of(newer)
+    (error,) = [line for line in done.lines if line.startswith("ERROR: ")]
+    assert f"deploy: web-1: release {version} runs there, which was built later" in error
+    assert done.description.endswith(": deploy overtaken by a later build")
+    assert company.servers["web-1"].get(web.port)["version"] == version
+    latest = ask.digest(company.development, CODE, version)
+    for registry in (company.development, company.production):
+        assert ask.digest(registry, CODE, "latest") == latest

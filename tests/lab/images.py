@@ -63,6 +63,7 @@ def put_image(
     created: str = "2026-11-24T09:30:15Z",
     media_type: str = DOCKER,
     foreign: bool = False,
+    labels: dict[str, str] | None = None,
 ) -> Image:
     """Put an image with layers of random bytes, of ``sizes``; with ``foreign``, an additional layer that may not be distributed."""
     layers = []
@@ -72,7 +73,8 @@ def put_image(
     if foreign:
         address = {"urls": ["https://layers.example/windows"], "size": 1_000_000, "digest": digest_of(os.urandom(8))}
         layers.append({"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", **address})
-    config = json.dumps({"created": created, "os": "linux", "architecture": "amd64", "nonce": os.urandom(6).hex()})
+    known = {"created": created, "os": "linux", "architecture": "amd64", "nonce": os.urandom(6).hex()}
+    config = json.dumps({**known, "config": {"Labels": labels}} if labels else known)
     document = {
         "schemaVersion": 2,
         "mediaType": media_type,
@@ -86,11 +88,13 @@ def put_image(
     return put_manifest(one, repository, tag, document)
 
 
-def put_index(one: Registry, repository: str, tag: str) -> tuple[Image, list[Image]]:
+def put_index(
+    one: Registry, repository: str, tag: str, labels: dict[str, str] | None = None
+) -> tuple[Image, list[Image]]:
     """Put an index of two platforms, each with its attestation, as BuildKit makes them; return it and its children."""
     children, entries = [], []
     for architecture in ("amd64", "arm64"):
-        image = put_image(one, repository, "", 2000, media_type=OCI)
+        image = put_image(one, repository, "", 2000, media_type=OCI, labels=labels)
         attestation = put_image(one, repository, "", 500, media_type=OCI)
         children += [image, attestation]
         entries.append(image.descriptor(platform={"os": "linux", "architecture": architecture}))

@@ -31,7 +31,8 @@ REFUSED = [
         _DEPLOY,
         (
             (
-                '    get_image\n    [ "$lost" = no ] || end stopped connection\n    keep_found\n    switch\n',
+                '    get_image\n    [ "$action" = rollback ] || [ -n "$created" ] || learn_age\n'
+                '    [ "$lost" = no ] || end stopped connection\n    keep_found\n    switch\n',
                 '    id=\'\' && tagged() { true; }\n    switch\n    get_image\n    dock tag "$id" "$image:$version"\n',
             ),
         ),
@@ -68,6 +69,45 @@ REFUSED = [
         "execute/release.py",
         (("Digest(known.digest) if known and known.digest else _resolve", "_resolve"),),
         ("real/test_releases.py::test_a_tag_that_moved_in_the_registry_does_not_change_what_is_deployed",),
+    ),
+    Mutation(
+        "A pipeline's deploy leaves a release that was built later",
+        _DEPLOY,
+        (('        [ -z "$created" ] || heed_newer\n', ""),),
+        ("real/test_overtaken.py::test_the_version_built_last_never_replaces_a_newer_one",),
+    ),
+    Mutation(
+        "The image says when it was built, where the agent does not know it",
+        _DEPLOY,
+        (("    heed_newer\n    {", "    {"),),
+        (
+            "real/test_overtaken.py::test_an_older_build_leaves_the_newer_release_untouched[compose-v2]",
+            "real/test_overtaken.py::test_the_image_itself_says_its_age_where_nobody_else_does",
+        ),
+    ),
+    Mutation(
+        "The version built last never replaces a release that was built later",
+        "commands/server/deploy.py",
+        (("keep_newer=keep_newer or not version", "keep_newer=keep_newer"),),
+        ("real/test_overtaken.py::test_the_version_built_last_never_replaces_a_newer_one",),
+    ),
+    Mutation(
+        "latest of a registry stays where it names an image that was built later",
+        "execute/latest.py",
+        (("                if age and self._is_newer(age, manifest):\n                    return False\n", ""),),
+        ("real/test_latest.py::test_a_promotion_leaves_a_latest_that_was_built_later",),
+    ),
+    Mutation(
+        "latest is looked at again after it was written",
+        "execute/latest.py",
+        (("LATEST, manifest, there) == manifest.digest:\n", "LATEST, manifest, there):\n"),),
+        ("real/test_latest.py::test_a_run_that_comes_in_between_is_put_right[an older one]",),
+    ),
+    Mutation(
+        "One run of a machine at a time moves latest",
+        "execute/latest.py",
+        (('with state.alone(f"{self.registry.access.registry}/{self.repository}:{LATEST}"):', "if True:"),),
+        ("real/test_latest.py::test_a_run_of_this_machine_waits_between_anothers_look_and_its_write",),
     ),
     Mutation(
         "A full disk leaves nothing half-written",

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from container_pipeline.__main__ import main
+from container_pipeline.model import CREATED
 from lab import ask, engine, smallimage
 from lab.handle import Lab, Server
 from lab.registry import Registry
@@ -117,14 +119,16 @@ class Site:
     def append(self, name: str, text: str) -> None:
         self.write(name, (self.folder / name).read_text() + text)
 
-    def publish(self, behaviour: str = "healthy", version: str = "") -> str:
-        """Push an image with this behaviour; return its version."""
+    def publish(self, behaviour: str = "healthy", version: str = "", created: str = "") -> str:
+        """Push an image with this behaviour and, if given, this build time in its label; return its version."""
         version = version or str(next(_VERSIONS))
         script, probe = BEHAVIOURS[behaviour]
-        config: dict[str, object] = {
+        config: dict[str, Any] = {
             "Cmd": ["sh", "-c", script],
             "Labels": {"service": self.code, "version": f"{version}-{next(_VERSIONS)}"},
         }
+        if created:
+            config["Labels"][CREATED] = created
         if probe:
             times = {"Interval": 200_000_000, "Timeout": 30_000_000_000, "Retries": probe[1]}
             config["Healthcheck"] = {"Test": ["CMD-SHELL", probe[0]], **times}
@@ -144,10 +148,10 @@ class Site:
         command = [engine.docker_command(), "-H", self.lab.docker_host, *arguments]
         subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, env=environment)
 
-    def built(self, version: str) -> None:
+    def built(self, version: str, created: str = "") -> None:
         """Write the state files of a build and a push: the version that a deploy uses by default, and its digest."""
         digest = self.digest(version)
-        state = {"schema": 1, "image": self.code, "version": version, "digest": digest}
+        state = {"schema": 1, "image": self.code, "version": version, "digest": digest, "created": created}
         self.write(".docker_build_image", self.code + "\n")
         self.write(".docker_build_version", version + "\n")
         self.write(".docker_build.json", json.dumps(state))

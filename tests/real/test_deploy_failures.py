@@ -53,10 +53,7 @@ def test_with_compose_v1_too_and_latest_in_production_is_mentioned(site: Site):
     done = site("deploy", "--version", failed)
     assert done.code == 3, done.err
     assert (site.files(), site.running()) == (files, former)
-    assert (
-        f"no server runs {failed}; if `latest` in production is that version, `container-pipeline promote --version {former}`"
-        in done.err
-    )
+    assert f"no server runs {failed}: `latest` in production may name it until a corrected version" in done.err
 
 
 def test_a_service_that_exits_after_five_seconds_is_not_well(site: Site):

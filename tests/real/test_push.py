@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,28 @@ def test_a_tag_that_moves_meanwhile_does_not_change_what_becomes_latest(
     assert ask.digest(development, code, version(agent)) != built
     assert ask.digest(development, code, "latest") == built
     assert ask.digest(production, code, version(agent)) == ask.digest(production, code, "latest") == built
+
+
+def test_latest_goes_back_only_by_docker_shs_own_word(agent, development, production, code, monkeypatch):
+    """As where an older build is published last: its state is brought back here."""
+
+    def latest() -> tuple[str | None, str | None]:
+        return ask.digest(development, code, "latest"), ask.digest(production, code, "latest")
+
+    older = {path: path.read_text() for path in agent.folder.glob(".docker_build*")}
+    assert agent("push").code == 0
+    # The second build is a minute younger.
+    monkeypatch.setattr("time.time", lambda genuine=time.time: genuine() + 60)
+    assert agent("pipeline-all-rebuild").code == 0
+    newest = latest()
+    assert newest[0] == newest[1] == record(agent)["digest"]
+    for path, text in older.items():
+        path.write_text(text)
+    for words in (["push", "--latest"], ["pipeline"], ["pipeline-all"], ["promote"]):
+        done = agent(*words)
+        assert done.code == 0, done.err
+        assert "stays: it names an image that was built later" in done.err, words
+        assert latest() == newest, words
+    mine = ask.digest(development, code, version(agent))
+    assert (agent("push-latest").code, latest()) == (0, (mine, newest[1]))
+    assert (agent("push-prod-latest").code, latest()) == (0, (mine, mine))

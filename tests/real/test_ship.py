@@ -159,6 +159,23 @@ def test_what_does_not_apply_is_absent_and_said(lab, project, agent):
     assert ask.tags(lab.production, project.code) == []
 
 
+def test_in_a_multibranch_job_it_publishes_what_branches_allow(lab, project, agent):
+    project.write("container-pipeline.yml", "environments: {test: {registry: development, branches: develop}}\n")
+    before = {"BRANCH_NAME": "feature/cart", "CONTAINER_PIPELINE_DEFAULT_SERVERS": "server-1"}
+    built = agent("ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PASS", **before)
+    assert built.returncode == 0, built.stderr
+    assert [step["name"] for step in json.loads(built.stdout)["steps"]] == ["build"]
+    assert "build only: `branches` does not include branch feature/cart" in built.stderr
+    assert ask.tags(lab.development, project.code) == []
+    words = ("ship", "--code", project.code, "--environment", "test", "--server", "server-1", "--json")
+    pushed = agent(*words, BRANCH_NAME="develop")
+    assert pushed.returncode == 0, pushed.stderr
+    version = json.loads(pushed.stdout)["version"]
+    assert ask.tags(lab.development, project.code) == [version]
+    assert ask.tags(lab.production, project.code) == []
+    assert lab.servers[0].get(project.port)["version"] == version
+
+
 def test_a_dry_run_prints_the_plan_and_touches_nothing(lab, project, agent):
     done = agent("ship", "--code", project.code, "--dry-run")
     assert done.returncode == 0, done.stderr

@@ -44,6 +44,17 @@ def built(**more: dict[str, str]) -> ImageFacts:
     )
 
 
+@pytest.mark.parametrize(
+    "words", [("push", "tag-latest", "push-latest"), *(words for words in WORDS.values() if words[0] != "build")]
+)
+def test_only_a_word_by_itself_may_move_latest_back(settings, words):
+    engine = {f"{PROD}:{V}": ID, f"{DEV}:latest": ID, f"{PROD}:latest": ID}
+    facts = built(engine=engine, registries={f"{DEV}:{V}": ID, f"{PROD}:{V}": ID})
+    moves = [step for step in plan(words, settings, facts).steps if isinstance(step, MoveTag)]
+    assert [step.forward for step in moves] == [len(words) > 1] * len(moves)
+    assert len(moves) == sum(word in ("push-latest", "push-prod-latest") for word in words)
+
+
 def test_the_whole_way_pushes_once_and_copies_the_rest(settings):
     made = plan(WORDS["pipeline-all"], settings, ImageFacts(None, Version(V)))
     assert [type(step) for step in made.steps] == [Build, Push, Tag, MoveTag, Tag, Promote, Tag, MoveTag]

@@ -54,7 +54,7 @@ def test_promotion_stands_before_the_first_environment_that_pulls_from_productio
     found = stages(settings(BOTH, ENVIRONMENTS), chosen, Wishes())
     assert names(found) == ["Build", "Push", "Deploy test", "Approve", "Promote", "Deploy prod"]
     assert found[0][3].question == "Really?"
-    assert found[0][2].arguments == ("--environment", "test")
+    assert found[0][2].arguments == ("--environment", "test", "--keep-newer")
 
 
 def test_promotion_comes_last_where_no_environment_pulls_from_production(settings):

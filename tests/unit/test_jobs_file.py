@@ -44,6 +44,18 @@ def test_code_and_repository_are_enough(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("value", "said"), [("release/*", "release/*"), ("[main, 'v*']", ["main", "v*"])])
+def test_a_pipeline_may_name_the_branches_that_publish(tmp_path, value, said):
+    (job,) = load(tmp_path, f"projects: [{{code: a, repository: r, pipeline: {{branches: {value}}}}}]\n")
+    assert job.pipeline == {"branches": said}
+
+
+def test_a_pattern_of_branches_that_cannot_be_read_is_told_with_its_line(tmp_path):
+    text = "projects:\n- code: a\n  repository: r\n  pipeline:\n    branches: [main, '^v']\n"
+    (told,) = mistakes(tmp_path, text)
+    assert told.startswith("5: branches (pipeline): '^v' is neither a branch nor a pattern")
+
+
 def test_a_job_knows_its_folder_and_all_above_it(tmp_path):
     jobs = load(tmp_path, "defaults: {repository: r}\nprojects: [{code: a, folder: team/web/eu}, b]\n")
     assert [job.folders for job in jobs] == [["team", "team/web", "team/web/eu"], []]

@@ -44,6 +44,11 @@ _ROLLING = click.option(
     click.option(
         "--compose-file", "compose_file", metavar="F", help=_("Compose file to deploy (default: docker-compose.yml)")
     ),
+    click.option(
+        "--keep-newer",
+        is_flag=True,
+        help=_("keep a release that was built later (default without --version)"),
+    ),
     _ROLLING,
     _WAIT,
     _ACCEPT_NEW,
@@ -55,10 +60,10 @@ _ROLLING = click.option(
         "deploy --rolling 1 --dry-run",
     ),
 )
-def deploy(run: Run, version: str | None, rolling: int | None, wait: int, accept_new: bool) -> None:
+def deploy(run: Run, version: str | None, keep_newer: bool, rolling: int | None, wait: int, accept_new: bool) -> None:
     from container_pipeline.commands.server import deploy
 
-    deploy.run(run, version=version, rolling=rolling or 0, wait=wait, accept_new=accept_new)
+    deploy.run(run, version=version, keep_newer=keep_newer, rolling=rolling or 0, wait=wait, accept_new=accept_new)
 
 
 @command(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 
 from container_pipeline.clients import git
@@ -13,7 +12,7 @@ from container_pipeline.clients.engine import BuildOptions, Engine
 from container_pipeline.errors import BuildError, SettingsError, StateError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
-from container_pipeline.model import ImageRef, RegistryAccess, Version
+from container_pipeline.model import CREATED, ImageRef, RegistryAccess, Version, build_time
 from container_pipeline.plan.run import scalar
 from container_pipeline.project import files, state
 from container_pipeline.project.context import IGNORE_FILE
@@ -87,6 +86,7 @@ def build(run: Run, engine: Engine, image: ImageRef) -> None:
         image_id=found.id,
         revision=sources.revision,
         sources=sources.fingerprint,
+        created=build_time(options.labels[CREATED]),
     )
     state.write(settings.project, built)
     run.result.add(ImageBuilt(revision=sources.revision, size=found.size))
@@ -135,12 +135,12 @@ def _annotations(image: ImageRef, sources: git.Sources) -> dict[str, str]:
     """Return the labels of github.com/opencontainers/image-spec, annotations.md."""
     prefix = "org.opencontainers.image."
     labels = {
-        "created": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "version": image.tag,
         "revision": sources.revision,
         "source": sources.url,
     }
-    return {prefix + name: value for name, value in labels.items() if value}
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time()))
+    return {CREATED: now, **{prefix + name: value for name, value in labels.items() if value}}
 
 
 def _buildkit(settings: Settings, run: Run) -> BuildKit | None:

@@ -30,6 +30,9 @@ def promote(registries: Registries, step: Promote, image: Manifest | None = None
     with console.task(_("copying"), found.size) as task:
         copy(source, target, found, task)
     for tag in step.tags:
+        if tag == "latest" and step.forward:
+            registries.move_latest(step.target, step.target_access, found.image)
+            continue
         if tag != "latest":
             _refuse_another(target, tag, found.image.digest)
         target.registry.put_manifest(target.repository, tag, found.image)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from container_pipeline.errors import SettingsError, StateError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
-from container_pipeline.model import Digest, File, ImageRef, RegistryAccess, Version
+from container_pipeline.model import Digest, File, ImageRef, RegistryAccess, Version, build_time
 from container_pipeline.plan import composefile, envfile, stackfile
 from container_pipeline.plan.deploy import Release, server_env
 from container_pipeline.project import state, uploads
@@ -58,6 +58,7 @@ def gather(run: Run, version: str | None) -> Upload:
         by=who(),
         build=settings.build_url,
         commit=known.revision if known else "",
+        created=build_time(known.created) if known else "",
         mounts=mounts,
         external=external,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from container_pipeline.errors import OvertakenError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
@@ -31,7 +32,8 @@ def on_servers(run: Run, steps: Sequence[plan.OnServers], task: ServerTask, *, a
         answers.extend(asked)
         if any(answer.error for answer in asked):
             # The error is raised at the end, after all servers have been reported.
-            run.result.steps[-1].status = "failed"
+            overtaken = all(isinstance(answer.error, (OvertakenError, type(None))) for answer in asked)
+            run.result.steps[-1].status = "skipped" if overtaken else "failed"
 
     run.execute(steps, {plan.OnServers: carry_out})
     return answers

@@ -27,6 +27,8 @@ class Release:
     by: str
     build: str = ""
     commit: str = ""
+    #: Build time of the image, in UTC; "" if only the image itself knows it.
+    created: str = ""
     #: Paths of the project that its services mount, in Swarm mode.
     mounts: tuple[str, ...] = ()
     #: Networks, volumes, configs and secrets of somebody else that its services use in a Swarm, by kind.
@@ -44,6 +46,8 @@ class Release:
             "build": self.build,
             "commit": self.commit,
         }
+        if self.created:
+            fields["created"] = self.created
         # The server adds what Compose resolves.
         if self.services:
             fields["services"] = " ".join(self.services)

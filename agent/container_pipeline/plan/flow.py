@@ -106,10 +106,9 @@ def _deploy(settings: Settings, environment: str = "") -> Stage:
     login = "production" if settings.pulls_from_production else "registry"
     credentials = (login, f"{login}Pull", "ssh", "knownHosts", "env")
     if not environment:
-        return Stage("Deploy", "deploy", credentials=credentials)
-    return Stage(
-        f"Deploy {environment}", "deploy", ("--environment", environment), environment, credentials=credentials
-    )
+        return Stage("Deploy", "deploy", ("--keep-newer",), credentials=credentials)
+    arguments = ("--environment", environment, "--keep-newer")
+    return Stage(f"Deploy {environment}", "deploy", arguments, environment, credentials=credentials)
 
 
 def _production(settings: Settings, wishes: Wishes, absent: list[str]) -> list[Stage]:

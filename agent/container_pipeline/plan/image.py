@@ -93,7 +93,8 @@ def another_image(image: ImageRef) -> RegistryError:
 def plan(words: Sequence[str], settings: Settings, facts: ImageFacts) -> Plan:
     """Plan docker.sh's commands ``words``."""
     made = Plan([])
-    planner = _Planner(settings, facts)
+    # By itself each of docker.sh's words does as it is told.
+    planner = _Planner(settings, facts, forward=len(words) > 1)
     for word in words:
         try:
             made.steps.extend(planner.step(word))
@@ -106,8 +107,9 @@ def plan(words: Sequence[str], settings: Settings, facts: ImageFacts) -> Plan:
 class _Planner:
     """Plans the commands in turn, and tracks what each one changes for the later ones."""
 
-    def __init__(self, settings: Settings, facts: ImageFacts) -> None:
+    def __init__(self, settings: Settings, facts: ImageFacts, *, forward: bool) -> None:
         self._settings = settings
+        self._forward = forward
         self._version = facts.version
         self._new_version = facts.new_version
         self._engine = dict(facts.engine)
@@ -161,7 +163,7 @@ class _Planner:
             return Keep(target, access)
         self._registries[str(target)] = image
         if self._registries.get(str(version_there)) == image and target != version_there:
-            return MoveTag(version_there, target.tag, access)
+            return MoveTag(version_there, target.tag, access, self._forward)
         if built.registry != access.registry and self._registries.get(str(built)) == image:
             source = self._settings.access("development")
             return Promote(built, target, (target.tag,), source, access)

@@ -60,7 +60,7 @@ def plan(settings: Settings, facts: PromotionFacts) -> list[Step]:
         )
     if facts.production is None:
         tags = (str(facts.version), "latest")
-        return [Promote(source, target, tags, development, production, facts.digest)]
+        return [Promote(source, target, tags, development, production, facts.digest, forward=True)]
     if facts.latest != facts.digest:
-        return [MoveTag(target, "latest", production)]
+        return [MoveTag(target, "latest", production, forward=True)]
     return []

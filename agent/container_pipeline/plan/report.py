@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from container_pipeline.errors import OvertakenError
+from container_pipeline.outside import pick
+
 #: Every label of the page in both languages.
 LABELS = {
     "runs on": "已运行在",
     "is done": "已完成",
     "failed": "失败",
+    "overtaken by a later build": "已有更晚的构建",
     "Code": "项目代号",
     "Version": "版本",
     "Before": "之前的版本",
@@ -70,7 +74,7 @@ def html(results: Sequence[Mapping[str, Any]], origin: BuildOrigin) -> str:
         _steps(results),
     ]
     body = "\n".join(part for part in parts if part)
-    head = f"{title(results)}: {_both('failed' if failed else 'is done')}"
+    head = f"{title(results)}: {_both(_ending(failed))}"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(head)}</title></head>\n'
@@ -78,16 +82,28 @@ def html(results: Sequence[Mapping[str, Any]], origin: BuildOrigin) -> str:
     )
 
 
+def _ending(failed: Sequence[Mapping[str, Any]]) -> str:
+    if failed and overtaken(failed[0]):
+        return "overtaken by a later build"
+    return "failed" if failed else "is done"
+
+
+def overtaken(result: Mapping[str, Any]) -> bool:
+    """Return whether a command changed nothing because a release that was built later runs."""
+    return bool(pick(pick(result, "error", dict), "category", str) == OvertakenError.category)
+
+
 def _verdict(results: Sequence[Mapping[str, Any]], failed: Sequence[Mapping[str, Any]]) -> str:
     """Return one sentence in one colour: what runs where, or what failed."""
     what = escape(title(results))
     if failed:
         command = escape(str(failed[0]["command"]))
-        text = f"✘ {what}: {command} {_both('failed')}"
+        sign = "–" if overtaken(failed[0]) else "✘"
+        text = f"{sign} {what}: {command} {_both(_ending(failed))}"
     else:
         names = ", ".join(escape(str(server.get("name", ""))) for server in _all_servers(results))
         text = f"✔ {what} {_both('runs on')} {names}" if names else f"✔ {what} {_both('is done')}"
-    colour = RED if failed else GREEN
+    colour = GREEN if not failed else GREY if overtaken(failed[0]) else RED
     return (
         f'<table width="100%" cellpadding="12" cellspacing="0"><tr><td bgcolor="{colour}">'
         f'<font size="5" color="#ffffff"><b>{text}</b></font></td></tr></table>'
@@ -143,7 +159,10 @@ def _failure(result: Mapping[str, Any]) -> str:
     rows += [
         str(server["error"]) for server in result.get("servers") or [] if server.get("error") not in ("", rows[0], None)
     ]
-    parts = [f"<h2>{escape(str(result['command']))} {_both('failed')}</h2>", *(f"<p>{_words(row)}</p>" for row in rows)]
+    parts = [
+        f"<h2>{escape(str(result['command']))} {_both(_ending([result]))}</h2>",
+        *(f"<p>{_words(row)}</p>" for row in rows),
+    ]
     hints = [str(server["hint"]) for server in result.get("servers") or [] if server.get("hint")]
     for hint in dict.fromkeys([*([str(error["hint"])] if error.get("hint") else []), *hints]):
         parts.append(f"<p><b>{_both('What to do')}:</b> {_words(hint)}</p>")
@@ -180,7 +199,7 @@ def _servers(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _state(status: str) -> str:
-    colour = GREEN if status == "ok" else GREY if status == "skipped" else RED
+    colour = GREEN if status == "ok" else GREY if status in ("skipped", "overtaken") else RED
     return f'<font color="{colour}"><b>{escape(status)}</b></font>'
 
 

@@ -45,12 +45,16 @@ class Push(Step):
 
 @dataclass(frozen=True)
 class MoveTag(Step):
-    """Point a tag in a registry at the manifest of ``source``: one manifest PUT, without the engine."""
+    """Point a tag in a registry at the manifest of ``source``: one manifest PUT, without the engine.
+
+    ``forward``: leave the tag if it names an image that was built later.
+    """
 
     name: ClassVar[str] = "move-tag"
     source: ImageRef
     tag: str
     access: RegistryAccess
+    forward: bool = False
 
     def describe(self) -> str:
         return _("point {target} at {source}", target=self.source.with_tag(self.tag), source=self.source.tag)
@@ -58,7 +62,7 @@ class MoveTag(Step):
 
 @dataclass(frozen=True)
 class Promote(Step):
-    """Copy one version between registries by digest, then set ``tags`` in order."""
+    """Copy one version between registries by digest, then set ``tags`` in order; ``forward`` as in ``MoveTag``."""
 
     name: ClassVar[str] = "promote"
     source: ImageRef
@@ -67,6 +71,7 @@ class Promote(Step):
     source_access: RegistryAccess
     target_access: RegistryAccess
     digest: Digest | None = None
+    forward: bool = False
 
     def describe(self) -> str:
         return _("promote {source} to {target}", source=self.source, target=self.target)

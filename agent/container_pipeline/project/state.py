@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, TextIO
 
 from container_pipeline import outside
 from container_pipeline.errors import SettingsError, StateError
@@ -24,11 +27,16 @@ RECORD_FILE = ".docker_build.json"
 _REPAIR = "container-pipeline build"
 #: Longest file, in bytes.
 _LARGEST = 1 << 16
+#: Seconds to wait for another run on this machine.
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
 class Built:
-    """The last build of a project. ``digest`` is "" until a registry returns one; ``image_id`` is the engine's."""
+    """The last build of a project. ``digest`` is "" until a registry returns one; ``image_id`` is the engine's.
+
+    ``created`` is the image's label of that name.
+    """
 
     image: str
     version: str
@@ -36,6 +44,7 @@ class Built:
     digest: str = ""
     revision: str = ""
     sources: str = ""
+    created: str = ""
 
 
 def read(project: Path) -> Built | None:
@@ -97,14 +106,9 @@ def reserve(name: str, version: str) -> bool:
     already exists.
     """
     import fcntl
-    import hashlib
 
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "container-pipeline" / "versions"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / hashlib.sha256(name.encode()).hexdigest()[:32]
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        with open(number, "r+", encoding="ascii") as file:
+        with _of_this_machine(name) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if file.read(_LARGEST) == version:
                 return False
@@ -114,6 +118,36 @@ def reserve(name: str, version: str) -> bool:
     except (OSError, RuntimeError, UnicodeError):
         return True
     return True
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Hold the lock of ``name`` on this machine; go on without it after a minute, or if there is no place for a lock."""
+    import fcntl
+
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(_of_this_machine(name))
+            end = time.monotonic() + PATIENCE
+            while time.monotonic() < end:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.01)
+        except (OSError, RuntimeError):
+            pass
+        yield
+
+
+def _of_this_machine(name: str) -> TextIO:
+    """Open the file that all runs of this user on this machine share for ``name``."""
+    import hashlib
+
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "container-pipeline" / "versions"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / hashlib.sha256(name.encode()).hexdigest()[:32]
+    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+", encoding="ascii")
 
 
 def _line(path: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 from container_pipeline.clients import children
 from container_pipeline.console import Console
-from container_pipeline.errors import PipelineError, ServerError
+from container_pipeline.errors import OvertakenError, PipelineError, ServerError
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
 from container_pipeline.plan.resolved import Verdict
@@ -228,6 +228,8 @@ class Fleet:
         details = [*answer.all("out"), *answer.all("log"), *probed]
         if answer.status == "rolled-back":
             answer.facts["version"] = rest.rpartition("|")[2]
+        if answer.status == "overtaken":
+            answer.facts["version"] = rest.partition(" ")[0]
         if not ending.said:
             answer.status, rest, details = *_unsaid(ending, task), []
         elif answer.status == "ok" and not _proven(answer, rest, task, learned=learned):
@@ -327,12 +329,17 @@ def finish(
     for hint, names in hints.items():
         console.error(f"{', '.join(names)} — {hint}")
     worst = min(errors, key=lambda error: _WORST.index(error.exit_code) if error.exit_code in _WORST else len(_WORST))
-    raise type(worst)(
-        _(
-            "{command} failed on {count} of {all} servers: {names}",
-            command=result.command,
-            count=len(failed),
-            all=len(answers),
-            names=", ".join(failed),
-        )
+    raise type(worst)(_of_several(worst, result.command, list(failed), len(answers)))
+
+
+def _of_several(worst: PipelineError, command: str, names: list[str], number: int) -> str:
+    """Return the sentence that ends a run on several servers."""
+    told, count = ", ".join(names), len(names)
+    if isinstance(worst, OvertakenError):
+        return _(
+            "{command} was overtaken on {count} of {all} servers: {names}",
+            command=command, count=count, all=number, names=told,
+        )  # fmt: skip
+    return _(
+        "{command} failed on {count} of {all} servers: {names}", command=command, count=count, all=number, names=told
     )

@@ -8,6 +8,7 @@ from container_pipeline.errors import (
     LockedError,
     NotRolledBackError,
     OutcomeUnknownError,
+    OvertakenError,
     PipelineError,
     RolledBackError,
     ServerError,
@@ -125,6 +126,15 @@ def _error(
         return LockedError(
             _("another run holds the lock: {holder}", holder=holder(text)),
             _("try again once it has ended, or wait for it with --wait SECONDS"),
+        )
+    if status == "overtaken":
+        return OvertakenError(
+            _(
+                "release {version} runs there, which was built later ({time}); nothing was changed",
+                version=reason,
+                time=text,
+            ),
+            _("to replace it by an older one, run `container-pipeline deploy --version V`"),
         )
     if status in ("rolled-back", "broken", "taken-down"):
         return _failed(target, status, rest, details)

@@ -84,12 +84,27 @@ class RegistryClient(Api):
 
     def put_manifest(self, repository: Repository, reference: str, manifest: Manifest) -> Digest:
         """Store a manifest under a tag or digest, and check that it exists afterwards."""
-        what = self._name(repository, reference)
+        self._put(repository, reference, manifest)
+        self._confirm(self._name(repository, reference), lambda: self.resolve(repository, reference) == manifest.digest)
+        return manifest.digest
+
+    def put_tag(self, repository: Repository, tag: str, manifest: Manifest, former: Digest | None) -> Digest:
+        """Move a tag, which other runs may move too, away from ``former``; return the digest that it names afterwards."""
+        named: list[Digest | None] = []
+
+        def moved() -> bool:
+            named.append(self.resolve(repository, tag))
+            return named[-1] not in (None, former)
+
+        self._put(repository, tag, manifest)
+        self._confirm(self._name(repository, tag), moved)
+        return named[-1] or manifest.digest
+
+    def _put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
+        what, scopes = self._name(repository, reference), self._scopes(repository, _WRITE)
         headers = {"Content-Type": manifest.media_type}
         url = self._url(repository, f"manifests/{reference}")
-        self.call("PUT", url, what=what, scopes=self._scopes(repository, _WRITE), headers=headers, body=manifest.body)
-        self._confirm(what, lambda: self.resolve(repository, reference) == manifest.digest)
-        return manifest.digest
+        self.call("PUT", url, what=what, scopes=scopes, headers=headers, body=manifest.body)
 
     def delete(self, repository: Repository, digest: Digest) -> None:
         """Delete a manifest and every tag of it; a missing one counts as deleted."""

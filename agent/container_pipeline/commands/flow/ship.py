@@ -31,7 +31,7 @@ def run(run: Run) -> None:
         elif stage.command == "promote":
             promote.run(run, version)
         elif stage.command == "deploy":
-            deploy.run(run, version=version)
+            deploy.run(run, version=version, keep_newer=True)
 
 
 def _words(stage: Stage) -> tuple[str, ...]:

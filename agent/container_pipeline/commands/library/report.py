@@ -14,7 +14,7 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 from container_pipeline.outside import LARGEST, maps, read_file, read_json
-from container_pipeline.plan.report import BuildOrigin, html, title
+from container_pipeline.plan.report import BuildOrigin, html, overtaken, title
 from container_pipeline.project import files
 from container_pipeline.result import Files
 
@@ -44,7 +44,9 @@ def _origin(build_url: str) -> BuildOrigin:
 def message(results: Sequence[Mapping[str, Any]], build_url: str) -> str:
     """Return one message with what was deployed or what failed."""
     bad = next((result for result in results if result.get("error")), None)
-    if bad:
+    if bad and overtaken(bad):
+        head = _("– {what}: {problem}", what=title(results), problem=bad["error"]["message"])
+    elif bad:
         head = _(
             "✘ {what}: {command} failed: {problem}",
             what=title(results),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from container_pipeline.errors import EngineError, RegistryError
 from container_pipeline.execute import Run
 from container_pipeline.execute.image import Actions
 from container_pipeline.i18n import _
-from container_pipeline.model import Digest, RegistryAccess
+from container_pipeline.model import Digest, RegistryAccess, moment
 from container_pipeline.outside import pick
 from container_pipeline.parallel import in_parallel
 from container_pipeline.result import Images
@@ -65,7 +64,7 @@ def _here(actions: Actions, accesses: list[RegistryAccess]) -> dict[str, Listed]
             for tag in actions.engine.tags(name):
                 image = actions.engine.image(name.with_tag(tag))
                 if image:
-                    found.setdefault(tag, Listed(image.size, _moment(image.created)))
+                    found.setdefault(tag, Listed(image.size, moment(image.created)))
     except EngineError as error:
         actions.run.console.detail(error.message)
     return found
@@ -110,20 +109,7 @@ def _image(actions: Actions, digest: Digest, access: RegistryAccess) -> Listed:
 def _created(registry: RegistryClient, actions: Actions, manifest: Manifest) -> datetime | None:
     if manifest.config is None:
         return None
-    return _moment(pick(registry.config(actions.run.settings.repository, manifest.config), "created", str))
-
-
-def _moment(text: str) -> datetime | None:
-    """Parse a time of RFC 3339 into UTC; None if it is invalid or in the year 1, Go's zero time."""
-    # Docker writes nanoseconds; Python before 3.11 accepts at most six digits.
-    found = re.fullmatch(r"([0-9-]{10})[Tt ]([0-9:]{8})(?:\.[0-9]+)?(?:[Zz]|([+-][0-9:]{5}))?", text)
-    if not found:
-        return None
-    try:
-        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or '+00:00'}").astimezone(timezone.utc)
-    except (ValueError, OverflowError):
-        return None
-    return moment if 1900 < moment.year < 9000 else None
+    return moment(pick(registry.config(actions.run.settings.repository, manifest.config), "created", str))
 
 
 def _entry(

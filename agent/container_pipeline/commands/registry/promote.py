@@ -36,6 +36,8 @@ def run(run: Run, version: str | None = None) -> None:
             )
         )
 
+    if steps and facts.latest and not run.dry_run:
+        registries.latest(run.settings.access("production"), run.settings.repository).look_ahead()
     run.execute(
         steps,
         {

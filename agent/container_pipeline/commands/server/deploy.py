@@ -17,17 +17,19 @@ def run(
     run: Run,
     *,
     version: str | None = None,
+    keep_newer: bool = False,
     rolling: int = 0,
     wait: int = 0,
     accept_new: bool = False,
 ) -> None:
     """Deploy ``version`` (default: the one built last).
 
+    ``keep_newer``: leave a release that was built later in place; always so without ``version``.
     ``rolling``: number of servers at a time; the next ones follow once these are healthy. ``wait``: seconds to wait for the lock.
     Raises the worst server's error; each server's result is in ``run.result``.
     """
     upload = release.gather(run, version)
-    task = _task(run, upload, wait)
+    task = _task(run, upload, wait, keep_newer=keep_newer or not version)
     steps = [plan.Deploy(group, upload.release) for group in plan.groups(run.settings.targets(), rolling)]
     answers = rollout.on_servers(run, steps, task, accept_new=accept_new)
     _tell_latest(run, answers, str(upload.release.version))
@@ -36,25 +38,25 @@ def run(
 
 def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
     """Warn if a promotion has moved `latest` to a version that every server rolled back."""
-    previous = {answer.facts.get("version", "") for answer in answers if answer.status == "rolled-back"}
-    released = [one for one in previous if one and not one.startswith("found-")]
-    if released and run.settings.pulls_from_production and not any(answer.status == "ok" for answer in answers):
+    rolled_back = any(answer.status == "rolled-back" for answer in answers)
+    if rolled_back and run.settings.pulls_from_production and not any(answer.status == "ok" for answer in answers):
         run.console.warning(
             _(
-                "no server runs {version}; if `latest` in production is that version, `{command}` points it back",
+                "no server runs {version}: `latest` in production may name it until a corrected version is promoted",
                 version=version,
-                command=f"container-pipeline promote --version {max(released)}",
             )
         )
 
 
-def _task(run: Run, upload: Upload, wait: int) -> ServerTask:
+def _task(run: Run, upload: Upload, wait: int, *, keep_newer: bool) -> ServerTask:
     this = upload.release
     payload = transfer.bundle(upload.files)
     values = {
         **rollout.common(run, "deploy", wait),
         "version": this.version,
         "digest": this.digest,
+        "created": this.created,
+        "keep_newer": keep_newer,
         "image": this.image.name,
         "familiar": this.image.familiar,
         "services": " ".join(this.services),

@@ -10,8 +10,10 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
+from container_pipeline.keys import BY_NAME
 from container_pipeline.model import NOT_XML, Code
 from container_pipeline.plan.seed.schema import Path, Problem
+from container_pipeline.values import convert
 
 #: Keys whose maps are merged with those of the defaults; every other key replaces.
 _MERGED = ("triggers", "pipeline")
@@ -166,8 +168,17 @@ def _problems(merged: Mapping[str, Any], project: Mapping[str, Any], path: Path)
     for trigger in ("cron", "poll"):
         if trigger in merged.get("triggers", {}):
             yield from _cron_problems(merged["triggers"][trigger], (*path, "triggers", trigger))
+    yield from _pattern_problems(merged.get("pipeline"), (*path, "pipeline", "branches"))
     yield from _kind_problems(merged, project, path)
     yield from _parameter_problems(merged.get("parameters", ()), path)
+
+
+def _pattern_problems(pipeline: Any, path: Path) -> Iterator[Problem]:
+    patterns = pipeline.get("branches") if isinstance(pipeline, dict) else None
+    try:
+        convert(BY_NAME["branches"], patterns or BY_NAME["branches"].default, "pipeline")
+    except SettingsError as error:
+        yield Problem(path, error.message, error.hint)
 
 
 def _unprintable(value: Any, path: Path) -> Iterator[Problem]:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Deploys a release, or rolls back to an earlier one. Requires common.sh, health.sh, switch.sh, containers.sh, found.sh and ask.sh, and
 # from the agent also: action (deploy or rollback), size (bytes of the payload), image (name without tag), digest, services, units
-# (files of the release, one per line), timeout, settle, keep, strategy (recreate or start-first).
+# (files of the release, one per line), timeout, settle, keep, strategy (recreate or start-first); for a deploy created (the image's
+# build time, or nothing) and keep_newer (yes or no).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 open_folder() {
@@ -81,29 +82,54 @@ name_again() {
 
 # Runs while the files still arrive; find_image waits for the result.
 ask_for_image() {
-    dock image inspect -f '{{.Id}} {{.RepoTags}}' "$image@$digest" >"$work/found" 2>"$work/not-found" &
+    dock image inspect -f '{{.Id}} {{.RepoTags}}{{println}}{{index .Config.Labels "org.opencontainers.image.created"}}' "$image@$digest" >"$work/found" 2>"$work/not-found" &
     asked=$!
 }
 
 find_image() {
     wait "$asked"
-    found=$(cat "$work/found")
+    found='' label=''
+    { IFS= read -r found && IFS= read -r label; } <"$work/found"
     [ -n "$found" ]
 }
 
 get_image() {
-    id=''
+    id='' pulled=no
     [ -n "$digest" ] || { get_other_images && return; }
     if ! find_image; then
         mv "$work/not-found" "$work/out"
         check_reachable
         step pull
         long yes dock ${login:+--config "$login"} pull -q "$image@$digest" || refuse_pull "$image@$digest"
+        pulled=yes
         ask_for_image
         find_image || { mv "$work/not-found" "$work/out" && refuse_docker; }
     fi
     id=${found%% *}
     get_other_images
+}
+
+# With $keep_newer, ends if the current release was built later. An unknown build time decides nothing.
+heed_newer() {
+    [ "$keep_newer" = yes ] || return 0
+    running=$(current_release)
+    built=$(field created "releases/$running/release.json")
+    # These texts sort by time, and an empty one sorts first.
+    expr "x$built" '>' "x$created" >/dev/null || return 0
+    [ "$pulled" = no ] || dock rmi "$image@$digest" >/dev/null 2>&1
+    end overtaken "$running" "$built"
+}
+
+# Reads the build time from the image if the agent does not know it, and adds it to the record.
+learn_age() {
+    created=${label%Z}
+    created=${created%%.*}Z
+    case $created in
+    [12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z) ;;
+    *) created='' && return ;;
+    esac
+    heed_newer
+    { sed "s|}\$|, \"created\": \"$created\"}|" "$stage/release.json" >"$stage/.record" && mv "$stage/.record" "$stage/release.json"; } 2>"$work/out" || refuse_write
 }
 
 # refuse_pull NAME: ends with the reason why the image could not be pulled.
@@ -343,6 +369,8 @@ deploy() {
     say "fact former $(current_release)"
     find_found
     if [ "$action" = deploy ]; then
+        pulled=no
+        [ -z "$created" ] || heed_newer
         ask_compose
     else
         choose_release
@@ -350,6 +378,7 @@ deploy() {
         know_release
     fi
     get_image
+    [ "$action" = rollback ] || [ -n "$created" ] || learn_age
     [ "$lost" = no ] || end stopped connection
     keep_found
     switch
