@@ -64,8 +64,10 @@ private void describe(List results, Map options, String unfinished) {
 /** Returns the outcome. An unfinished stage without a failed result was aborted, or its question was declined. */
 private String outcome(List results, String unfinished) {
     if (!results.every { it.ok }) {
-        String said = results[-1].exit_code == 6 ? ': {command} overtaken by a later build' : ': {command} failed'
-        return containerAgent.say(said, [command: results[-1].command])
+        if (results[-1].exit_code == 6) {
+            return containerAgent.say(': {command} overtaken by a later build', [command: results[-1].command])
+        }
+        return containerAgent.say(': {command} failed', [command: results[-1].command])
     }
     if (unfinished) {
         return containerAgent.say(': stopped in {stage}', [stage: unfinished])
