@@ -12,6 +12,12 @@ _NODES = "real/test_swarm_refusals.py::test_a_swarm_of_two_nodes_and_then_withou
 
 SWARM = [
     Mutation(
+        "Swarm: a stack is down when its containers and its network are gone",
+        _SWARM,
+        (('    briefly dock stack rm "$code" || return\n', '    dock stack rm "$code" || return\n'),),
+        ("real/test_swarm.py::test_deploy_status_logs_failure_rollback_and_down_of_a_stack",),
+    ),
+    Mutation(
         "Swarm: mounts of files are refused where there are several nodes",
         _SWARM,
         (('        refuse many-nodes "$mounts"\n', "        :\n"),),

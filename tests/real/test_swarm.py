@@ -98,6 +98,9 @@ def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
     )
     assert swarm("down", "--yes").code == 0
     assert manager.docker("stack", "ls", "--format", "{{.Name}}").strip() == ""
+    of_stack = ("--filter", f"label=com.docker.stack.namespace={swarm.code}")
+    left = manager.docker("ps", "-aq", *of_stack) + manager.docker("network", "ls", "-q", *of_stack)
+    assert left.strip() == "", "down ended before the containers and the network were gone"
 
 
 def test_a_server_that_is_no_manager_is_refused(site: Site):

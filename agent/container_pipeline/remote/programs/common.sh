@@ -5,7 +5,7 @@
 # seconds while it lives. Programs respond on stdout in lines that begin with "::" and the run's word, which nobody else knows; the
 # output of commands goes to files.
 # Required variables: word, code, folder, sudo (yes or no), wait (seconds for the lock), who, version, login (JSON or empty).
-# shellcheck disable=SC2034,SC2154 # the parts share their variables
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # the parts share their variables
 
 umask 077
 LC_ALL=C
@@ -192,9 +192,16 @@ enter_folder() {
 # Runs dock or compose as the leader of a process group: docker does not forward signals to its plugins, so they must get them too.
 # It may take long; guard watches it.
 background() {
-    in_background='exec setsid' bound=''
+    bounded=$bound in_background='exec setsid' bound=''
     "$@"
 }
+
+# Runs one short command within a function that runs in the background, which does not become it.
+briefly() (
+    [ -z "$in_background" ] || bound=$bounded
+    in_background=''
+    "$@"
+)
 
 # Ends $child and everything that it started. A process of sudo accepts no signal from this user, and docker forwards none.
 end_group() {

@@ -66,7 +66,7 @@ exit $?'
 
 deploy_stack() {
     # Existing tasks: their failures are not this release's fault.
-    (in_background='' && dock stack ps -q --no-trunc "$code") 2>/dev/null | tr '\n' ' ' >"$work/earlier"
+    briefly dock stack ps -q --no-trunc "$code" 2>/dev/null | tr '\n' ' ' >"$work/earlier"
     stack_deploy
 }
 
@@ -81,10 +81,10 @@ stack_deploy() {
 }
 
 remove_stack() {
-    dock stack rm "$code" || return
+    briefly dock stack rm "$code" || return
     # The command returns before the containers and the network are gone.
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-        [ -n "$(dock ps -aq --filter "label=com.docker.stack.namespace=$code")$(dock network ls -q --filter "label=com.docker.stack.namespace=$code")" ] || return 0
+        [ -n "$(briefly dock ps -aq --filter "label=com.docker.stack.namespace=$code")$(briefly dock network ls -q --filter "label=com.docker.stack.namespace=$code")" ] || return 0
         sleep 1
     done
     return 1
@@ -104,7 +104,7 @@ wait'
 stack_logs() {
     shift
     flags=$(echo "$*" | sed 's/--no-color//')
-    names=$(dock stack services --format '{{.Name}}' "$code")
+    names=$(briefly dock stack services --format '{{.Name}}' "$code")
     set -- docker
     [ "$sudo" = no ] || set -- sudo -n "$@"
     $in_background sh -c "$each_log" sh "$code" "$flags" "$names" "$@"
