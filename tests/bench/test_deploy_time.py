@@ -243,7 +243,7 @@ def resident(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 
 
-def test_how_long_nobody_answers_while_the_container_is_recreated(site: Site) -> None:
+def test_container_recreation_briefly_interrupts_the_service(site: Site) -> None:
     site.deployed()
     gaps = []
     for _turn in range(3):

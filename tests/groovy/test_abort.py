@@ -35,7 +35,7 @@ def slow(project):
     return project
 
 
-def test_an_aborted_build_leaves_no_process_and_is_aborted(build, engine, slow, jenkins, tmp_path):
+def test_an_aborted_build_leaves_no_process(build, engine, slow, jenkins, tmp_path):
     run = build(BUILD % slow.code, scm=str(slow.folder), abortAt="slow-step-begins")
     assert run.result == "ABORTED"
     # Jenkins kills after five seconds: the code would be 137 then.
@@ -51,7 +51,7 @@ def test_a_timeout_around_the_call_aborts_it(build, engine, slow):
     assert "Timeout has been exceeded" in run.log
 
 
-def test_what_comes_after_an_aborted_call_does_not_run(build, engine, slow):
+def test_nothing_runs_after_an_aborted_call(build, engine, slow):
     script = f"containerPipeline(code: '{slow.code}', deploy: false)\necho 'not reached'"
     run = build(script, scm=str(slow.folder), abortAt="slow-step-begins")
     assert run.result == "ABORTED"

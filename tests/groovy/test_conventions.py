@@ -39,7 +39,7 @@ def test_a_single_step_is_at_most_twenty_lines(path):
 
 
 @pytest.mark.parametrize("path", [path for path in VARS if path.stem != "containerAgent"], ids=lambda path: path.stem)
-def test_only_the_agents_step_runs_shells_binds_credentials_and_reads_resources(path):
+def test_only_the_agent_step_uses_privileged_steps(path):
     assert not PRIVILEGED.search(code_of(path))
 
 
@@ -56,7 +56,7 @@ def test_the_shell_text_is_a_constant():
     assert len(re.findall(r"(?<!\.)\bsh\b", text)) == 1
 
 
-def test_each_of_the_librarys_own_sentences_has_its_translation():
+def test_every_library_message_has_a_translation():
     text = "\n".join(code_of(path) for path in VARS)
     said = re.findall(r"""\b(?:say\(|sentence\(words, )('[^'\n]*'|"[^"\n]*")""", text)
     translated = json.loads((RESOURCES / "messages.zh.json").read_text(encoding="utf-8"))
@@ -64,7 +64,7 @@ def test_each_of_the_librarys_own_sentences_has_its_translation():
 
 
 @pytest.mark.parametrize("path", VARS, ids=lambda path: path.stem)
-def test_no_variable_is_global_and_no_class_holds_state(path):
+def test_steps_hold_no_global_state(path):
     text = code_of(path)
     assert not re.search(r"^\w+\s*=[^=]", text, flags=re.M), "a variable without def outside of a method"
     assert not re.search(r"^\s*class\s", text, flags=re.M)

@@ -24,7 +24,7 @@ def running(company, project) -> str:
     return company.servers["web-1"].get(project.port)["version"]
 
 
-def test_an_unhealthy_version_is_red_and_the_former_release_runs(build, company, project, call):
+def test_an_unhealthy_deploy_fails_and_rolls_back(build, company, project, call):
     first = build(call, scm=str(project.folder))
     assert first.result == "SUCCESS", first.log
     former = running(company, project)
@@ -41,7 +41,7 @@ def test_an_unhealthy_version_is_red_and_the_former_release_runs(build, company,
     assert "cannot start: no database" in page
 
 
-def test_a_production_registry_that_dies_on_the_way_is_named_and_nothing_is_deployed(build, company, project, call):
+def test_an_unreachable_production_registry_prevents_the_deploy(build, company, project, call):
     first = build(call, scm=str(project.folder))
     assert first.result == "SUCCESS", first.log
     former = running(company, project)
@@ -126,7 +126,7 @@ def released(server, code: str) -> None:
     server.run(f"test -e {lock} && flock --wait 30 {lock} true")
 
 
-def test_aborting_a_deploy_leaves_no_lock_and_the_next_one_ends_well(build, company, project, call):
+def test_an_aborted_deploy_releases_its_lock(build, company, project, call):
     first = build(call, scm=str(project.folder))
     assert first.result == "SUCCESS", first.log
     project.report_health(False)

@@ -27,13 +27,13 @@ def sandbox(jenkins: Jenkins):
         pytest.skip(parts.NO_LISTS)
 
 
-def test_every_turn_of_a_loop_runs_and_survives_its_suspension(run):
+def test_every_loop_iteration_runs_despite_restarts(run):
     done = run("node { ['a', 'b'].each { name -> stage(name) { sh \"echo in $name\" } } }", restart=True)
     assert (done.result, done.stage_names, done.problems) == ("SUCCESS", ["a", "b"], [])
     assert "in b" in done.lines
 
 
-def test_what_closures_share_is_still_shared_after_a_restart(run):
+def test_closures_share_variables_after_a_restart(run):
     done = run(
         "def all = []\nnode { stage('a') { all << sh(script: 'echo 1', returnStdout: true).trim() } }\necho all.toString()",
         restart=True,
@@ -47,7 +47,7 @@ def test_state_that_cannot_be_serialised_fails_the_build(run):
     assert "java.util.regex.Matcher" in done.problems[0]
 
 
-def test_an_entry_of_a_map_held_over_a_step_is_found(run):
+def test_map_entries_held_across_steps_fail_the_build(run):
     done = run("node { for (e in [a: 1]) { sh 'true'; echo e.key } }")
     assert done.result == "FAILURE"
     assert done.problems
@@ -135,7 +135,7 @@ def test_the_sandbox_allows_it(run, sandbox, expression, form):
     assert ALLOWED[expression][0] in done.lines
 
 
-def test_what_a_script_prints_and_evaluates_is_as_in_jenkins(run, sandbox):
+def test_scripts_print_and_evaluate_as_in_jenkins(run, sandbox):
     script = [f"echo('=> ' + {{ -> {expression} }}())" for expression in SAID]
     done = run("\n".join(script))
     expected = [line for said, answer, _plugin in SAID.values() for line in (said, f"=> {answer}")]
@@ -147,7 +147,7 @@ def test_a_sleep_of_a_moment_ends(run):
     assert run("sleep(time: 1, unit: 'MILLISECONDS')\n[1].each { sleep 0 }").problems == []
 
 
-def test_a_symbolic_link_in_the_librarys_repository_is_refused(jenkins, tmp_path):
+def test_a_library_with_a_symbolic_link_is_refused(jenkins, tmp_path):
     (tmp_path / "vars").mkdir()
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "link").symlink_to("../vars")
@@ -156,7 +156,7 @@ def test_a_symbolic_link_in_the_librarys_repository_is_refused(jenkins, tmp_path
     assert done.lines == ["ERROR: Rejecting library: symlink found: docs/link", "Finished: FAILURE"]
 
 
-def test_a_cps_method_called_from_outside_cps_is_found(run):
+def test_calling_cps_from_non_cps_code_is_reported(run):
     done = run("String toString() { 'x' }\ndef x() { 1 }\nnode { echo \"${[3, 1].sort { a, b -> x() }}\" }")
     assert "wound up catching" in " ".join(done.problems)
 
@@ -199,7 +199,7 @@ def test_parallel_branches_have_their_own_place(run):
     assert {line[-2:] for line in done.lines if line.startswith("/")} == {"/a", "/b"}
 
 
-def test_a_second_node_of_the_job_gets_another_workspace(run):
+def test_concurrent_nodes_get_separate_workspaces(run):
     done = run("parallel(a: { node { sh 'sleep 0.2; pwd' } }, b: { node { sh 'pwd' } })")
     assert len({line for line in done.lines if line.startswith("/")}) == 2
 

@@ -47,7 +47,7 @@ def test_there_are_eleven():
     assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, flags=re.M)] == list(range(1, 12))
 
 
-def test_the_example_in_the_root_is_the_first_of_them():
+def test_the_root_example_matches_the_first_documented_one():
     assert (ROOT / "Jenkinsfile.example").read_text() == printed(1)
 
 
@@ -65,7 +65,7 @@ def test_1_one_line_does_it_all(run, company, node, web, jenkins, tmp_path):
     assert list((jenkins.home / "workspace").glob(f"{tmp_path.name}@tmp/container-pipeline/{CODE}/report*")) == []
 
 
-def test_1_without_production_registry_and_servers_is_build_and_push_alone(run, company, node):
+def test_1_promote_and_deploy_are_skipped_without_targets(run, company, node):
     company.equip(node, production=False)
     done = run(1)
     assert done.stage_names == ["Build", "Push"]
@@ -76,7 +76,7 @@ def test_1_without_production_registry_and_servers_is_build_and_push_alone(run, 
     assert production == []
 
 
-def test_2_a_node_by_its_label_and_no_deploy(run, company, node):
+def test_2_a_labeled_node_promotes_without_deploying(run, company, node):
     company.equip(node)
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
     done = run(2, labels=["docker"])
@@ -85,7 +85,7 @@ def test_2_a_node_by_its_label_and_no_deploy(run, company, node):
     assert company.servers["web-1"].run(f"ls /docker/compose/{CODE} 2>&1 || true").count("No such file") == 1
 
 
-def test_3_declarative_checks_out_once_and_the_stages_stand_in_ship(run, company, node, web):
+def test_3_declarative_checks_out_once_and_nests_stages(run, company, node, web):
     company.equip(node, production=False)
     web.write("test_it.py", "import unittest\nclass T(unittest.TestCase):\n    def test(self): pass\n")
     done = run(3)
@@ -151,7 +151,7 @@ def test_7_a_service_of_a_monorepo(run, company, node, tmp_path, port):
     assert company.tags(CODE)[0] == [version_of(done), "latest"]
 
 
-def test_8_two_services_at_once_do_not_disturb_one_another(run, company, node):
+def test_8_two_services_build_in_parallel(run, company, node):
     company.equip(node)
     done = run(8)
     assert sorted(done.stage_names) == ["Build", "Build", "Push", "Push"]
@@ -192,7 +192,7 @@ def test_10_the_release_before_comes_back(run, company, node, web):
     assert company.servers["web-1"].get(web.port)["version"] == first
 
 
-def test_a_restart_from_a_later_stage_goes_on_with_the_version_in_the_workspace(build, company, node, web):
+def test_a_restarted_stage_uses_the_workspace_version(build, company, node, web):
     company.equip(node, production=False)
     stage = f"node {{ checkout scm\ncontainer%s(code: '{CODE}') }}"
     for name in ("Build", "Push"):
@@ -225,7 +225,7 @@ BRANCHES = [
 ]
 
 
-def test_11_each_branch_reaches_what_branches_give_it_and_no_more(run, company, node, web):
+def test_11_each_branch_runs_only_its_allowed_stages(run, company, node, web):
     company.equip(node, logins=False, key=False)
     web.write("container-pipeline.yml", printed(11, "yaml"))
     names = ("REGISTRY", "PRODUCTION", "SSH", "KNOWN_HOSTS")
@@ -252,7 +252,7 @@ def test_11_each_branch_reaches_what_branches_give_it_and_no_more(run, company, 
         assert ("build only: " in done.log) == (stages == ["Build"]), ref
 
 
-def test_an_older_build_that_ends_last_is_not_built_and_leaves_the_newer_one(build, company, node, web, tmp_path):
+def test_an_overtaken_build_leaves_the_newer_release_running(build, company, node, web, tmp_path):
     company.equip(node)
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
     # The first deploy waits until the other build is through.

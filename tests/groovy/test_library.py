@@ -54,7 +54,7 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
         ),
     ],
 )
-def test_bad_input_is_refused_before_a_node_is_taken(build, call, sentence):
+def test_bad_input_fails_before_a_node_is_allocated(build, call, sentence):
     run = build(call)
     assert run.result == "FAILURE"
     assert sentence in run.log
@@ -67,7 +67,7 @@ def test_the_librarys_own_sentences_come_in_chinese_too(build):
     assert "containerPipeline: 未知的键 'enviroment'；是否想写 'environments'？" in log
 
 
-def test_a_job_without_source_is_told_what_to_do(build):
+def test_a_job_without_source_explains_the_fix(build):
     run = build("containerPipeline(code: 'a-b')")
     assert (
         "ERROR: this job has no source to check out: allocate a node and check out there, or set checkout: false"
@@ -90,7 +90,7 @@ def test_that_sentence_comes_in_chinese_too(build, node):
     assert "此节点没有 ssh" in build("node { containerStatus(code: 'a-b') }").log
 
 
-def test_the_agent_is_sent_once_for_a_node_and_version(build, cold_node):
+def test_each_node_receives_an_agent_version_once(build, cold_node):
     cold = build(PROMOTE)
     warm = build(PROMOTE)
     assert NO_REGISTRY in cold.log
@@ -101,7 +101,7 @@ def test_the_agent_is_sent_once_for_a_node_and_version(build, cold_node):
 
 
 @pytest.mark.parametrize("home", ["a file", "unset"])
-def test_a_node_whose_home_cannot_be_used_keeps_the_agent_beside_the_workspace(build, cold_node, home):
+def test_the_agent_is_cached_without_a_usable_home(build, cold_node, home):
     if home == "unset":
         del cold_node.environment["HOME"]
     else:
@@ -111,13 +111,13 @@ def test_a_node_whose_home_cannot_be_used_keeps_the_agent_beside_the_workspace(b
     assert build(PROMOTE).calls.count("writeFile") == 0
 
 
-def test_two_builds_on_a_cold_node_at_once_both_find_the_agent(build, cold_node):
+def test_concurrent_builds_on_a_cold_node_both_run(build, cold_node):
     running = [build.start(PROMOTE) for _ in range(2)]
     assert all(NO_REGISTRY in one.wait().log for one in running)
     assert len(list(cold_node.cache.glob("*/lib"))) == 2
 
 
-def test_an_agent_damaged_on_its_way_is_not_unpacked(build, cold_node, resources, tmp_path):
+def test_a_damaged_agent_is_not_unpacked(build, cold_node, resources, tmp_path):
     broken = tmp_path / "broken" / "container-pipeline"
     broken.mkdir(parents=True)
     (broken / "agent.tar").write_bytes(b"half of it")
@@ -128,7 +128,7 @@ def test_an_agent_damaged_on_its_way_is_not_unpacked(build, cold_node, resources
 
 
 @pytest.mark.parametrize("python", PYTHONS, ids=lambda path: path.parts[-3])
-def test_every_python_from_3_9_on_runs_it_and_an_older_one_is_named(build, node, python):
+def test_the_agent_requires_python_3_9_or_newer(build, node, python):
     node.install("python3", str(python))
     version = tuple(map(int, python.parts[-3].split(".")[:2]))
     expected = NO_REGISTRY if version >= (3, 9) else "install Python 3.9 or newer"
@@ -136,11 +136,11 @@ def test_every_python_from_3_9_on_runs_it_and_an_older_one_is_named(build, node,
 
 
 @pytest.mark.parametrize("trusted", [False, True], ids=["untrusted", "trusted"])
-def test_it_works_as_a_folders_library_and_as_a_global_one(build, trusted):
+def test_the_library_works_at_folder_and_global_level(build, trusted):
     assert NO_REGISTRY in build(PROMOTE, trusted=trusted).log
 
 
-def test_it_survives_a_restart_of_jenkins_at_every_step(build):
+def test_a_build_survives_jenkins_restarts(build):
     assert NO_REGISTRY in build(PROMOTE, restart=True).log
 
 
@@ -152,7 +152,7 @@ def test_a_setting_crosses_whole_whatever_characters_it_has(build, node):
     assert "uid=" not in run.log
 
 
-def test_the_registries_of_etc_profile_are_used_where_jenkins_gives_none(build, node):
+def test_registries_default_to_those_in_etc_profile(build, node):
     Path(node.environment["CONTAINER_PIPELINE_PROFILE"]).write_text(
         "export DOCKER_REGISTRY_PROD=prod.example\nPATH=/gone\n"
     )
@@ -174,7 +174,7 @@ def test_catch_error_catches_it(build):
     assert "on" in run.lines
 
 
-def test_a_failure_is_an_exception_with_the_agents_sentence(build):
+def test_a_failure_throws_the_agents_message(build):
     run = build(
         "node { try { containerPromote(code: 'a-b', version: '1') } catch (e) { echo \"caught: ${e.message}\" } }"
     )
@@ -221,7 +221,7 @@ def webhook():
     ("notify", "field"),
     [("'hook'", "text"), ("[credentials: 'hook', format: 'feishu']", "content")],
 )
-def test_the_webhook_is_told_what_failed_and_its_address_is_never_shown(build, webhook, notify, field):
+def test_webhook_reports_the_failure_without_exposing_its_url(build, webhook, notify, field):
     address = f"http://127.0.0.1:{webhook.server.server_port}/token-canary"
     script = f"node {{ containerPromote(code: 'a-b', version: '20261124093015', notify: {notify}) }}"
     run = build(script, credentials={"hook": {"type": "string", "secret": address}})
@@ -231,7 +231,7 @@ def test_the_webhook_is_told_what_failed_and_its_address_is_never_shown(build, w
     assert "token-canary" not in run.log
 
 
-def test_the_webhook_is_told_of_a_single_environment_too(build, node, webhook):
+def test_webhook_reports_a_single_environment_deploy(build, node, webhook):
     node.environment["CONTAINER_PIPELINE_ENVIRONMENTS"] = '{"test": {}}'
     address = f"http://127.0.0.1:{webhook.server.server_port}/"
     call = "containerDeploy(code: 'a-b', version: '1', environment: 'test', notify: [credentials: 'hook'])"
@@ -239,7 +239,7 @@ def test_the_webhook_is_told_of_a_single_environment_too(build, node, webhook):
     assert "deploy failed" in webhook.told[0]["text"]
 
 
-def test_ids_of_credentials_come_from_the_whole_jenkins_where_the_call_names_none(build, node):
+def test_credential_ids_default_to_global_jenkins_variables(build, node):
     node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
     credentials = {"dev": {"type": "usernamePassword", "username": "someone", "password": "else"}}
     variables = {"CONTAINER_PIPELINE_CREDENTIALS_REGISTRY": "dev"}
@@ -248,7 +248,7 @@ def test_ids_of_credentials_come_from_the_whole_jenkins_where_the_call_names_non
     assert "DOCKER_REGISTRY_PROD is not set" in run.log
 
 
-def test_a_deploy_gets_the_login_that_pulls_and_not_the_one_that_pushes(build, node):
+def test_a_deploy_gets_only_the_pull_login(build, node):
     node.environment["DOCKER_REGISTRY_PROD"] = "127.0.0.1:1"
     login = {"type": "usernamePassword", "username": "someone", "password": "else"}
     variables = {
@@ -264,12 +264,12 @@ def test_a_deploy_gets_the_login_that_pulls_and_not_the_one_that_pushes(build, n
     assert "DOCKER_REGISTRY_PROD_PULL_PASS" not in log
 
 
-def test_an_id_that_is_not_there_is_jenkins_own_error(build):
+def test_an_unknown_credential_id_raises_jenkins_error(build):
     run = build("node { containerPromote(code: 'a-b', version: '1', credentials: [registry: 'gone']) }")
     assert "ERROR: Could not find credentials entry with ID 'gone'" in run.log
 
 
-def test_each_environment_may_have_an_env_file_of_its_own(build, node):
+def test_each_environment_can_have_its_own_env_file(build, node):
     node.environment["CONTAINER_PIPELINE_ENVIRONMENTS"] = '{"test": {}, "prod": {}}'
     credentials = {"of-prod": {"type": "file", "content": "ENV=prod\n"}}
     call = "containerDeploy(code: 'a-b', version: '1', environment: '%s', credentials: [env: [prod: 'of-prod']])"
@@ -277,7 +277,7 @@ def test_each_environment_may_have_an_env_file_of_its_own(build, node):
     assert "CONTAINER_PIPELINE_ENV_FILE" not in build(f"node {{ {call % 'test'} }}", credentials=credentials).log
 
 
-def test_the_administrators_yaml_has_every_credential_that_a_variable_names():
+def test_every_credential_in_the_documented_yaml_is_defined():
     page = (ROOT / "docs" / "jenkins.md").read_text(encoding="utf-8")
     (block,) = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.S)]
     assert block["unclassified"]["globalUntrustedLibraries"]["libraries"][0]["name"] == "container-pipeline"

@@ -119,7 +119,7 @@ def test_the_same_sources_give_the_same_bytes(bundle, tmp_path):
         assert (tmp_path / name).read_bytes() == (bundle / name).read_bytes()
 
 
-def test_another_order_of_files_and_another_clock_change_nothing(bundle, tmp_path):
+def test_file_order_and_timestamps_do_not_change_digests(bundle, tmp_path):
     copy = tmp_path / "agent"
     shutil.copytree(pack.ROOT / "agent", copy)
     for path in copy.rglob("*"):
@@ -153,7 +153,7 @@ def test_it_stays_small(bundle):
     assert sum((bundle / name).stat().st_size for name in FILES) < 2_000_000
 
 
-def test_a_clone_grows_little_by_a_commit_that_changes_a_line():
+def test_a_one_line_commit_barely_grows_a_clone():
     assert growth.growth(3) / 3 < 20_000
 
 
@@ -164,7 +164,7 @@ def test_a_node_gets_each_file_once(launch_whole):
     assert list((launch_whole.beside / "a-b").iterdir()) == []
 
 
-def test_a_change_of_the_agents_code_sends_that_code_alone(build, cold_node, resources, tmp_path):
+def test_an_agent_change_sends_only_the_agents_code(build, cold_node, resources, tmp_path):
     shutil.copytree(pack.ROOT / "agent", tmp_path / "agent")
     with (tmp_path / "agent" / "container_pipeline" / "errors.py").open("a") as file:
         file.write("# another version\n")
@@ -175,7 +175,7 @@ def test_a_change_of_the_agents_code_sends_that_code_alone(build, cold_node, res
     assert run.calls.count("writeFile") == 1
 
 
-def test_parallel_steps_of_one_code_on_a_fresh_node_all_find_the_agent(build, cold_node):
+def test_parallel_steps_on_a_cold_node_all_run(build, cold_node):
     branches = ", ".join(f"b{number}: {{ {PROMOTE} }}" for number in range(3))
     run = build(f"node {{ parallel({branches}) }}")
     assert run.log.count(f"container-pipeline: {NO_REGISTRY}") == 3, run.log
@@ -255,7 +255,7 @@ def somebody_elses(module):
     [changed, changed_and_dated_back, cut, gone, compiled_changed, added, listing_cut, a_file_instead, a_link_instead, somebody_elses],
     ids=lambda harm: harm.__name__,
 )  # fmt: skip
-def test_what_is_damaged_or_foreign_in_the_cache_is_replaced(launch, harm):
+def test_damaged_or_foreign_cache_files_are_replaced(launch, harm):
     launch()
     module = launch.module()
     harm(module)
@@ -281,7 +281,7 @@ def test_what_is_damaged_or_foreign_in_the_cache_is_replaced(launch, harm):
         ("xdg", 0o777),
     ],
 )
-def test_a_cache_where_somebody_else_can_write_is_not_used(launch, where, mode):
+def test_a_cache_others_can_write_is_not_used(launch, where, mode):
     """``None``: the folder belongs to another user."""
     if mode is None and os.geteuid():
         pytest.skip("only root gives a folder away")
@@ -301,7 +301,7 @@ def test_a_cache_where_somebody_else_can_write_is_not_used(launch, where, mode):
     assert cache.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_link_to_a_place_where_others_can_write_is_not_followed(launch):
+def test_the_cache_ignores_links_to_world_writable_folders(launch):
     (launch.node.folder / "open").mkdir(mode=0o777)
     (launch.node.folder / "open").chmod(0o777)
     (launch.node.home / ".cache").symlink_to(launch.node.folder / "open")
@@ -309,13 +309,13 @@ def test_a_link_to_a_place_where_others_can_write_is_not_followed(launch):
     assert list((launch.node.folder / "open").iterdir()) == []
 
 
-def test_a_build_with_a_home_open_to_everybody_runs_its_agent_from_beside_the_workspace(build, cold_node):
+def test_the_agent_avoids_a_world_writable_home(build, cold_node):
     cold_node.home.chmod(0o777)
     assert NO_REGISTRY in build(f"node {{ {PROMOTE} }}").log
     assert not list(cold_node.home.rglob("errors.py"))
 
 
-def test_the_cache_of_an_earlier_version_is_closed_to_others(launch):
+def test_an_existing_cache_is_made_private(launch):
     launch.node.cache.mkdir(parents=True)
     launch.node.cache.chmod(0o755)
     assert NO_REGISTRY in launch()
@@ -323,7 +323,7 @@ def test_the_cache_of_an_earlier_version_is_closed_to_others(launch):
     assert launch.module()
 
 
-def test_a_file_damaged_on_its_way_is_refused_and_nothing_unpacked(launch):
+def test_a_damaged_file_is_not_unpacked(launch):
     assert "damaged" in launch({pack.OWN: b"half of it"})
     assert not launch.node.cache.exists()
 
@@ -338,7 +338,7 @@ def test_no_place_at_all_is_one_sentence(launch):
     assert len(said.splitlines()) == 1
 
 
-def test_agents_that_no_build_used_for_long_go_and_what_else_is_there_stays(launch):
+def test_only_long_unused_agents_are_removed(launch):
     unused, older, used = "0" * 64 + "-cpython-39", "2" * 64, "1" * 64 + "-cpython-39"
     for name, age in ((unused, 31), (older, 31), ("new-abc", 31), ("versions", 31), (used, 1)):
         (launch.node.cache / name).mkdir(parents=True)
@@ -352,7 +352,7 @@ def test_agents_that_no_build_used_for_long_go_and_what_else_is_there_stays(laun
     assert {path.name for path in launch.node.cache.iterdir()} == {"lock", "versions", used, *fresh}
 
 
-def test_the_text_that_starts_the_agent_crosses_jenkins_unchanged():
+def test_jenkins_passes_the_start_script_unchanged():
     text = (RESOURCES / "start.py").read_text(encoding="ascii")
     # Jenkins expands variables in withEnv; shells that some plugins go through change the others.
     assert not [sign for sign in "$`\\" if sign in text]

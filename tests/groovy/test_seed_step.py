@@ -46,14 +46,14 @@ def step(build, node, repository, seeded):
     return run
 
 
-def test_a_dry_run_shows_what_would_change_and_changes_nothing(step, seeded):
+def test_a_dry_run_lists_changes_without_applying_them(step, seeded):
     done = step("dryRun: true, ")
     assert done.result == "SUCCESS", done.log
     assert "aglaia-web-re" in done.log
     assert not seeded.state.items
 
 
-def test_the_jobs_are_made_once_and_the_token_is_not_shown(step, seeded):
+def test_jobs_are_created_once_without_exposing_the_token(step, seeded):
     first = step()
     assert first.result == "SUCCESS", first.log
     assert "aglaia-web-re" in seeded.state.items

@@ -50,7 +50,7 @@ def test_locations_lead_through_the_proxy(registry, fault_proxy):
     assert begun.headers["location"].startswith(f"http://{proxy.address}/")
 
 
-def test_a_status_is_answered_as_often_as_said_and_the_target_is_not_asked(registry, fault_proxy):
+def test_a_status_fault_repeats_as_often_as_configured(registry, fault_proxy):
     fault = Fault("GET", "/v2/$", status=503, headers={"Retry-After": "1"}, body=b"busy", skip=1, times=2)
     proxy = fault_proxy(registry.address, fault)
     answers = [ask.registry(through(registry, proxy), "GET", "/v2/") for _ in range(4)]
@@ -89,7 +89,7 @@ def test_a_dead_target_is_a_broken_connection(registry, fault_proxy):
         ask.registry(proxied, "GET", "/v2/")
 
 
-def test_a_tcp_proxy_passes_all_bytes_and_can_cut(registry, tcp_proxy: Callable[..., TcpProxy]):
+def test_the_tcp_proxy_passes_bytes_and_cuts_connections(registry, tcp_proxy: Callable[..., TcpProxy]):
     proxy = tcp_proxy(registry.address, round_trip=0.01)
     proxied = replace(registry, address=proxy.address)
     assert upload(proxied).status == 201

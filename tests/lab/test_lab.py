@@ -25,7 +25,7 @@ def test_each_registry_knows_its_own_user_only(lab: Lab):
         assert ask.registry(stranger, "GET", "/v2/").status == 401
 
 
-def test_one_server_has_compose_v2_only_and_the_other_v1_only(lab: Lab):
+def test_each_server_has_only_one_compose_version(lab: Lab):
     first, second = lab.servers[:2]
     assert first.run("docker compose version --short").startswith("2.")
     assert first.run("command -v docker-compose", check=False) == ""
@@ -43,7 +43,7 @@ def test_servers_share_neither_files_nor_containers(lab: Lab, code: str):
     assert first.run("docker info -f {{.ID}}") != second.run("docker info -f {{.ID}}")
 
 
-def test_a_server_sees_the_registries_at_the_same_address(lab: Lab):
+def test_servers_reach_the_registries_at_the_same_address(lab: Lab):
     for registry in (lab.development, lab.production):
         status = lab.servers[0].run(f"curl -s -o /dev/null -w %{{http_code}} http://{registry.address}/v2/")
         assert status == "401"
@@ -62,7 +62,7 @@ def test_an_unknown_host_key_is_refused(lab: Lab, server_factory: Callable[..., 
     assert "Host key verification failed" in failed.value.stderr
 
 
-def test_the_conventions_project_is_built_pushed_and_runs_on_both_servers_at_one_port(lab: Lab, project: Project):
+def test_the_conventional_project_runs_on_both_servers(lab: Lab, project: Project):
     image = f"{lab.production.address}/{project.code}:1"
     lab.docker("build", "-q", "-t", image, str(project.folder))
     push(lab, lab.production, image)
@@ -113,7 +113,7 @@ def test_a_private_server_can_have_a_small_disk(server_factory: Callable[..., Se
         own.run("dd if=/dev/zero of=/docker/big bs=1M count=2")
 
 
-def test_a_private_server_ends_with_all_that_ran_on_it(lab: Lab, server_factory: Callable[..., Server]):
+def test_stopping_a_private_server_ends_its_processes(lab: Lab, server_factory: Callable[..., Server]):
     own = server_factory()
     init = own.box.init()
     assert own.run("docker info -f {{.ServerVersion}}")
@@ -198,7 +198,7 @@ def test_up_again_restarts_only_what_died(second, tmp_path: Path):
         second("down")
 
 
-def test_where_no_engine_runs_it_starts_one_and_ends_it_again(tmp_path: Path):
+def test_the_lab_starts_and_stops_its_own_engine(tmp_path: Path):
     # In its own network and mount namespace, without an engine's socket.
     home, result = tmp_path / "home", tmp_path / "result"
     script = f"""

@@ -11,12 +11,12 @@ _DEPLOY = "remote/programs/deploy.sh"
 _FOUND = "remote/programs/found.sh"
 _STATUS = "remote/programs/status.sh"
 
-_FORMS = "real/test_compose_variants.py::test_a_form_runs_as_compose_means_it_or_touches_nothing"
-_BY_HAND = "real/test_files_by_hand.py::test_files_by_hand_neither_replace_nor_extend_the_release"
-_RENAMED = "real/test_files_by_hand.py::test_a_container_with_the_name_of_a_replaced_one_is_renamed"
-_BACK = "real/test_deploy_failures.py::test_a_companion_comes_back_with_its_image_and_a_new_one_goes"
-_UNDERSTAND = "real/test_odd_servers.py::test_a_compose_that_the_engine_does_not_understand_touches_nothing"
-_FOUND_BACK = "real/test_found.py::test_a_first_deploy_that_fails_brings_it_back_byte_for_byte"
+_FORMS = "real/test_compose_variants.py::test_compose_variants_run_as_defined_or_change_nothing"
+_BY_HAND = "real/test_files_by_hand.py::test_manual_files_neither_replace_nor_extend_the_release"
+_RENAMED = "real/test_files_by_hand.py::test_deploy_corrects_the_name_of_a_renamed_container"
+_BACK = "real/test_deploy_failures.py::test_rollback_restores_companion_image_and_removes_new_companion"
+_UNDERSTAND = "real/test_odd_servers.py::test_compose_incompatible_with_the_engine_changes_nothing"
+_FOUND_BACK = "real/test_found.py::test_failed_first_deploy_restores_the_manual_service_exactly"
 
 COMPOSE = [
     Mutation(
@@ -92,7 +92,7 @@ COMPOSE = [
             ('    elif [ -z "$images" ]; then\n', "    elif false; then\n"),
             ('    [ -z "$digest" ] || { ask_for_image && find_image; } ||', "    true ||"),
         ),
-        ("real/test_releases.py::test_a_companion_of_the_same_image_runs_what_was_built_too",),
+        ("real/test_releases.py::test_companion_with_same_image_also_runs_built_digest",),
     ),
     Mutation(
         "A service that ran before the first deploy is kept as a release",
@@ -104,13 +104,13 @@ COMPOSE = [
         "One that could not be brought back is not touched",
         _FOUND,
         (('        [ -f "$name" ] || refuse found-file "$name"\n', ""),),
-        ("real/test_found.py::test_one_whose_file_is_gone_could_not_come_back_and_is_not_touched",),
+        ("real/test_found.py::test_deploy_refuses_manual_service_whose_file_is_missing",),
     ),
     Mutation(
         "What was found before the first release is the last to go",
         _DEPLOY,
         (("    list_releases | grep '^found-' | grep -Fvx \"$version\"\n", ""),),
-        ("real/test_found.py::test_what_was_found_is_the_last_release_to_go",),
+        ("real/test_found.py::test_deploy_removes_the_manually_started_release_last",),
     ),
     Mutation(
         "Status tells of a service that ran before the first deploy",

@@ -26,9 +26,9 @@ FAILED = [
         _HEALTH,
         (('{ ! restarted && [ -z "$ignored" ]; }', '[ -z "$ignored" ]'),),
         (
-            "real/test_deploy_failures.py::test_a_service_that_is_healthy_between_crashes_is_not_well[compose-v2]",
-            "real/test_deploy_failures.py::test_a_service_that_is_healthy_between_crashes_is_not_well[compose-v1]",
-            "real/test_deploy_failures.py::test_a_service_that_restarts_once_is_well_when_it_stays_so",
+            "real/test_deploy_failures.py::test_service_healthy_between_crashes_fails_the_deploy[compose-v2]",
+            "real/test_deploy_failures.py::test_service_healthy_between_crashes_fails_the_deploy[compose-v1]",
+            "real/test_deploy_failures.py::test_service_that_restarts_once_is_healthy_if_stable",
         ),
     ),
     Mutation(
@@ -44,13 +44,13 @@ FAILED = [
         "Restarts of long ago are no restart loop",
         _HEALTH,
         (("            before=$(restarts_before)\n", "            before=0\n"),),
-        ("real/test_deploy_failures.py::test_a_year_of_restarts_before_the_deploy_is_no_restart_loop",),
+        ("real/test_deploy_failures.py::test_restarts_before_the_deploy_are_not_a_loop",),
     ),
     Mutation(
         "A service that exits after five seconds fails the deploy: it must run for the settling time",
         _HEALTH,
         (('        [ "$age" -gt "$settle" ] || waiting="$service settling"\n', ""),),
-        ("real/test_deploy_failures.py::test_a_service_that_exits_after_five_seconds_is_not_well",),
+        ("real/test_deploy_failures.py::test_service_that_exits_after_five_seconds_fails_deploy",),
     ),
     Mutation(
         "A service that does not listen on the port that it publishes fails the deploy",
@@ -73,15 +73,15 @@ FAILED = [
         "Every service counts, a one-shot service that failed too",
         _HEALTH,
         (("        0/ | 0/no | 0/on-failure*) return ;;\n", "        *) return ;;\n"),),
-        ("real/test_deploy_failures.py::test_one_shot_services_that_end_with_0_are_well_and_others_are_not",),
+        ("real/test_deploy_failures.py::test_one_shot_service_succeeds_only_with_exit_0",),
     ),
     Mutation(
         "A port that is taken fails the deploy, and is said",
         _DEPLOY,
         (("    if ! start_new; then\n", "    if ! start_new && false; then\n"),),
         (
-            "real/test_deploy_failures.py::test_a_port_that_is_taken_leaves_the_former_release_running[compose-v2]",
-            "real/test_deploy_failures.py::test_a_port_that_is_taken_leaves_the_former_release_running[compose-v1]",
+            "real/test_deploy_failures.py::test_occupied_port_leaves_the_previous_release_running[compose-v2]",
+            "real/test_deploy_failures.py::test_occupied_port_leaves_the_previous_release_running[compose-v1]",
         ),
     ),
     Mutation(
@@ -90,8 +90,8 @@ FAILED = [
         (("    restore\n    clean_image\n", "    bad='' && restore_files && close_journal\n    clean_image\n"),),
         (
             "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",
-            "real/test_deploy_failures.py::test_a_port_that_is_taken_leaves_the_former_release_running[compose-v2]",
-            "real/test_deploy_failures.py::test_with_compose_v1_too_and_latest_in_production_is_mentioned",
+            "real/test_deploy_failures.py::test_occupied_port_leaves_the_previous_release_running[compose-v2]",
+            "real/test_deploy_failures.py::test_compose_v1_rolls_back_and_warns_about_latest",
         ),
     ),
     Mutation(
@@ -100,14 +100,14 @@ FAILED = [
         (('        mv -f "$former/tree/$1" "$1" ||', "        : ||"),),
         (
             "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[unhealthy]",
-            "real/test_deploy_failures.py::test_files_that_an_operator_put_there_by_hand_are_a_former_release_too",
+            "real/test_deploy_failures.py::test_failed_deploy_restores_files_an_operator_created",
         ),
     ),
     Mutation(
         "After a failure the former image of the same version is back",
         _SWITCH,
         (('    if [ -s "$former/image" ]; then dock tag', "    if false; then dock tag"),),
-        ("real/test_releases.py::test_the_former_image_of_the_same_version_comes_back_too",),
+        ("real/test_releases.py::test_failed_redeploy_restores_the_previous_image_of_version",),
     ),
     Mutation(
         "The last lines of the failed service's log are shown",
@@ -119,7 +119,7 @@ FAILED = [
         "The exit code says: failed, rolled back",
         "errors.py",
         (("    exit_code = 3\n", "    exit_code = 1\n"),),
-        ("real/test_deploy_failures.py::test_with_compose_v1_too_and_latest_in_production_is_mentioned",),
+        ("real/test_deploy_failures.py::test_compose_v1_rolls_back_and_warns_about_latest",),
     ),
     Mutation(
         "Going back that fails too is told apart, by its exit code",
@@ -130,15 +130,15 @@ FAILED = [
                 "",
             ),
         ),
-        ("real/test_deploy_failures.py::test_going_back_that_fails_too_is_a_distinct_loud_failure",),
+        ("real/test_deploy_failures.py::test_failed_rollback_exits_4_and_names_repair_command",),
     ),
     Mutation(
         "A first deploy that fails is taken down",
         _DEPLOY,
         (("|| insist long no compose down ||", "|| true ||"),),
         (
-            "real/test_deploy_failures.py::test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release[compose-v2]",
-            "real/test_deploy_failures.py::test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release[compose-v1]",
+            "real/test_deploy_failures.py::test_failed_first_deploy_is_removed_without_a_release[compose-v2]",
+            "real/test_deploy_failures.py::test_failed_first_deploy_is_removed_without_a_release[compose-v1]",
         ),
     ),
     Mutation(
@@ -150,23 +150,21 @@ FAILED = [
                 "    if true; then end rolled-back",
             ),
         ),
-        (
-            "real/test_deploy_failures.py::test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release[compose-v2]",
-        ),
+        ("real/test_deploy_failures.py::test_failed_first_deploy_is_removed_without_a_release[compose-v2]",),
     ),
     Mutation(
         "With start-first the old container stays until a proxy has learned where the new one is",
         _HEALTH,
         (('{ ! restarted && [ -z "$ignored" ]; }', "! restarted"),),
-        ("real/test_start_first.py::test_a_service_that_is_well_is_there_at_any_moment[compose-v2]",),
+        ("real/test_start_first.py::test_start_first_always_keeps_a_healthy_container[compose-v2]",),
     ),
     Mutation(
         "With start-first the old container goes only when the new one is well",
         _DEPLOY,
         (("    start_beside || { start; return; }\n", "    start\n    return\n"),),
         (
-            "real/test_start_first.py::test_a_service_that_is_well_is_there_at_any_moment[compose-v2]",
-            "real/test_start_first.py::test_one_that_does_not_come_up_leaves_the_old_one_which_never_stopped[compose-v2]",
+            "real/test_start_first.py::test_start_first_always_keeps_a_healthy_container[compose-v2]",
+            "real/test_start_first.py::test_start_first_failure_never_stops_the_old_container[compose-v2]",
         ),
     ),
 ]

@@ -15,22 +15,22 @@ LOCK = [
         _COMMON,
         (("until flock -n 9; do", "until true; do"),),
         (
-            "real/test_lock.py::test_of_two_deploys_at_once_both_end_well_one_after_the_other",
-            "real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom",
-            "real/test_lock.py::test_a_run_waits_for_the_lock_as_long_as_it_is_told",
+            "real/test_lock.py::test_two_simultaneous_deploys_succeed_one_after_the_other",
+            "real/test_lock.py::test_held_lock_exits_5_and_names_its_holder",
+            "real/test_lock.py::test_deploy_waits_for_lock_up_to_wait_option",
         ),
     ),
     Mutation(
         "It says who holds the lock, since when, with what version",
         _COMMON,
         (('end locked lock "$(lock_holder .lock)"', "end locked lock"),),
-        ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom",),
+        ("real/test_lock.py::test_held_lock_exits_5_and_names_its_holder",),
     ),
     Mutation(
         "The wait for the lock is bounded",
         _COMMON,
         (("turns=$((wait * 5 + 8))", "turns=99999"),),
-        ("real/test_lock.py::test_a_lock_that_is_held_fails_with_5_and_says_by_whom",),
+        ("real/test_lock.py::test_held_lock_exits_5_and_names_its_holder",),
     ),
     Mutation(
         "No crash leaves the lock: it is a process', not a folder that somebody must remove",
@@ -41,9 +41,7 @@ LOCK = [
                 "until mkdir .held 2>/dev/null && trap 'rmdir \"$folder/.held\"; clean_up' EXIT; do",
             ),
         ),
-        (
-            "real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs[compose-v2]",
-        ),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[compose-v2]",),
     ),
     Mutation(
         "What goes on with the service does not inherit the lock",
@@ -61,8 +59,8 @@ LOCK = [
         _COMMON,
         (('    background "$@" >"$work/out" 2>&1 &\n', '    background "$@" >"$work/out" 2>&1 9>&- &\n'),),
         (
-            "real/test_interruption.py::test_compose_that_outlives_its_killed_program_keeps_the_lock_until_it_has_ended[compose-v2]",
-            "real/test_interruption.py::test_compose_that_outlives_its_killed_program_keeps_the_lock_until_it_has_ended[compose-v1]",
+            "real/test_interruption.py::test_surviving_compose_keeps_the_lock_until_it_ends[compose-v2]",
+            "real/test_interruption.py::test_surviving_compose_keeps_the_lock_until_it_ends[compose-v1]",
         ),
     ),
 ]
@@ -78,17 +76,13 @@ KILLED = [
                 "    rm -f docker-compose.yml .env\n",
             ),
         ),
-        (
-            "real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs[compose-v2]",
-        ),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[compose-v2]",),
     ),
     Mutation(
         "The next run puts right what a killed one left in the middle of its switch",
         _DEPLOY,
         (('    [ -d "$former" ] || return 0\n', "    return 0\n"),),
-        (
-            "real/test_kill_then_fail.py::test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_before_both",
-        ),
+        ("real/test_kill_then_fail.py::test_failed_deploy_after_killed_one_restores_earlier_release",),
     ),
     Mutation(
         "The journal of a switch is there before the first live file changes",
@@ -99,17 +93,15 @@ KILLED = [
                 'put_files && mkdir -p "$former" && cp -Rp "$private/former/." "$former/" && {',
             ),
         ),
-        (
-            "real/test_kill_then_fail.py::test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_before_both",
-        ),
+        ("real/test_kill_then_fail.py::test_failed_deploy_after_killed_one_restores_earlier_release",),
     ),
     Mutation(
         "A run whose agent is gone or whose connection is cut is ended on the server",
         _HEALTH,
         (('        [ "$lost" = no ] || { bad="connection" && return 1; }\n', ""),),
         (
-            "real/test_interruption.py::test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_itself[compose-v2-waiting for health]",
-            "real/test_interruption.py::test_after_a_cut_the_server_is_asked_how_it_ended[waits for ever-waiting for health-3]",
+            "real/test_interruption.py::test_server_recovers_by_itself_after_agent_is_killed[compose-v2-waiting for health]",
+            "real/test_interruption.py::test_deploy_asks_server_for_outcome_after_lost_connection[waits for ever-waiting for health-3]",
             "real/test_interruption.py::test_an_agent_that_is_silent_loses_the_lock",
         ),
     ),
@@ -117,7 +109,7 @@ KILLED = [
         "Nothing is switched for an agent that is gone before it",
         _COMMON,
         (("trap 'lost=yes' TERM HUP INT\n", "trap '' TERM HUP INT\n"),),
-        ("real/test_lock.py::test_a_run_whose_agent_is_gone_when_its_turn_comes_touches_nothing",),
+        ("real/test_lock.py::test_waiting_run_with_dead_agent_changes_nothing",),
     ),
     Mutation(
         "An agent that is silent, its wire cut, is missed",
@@ -133,19 +125,19 @@ FROZEN = [
         "A disk that hangs ends a look at a server, too",
         "remote/programs/status.sh",
         (("    watch_connection\n", ""),),
-        ("real/test_frozen_engine.py::test_a_disk_that_hangs_ends_every_command_and_frees_the_lock",),
+        ("real/test_frozen_engine.py::test_hung_disk_ends_every_command_and_frees_lock",),
     ),
     Mutation(
         "What asks a frozen engine ends",
         _COMMON,
         (("    if $words 9 true 2>/dev/null; then bound=$words && break; fi\n", "    :\n"),),
-        ("real/test_frozen_engine.py::test_a_frozen_engine_ends_every_command_and_hides_no_other_server",),
+        ("real/test_frozen_engine.py::test_frozen_engine_ends_commands_without_hiding_other_servers",),
     ),
     Mutation(
         "A Compose that waits for a frozen engine is ended",
         _COMMON,
         (('        [ "$missed" -ge 3 ] || continue\n', "        continue\n"),),
-        ("real/test_frozen_engine.py::test_a_frozen_engine_ends_every_command_and_hides_no_other_server",),
+        ("real/test_frozen_engine.py::test_frozen_engine_ends_commands_without_hiding_other_servers",),
     ),
     Mutation(
         "Every wait ends where sudo runs docker alone, too",
@@ -161,8 +153,8 @@ FROZEN = [
         _COMMON,
         (("    until answers; do\n", "    until true; do\n"),),
         (
-            "real/test_frozen_engine.py::test_going_back_waits_for_an_engine_that_is_started_anew[0]",
-            "real/test_frozen_engine.py::test_going_back_waits_for_an_engine_that_is_started_anew[0.7]",
+            "real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[0]",
+            "real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[0.7]",
         ),
     ),
 ]
@@ -178,19 +170,19 @@ LOGIN_SHELLS = [
                 "        line = mark + line[2:]\n        if not line.startswith(mark):\n",
             ),
         ),
-        ("real/test_login_shells.py::test_what_a_start_file_prints_is_not_believed_and_what_it_sets_steers_nothing",),
+        ("real/test_login_shells.py::test_login_shell_output_and_variables_never_affect_runs",),
     ),
     Mutation(
         "What a login shell sets steers nothing",
         "remote/ssh.py",
         (("exec sh -c 'exec env -i PATH", "exec sh -c 'exec env PATH"),),
-        ("real/test_login_shells.py::test_what_a_start_file_prints_is_not_believed_and_what_it_sets_steers_nothing",),
+        ("real/test_login_shells.py::test_login_shell_output_and_variables_never_affect_runs",),
     ),
     Mutation(
         "What a killed run has left, a login perhaps, goes with the next run",
         _COMMON,
         (("make_work() {\n    sweep\n", "make_work() {\n"),),
-        ("real/test_odd_servers.py::test_a_login_that_a_killed_run_has_left_is_swept_by_the_next[status]",),
+        ("real/test_odd_servers.py::test_next_run_removes_login_of_a_killed_run[status]",),
     ),
     Mutation(
         "Docker's mere warnings refuse nothing",
@@ -210,22 +202,22 @@ FORGED = [
         "settings.py",
         (("    if not value.isprintable():\n", '    if "\\n" in value:\n'),),
         (
-            r"unit/test_settings.py::test_a_build_url_with_a_control_character_is_refused[\r]",
-            r"unit/test_settings.py::test_a_build_url_with_a_control_character_is_refused[\x1b[2J]",
-            r"unit/test_settings.py::test_a_build_url_with_a_control_character_is_refused[\u2028]",
+            r"unit/test_settings.py::test_build_url_with_control_character_is_refused[\r]",
+            r"unit/test_settings.py::test_build_url_with_control_character_is_refused[\x1b[2J]",
+            r"unit/test_settings.py::test_build_url_with_control_character_is_refused[\u2028]",
         ),
     ),
     Mutation(
         "Values are only values to the shell on the server",
         "remote/transfer.py",
         (("shlex.quote(_text(value))", "chr(34) + _text(value) + chr(34)"),),
-        ("unit/test_session.py::test_a_build_url_reaches_the_server_as_it_stands[$(echo no) `echo no` $HOME]",),
+        ("unit/test_session.py::test_build_url_reaches_the_server_unchanged[$(echo no) `echo no` $HOME]",),
     ),
     Mutation(
         "A bar in a BUILD_URL ends no field of the lock",
         "remote/fleet.py",
         (('.replace("|", "%7C")', ""),),
-        ("unit/test_session.py::test_a_build_url_with_a_bar_names_the_holder_of_the_lock",),
+        ("unit/test_session.py::test_build_url_with_bar_still_names_lock_holder",),
     ),
     Mutation(
         "A line break in what a program says begins no sentence",
@@ -238,8 +230,8 @@ FORGED = [
         "remote/fleet.py",
         (('            answer.status = "unproven"\n', "            pass\n"),),
         (
-            "unit/test_session.py::test_success_is_believed_only_after_what_comes_before_it[a step is missing]",
-            "unit/test_session.py::test_success_is_believed_only_after_what_comes_before_it[another digest]",
+            "unit/test_session.py::test_success_requires_every_step_in_order[a step is missing]",
+            "unit/test_session.py::test_success_requires_every_step_in_order[another digest]",
         ),
     ),
 ]
@@ -251,8 +243,8 @@ ABORTED = [
         "remote/fleet.py",
         (("            children.wait_for_abort()\n", "            pass\n"),),
         (
-            "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",
-            "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v1]",
+            "real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",
+            "real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v1]",
         ),
     ),
     Mutation(
@@ -260,27 +252,27 @@ ABORTED = [
         _COMMON,
         (('        echo gone >"$work/beat"\n        kill -TERM $$\n', ""),),
         (
-            "real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",
-            "real/test_interruption.py::test_a_ctrl_c_ends_with_130_and_the_server_goes_back",
+            "real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",
+            "real/test_interruption.py::test_ctrl_c_exits_130_and_server_rolls_back",
         ),
     ),
     Mutation(
         "SIGTERM ends the agent with 143",
         "__main__.py",
         (('raise Stopped(_("terminated"), 143)', 'raise Stopped(_("terminated"), 1)'),),
-        ("real/test_interruption.py::test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143[compose-v2]",),
+        ("real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",),
     ),
     Mutation(
         "A former file that cannot be put back is no success",
         _SWITCH,
         (('put_back "$name" || unrestored=yes', 'put_back "$name"'),),
-        ("real/test_release_files.py::test_a_file_that_cannot_be_put_back_ends_in_4",),
+        ("real/test_release_files.py::test_file_that_cannot_be_restored_exits_4",),
     ),
     Mutation(
         "A folder that stays gets its former mode back, or the deploy ends in 4",
         _SWITCH,
         (("set_modes old || unrestored=yes", "set_modes old"),),
-        ("real/test_release_files.py::test_a_file_that_cannot_be_put_back_ends_in_4",),
+        ("real/test_release_files.py::test_file_that_cannot_be_restored_exits_4",),
     ),
     Mutation(
         "A mode that changed arrives",
@@ -292,9 +284,6 @@ ABORTED = [
         "What renames are about is on the disk before them",
         _SWITCH,
         (('    find "$private" -path "$private/former/tree" -prune -o -type f -exec sync {} +\n', ""),),
-        (
-            "real/test_interruption.py::"
-            "test_what_renames_are_about_is_on_the_disk_before_them_so_that_a_loss_of_power_finds_it",
-        ),
+        ("real/test_interruption.py::test_files_are_synced_before_rename",),
     ),
 ]

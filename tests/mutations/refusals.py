@@ -14,13 +14,13 @@ HOST_KEYS = [
         "An unknown host key is refused, nothing is written",
         "remote/ssh.py",
         (('if self.accept_new else "yes"', 'if self.accept_new else "accept-new"'),),
-        ("real/test_ssh.py::test_an_unknown_host_key_is_refused_and_nothing_is_written",),
+        ("real/test_ssh.py::test_deploy_refuses_unknown_host_key_without_recording_it",),
     ),
     Mutation(
         "A changed host key is refused, even where new ones are accepted",
         "remote/ssh.py",
         (('"accept-new" if self.accept_new', '"no" if self.accept_new'),),
-        ("real/test_ssh.py::test_a_changed_host_key_is_refused_even_where_new_ones_are_accepted",),
+        ("real/test_ssh.py::test_changed_host_key_is_refused_despite_accept_option",),
     ),
 ]
 
@@ -37,10 +37,10 @@ REFUSED = [
             ),
         ),
         (
-            "real/test_deploy_refusals.py::test_an_image_that_is_gone_between_the_look_and_the_pull[compose-v2]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_an_image_deleted_before_the_pull[compose-v2]",
             "real/test_deploy_refusals.py::test_a_password_that_is_wrong[compose-v2]",
-            "real/test_deploy_refusals.py::test_a_registry_that_is_down_between_upload_and_pull[compose-v2]",
-            "real/test_deploy_refusals.py::test_a_registry_that_is_down_between_upload_and_pull[compose-v1]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_if_registry_stops_before_the_pull[compose-v2]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_if_registry_stops_before_the_pull[compose-v1]",
         ),
     ),
     Mutation(
@@ -68,13 +68,13 @@ REFUSED = [
         "What was built is deployed, by digest, wherever its tag is by now",
         "execute/release.py",
         (("Digest(known.digest) if known and known.digest else _resolve", "_resolve"),),
-        ("real/test_releases.py::test_a_tag_that_moved_in_the_registry_does_not_change_what_is_deployed",),
+        ("real/test_releases.py::test_deploy_uses_built_digest_even_if_tag_moved",),
     ),
     Mutation(
         "A pipeline's deploy leaves a release that was built later",
         _DEPLOY,
         (('        [ -z "$created" ] || heed_newer\n', ""),),
-        ("real/test_overtaken.py::test_the_version_built_last_never_replaces_a_newer_one",),
+        ("real/test_overtaken.py::test_deploy_of_last_build_keeps_a_newer_release",),
     ),
     Mutation(
         "The image says when it was built, where the agent does not know it",
@@ -82,32 +82,32 @@ REFUSED = [
         (("    heed_newer\n    {", "    {"),),
         (
             "real/test_overtaken.py::test_an_older_build_leaves_the_newer_release_untouched[compose-v2]",
-            "real/test_overtaken.py::test_the_image_itself_says_its_age_where_nobody_else_does",
+            "real/test_overtaken.py::test_deploy_reads_age_from_image_as_fallback",
         ),
     ),
     Mutation(
         "The version built last never replaces a release that was built later",
         "commands/server/deploy.py",
         (("keep_newer=keep_newer or not version", "keep_newer=keep_newer"),),
-        ("real/test_overtaken.py::test_the_version_built_last_never_replaces_a_newer_one",),
+        ("real/test_overtaken.py::test_deploy_of_last_build_keeps_a_newer_release",),
     ),
     Mutation(
         "latest of a registry stays where it names an image that was built later",
         "execute/latest.py",
         (("                if age and self._is_newer(age, manifest):\n                    return False\n", ""),),
-        ("real/test_latest.py::test_a_promotion_leaves_a_latest_that_was_built_later",),
+        ("real/test_latest.py::test_promotion_keeps_a_latest_that_was_built_later",),
     ),
     Mutation(
         "latest is looked at again after it was written",
         "execute/latest.py",
         (("LATEST, manifest, there) == manifest.digest:\n", "LATEST, manifest, there):\n"),),
-        ("real/test_latest.py::test_a_run_that_comes_in_between_is_put_right[an older one]",),
+        ("real/test_latest.py::test_latest_is_corrected_after_a_concurrent_run[an older one]",),
     ),
     Mutation(
         "One run of a machine at a time moves latest",
         "execute/latest.py",
         (('with state.alone(f"{self.registry.access.registry}/{self.repository}:{LATEST}"):', "if True:"),),
-        ("real/test_latest.py::test_a_run_of_this_machine_waits_between_anothers_look_and_its_write",),
+        ("real/test_latest.py::test_promotions_on_one_machine_move_latest_in_turn",),
     ),
     Mutation(
         "A full disk leaves nothing half-written",
@@ -143,13 +143,13 @@ REFUSED = [
         "A user who may not use Docker is one sentence",
         _COMMON,
         (('        refuse docker "$(last_line "$work/out")"\n', "        :\n"),),
-        ("real/test_deploy_refusals.py::test_a_user_without_docker_is_told_of_sudo_and_deploys_with_it",),
+        ("real/test_deploy_refusals.py::test_deploy_suggests_sudo_and_succeeds_with_it",),
     ),
     Mutation(
         "Compose v1 will do where v2 is not there",
         _COMMON,
         (("|| generation=v1\n", "|| true\n"),),
-        ("real/test_deploy.py::test_a_deploy_runs_the_version_and_leaves_the_files_that_run_it[compose-v1]",),
+        ("real/test_deploy.py::test_deploy_runs_the_version_and_leaves_its_files[compose-v1]",),
     ),
 ]
 
@@ -159,7 +159,7 @@ MANY = [
         "With one server of three dead the run fails",
         "remote/fleet.py",
         (("    if not failed:\n", "    if len(failed) < 2:\n"),),
-        ("real/test_ssh.py::test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time",),
+        ("real/test_ssh.py::test_dead_server_reports_unreachable_without_blocking_other_servers",),
     ),
     Mutation(
         "Each server has its own result, whatever happened on another",
@@ -170,18 +170,18 @@ MANY = [
                 "            futures = [pool.submit(self.one, targets[1], task) for target in targets]\n",
             ),
         ),
-        ("real/test_ssh.py::test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time",),
+        ("real/test_ssh.py::test_dead_server_reports_unreachable_without_blocking_other_servers",),
     ),
     Mutation(
         "A server that does not answer costs a bounded time",
         "remote/ssh.py",
         (('            "ConnectTimeout": str(self.connect_timeout),\n', ""),),
-        ("real/test_ssh.py::test_a_server_that_takes_the_connection_and_says_nothing_costs_a_bounded_time",),
+        ("real/test_ssh.py::test_silent_server_times_out_as_unreachable",),
     ),
     Mutation(
         "A rolling deploy stops at the first failure",
         "execute/rollout.py",
         (("        if any(answer.error for answer in answers):\n", "        if not step.servers:\n"),),
-        ("real/test_releases.py::test_rolling_stops_at_the_first_failure_and_leaves_the_rest_alone",),
+        ("real/test_releases.py::test_rolling_deploy_stops_at_the_first_failure",),
     ),
 ]

@@ -12,21 +12,19 @@ PRUNED = [
         "Old releases go, with their images",
         _DEPLOY,
         (('sed "1,${keep}d"', 'sed "1,99d"'),),
-        ("real/test_releases.py::test_releases_beyond_keep_go_with_their_images_and_no_other",),
+        ("real/test_releases.py::test_deploy_removes_only_releases_and_images_beyond_keep",),
     ),
     Mutation(
         "The release that runs is never pruned, however old",
         _DEPLOY,
         (("    by_worth | sed", "    list_releases | sed"),),
-        ("real/test_releases.py::test_a_release_that_came_back_is_kept_however_old",),
+        ("real/test_releases.py::test_rollback_keeps_the_restored_release_despite_its_age",),
     ),
     Mutation(
         "A rollback passes over what was gone back from",
         _DEPLOY,
         (("""those='below; $0 "" == version { below = 1 }'""", """those='$0 "" != version'"""),),
-        (
-            "real/test_releases.py::test_rollback_goes_to_the_release_that_ran_before_never_to_one_that_was_gone_back_from",
-        ),
+        ("real/test_releases.py::test_rollback_skips_releases_that_were_rolled_back",),
     ),
     Mutation(
         "The image of a failed version stays where a kept release needs it",
@@ -39,7 +37,7 @@ PRUNED = [
         "plan/prune.py",
         (("{tag for tag in found[keep:] if tag not in in_use}", "set(found[keep:])"),),
         (
-            "real/test_prune.py::test_a_version_that_a_real_server_runs_outlives_newer_ones_and_an_unreachable_server_ends_it",
+            "real/test_prune.py::test_prune_keeps_deployed_versions_and_requires_reachable_servers",
             "real/test_prune.py::test_what_a_server_keeps_is_not_deleted",
         ),
     ),
@@ -47,7 +45,7 @@ PRUNED = [
         "A build node keeps what its containers are made of, latest, and what was built last",
         "plan/prune.py",
         (("if image.tag == version and not stays & {version, identity}", "if image.tag == version"),),
-        ("real/test_local.py::test_latest_what_was_built_last_and_what_a_container_is_made_of_stay",),
+        ("real/test_local.py::test_prune_keeps_latest_last_build_and_container_images",),
     ),
 ]
 
@@ -57,46 +55,46 @@ VALUES = [
         "Values of .env arrive as they stand: a dollar sign (Compose v2)",
         "plan/envfile.py",
         (('.replace("$", "$$")', ""),),
-        ("real/test_env_file.py::test_two_hundred_random_values_reach_the_container_as_they_stand[compose-v2]",),
+        ("real/test_env_file.py::test_two_hundred_random_values_reach_the_container_unchanged[compose-v2]",),
     ),
     Mutation(
         "Values of .env arrive as they stand: a dollar sign (Compose v1)",
         "plan/envfile.py",
         (('.replace("$", "${:-$}")', ""),),
-        ("real/test_env_file.py::test_two_hundred_random_values_reach_the_container_as_they_stand[compose-v1]",),
+        ("real/test_env_file.py::test_two_hundred_random_values_reach_the_container_unchanged[compose-v1]",),
     ),
     Mutation(
         "Values of .env arrive as they stand: a backslash (Compose v2)",
         "plan/envfile.py",
         (("""    return value.replace("\\\\", r"\\\\").replace""", "    return value.replace"),),
-        ("real/test_env_file.py::test_two_hundred_random_values_reach_the_container_as_they_stand[compose-v2]",),
+        ("real/test_env_file.py::test_two_hundred_random_values_reach_the_container_unchanged[compose-v2]",),
     ),
     Mutation(
         "Values of .env arrive as they stand: quotes, blanks and a number sign (both)",
         "plan/envfile.py",
         (("""        return "'" + value.replace("'", r"\\'") + "'"\n""", "        return value\n"),),
         (
-            "real/test_env_file.py::test_two_hundred_random_values_reach_the_container_as_they_stand[compose-v2]",
-            "real/test_env_file.py::test_two_hundred_random_values_reach_the_container_as_they_stand[compose-v1]",
+            "real/test_env_file.py::test_two_hundred_random_values_reach_the_container_unchanged[compose-v2]",
+            "real/test_env_file.py::test_two_hundred_random_values_reach_the_container_unchanged[compose-v1]",
         ),
     ),
     Mutation(
         "A server with Compose v1 gets the file that v1 reads",
         _DEPLOY,
         (('then mv -f "$stage/.env.v1" "$stage/.env"; else', "then :; else"),),
-        ("real/test_env_file.py::test_two_hundred_random_values_reach_the_container_as_they_stand[compose-v1]",),
+        ("real/test_env_file.py::test_two_hundred_random_values_reach_the_container_unchanged[compose-v1]",),
     ),
     Mutation(
         "An empty .env is refused",
         "plan/envfile.py",
         (("    if not values:\n", "    if values is None:\n"),),
-        ("real/test_env_file.py::test_an_empty_or_malformed_file_is_refused_and_never_printed[-is empty]",),
+        ("real/test_env_file.py::test_deploy_refuses_bad_env_files_without_printing_them[-is empty]",),
     ),
     Mutation(
         "What stands in a malformed .env is never printed",
         "plan/envfile.py",
         (('line {line} is not NAME=value", file=name,', 'line {line} is not NAME=value", file=line,'),),
-        ("unit/test_envfile.py::test_a_refusal_names_the_line_and_not_its_content",),
+        ("unit/test_envfile.py::test_parse_error_names_the_line_without_its_content",),
     ),
 ]
 
@@ -112,8 +110,8 @@ SECRETS = [
             ),
         ),
         (
-            "real/test_ssh.py::test_no_password_in_any_arguments_in_the_log_or_left_on_the_server[compose-v2]",
-            "real/test_ssh.py::test_no_password_in_any_arguments_in_the_log_or_left_on_the_server[compose-v1]",
+            "real/test_ssh.py::test_deploy_keeps_passwords_from_arguments_logs_and_servers[compose-v2]",
+            "real/test_ssh.py::test_deploy_keeps_passwords_from_arguments_logs_and_servers[compose-v1]",
         ),
     ),
     Mutation(
@@ -122,7 +120,7 @@ SECRETS = [
         (("            access = self.pulls[access.role]\n", ""),),
         (
             "unit/test_settings.py::test_servers_pull_with_a_login_of_their_own",
-            "real/test_ssh.py::test_a_server_gets_its_own_login_and_never_the_one_that_pushes[compose-v2]",
+            "real/test_ssh.py::test_server_gets_pull_login_and_never_push_login[compose-v2]",
         ),
     ),
     Mutation(
@@ -140,29 +138,27 @@ SECRETS = [
                 '    cp "$work/login/config.json" "$HOME/.docker/config.json"\n    login=$work/login\n',
             ),
         ),
-        ("real/test_ssh.py::test_no_password_in_any_arguments_in_the_log_or_left_on_the_server[compose-v2]",),
+        ("real/test_ssh.py::test_deploy_keeps_passwords_from_arguments_logs_and_servers[compose-v2]",),
     ),
     Mutation(
         "The registry's login is deleted on the server at the end",
         _COMMON,
         (('    [ -z "$work" ] || rm -rf "$work"\n', ""),),
-        ("real/test_ssh.py::test_no_password_in_any_arguments_in_the_log_or_left_on_the_server[compose-v2]",),
+        ("real/test_ssh.py::test_deploy_keeps_passwords_from_arguments_logs_and_servers[compose-v2]",),
     ),
     Mutation(
         "The registry's login is deleted on the server, the program killed or not",
         _COMMON,
         (('        rm -rf "$work" "$private"\n    } </dev/null', "    } </dev/null"),),
-        (
-            "real/test_kill_sweep.py::test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs[compose-v2]",
-        ),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[compose-v2]",),
     ),
     Mutation(
         ".env is for its owner alone",
         "execute/release.py",
         (('File(".env", v2, 0o600)', 'File(".env", v2)'),),
         (
-            "real/test_deploy.py::test_files_are_for_their_owner_alone_where_they_hold_secrets",
-            "real/test_deploy.py::test_no_file_of_values_is_open_to_others_for_a_moment",
+            "real/test_deploy.py::test_deploy_makes_secret_files_readable_only_by_owner",
+            "real/test_deploy.py::test_env_files_are_never_readable_by_others",
         ),
     ),
     Mutation(
@@ -175,12 +171,12 @@ SECRETS = [
             ),
             ("    switch\n    step start\n", '    chmod 600 "$stage/.env"\n    switch\n    step start\n'),
         ),
-        ("real/test_deploy.py::test_no_file_of_values_is_open_to_others_for_a_moment",),
+        ("real/test_deploy.py::test_env_files_are_never_readable_by_others",),
     ),
     Mutation(
         "The folder of a release is for its owner alone",
         _COMMON,
         (("umask 077\n", "umask 022\n"),),
-        ("real/test_deploy.py::test_files_are_for_their_owner_alone_where_they_hold_secrets",),
+        ("real/test_deploy.py::test_deploy_makes_secret_files_readable_only_by_owner",),
     ),
 ]

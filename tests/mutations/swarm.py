@@ -8,14 +8,14 @@ _SWARM = "remote/programs/swarm.sh"
 _STACKFILE = "plan/stackfile.py"
 _CHANGES = "real/test_swarm_changes.py::test_changed_files_reach_their_services_and_no_other"
 _SERVICES = "real/test_swarm_changes.py::test_services_come_and_go_with_their_release"
-_NODES = "real/test_swarm_refusals.py::test_a_swarm_of_two_nodes_and_then_without_leader"
+_NODES = "real/test_swarm_refusals.py::test_swarm_refuses_mounted_files_and_a_missing_leader"
 
 SWARM = [
     Mutation(
         "Swarm: a stack is down when its containers and its network are gone",
         _SWARM,
         (('    briefly dock stack rm "$code" || return\n', '    dock stack rm "$code" || return\n'),),
-        ("real/test_swarm.py::test_deploy_status_logs_failure_rollback_and_down_of_a_stack",),
+        ("real/test_swarm.py::test_stack_supports_deploy_status_logs_rollback_and_down",),
     ),
     Mutation(
         "Swarm: mounts of files are refused where there are several nodes",
@@ -39,17 +39,13 @@ SWARM = [
         "Swarm: networks, volumes, configs and secrets of somebody else are looked for before anything is touched",
         _STACKFILE,
         (('    for kind in ("networks", "volumes", "configs", "secrets"):\n', '    for kind in ("networks",):\n'),),
-        (
-            "real/test_swarm_refusals.py::test_what_somebody_else_must_have_made_is_looked_for_before_anything_is_touched",
-        ),
+        ("real/test_swarm_refusals.py::test_swarm_deploy_requires_external_resources_before_any_change",),
     ),
     Mutation(
         "Swarm: a network of one server alone is none of the Swarm's",
         _SWARM,
         (("""-f '{{.Scope}}' "$name\"""", """-f swarm "$name\""""),),
-        (
-            "real/test_swarm_refusals.py::test_what_somebody_else_must_have_made_is_looked_for_before_anything_is_touched",
-        ),
+        ("real/test_swarm_refusals.py::test_swarm_deploy_requires_external_resources_before_any_change",),
     ),
     Mutation(
         "Swarm: a config follows its content",

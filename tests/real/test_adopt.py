@@ -81,7 +81,7 @@ def adopted(lab: Lab, project: Project, monkeypatch: pytest.MonkeyPatch) -> Proj
     return project
 
 
-def test_the_original_is_taken_over_whole_and_the_comparison_leaves_nothing(
+def test_adopt_converts_original_and_verify_leaves_nothing_behind(
     adopted: Project, code: str, lab: Lab, capsys: pytest.CaptureFixture[str]
 ):
     adopted.write("docker.sh", script(code, {}))
@@ -106,7 +106,7 @@ def test_a_changed_one_builds_the_same(adopted: Project, code: str, capsys: pyte
     assert not (adopted.folder / "docker.sh").exists()
 
 
-def test_what_ran_before_the_build_runs_before_it_in_the_jenkinsfile(adopted: Project, code: str):
+def test_adopt_keeps_commands_before_the_build_in_jenkinsfile(adopted: Project, code: str):
     changes, _expected, _note = CHANGED["a command before the build"]
     adopted.write("docker.sh", script(code, changes))
     assert main(["adopt", "--project", str(adopted.folder)]) == 0

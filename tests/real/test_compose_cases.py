@@ -72,7 +72,7 @@ def tools(either: Site) -> Site:
     return either
 
 
-def test_what_compose_takes_is_deployed_and_what_cannot_work_is_refused(tools: Site):
+def test_deploy_accepts_valid_compose_files_and_refuses_others(tools: Site):
     site, wrong = tools, []
     generation = site.lab.servers.index(site.servers[0])
     compose, env = (site.folder / "docker-compose.yml").read_text(), "ENV=test\n"

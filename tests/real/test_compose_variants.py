@@ -330,7 +330,7 @@ class Trial:
 @pytest.mark.parametrize(
     "forms", [VALUES, COMPANIONS, FORMS, MISSING], ids=["values", "companions", "forms", "missing"]
 )
-def test_a_form_runs_as_compose_means_it_or_touches_nothing(either: Site, forms: list[Form]):
+def test_compose_variants_run_as_defined_or_change_nothing(either: Site, forms: list[Form]):
     trial = Trial(either)
     forms = [form for form in forms if trial.ends(form) != LEFT_OUT]
     wrong = "\n".join(f"{form.name}: {why}" for form in forms for why in [trial.wrong(form)] if why)

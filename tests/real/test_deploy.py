@@ -9,7 +9,7 @@ import threading
 from real.site import Site
 
 
-def test_a_deploy_runs_the_version_and_leaves_the_files_that_run_it(either: Site):
+def test_deploy_runs_the_version_and_leaves_its_files(either: Site):
     version = either.publish()
     done = either("deploy", "--version", version, "--json")
     assert done.code == 0, done.err
@@ -41,7 +41,7 @@ def test_a_second_deploy_of_the_same_changes_nothing(either: Site):
     assert either.servers[0].docker("inspect", "-f", "{{.Id}}", either.code) == before
 
 
-def test_files_are_for_their_owner_alone_where_they_hold_secrets(site: Site):
+def test_deploy_makes_secret_files_readable_only_by_owner(site: Site):
     version = site.deployed()
     modes = site.sh(f"stat -c '%n %a' .env docker-compose.yml .lock releases/{version} releases/{version}/.env")
     assert dict(line.split() for line in modes.splitlines()) == {
@@ -53,7 +53,7 @@ def test_files_are_for_their_owner_alone_where_they_hold_secrets(site: Site):
     }
 
 
-def test_no_file_of_values_is_open_to_others_for_a_moment(site: Site):
+def test_env_files_are_never_readable_by_others(site: Site):
     version = site.publish()
     folder = site.servers[0].folder / "compose" / site.code
     modes: set[str] = set()
@@ -75,7 +75,7 @@ def test_no_file_of_values_is_open_to_others_for_a_moment(site: Site):
     assert modes == {"0o600"}
 
 
-def test_the_record_of_a_release_says_what_when_by_whom_and_from_which_build(site: Site):
+def test_release_record_holds_version_digest_build_user_time(site: Site):
     site.set("BUILD_URL", "https://jenkins.example/job/a/7/")
     version = site.deployed()
     record = json.loads(site.sh(f"cat releases/{version}/release.json"))
@@ -86,7 +86,7 @@ def test_the_record_of_a_release_says_what_when_by_whom_and_from_which_build(sit
     assert record["when"].endswith("Z")
 
 
-def test_status_and_history_say_what_runs_and_what_is_kept(either: Site):
+def test_status_shows_running_version_and_history_lists_releases(either: Site):
     first = either.deployed()
     second = either.deployed()
     state = either("status", "--json").result["servers"][0]
@@ -98,7 +98,7 @@ def test_status_and_history_say_what_runs_and_what_is_kept(either: Site):
     assert [record["version"] for record in kept] == [second, first]
 
 
-def test_rollback_brings_the_release_before_back_byte_for_byte(either: Site):
+def test_rollback_restores_the_previous_release_byte_for_byte(either: Site):
     first = either.deployed()
     files = either.files()
     either.write(".env", "ENV=other\n")
@@ -110,7 +110,7 @@ def test_rollback_brings_the_release_before_back_byte_for_byte(either: Site):
     assert either.servers[0].get(either.port).strip() == first
 
 
-def test_a_dry_run_shows_the_plan_and_touches_no_server(site: Site):
+def test_deploy_dry_run_prints_plan_without_server_changes(site: Site):
     version = site.publish()
     done = site("deploy", "--version", version, "--dry-run")
     assert done.code == 0

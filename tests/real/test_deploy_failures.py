@@ -39,7 +39,7 @@ def test_the_former_release_runs_again_byte_for_byte(site: Site, behaviour: str)
     assert site.lock_is_free()
 
 
-def test_with_compose_v1_too_and_latest_in_production_is_mentioned(site: Site):
+def test_compose_v1_rolls_back_and_warns_about_latest(site: Site):
     site.on(site.lab.servers[1])
     for suffix, value in (
         ("", site.registry.address),
@@ -56,7 +56,7 @@ def test_with_compose_v1_too_and_latest_in_production_is_mentioned(site: Site):
     assert f"no server runs {failed}: `latest` in production may name it until a corrected version" in done.err
 
 
-def test_a_service_that_exits_after_five_seconds_is_not_well(site: Site):
+def test_service_that_exits_after_five_seconds_fails_deploy(site: Site):
     # Without a port, whose check would fail before the exit.
     text = (site.folder / "docker-compose.yml").read_text()
     site.write("docker-compose.yml", "".join(line for line in text.splitlines(True) if "ports:" not in line))
@@ -68,7 +68,7 @@ def test_a_service_that_exits_after_five_seconds_is_not_well(site: Site):
     assert site.running() == former
 
 
-def test_a_port_that_is_taken_leaves_the_former_release_running(either: Site):
+def test_occupied_port_leaves_the_previous_release_running(either: Site):
     former = either.deployed()
     server = either.servers[0]
     server.run(f"nohup busybox nc -ll -p {either.port + 1} -e true >/dev/null 2>&1 & echo $!")
@@ -85,7 +85,7 @@ def test_a_port_that_is_taken_leaves_the_former_release_running(either: Site):
     assert server.get(either.port).strip() == former
 
 
-def test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release(either: Site):
+def test_failed_first_deploy_is_removed_without_a_release(either: Site):
     done = either("deploy", "--version", either.publish("exits"), "--json")
     assert done.code == 1
     assert done.result["servers"][0]["status"] == "taken-down"
@@ -93,7 +93,7 @@ def test_a_first_deploy_that_fails_is_taken_down_and_leaves_no_release(either: S
     assert either.sh("ls -A . releases").split() == [".:", ".lock", "releases", "releases:", ".end", ".log"]
 
 
-def test_files_that_an_operator_put_there_by_hand_are_a_former_release_too(site: Site):
+def test_failed_deploy_restores_files_an_operator_created(site: Site):
     version, folder = site.publish(), f"/docker/compose/{site.code}"
     site.deployed()
     site.sh("rm -rf releases .lock && sed -i s/ENV=test/ENV=by-hand/ .env")
@@ -105,7 +105,7 @@ def test_files_that_an_operator_put_there_by_hand_are_a_former_release_too(site:
     assert version not in site.servers[0].run(f"ls -A {folder}/releases")
 
 
-def test_a_companion_comes_back_with_its_image_and_a_new_one_goes(either: Site):
+def test_rollback_restores_companion_image_and_removes_new_companion(either: Site):
     image, wait = f"{either.registry.address}/{either.code}:side", "command: [sleep, '999'], stop_grace_period: 0s"
     either.publish("plain", "side")
     either.append("docker-compose.yml", f"  side: {{image: '{image}', {wait}}}\n")
@@ -119,7 +119,7 @@ def test_a_companion_comes_back_with_its_image_and_a_new_one_goes(either: Site):
     assert (either.sh(look), either.sh(ids)) == before
 
 
-def test_going_back_that_fails_too_is_a_distinct_loud_failure(site: Site):
+def test_failed_rollback_exits_4_and_names_repair_command(site: Site):
     site.deployed()
     # What runs now cannot be started again: its image is gone, and its tag is in no registry.
     site.sh("sed -i 's/^VERSION=.*/VERSION=gone/' .env")
@@ -129,7 +129,7 @@ def test_going_back_that_fails_too_is_a_distinct_loud_failure(site: Site):
     assert f"container-pipeline rollback --server {site.servers[0].name} --version" in done.err
 
 
-def test_one_shot_services_that_end_with_0_are_well_and_others_are_not(site: Site):
+def test_one_shot_service_succeeds_only_with_exit_0(site: Site):
     site.append("docker-compose.yml", f"""\
   migrate:
     image: ${{DOCKER_REGISTRY}}/{site.code}:${{VERSION}}
@@ -145,7 +145,7 @@ def test_one_shot_services_that_end_with_0_are_well_and_others_are_not(site: Sit
     assert "cannot migrate" in done.err
 
 
-def test_a_service_that_is_healthy_between_crashes_is_not_well(either: Site):
+def test_service_healthy_between_crashes_fails_the_deploy(either: Site):
     former = either.deployed()
     done = either("deploy", "--version", either.publish("healthy between crashes"))
     assert done.code == 3, done.err
@@ -153,13 +153,13 @@ def test_a_service_that_is_healthy_between_crashes_is_not_well(either: Site):
     assert either.running() == former
 
 
-def test_a_service_that_restarts_once_is_well_when_it_stays_so(site: Site):
+def test_service_that_restarts_once_is_healthy_if_stable(site: Site):
     done = site("deploy", "--version", site.publish("exits once"))
     assert done.code == 0, done.err
     assert "is up, watching that it stays up" in done.err
 
 
-def test_a_year_of_restarts_before_the_deploy_is_no_restart_loop(site: Site):
+def test_restarts_before_the_deploy_are_not_a_loop(site: Site):
     site.set("CONTAINER_PIPELINE_TIMEOUT", "30")
     version = site.deployed("plain")
     for _turn in range(4):

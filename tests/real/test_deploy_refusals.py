@@ -30,7 +30,7 @@ def test_a_version_that_is_not_in_the_registry(untouched: Site):
     refused(untouched, "is not in the registry", "--version", "20200101000000")
 
 
-def test_an_image_that_is_gone_between_the_look_and_the_pull(untouched: Site, monkeypatch: pytest.MonkeyPatch):
+def test_deploy_refuses_an_image_deleted_before_the_pull(untouched: Site, monkeypatch: pytest.MonkeyPatch):
     from container_pipeline.model import Digest
 
     monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: Digest("sha256:" + "0" * 64))
@@ -46,7 +46,7 @@ def test_a_password_that_is_wrong(untouched: Site, monkeypatch: pytest.MonkeyPat
     refused(untouched, "the login is missing or wrong", "--version", "20200101000000")
 
 
-def test_a_registry_that_is_down_between_upload_and_pull(untouched: Site, registry_factory, monkeypatch):
+def test_deploy_refuses_if_registry_stops_before_the_pull(untouched: Site, registry_factory, monkeypatch):
     from container_pipeline.model import Digest
 
     registry = registry_factory()
@@ -88,7 +88,7 @@ CANNOT_BE_RIGHT = [
 ]
 
 
-def test_compose_files_that_cannot_be_right_are_refused_and_nothing_is_touched(untouched: Site):
+def test_deploy_refuses_unworkable_compose_files_without_changes(untouched: Site):
     text, version = (untouched.folder / "docker-compose.yml").read_text(), untouched.publish()
     for before, after, sentence in CANNOT_BE_RIGHT:
         changed = text.replace(before.replace("CODE", untouched.code), after.replace("CODE", untouched.code), 1)
@@ -101,14 +101,14 @@ def test_compose_files_that_cannot_be_right_are_refused_and_nothing_is_touched(u
 
 
 @pytest.mark.parametrize("files", ["../secret", "/etc/passwd", ".env", "releases/x", ".", "-rf", "a,a/b", "empty"])
-def test_files_that_lead_outside_or_are_the_releases_own_or_hold_nothing_are_refused(site: Site, files: str):
+def test_deploy_refuses_external_reserved_and_empty_files(site: Site, files: str):
     (site.folder / "empty" / "folder").mkdir(parents=True)
     site.set("CONTAINER_PIPELINE_SERVERS", "nowhere.invalid")
     site.set("CONTAINER_PIPELINE_FILES", files)
     refused(site, "files: ", "--version", "20200101000000")
 
 
-def test_files_that_are_links_out_of_the_project_are_refused(site: Site):
+def test_deploy_refuses_links_that_leave_the_project(site: Site):
     (site.folder / "conf").mkdir()
     (site.folder / "conf" / "link").symlink_to("/etc/hostname")
     site.set("CONTAINER_PIPELINE_FILES", "conf")
@@ -166,7 +166,7 @@ def test_a_folder_that_is_read_only(site: Site, server_factory):
     assert site.sh("cat docker-compose.yml .env; ls -A . releases") == before
 
 
-def test_a_user_without_docker_is_told_of_sudo_and_deploys_with_it(site: Site):
+def test_deploy_suggests_sudo_and_succeeds_with_it(site: Site):
     version = site.publish()
     server = site.servers[0]
     server.run(f"mkdir -p /docker/compose/{site.code} && chown deploy /docker/compose/{site.code}")

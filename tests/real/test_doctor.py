@@ -76,9 +76,7 @@ def test_every_failure_has_its_repair(doctor: Doctor, registry_factory: Callable
     assert all(repair for _text, repair in failed(answer))
 
 
-def test_a_push_is_tried_and_nothing_of_it_is_left(
-    doctor: Doctor, registry_factory: Callable[..., Registry], code: str
-):
+def test_doctor_tries_a_push_and_leaves_no_trace(doctor: Doctor, registry_factory: Callable[..., Registry], code: str):
     one = registry_factory()
     answer = doctor("--code", code, **registry(one))
     assert f"it accepts a push to {code}" in [check["text"] for check in answer["checks"]]
@@ -174,7 +172,7 @@ def silent() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_server_that_hangs_does_not_hold_up_the_others(doctor: Doctor, silent: int):
+def test_unresponsive_server_does_not_delay_checks_of_others(doctor: Doctor, silent: int):
     answer = doctor("--server", f"127.0.0.1:{silent}", "--server", "server-1")
     assert len(failed(answer, f"127.0.0.1:{silent}")) == 1
     assert failed(answer, "server-1") == []
@@ -186,7 +184,7 @@ def test_a_check_that_never_ends_is_given_up(doctor: Doctor, silent: int, monkey
     assert any("no response within" in text for text, _repair in failed(answer, "development"))
 
 
-def test_a_login_shell_that_would_decide_by_hand_is_found(doctor: Doctor, server_factory: Callable[..., Server]):
+def test_doctor_finds_compose_variables_set_by_login_shell(doctor: Doctor, server_factory: Callable[..., Server]):
     server = server_factory(engine="server-1")
     server.run("echo 'export COMPOSE_FILE=other.yml VERSION=6.6.6 COMPOSE_PROFILES=' >/root/.bashrc")
     answer = doctor("--server", server.name, CONTAINER_PIPELINE_SSH_CONFIG=str(server.ssh_config))

@@ -30,7 +30,7 @@ def ours(registry: str, path: str, tag: str) -> bool:
         return False
 
 
-def test_what_the_engine_refuses_is_refused_and_what_we_take_the_engine_takes(lab):
+def test_image_reference_checks_match_the_engine(lab):
     chance = random.Random(20261124)
     connection = _Local(lab.docker_host.partition("://")[2])
     counts = {True: 0, False: 0}

@@ -92,7 +92,7 @@ def as_file(values: list[str]) -> bytes:
     return "".join(f"V{number}={value}\n" for number, value in enumerate(values)).encode()
 
 
-def test_two_hundred_random_values_reach_the_container_as_they_stand(either: Site):
+def test_two_hundred_random_values_reach_the_container_unchanged(either: Site):
     batches: list[list[str]] = []
 
     @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
@@ -129,7 +129,7 @@ def test_two_hundred_random_values_reach_the_container_as_they_stand(either: Sit
         ),
     ],
 )
-def test_an_empty_or_malformed_file_is_refused_and_never_printed(site: Site, text: bytes, problem: str):
+def test_deploy_refuses_bad_env_files_without_printing_them(site: Site, text: bytes, problem: str):
     (site.folder / ".env").write_bytes(text)
     done = site("deploy", "--version", "20261124000000", "-v", "--json")
     assert done.code == 1
@@ -138,7 +138,7 @@ def test_an_empty_or_malformed_file_is_refused_and_never_printed(site: Site, tex
     assert site.servers[0].run(f"ls -d /docker/compose/{site.code} || true") == ""
 
 
-def test_comments_blank_lines_and_windows_line_ends_are_no_values(site: Site):
+def test_env_file_ignores_comments_blank_lines_and_crlf(site: Site):
     (site.folder / ".env").write_bytes(b"\xef\xbb\xbf# comment\r\n\r\n  A=1 \r\nB='x'\n")
     site.deployed()
     found = site.environment()
@@ -152,13 +152,13 @@ def test_an_env_file_from_credentials_replaces_the_repositorys(site: Site, tmp_p
     assert site.environment()["TOKEN"] == "s3cr3t"
 
 
-def test_a_compose_file_that_reads_env_is_refused_where_there_is_none(site: Site):
+def test_compose_file_with_missing_env_file_is_refused(site: Site):
     (site.folder / ".env").unlink()
     done = site("deploy", "--version", "20261124000000")
     assert (done.code, "reads .env, which does not exist" in done.err) == (1, True)
 
 
-def test_version_and_registry_of_the_file_give_way_to_the_releases(site: Site):
+def test_release_version_and_registry_override_the_env_file(site: Site):
     site.append(".env", "VERSION=1\n")
     version = site.deployed()
     assert site.environment()["VERSION"] == version

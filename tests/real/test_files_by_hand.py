@@ -22,7 +22,7 @@ def up_by_hand(site: Site) -> str:
     return site.sh(f"{tool} up -d 2>&1")
 
 
-def test_files_by_hand_neither_replace_nor_extend_the_release(either: Site):
+def test_manual_files_neither_replace_nor_extend_the_release(either: Site):
     folder = either.servers[0].folder / "compose" / either.code
     folder.mkdir(parents=True)
     put(either)
@@ -47,7 +47,7 @@ def test_files_by_hand_neither_replace_nor_extend_the_release(either: Site):
 
 
 @pytest.mark.parametrize("behaviour", ["the same", "plain", "exits"])
-def test_a_container_with_the_name_of_a_replaced_one_is_renamed(either: Site, behaviour: str):
+def test_deploy_corrects_the_name_of_a_renamed_container(either: Site, behaviour: str):
     former = either.deployed("plain")
     wrong = f"45ffcca9f14d_{either.code}"
     either.servers[0].docker("rename", either.code, wrong)

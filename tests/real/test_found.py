@@ -53,7 +53,7 @@ def folder(site: Site) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("name", "options"), [("compose.yaml", ""), ("docker-compose.yaml", "-p shop")])
-def test_a_first_deploy_that_fails_brings_it_back_byte_for_byte(either: Site, name: str, options: str):
+def test_failed_first_deploy_restores_the_manual_service_exactly(either: Site, name: str, options: str):
     if either.servers[0].compose == "v1" and name == "compose.yaml":
         options = f"-f {name}"  # v1 does not look for it
     image = start_by_hand(either, name, options)
@@ -96,7 +96,7 @@ def test_a_first_deploy_that_fails_brings_it_back_byte_for_byte(either: Site, na
     either.sh(f"docker rm -f $(docker ps -aq --filter {of_folder(either)})")
 
 
-def test_one_whose_file_is_gone_could_not_come_back_and_is_not_touched(site: Site):
+def test_deploy_refuses_manual_service_whose_file_is_missing(site: Site):
     start_by_hand(site, "shop.yml", "-f shop.yml")
     before = site.container()
     site.sh("mv shop.yml kept.yml")
@@ -106,7 +106,7 @@ def test_one_whose_file_is_gone_could_not_come_back_and_is_not_touched(site: Sit
     site.sh(f"docker rm -f $(docker ps -aq --filter {of_folder(site)})")
 
 
-def test_what_was_found_is_the_last_release_to_go(site: Site):
+def test_deploy_removes_the_manually_started_release_last(site: Site):
     start_by_hand(site, "docker-compose.yml")
     site.set("CONTAINER_PIPELINE_KEEP", "2")
     versions = [site.deployed("plain") for _turn in range(3)]

@@ -34,7 +34,7 @@ def hasty(*given) -> str:
 _GENUINE: Callable[..., str] = transfer.program
 
 
-def test_a_frozen_engine_ends_every_command_and_hides_no_other_server(
+def test_frozen_engine_ends_commands_without_hiding_other_servers(
     site: Site, server_factory, monkeypatch: pytest.MonkeyPatch
 ):
     frozen: Server = server_factory()
@@ -77,7 +77,7 @@ def test_a_frozen_engine_ends_every_command_and_hides_no_other_server(
     assert site.left_over(frozen) == ""
 
 
-def test_an_aborted_deploy_at_a_frozen_engine_lets_go_of_the_lock(site: Site, server_factory):
+def test_aborted_deploy_on_frozen_engine_releases_the_lock(site: Site, server_factory):
     site.on(server_factory())
     site.deployed()
     version = site.publish()
@@ -134,9 +134,7 @@ def test_where_sudo_runs_docker_alone_every_wait_ends(
 
 
 @pytest.mark.parametrize("when", ["0", "0.7"])
-def test_going_back_waits_for_an_engine_that_is_started_anew(
-    site: Site, server_factory, monkeypatch: pytest.MonkeyPatch, when: str
-):
+def test_rollback_waits_for_a_restarting_engine(site: Site, server_factory, monkeypatch: pytest.MonkeyPatch, when: str):
     site.on(server_factory())
     former = site.deployed()
     kill = f"{{ sleep {when}; kill -9 {_DOCKERD}; }} >/dev/null 2>&1 &\n"
@@ -148,7 +146,7 @@ def test_going_back_waits_for_an_engine_that_is_started_anew(
     assert site.running() == former
 
 
-def test_a_disk_that_hangs_ends_every_command_and_frees_the_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
+def test_hung_disk_ends_every_command_and_frees_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
     def watchful(*given) -> str:
         text = _GENUINE(*given)
         for old, new in (("while sleep 5 &&", "while sleep 1 &&"), ("stuck + 60", "stuck + 1")):

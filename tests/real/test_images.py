@@ -10,7 +10,7 @@ from lab.faultproxy import Fault
 FIRST, SECOND, THIRD = "20261122080000", "20261123080000", "20261124080000"
 
 
-def test_versions_stand_newest_first_with_what_production_has_beside_them(agent, development, production, code):
+def test_images_lists_newest_first_with_their_production_state(agent, development, production, code):
     for version in (FIRST, SECOND, THIRD):
         images.put_image(development, code, version, 2_500_000, created="2026-11-20T10:00:00.123456789Z")
     for version in (FIRST, SECOND):
@@ -46,7 +46,7 @@ def test_the_result_names_digests_sizes_and_dates(agent, development, code):
     ]
 
 
-def test_a_version_that_is_another_image_in_production_shows(agent, development, production, code):
+def test_images_shows_a_different_image_in_production(agent, development, production, code):
     images.put_image(development, code, FIRST)
     other = images.put_image(production, code, FIRST)
     assert f"another: {other.digest[7:19]}" in agent("images").out
@@ -68,7 +68,7 @@ def test_an_index_counts_all_its_platforms(agent, development, code):
     assert entry["created"] == "2026-11-24T09:30:15+00:00"
 
 
-def test_a_long_list_of_tags_is_read_page_by_page(agent, development, code, fault_proxy):
+def test_images_reads_a_long_tag_list_by_pages(agent, development, code, fault_proxy):
     image = images.put_image(development, code, FIRST)
     for version in (SECOND, THIRD):
         images.put_manifest(development, code, version, image.document)
@@ -88,7 +88,7 @@ def test_a_long_list_of_tags_is_read_page_by_page(agent, development, code, faul
     assert [entry["version"] for entry in found] == [THIRD, SECOND, FIRST]
 
 
-def test_a_repository_that_is_not_there_is_an_empty_list(agent):
+def test_missing_repository_lists_no_images(agent):
     outcome = agent("images", "--json")
     assert outcome.code == 0
     assert outcome.result["images"] == []
@@ -118,7 +118,7 @@ def test_one_bad_entry_is_one_bad_row(agent, development, code, monkeypatch):
     assert "bad-child: registry " in table.err
 
 
-def test_a_registry_that_fails_behind_its_list_is_no_list_of_bad_rows(agent, development, code, fault_proxy):
+def test_images_fails_if_registry_fails_after_listing_tags(agent, development, code, fault_proxy):
     images.put_image(development, code, FIRST)
     proxy = fault_proxy(development.address, Fault("", "/manifests/", status=503))
     proxy.faults.append(Fault("GET", "/v2/$", status=503, skip=1))

@@ -78,7 +78,7 @@ def _publish(folder: Path, port: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_shape_goes_from_its_folder_to_an_answer_on_the_server(lab: Lab, shipped: dict[str, Shipped], name: str):
+def test_each_project_kind_deploys_and_responds_on_server(lab: Lab, shipped: dict[str, Shipped], name: str):
     one = shipped[name]
     assert not one.failed, f"{one.failed} failed:\n{one.said[-3000:]}"
     assert lab.servers[0].get(one.port) == {"shape": name}

@@ -38,7 +38,7 @@ _KILLED = [*((0, step) for step in STEPS), (1, "starting"), (1, "waiting for hea
 @pytest.mark.parametrize(
     ("either", "step"), _KILLED, indirect=["either"], ids=[f"compose-v{2 - v1}-{step}" for v1, step in _KILLED]
 )
-def test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_itself(either: Site, step: str):
+def test_server_recovers_by_itself_after_agent_is_killed(either: Site, step: str):
     former = either.deployed()
     old = either.files()
     either.write(".env", "ENV=new\n")
@@ -58,9 +58,7 @@ def test_an_agent_that_is_killed_leaves_a_server_that_comes_to_a_good_state_by_i
     assert either("deploy", "--version", either.publish()).code == 0
 
 
-def test_what_renames_are_about_is_on_the_disk_before_them_so_that_a_loss_of_power_finds_it(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-):
+def test_files_are_synced_before_rename(site: Site, monkeypatch: pytest.MonkeyPatch):
     genuine: Callable[..., str] = transfer.program
     site.deployed()
     folder, fake = f"/docker/compose/{site.code}", f"/docker/{site.code}-bin"
@@ -96,7 +94,7 @@ def through(site: Site, proxy, folder: Path) -> None:
         ("healthy", "recording the release", 0),
     ],
 )
-def test_after_a_cut_the_server_is_asked_how_it_ended(
+def test_deploy_asks_server_for_outcome_after_lost_connection(
     site: Site, tcp_proxy, tmp_path, monkeypatch: pytest.MonkeyPatch, behaviour: str, step: str, exit_code: int
 ):
     former = site.deployed()
@@ -124,7 +122,7 @@ def test_after_a_cut_the_server_is_asked_how_it_ended(
 
 
 @pytest.mark.parametrize("behaviour", ["waits for ever", "healthy"])
-def test_where_a_server_cannot_be_asked_the_outcome_is_unknown(
+def test_outcome_is_unknown_if_server_cannot_be_asked(
     site: Site, tcp_proxy, tmp_path, monkeypatch: pytest.MonkeyPatch, behaviour: str
 ):
     site.deployed()
@@ -147,7 +145,7 @@ def test_where_a_server_cannot_be_asked_the_outcome_is_unknown(
     settled(site)
 
 
-def test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143(either: Site):
+def test_jenkins_abort_exits_143_within_five_seconds(either: Site):
     former = either.deployed()
     old = either.files()
     run = either.start("deploy", "--version", either.publish("waits for ever"), "--timeout", "300")
@@ -167,7 +165,7 @@ def test_an_abort_as_jenkins_sends_it_ends_in_five_seconds_with_143(either: Site
     assert (either.running(), either.files()) == (former, old)
 
 
-def test_a_ctrl_c_ends_with_130_and_the_server_goes_back(site: Site):
+def test_ctrl_c_exits_130_and_server_rolls_back(site: Site):
     former = site.deployed()
     run = site.start("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
     read_until(run, "waiting for health")
@@ -178,7 +176,7 @@ def test_a_ctrl_c_ends_with_130_and_the_server_goes_back(site: Site):
     assert site.running() == former
 
 
-def test_compose_that_outlives_its_killed_program_keeps_the_lock_until_it_has_ended(either: Site):
+def test_surviving_compose_keeps_the_lock_until_it_ends(either: Site):
     either.append("docker-compose.yml", "    stop_grace_period: 4s\n")
     either.deployed("stubborn")
     version = either.publish()

@@ -82,7 +82,7 @@ POINTS = [(0, 1, 2), (1, 2, 4)] if not os.environ.get("EVERY_POINT") else [(0, 1
 
 
 @pytest.mark.parametrize(("server", "first", "step"), POINTS, ids=["compose-v2", "compose-v1"])
-def test_the_server_program_killed_at_any_point_leaves_what_the_next_run_repairs(
+def test_next_deploy_repairs_a_kill_at_any_point(
     site: Site, monkeypatch: pytest.MonkeyPatch, server: int, first: int, step: int
 ):
     # Nobody aborts the agent here.

@@ -14,9 +14,7 @@ from real.site import Site, settled
 pytestmark = pytest.mark.slow
 
 
-def test_a_deploy_that_fails_after_one_that_was_killed_goes_back_to_the_release_before_both(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-):
+def test_failed_deploy_after_killed_one_restores_earlier_release(site: Site, monkeypatch: pytest.MonkeyPatch):
     site.write("docker-compose.yml", (site.folder / "docker-compose.yml").read_text().replace(
         "ports:", "volumes: ['./conf/app.ini:/app.ini']\n    ports:"))  # fmt: skip
     site.set("CONTAINER_PIPELINE_FILES", "conf/app.ini")

@@ -26,7 +26,7 @@ def put(registry, code, build, *sizes):
     return images.put_image(registry, code, build[0], *sizes, labels={CREATED: build[1]} if build[1] else None)
 
 
-def test_a_promotion_leaves_a_latest_that_was_built_later(agent, development, production, code):
+def test_promotion_keeps_a_latest_that_was_built_later(agent, development, production, code):
     earlier, later = put(development, code, EARLIER), put(development, code, LATER)
     assert agent("promote", "--version", LATER[0]).code == 0
     done = agent("promote", "--version", EARLIER[0], "--json")
@@ -48,14 +48,14 @@ def test_a_promotion_in_order_moves_latest(agent, development, production, code)
 
 
 @pytest.mark.parametrize("ages", [("", EARLIER[1]), (LATER[1], ""), ("soon", EARLIER[1]), (LATER[1], LATER[1])])
-def test_an_age_that_is_unknown_or_the_same_holds_nothing_back(agent, development, production, code, ages):
+def test_unknown_or_equal_age_still_moves_latest(agent, development, production, code, ages):
     for version, age in zip(("1", "2"), ages):
         image = put(development, code, (version, age))
         assert agent("promote", "--version", version).code == 0
         assert ask.digest(production, code, "latest") == image.digest
 
 
-def test_a_time_zone_counts_and_an_index_is_as_old_as_its_first_image(agent, development, production, code):
+def test_age_comparison_uses_time_zones_and_index_age(agent, development, production, code):
     """01:05 in Greenwich is 02:05 in Berlin's winter."""
     first, second = "2026-10-25T02:05:00.25+01:00", "2026-10-25T01:04:59Z"
     index, _children = images.put_index(development, code, "1", labels={CREATED: first})
@@ -75,7 +75,7 @@ def test_a_latest_that_cannot_be_read_is_replaced(agent, development, production
 
 
 @pytest.mark.parametrize("between", [EARLIER, LATER], ids=["an older one", "a newer one"])
-def test_a_run_that_comes_in_between_is_put_right(agent, development, production, code, monkeypatch, between):
+def test_latest_is_corrected_after_a_concurrent_run(agent, development, production, code, monkeypatch, between):
     """Another machine's run writes right after ours: what it leaves is looked at again."""
     ours = ("1", "2026-10-25T01:00:00Z")
     mine, theirs = put(development, code, ours), put(production, code, between)
@@ -111,7 +111,7 @@ def test_others_who_never_let_go_are_told(agent, development, production, code, 
 
 
 @pytest.mark.slow
-def test_after_a_hundred_pairs_at_once_latest_is_always_the_newest(development, production, code, tmp_path, agent):
+def test_concurrent_promotions_leave_latest_at_newest_build(development, production, code, tmp_path, agent):
     settings = load(tmp_path, {"code": code}, "")
     order = list(range(200))
     random.Random(20).shuffle(order)
@@ -140,9 +140,7 @@ def test_after_a_hundred_pairs_at_once_latest_is_always_the_newest(development, 
         assert ask.digest(production, code, "latest") == digests[newest], pair
 
 
-def test_a_run_of_this_machine_waits_between_anothers_look_and_its_write(
-    development, production, code, tmp_path, agent, monkeypatch
-):
+def test_promotions_on_one_machine_move_latest_in_turn(development, production, code, tmp_path, agent, monkeypatch):
     """Without that, the older one, which has seen no newer one, writes last, and nobody looks again."""
     put(development, code, EARLIER)
     later = put(development, code, LATER)

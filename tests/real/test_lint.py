@@ -46,7 +46,7 @@ def test_the_example_project_has_no_finding(example: Path, capsys: pytest.Captur
     assert capsys.readouterr().err == "the project follows the convention\n"
 
 
-def test_a_finding_is_a_line_that_editors_understand_and_exit_1(example: Path, capsys: pytest.CaptureFixture[str]):
+def test_lint_prints_editor_readable_findings_and_exits_1(example: Path, capsys: pytest.CaptureFixture[str]):
     change(example, "Dockerfile", "python:3.11-slim", "python")
     assert main(["lint", "--project", str(example)]) == 1
     shown = capsys.readouterr()
@@ -58,7 +58,7 @@ def test_an_unknown_format_is_usage(example: Path):
     assert main(["lint", "--format", "yaml", "--project", str(example)]) == 2
 
 
-def test_a_repair_changes_the_file_and_leaves_nothing_to_find(example: Path, capsys: pytest.CaptureFixture[str]):
+def test_lint_fix_repairs_files_and_leaves_no_findings(example: Path, capsys: pytest.CaptureFixture[str]):
     change(example, "docker-compose.yml", "    restart: unless-stopped\n", "")
     change(example, "docker-compose.yml", "    hostname: aglaia-web-re\n", "")
     change(example, "Dockerfile", 'ENTRYPOINT ["python", "/myapps/app.py"]', "ENTRYPOINT python /myapps/app.py")
@@ -69,7 +69,7 @@ def test_a_repair_changes_the_file_and_leaves_nothing_to_find(example: Path, cap
     assert "restart: unless-stopped" in (example / "docker-compose.yml").read_text()
 
 
-def test_a_dry_repair_shows_the_difference_and_changes_nothing(example: Path, capsys: pytest.CaptureFixture[str]):
+def test_lint_fix_dry_run_prints_diff_without_changes(example: Path, capsys: pytest.CaptureFixture[str]):
     change(example, "docker-compose.yml", "unless-stopped", "on-failure")
     before = (example / "docker-compose.yml").read_text()
     assert main(["lint", "--fix", "--dry-run", "--project", str(example)]) == 1
@@ -127,7 +127,7 @@ def test_findings_are_in_the_json_result(example: Path, capsys: pytest.CaptureFi
     assert [(one["rule"], one["file"], one["line"]) for one in answer["findings"]] == [("CP102", "Dockerfile", 1)]
 
 
-def test_reports_are_whole_on_stdout_even_where_nothing_was_found(example: Path, capsys: pytest.CaptureFixture[str]):
+def test_reports_on_stdout_are_complete_even_without_findings(example: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["lint", "--format", "sarif", "--project", str(example)]) == 0
     assert json.loads(capsys.readouterr().out)["runs"][0]["results"] == []
     assert main(["lint", "--format", "junit", "--project", str(example)]) == 0

@@ -38,7 +38,7 @@ def test_the_newest_versions_are_kept(agent, engine, names, production, code):
     assert engine.images(f"{production.address}/{code}")
 
 
-def test_latest_what_was_built_last_and_what_a_container_is_made_of_stay(agent, engine, names, development, code):
+def test_prune_keeps_latest_last_build_and_container_images(agent, engine, names, development, code):
     engine.tag(names[0], f"{development.address}/{code}", "latest")
     container = engine.create_container(names[1])["Id"]
     (agent.folder / ".docker_build_version").write_text(VERSIONS[2] + "\n")
@@ -61,7 +61,7 @@ def test_tags_that_are_no_versions_are_somebody_elses(agent, engine, names, deve
     assert left(engine, [f"{development.address}/{code}:experiment"]) == ["experiment"]
 
 
-def test_versions_of_the_engine_stand_beside_those_of_the_registries(agent, engine, names):
+def test_images_lists_engine_versions_beside_registry_versions(agent, engine, names):
     outcome = agent("images")
     assert outcome.code == 0, outcome.err
     head, *rows = [line.split() for line in outcome.out.splitlines()]

@@ -18,7 +18,7 @@ def hold(site: Site, seconds: float) -> threading.Thread:
     return thread
 
 
-def test_a_lock_that_is_held_fails_with_5_and_says_by_whom(site: Site):
+def test_held_lock_exits_5_and_names_its_holder(site: Site):
     version = site.deployed()
     other = hold(site, 8)
     done = site("deploy", "--version", version)
@@ -27,7 +27,7 @@ def test_a_lock_that_is_held_fails_with_5_and_says_by_whom(site: Site):
     other.join()
 
 
-def test_what_goes_within_a_second_is_no_other_run(site: Site):
+def test_deploy_tolerates_a_lock_released_within_a_second(site: Site):
     # BusyBox's timeout leaves a watcher behind that has the lock for a second after its command has ended.
     version = site.deployed()
     other = hold(site, 1.2)
@@ -36,7 +36,7 @@ def test_what_goes_within_a_second_is_no_other_run(site: Site):
     other.join()
 
 
-def test_a_run_waits_for_the_lock_as_long_as_it_is_told(site: Site):
+def test_deploy_waits_for_lock_up_to_wait_option(site: Site):
     version = site.deployed()
     other = hold(site, 3)
     done = site("deploy", "--version", version, "--wait", "30")
@@ -45,7 +45,7 @@ def test_a_run_waits_for_the_lock_as_long_as_it_is_told(site: Site):
     other.join()
 
 
-def test_of_two_deploys_at_once_both_end_well_one_after_the_other(site: Site):
+def test_two_simultaneous_deploys_succeed_one_after_the_other(site: Site):
     # Slow to become healthy, so that each runs while the other waits for health.
     first, second = site.publish("slow"), site.publish("slow")
     runs = [site.start("deploy", "--version", version, "--wait", "60") for version in (first, second)]
@@ -58,7 +58,7 @@ def test_of_two_deploys_at_once_both_end_well_one_after_the_other(site: Site):
     assert f"VERSION={last}" in site.files()[".env"]
 
 
-def test_a_run_whose_agent_is_gone_when_its_turn_comes_touches_nothing(site: Site):
+def test_waiting_run_with_dead_agent_changes_nothing(site: Site):
     site.deployed()
     files, container = site.files(), site.container()
     other = hold(site, 4)

@@ -23,7 +23,7 @@ def start_file(server: Server, text: str) -> None:
     server.run("cp /docker/bashrc /root/.bashrc")
 
 
-def test_what_a_start_file_prints_is_not_believed_and_what_it_sets_steers_nothing(site: Site, there: Server):
+def test_login_shell_output_and_variables_never_affect_runs(site: Site, there: Server):
     lines = "::hello\n::fact version 6.6.6\n::step keep\n::end ok 6.6.6\n::abcdef0123456789 end ok 6.6.6"
     settings = (
         "export COMPOSE_ENV_FILES=/nowhere COMPOSE_DISABLE_ENV_FILE=1 COMPOSE_PROFILES=other TAR_OPTIONS=--no-such-option "
@@ -41,7 +41,7 @@ def test_what_a_start_file_prints_is_not_believed_and_what_it_sets_steers_nothin
 
 
 @pytest.mark.parametrize(("text", "words"), REFUSED.values(), ids=REFUSED)
-def test_a_login_shell_that_does_not_start_us_is_named(
+def test_deploy_reports_a_login_shell_that_blocks_it(
     site: Site, there: Server, monkeypatch: pytest.MonkeyPatch, text: str, words: str
 ):
     monkeypatch.setattr("container_pipeline.remote.ssh.START_TIMEOUT", -3)

@@ -28,9 +28,7 @@ def test_a_command_that_lacks_a_setting_changes_nothing(workbench, side, command
         *((name, missing) for name in ALL if name.startswith("pipeline") for missing in needs(name)),
     ],
 )
-def test_a_pipeline_that_lacks_a_setting_stops_where_docker_sh_stopped(
-    workbench, side, command, missing, monkeypatch, capsys
-):
+def test_pipeline_missing_a_setting_stops_like_docker_sh(workbench, side, command, missing, monkeypatch, capsys):
     given = BUILT if command.endswith("-rebuild") else NOTHING
     workbench.prepare(given)
     with lacking(workbench, missing):
@@ -42,7 +40,7 @@ def test_a_pipeline_that_lacks_a_setting_stops_where_docker_sh_stopped(
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("command", ALL)
-def test_a_setting_that_a_command_does_not_need_may_be_missing(workbench, side, command, monkeypatch):
+def test_command_succeeds_without_settings_it_does_not_need(workbench, side, command, monkeypatch):
     given = NOTHING if command.startswith(("build", "pipeline")) else TAGGED
     workbench.prepare(given)
     with lacking(workbench, *(set(DEV_LOGIN + PROD_LOGIN) - set(needs(command)))):

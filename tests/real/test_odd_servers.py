@@ -34,7 +34,7 @@ TOO_NEW = {
 
 
 @pytest.mark.parametrize("compose", ["v2", "v1"])
-def test_a_compose_that_the_engine_does_not_understand_touches_nothing(site: Site, server_factory, compose: str):
+def test_compose_incompatible_with_the_engine_changes_nothing(site: Site, server_factory, compose: str):
     server = server_factory("server-1", compose)
     first = site.on(server).deployed()
     second = site.deployed()
@@ -50,7 +50,7 @@ def test_a_compose_that_the_engine_does_not_understand_touches_nothing(site: Sit
     assert site.running() == second
 
 
-def test_without_room_in_memory_the_temporary_folder_will_do(site: Site, there: Server):
+def test_run_uses_temporary_folder_if_memory_is_full(site: Site, there: Server):
     deploy = ["deploy", "--version", site.publish()]
     for options, command in (
         ("size=4k", deploy),
@@ -73,7 +73,7 @@ def test_without_room_anywhere_nothing_is_touched(site: Site, there: Server):
 
 
 @pytest.mark.parametrize("command", ["status", "doctor"])
-def test_a_login_that_a_killed_run_has_left_is_swept_by_the_next(site: Site, there: Server, command: str):
+def test_next_run_removes_login_of_a_killed_run(site: Site, there: Server, command: str):
     site.deployed()
     run = site.start("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
     assert run.stderr

@@ -59,7 +59,7 @@ def test_an_older_build_leaves_the_newer_release_untouched(either: Site):
     assert record["created"] == LATER[1]
 
 
-def test_the_version_built_last_never_replaces_a_newer_one(site: Site):
+def test_deploy_of_last_build_keeps_a_newer_release(site: Site):
     earlier, later = publish(site, EARLIER), publish(site, LATER)
     site.built(later, LATER[1])
     assert site("deploy").code == 0
@@ -72,7 +72,7 @@ def test_the_version_built_last_never_replaces_a_newer_one(site: Site):
     assert held(site) == digests
 
 
-def test_the_image_itself_says_its_age_where_nobody_else_does(site: Site):
+def test_deploy_reads_age_from_image_as_fallback(site: Site):
     earlier, later = publish(site, EARLIER), publish(site, LATER)
     assert site("deploy", "--version", later).code == 0
     digests = held(site)
@@ -84,14 +84,14 @@ def test_the_image_itself_says_its_age_where_nobody_else_does(site: Site):
 
 
 @pytest.mark.parametrize("labels", [("", EARLIER[1]), (LATER[1], ""), ("yesterday", EARLIER[1]), (LATER[1], LATER[1])])
-def test_an_age_that_is_unknown_or_the_same_overtakes_nothing(site: Site, labels: tuple[str, str]):
+def test_unknown_or_equal_age_still_deploys(site: Site, labels: tuple[str, str]):
     for version, created in zip((LATER[0], EARLIER[0]), labels):
         done = site(*PIPELINE, site.publish("plain", version, created))
         assert (done.code, current(site)) == (0, version), done.err
 
 
 @pytest.mark.parametrize("order", [(EARLIER, LATER), (LATER, EARLIER)], ids=["in order", "the other way"])
-def test_of_two_pipelines_at_once_the_later_build_runs_at_the_end(site: Site, order: tuple[tuple[str, str], ...]):
+def test_later_build_wins_between_two_simultaneous_pipelines(site: Site, order: tuple[tuple[str, str], ...]):
     versions = [publish(site, build) for build in order]
     runs = [site.start(*PIPELINE, version, "--wait", "60") for version in versions]
     told = [run.communicate(timeout=90)[1] for run in runs]
@@ -114,7 +114,7 @@ def test_each_of_several_servers_decides_for_itself(site: Site):
 
 
 @pytest.mark.slow
-def test_killed_anywhere_an_overtaken_deploy_leaves_the_newer_release(site: Site, monkeypatch: pytest.MonkeyPatch):
+def test_killed_overtaken_deploy_keeps_the_newer_release(site: Site, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("container_pipeline.clients.children._ABORT_GRACE", 0)
     earlier, later = publish(site, EARLIER), publish(site, LATER)
     assert site(*PIPELINE, later).code == 0

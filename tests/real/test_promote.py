@@ -12,7 +12,7 @@ VERSION = "20261124093015"
 OLDER = "20261123080000"
 
 
-def test_a_promoted_version_is_the_same_digest_in_production_and_latest_there(agent, development, production, code):
+def test_promotion_keeps_the_digest_and_moves_latest(agent, development, production, code):
     image = images.put_image(development, code, VERSION, 3_000_000, 5000, 10)
 
     outcome = agent("promote", "--version", VERSION, "--json")
@@ -26,7 +26,7 @@ def test_a_promoted_version_is_the_same_digest_in_production_and_latest_there(ag
         assert images.digest_of(stored.body) == layer
 
 
-def test_the_version_that_was_built_last_is_promoted_where_none_is_named(agent, development, production, code):
+def test_promote_uses_last_built_version_by_default(agent, development, production, code):
     image = images.put_image(development, code, VERSION)
     images.put_image(development, code, "20261124093016")
     state.write(agent.folder, state.Built(code, VERSION, digest=image.digest))
@@ -47,14 +47,14 @@ def test_an_index_with_its_attestations_keeps_its_digest(agent, development, pro
         assert ask.digest(production, code, child.digest) == child.digest
 
 
-def test_a_layer_that_is_not_distributed_is_not_asked_for(agent, development, production, code):
+def test_promotion_does_not_request_foreign_layers(agent, development, production, code):
     image = images.put_image(development, code, VERSION, 1000, foreign=True)
 
     assert agent("promote", "--version", VERSION).code == 0
     assert ask.digest(production, code, VERSION) == image.digest
 
 
-def test_a_dry_run_says_how_many_bytes_would_move_and_moves_none(agent, development, production, code):
+def test_promote_dry_run_shows_size_and_copies_nothing(agent, development, production, code):
     images.put_image(development, code, VERSION, 3_000_000)
 
     outcome = agent("promote", "--version", VERSION, "--dry-run")
@@ -96,7 +96,7 @@ def test_only_missing_layers_are_sent(agent, development, production, code, faul
     assert proxy.count("PUT", "/blobs/uploads/") == 1
 
 
-def test_a_version_that_is_another_image_in_production_is_refused(agent, development, production, code):
+def test_promotion_refuses_to_replace_a_version_in_production(agent, development, production, code):
     there = images.put_image(production, code, VERSION)
     images.put_image(development, code, VERSION)
 
@@ -108,7 +108,7 @@ def test_a_version_that_is_another_image_in_production_is_refused(agent, develop
     assert ask.digest(production, code, "latest") is None
 
 
-def test_what_was_built_is_promoted_whatever_the_tag_names_now(agent, development, production, code):
+def test_promotion_uses_built_digest_even_if_tag_moved(agent, development, production, code):
     built = images.put_image(development, code, VERSION)
     state.write(agent.folder, state.Built(code, VERSION, digest=built.digest))
     other = images.put_image(development, code, VERSION)
@@ -121,7 +121,7 @@ def test_what_was_built_is_promoted_whatever_the_tag_names_now(agent, developmen
     assert ask.digest(production, code, VERSION) == built.digest
 
 
-def test_latest_alone_is_moved_where_the_version_is_there_already(agent, development, production, code):
+def test_promoting_an_existing_version_only_moves_latest(agent, development, production, code):
     old = images.put_image(development, code, OLDER)
     images.put_image(development, code, VERSION)
     for version in (OLDER, VERSION, OLDER):
@@ -129,7 +129,7 @@ def test_latest_alone_is_moved_where_the_version_is_there_already(agent, develop
     assert ask.digest(production, code, "latest") == old.digest
 
 
-def test_a_version_that_is_nowhere_is_refused_with_the_command_that_lists_them(agent):
+def test_missing_version_is_refused_with_the_listing_command(agent):
     outcome = agent("promote", "--version", VERSION)
     assert outcome.code == 1
     assert "is not in the registry" in outcome.err

@@ -80,7 +80,7 @@ def arrived(promoted, production, code):
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_registry_that_is_busy_for_a_moment_is_asked_again(agent, between, arrived, role, method, path, status):
+def test_promotion_retries_a_busy_registry(agent, between, arrived, role, method, path, status):
     proxy = between(role, Fault(method, path, status=status, headers={"Retry-After": "0"}, times=2))
 
     outcome = agent("promote", "--version", NEW)
@@ -90,7 +90,7 @@ def test_a_registry_that_is_busy_for_a_moment_is_asked_again(agent, between, arr
     arrived()
 
 
-def test_the_wait_is_the_one_that_the_registry_asks_for(agent, between, arrived):
+def test_retry_waits_as_long_as_the_registry_asks(agent, between, arrived):
     between("production", Fault("PUT", "/manifests/", status=429, headers={"Retry-After": "1"}, times=1))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 0
@@ -98,7 +98,7 @@ def test_the_wait_is_the_one_that_the_registry_asks_for(agent, between, arrived)
     arrived()
 
 
-def test_a_wait_beyond_all_patience_ends_the_run_and_says_how_long_it_would_be(agent, between, unchanged):
+def test_promotion_fails_if_requested_retry_wait_is_excessive(agent, between, unchanged):
     between("production", Fault("POST", "/uploads/", status=429, headers={"Retry-After": "3600"}))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
@@ -115,7 +115,7 @@ def test_a_wait_beyond_all_patience_ends_the_run_and_says_how_long_it_would_be(a
         ("production", "PUT", f"/manifests/{NEW}"),
     ],
 )
-def test_a_registry_that_fails_for_ever_ends_the_run_and_moves_no_tag(agent, between, unchanged, role, method, path):
+def test_promotion_moves_no_tag_if_registry_keeps_failing(agent, between, unchanged, role, method, path):
     fault = Fault(method, path, status=500, body=b'{"errors": [{"code": "UNKNOWN", "message": "disk is full"}]}')
     proxy = between(role, fault)
 
@@ -130,7 +130,7 @@ def test_a_registry_that_fails_for_ever_ends_the_run_and_moves_no_tag(agent, bet
     unchanged()
 
 
-def test_latest_stays_where_it_was_when_it_cannot_be_moved(agent, between, promoted, production, code):
+def test_latest_is_unchanged_if_its_move_fails(agent, between, promoted, production, code):
     between("production", Fault("PUT", "/manifests/latest", status=500))
     assert agent("promote", "--version", NEW).code == 1
     assert ask.digest(production, code, "latest") == promoted[0].digest
@@ -145,7 +145,7 @@ def test_latest_stays_where_it_was_when_it_cannot_be_moved(agent, between, promo
         (413, "client_max_body_size"),
     ],
 )
-def test_what_will_not_pass_fails_at_once_and_says_what_to_check(agent, between, unchanged, status, said):
+def test_permanent_upload_error_fails_at_once_with_advice(agent, between, unchanged, status, said):
     proxy = between("production", Fault("PUT", "/blobs/uploads/", status=status))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
@@ -156,7 +156,7 @@ def test_what_will_not_pass_fails_at_once_and_says_what_to_check(agent, between,
 
 
 @pytest.mark.parametrize("after", [400_000, SIZE // 2])
-def test_a_cut_in_the_middle_of_a_layer_is_mended_from_that_byte_on(agent, between, arrived, promoted, after):
+def test_interrupted_layer_download_resumes_at_the_same_byte(agent, between, arrived, promoted, after):
     proxy = between("development", Fault("GET", f"/blobs/{promoted[1].layers[0]}", cut_after=after, times=2))
     production = between("production")
 
@@ -168,7 +168,7 @@ def test_a_cut_in_the_middle_of_a_layer_is_mended_from_that_byte_on(agent, betwe
     arrived()
 
 
-def test_a_registry_without_ranges_sends_the_layer_from_its_beginning(agent, between, arrived, development, promoted):
+def test_registry_without_ranges_resends_the_whole_layer(agent, between, arrived, development, promoted):
     """A proxy that responds with 200 to a range request, as some caches do."""
     big = promoted[1].layers[0]
     whole = ask.registry(development, "GET", f"/v2/{agent.code}/blobs/{big}").body
@@ -179,7 +179,7 @@ def test_a_registry_without_ranges_sends_the_layer_from_its_beginning(agent, bet
     arrived()
 
 
-def test_a_source_that_breaks_off_for_ever_ends_the_run(agent, between, unchanged):
+def test_promotion_fails_if_source_keeps_disconnecting(agent, between, unchanged):
     between("development", Fault("GET", "/blobs/", cut_after=1000))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
@@ -193,7 +193,7 @@ def test_an_upload_that_is_cut_begins_again(agent, between, arrived):
     arrived()
 
 
-def test_an_upload_that_is_always_cut_ends_the_run(agent, between, unchanged):
+def test_promotion_fails_if_every_upload_is_cut(agent, between, unchanged):
     between("production", Fault("PUT", "/blobs/uploads/", cut_request_after=1000))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
@@ -201,9 +201,7 @@ def test_an_upload_that_is_always_cut_ends_the_run(agent, between, unchanged):
     unchanged()
 
 
-def test_one_flipped_byte_is_seen_before_the_layer_is_complete_in_production(
-    agent, between, unchanged, promoted, production, code
-):
+def test_corrupt_layer_is_rejected_before_production_stores_it(agent, between, unchanged, promoted, production, code):
     big = promoted[1].layers[0]
     between("development", Fault("GET", f"/blobs/{big}", flip=SIZE // 3))
 
@@ -215,7 +213,7 @@ def test_one_flipped_byte_is_seen_before_the_layer_is_complete_in_production(
     unchanged()
 
 
-def test_a_manifest_with_a_flipped_byte_is_not_taken(agent, between, unchanged):
+def test_promotion_rejects_a_corrupt_manifest(agent, between, unchanged):
     between("development", Fault("GET", "/manifests/", flip=40))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
@@ -223,7 +221,7 @@ def test_a_manifest_with_a_flipped_byte_is_not_taken(agent, between, unchanged):
     unchanged()
 
 
-def test_a_layer_that_was_taken_but_is_not_there_ends_the_run(agent, between, unchanged):
+def test_promotion_fails_if_accepted_layer_is_missing(agent, between, unchanged):
     between("production", Fault("HEAD", "/blobs/", status=404))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
@@ -231,9 +229,7 @@ def test_a_layer_that_was_taken_but_is_not_there_ends_the_run(agent, between, un
     unchanged()
 
 
-def test_a_tag_that_was_taken_but_is_not_there_ends_the_run_before_latest_moves(
-    agent, between, promoted, production, code
-):
+def test_latest_stays_if_accepted_version_tag_is_missing(agent, between, promoted, production, code):
     between("production", Fault("HEAD", f"/manifests/{NEW}", status=404))
     outcome = agent("promote", "--version", NEW)
     assert outcome.code == 1
@@ -241,7 +237,7 @@ def test_a_tag_that_was_taken_but_is_not_there_ends_the_run_before_latest_moves(
     assert ask.digest(production, code, "latest") == promoted[0].digest
 
 
-def test_a_version_that_another_run_set_meanwhile_is_not_moved(agent, between, production, development, code, promoted):
+def test_promotion_never_moves_version_set_by_concurrent_run(agent, between, production, development, code, promoted):
     other = images.put_image(production, code, "20261124093016", 500)
     # The first look at the tag, for the plan, finds none; the one before it is set finds the other run's.
     between("production", Fault("HEAD", f"/manifests/{NEW}", status=404, times=1))
@@ -256,7 +252,7 @@ def test_a_version_that_another_run_set_meanwhile_is_not_moved(agent, between, p
 
 
 @pytest.mark.parametrize("path", ["/v2/$", "/manifests/", "/blobs/"])
-def test_a_web_page_in_place_of_a_registry_is_called_that(agent, between, unchanged, path):
+def test_promotion_reports_a_web_page_instead_of_registry(agent, between, unchanged, path):
     page = {"Content-Type": "text/html; charset=utf-8"}
     between("development", Fault("", path, status=200, headers=page, body=b"<html>Sign in</html>"))
     outcome = agent("promote", "--version", NEW)
@@ -298,7 +294,7 @@ def test_no_credentials_follow_a_redirect_to_another_host(agent, between, arrive
     arrived()
 
 
-def test_no_credentials_go_to_an_upload_address_on_another_host(agent, between, unchanged, fault_proxy, production):
+def test_upload_address_on_another_host_gets_no_credentials(agent, between, unchanged, fault_proxy, production):
     stranger = fault_proxy(production.address)
     elsewhere = {"Location": f"http://{stranger.address}/v2/x/blobs/uploads/1?_state=a"}
     between("production", Fault("POST", "/blobs/uploads/", status=202, headers=elsewhere))
@@ -313,7 +309,7 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "container_pipeline", *arguments]
 
 
-def test_a_terminated_promotion_ends_at_once_with_143_and_moves_no_tag(agent, between, unchanged):
+def test_terminated_promotion_exits_143_and_moves_no_tag(agent, between, unchanged):
     proxy = between("development", Fault("GET", "/blobs/", hang=True))
     arguments = ("promote", "--version", NEW, "--code", agent.code, "--project", str(agent.folder))
     process = subprocess.Popen(_command(*arguments), stderr=subprocess.PIPE, text=True)
@@ -328,7 +324,9 @@ def test_a_terminated_promotion_ends_at_once_with_143_and_moves_no_tag(agent, be
     unchanged()
 
 
-def test_no_password_is_in_any_argument_log_or_file(agent, between, development, production, tmp_path, code, promoted):
+def test_promotion_keeps_passwords_from_arguments_logs_and_files(
+    agent, between, development, production, tmp_path, code, promoted
+):
     between("production", Fault("PUT", "/blobs/uploads/", status=503, headers={"Retry-After": "0"}, times=1))
     home = tmp_path / "home"
     home.mkdir()

@@ -77,7 +77,7 @@ def test_a_server_that_does_not_answer_keeps_everything(agent, filled, developme
     assert len(ask.tags(development, code)) == 8
 
 
-def test_a_registry_that_forbids_deleting_says_how_to_switch_it_on(agent, registry_factory, code):
+def test_prune_explains_how_to_enable_registry_deletion(agent, registry_factory, code):
     one = registry_factory(delete=False)
     agent.use("DOCKER_REGISTRY", one)
     for day in DAYS[:2]:
@@ -96,15 +96,13 @@ def test_the_platforms_of_a_kept_index_stay(agent, development, code):
     assert not any(ask.digest(development, code, child.digest) for child in gone)
 
 
-def test_a_repository_that_is_not_there_holds_nothing_to_prune(agent):
+def test_prune_finds_nothing_in_a_missing_repository(agent):
     outcome = agent("prune")
     assert outcome.code == 0
     assert "holds no version to remove" in outcome.err
 
 
-def test_a_version_that_a_real_server_runs_outlives_newer_ones_and_an_unreachable_server_ends_it(
-    site, registry_factory
-):
+def test_prune_keeps_deployed_versions_and_requires_reachable_servers(site, registry_factory):
     site.use(registry_factory())
     running = site.deployed()
     newer = [site.publish("plain") for _number in range(3)]
@@ -118,7 +116,7 @@ def test_a_version_that_a_real_server_runs_outlives_newer_ones_and_an_unreachabl
     assert site("deploy", "--version", running).code == 0
 
 
-def test_what_an_operator_started_by_hand_is_in_use_too(either, registry_factory):
+def test_prune_keeps_versions_an_operator_started_or_configured(either, registry_factory):
     either.use(registry_factory())
     versions = [either.publish("plain") for _number in range(3)]
     assert either("deploy", "--version", versions[2]).code == 0
@@ -135,7 +133,7 @@ def test_what_an_operator_started_by_hand_is_in_use_too(either, registry_factory
     assert ask.tags(either.registry, either.code) == versions
 
 
-def test_a_server_whose_docker_does_not_answer_keeps_everything(site, registry_factory):
+def test_prune_deletes_nothing_if_server_docker_is_unusable(site, registry_factory):
     site.use(registry_factory())
     running = site.deployed()
     newer = [site.publish("plain") for _number in range(2)]
@@ -145,7 +143,7 @@ def test_a_server_whose_docker_does_not_answer_keeps_everything(site, registry_f
     assert ask.tags(site.registry, site.code) == [running, *newer]
 
 
-def test_a_server_on_which_nothing_was_deployed_yet_needs_nothing(site, registry_factory):
+def test_prune_protects_no_versions_for_an_empty_server(site, registry_factory):
     site.use(registry_factory())
     versions = [site.publish("plain") for _number in range(2)]
     outcome = site("prune", "--keep", "1")
@@ -153,7 +151,7 @@ def test_a_server_on_which_nothing_was_deployed_yet_needs_nothing(site, registry
     assert ask.tags(site.registry, site.code) == versions[1:]
 
 
-def test_what_each_of_two_folders_of_one_server_keeps_stays_whichever_environment_is_named(site, registry_factory):
+def test_prune_keeps_releases_of_every_environment_on_server(site, registry_factory):
     site.use(registry_factory())
     server = site.servers[0]
     site.set("CONTAINER_PIPELINE_SERVERS", "")
@@ -173,7 +171,7 @@ def test_what_each_of_two_folders_of_one_server_keeps_stays_whichever_environmen
 
 
 @pytest.mark.parametrize("closed", ["releases", ".env", "."])
-def test_a_server_whose_releases_this_user_may_not_read_keeps_everything(site, registry_factory, closed):
+def test_prune_deletes_nothing_if_releases_are_unreadable(site, registry_factory, closed):
     site.use(registry_factory())
     versions = [site.deployed("plain"), site.publish("plain")]
     site.sh(f"chmod 0700 {closed}")
@@ -187,9 +185,7 @@ def test_a_server_whose_releases_this_user_may_not_read_keeps_everything(site, r
     assert ask.tags(site.registry, site.code) == versions
 
 
-def test_what_another_run_moves_meanwhile_is_neither_deleted_nor_a_failure(
-    agent, filled, development, code, fault_proxy, monkeypatch
-):
+def test_prune_skips_tags_another_run_changes_meanwhile(agent, filled, development, code, fault_proxy, monkeypatch):
     """Between the plan and the deletion latest moves to an old version, another one is pushed anew, and a third is deleted."""
     proxy = fault_proxy(development.address, Fault("GET", f"/manifests/{DAYS[3]}", status=404))
     agent.use("DOCKER_REGISTRY", development, proxy.address)

@@ -43,7 +43,7 @@ def record(agent: Agent) -> dict[str, str]:
     return read
 
 
-def test_the_digest_that_the_registry_names_is_told_and_written_down(agent, development, code):
+def test_push_reports_and_records_the_registry_digest(agent, development, code):
     outcome = agent("push", "--json")
     assert outcome.code == 0, outcome.err
     digest = ask.digest(development, code, version(agent))
@@ -51,7 +51,7 @@ def test_the_digest_that_the_registry_names_is_told_and_written_down(agent, deve
     assert outcome.result["digest"] == record(agent)["digest"] == digest
 
 
-def test_latest_is_moved_with_the_push_where_that_is_asked_for(agent, development, code):
+def test_push_with_latest_option_moves_latest(agent, development, code):
     assert agent("push", "--latest").code == 0
     assert ask.digest(development, code, "latest") == ask.digest(development, code, version(agent))
 
@@ -87,7 +87,7 @@ def test_a_second_push_moves_no_byte(agent, development, code, fault_proxy):
     assert [request for request in proxy.requests if request[0] in ("PUT", "POST", "PATCH")] == []
 
 
-def test_a_version_of_the_registry_is_never_made_another_image(agent, development, code):
+def test_push_never_replaces_a_version_in_the_registry(agent, development, code):
     other = images.put_image(development, code, version(agent))
     outcome = agent("push")
     assert outcome.code == 1
@@ -95,7 +95,7 @@ def test_a_version_of_the_registry_is_never_made_another_image(agent, developmen
     assert ask.digest(development, code, version(agent)) == other.digest
 
 
-def test_the_same_image_under_another_digest_is_known_again(agent, development, code, engine):
+def test_push_recognizes_same_image_without_its_registry_digest(agent, development, code, engine):
     """An engine forgets digests when an image is removed and loaded again; the image's own id tells."""
     assert agent("push").code == 0
     name = f"{development.address}/{code}:{version(agent)}"
@@ -108,7 +108,7 @@ def test_the_same_image_under_another_digest_is_known_again(agent, development, 
     assert "is already in the registry" in outcome.err
 
 
-def test_a_wrong_password_is_told_with_the_variable_to_check(agent, monkeypatch):
+def test_push_with_wrong_password_names_variable_to_check(agent, monkeypatch):
     monkeypatch.setenv("DOCKER_REGISTRY_PASS", "wrong password")
     outcome = agent("push")
     assert outcome.code == 1
@@ -116,7 +116,7 @@ def test_a_wrong_password_is_told_with_the_variable_to_check(agent, monkeypatch)
     assert "wrong password" not in outcome.err
 
 
-def test_a_registry_that_is_not_there_is_told_in_one_sentence(agent, development):
+def test_push_reports_an_unreachable_registry_in_one_sentence(agent, development):
     development.stop()
     outcome = agent("push")
     assert outcome.code == 1
@@ -133,7 +133,7 @@ def test_a_registry_that_is_not_there_is_told_in_one_sentence(agent, development
     ],
     ids=["manifest refused", "layer refused", "too large"],
 )
-def test_a_push_that_did_not_arrive_is_an_error(agent, development, code, fault_proxy, fault):
+def test_push_rejected_by_the_registry_is_an_error(agent, development, code, fault_proxy, fault):
     proxy = fault_proxy(development.address, fault)
     agent.use("DOCKER_REGISTRY", development, proxy.address)
     assert agent("build").code == 0
@@ -144,7 +144,7 @@ def test_a_push_that_did_not_arrive_is_an_error(agent, development, code, fault_
     assert record(agent)["digest"] == ""
 
 
-def test_a_push_is_not_believed_where_the_registry_then_names_nothing(agent, development, code, fault_proxy):
+def test_push_fails_if_registry_lacks_the_accepted_manifest(agent, development, code, fault_proxy):
     """The engine got a success, but the registry does not have the manifest."""
     proxy = fault_proxy(development.address, Fault("PUT", "/manifests/", status=201))
     agent.use("DOCKER_REGISTRY", development, proxy.address)
@@ -155,7 +155,7 @@ def test_a_push_is_not_believed_where_the_registry_then_names_nothing(agent, dev
     assert ask.tags(development, code) == []
 
 
-def test_no_password_is_in_an_argument_a_log_or_a_file(agent, development, production, tmp_path):
+def test_pipeline_keeps_passwords_from_arguments_logs_and_files(agent, development, production, tmp_path):
     words = [development.password, production.password]
     with ArgvWatcher(words) as watcher:
         outcome = agent("pipeline-all-rebuild", "-v")
@@ -167,7 +167,7 @@ def test_no_password_is_in_an_argument_a_log_or_a_file(agent, development, produ
     assert not (tmp_path / "home" / ".docker" / "config.json").exists()
 
 
-def test_changed_sources_are_warned_of_and_the_old_image_is_still_what_is_published(agent, development, code):
+def test_pipeline_publishes_old_image_and_warns_sources_changed(agent, development, code):
     assert "sources have changed" not in agent("pipeline").err
     (agent.folder / "new.py").write_text("")
     former = version(agent)
@@ -184,9 +184,7 @@ def test_production_gets_the_bytes_that_development_holds(agent, development, pr
     assert ask.digest(production, code, version(agent)) == ask.digest(production, code, "latest") == digest
 
 
-def test_a_development_registry_that_is_down_does_not_keep_an_image_of_the_engine_from_production(
-    agent, development, production, code
-):
+def test_production_gets_engine_image_without_the_development_registry(agent, development, production, code):
     assert agent("push").code == 0
     development.stop()
     outcome = agent("pipeline-prod")
@@ -194,7 +192,7 @@ def test_a_development_registry_that_is_down_does_not_keep_an_image_of_the_engin
     assert ask.tags(production, code) == sorted([version(agent), "latest"])
 
 
-def test_the_json_result_tells_each_step_of_a_pipeline(agent):
+def test_json_result_lists_each_pipeline_step(agent):
     result = agent("pipeline-all", "--json").result
     assert [step["name"] for step in result["steps"]] == [
         "push",
@@ -208,9 +206,7 @@ def test_the_json_result_tells_each_step_of_a_pipeline(agent):
     assert {step["status"] for step in result["steps"]} == {"ok"}
 
 
-def test_a_tag_that_moves_meanwhile_does_not_change_what_becomes_latest(
-    agent, development, production, code, monkeypatch
-):
+def test_latest_gets_built_image_even_if_tag_moves(agent, development, production, code, monkeypatch):
     tag = Engine.tag
 
     def disturbed(*arguments: Any) -> None:
@@ -227,7 +223,7 @@ def test_a_tag_that_moves_meanwhile_does_not_change_what_becomes_latest(
     assert ask.digest(production, code, version(agent)) == ask.digest(production, code, "latest") == built
 
 
-def test_latest_goes_back_only_by_docker_shs_own_word(agent, development, production, code, monkeypatch):
+def test_only_docker_sh_latest_commands_move_latest_backwards(agent, development, production, code, monkeypatch):
     """As where an older build is published last: its state is brought back here."""
 
     def latest() -> tuple[str | None, str | None]:

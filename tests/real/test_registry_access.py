@@ -50,9 +50,7 @@ def link(registry, code, tag):
     return path.read_text() if path.exists() else None
 
 
-def test_a_registry_behind_a_token_server_is_promoted_to_with_one_token_for_each_scope(
-    agent, development, guarded, tokens, code
-):
+def test_promotion_requests_one_registry_token_per_scope(agent, development, guarded, tokens, code):
     agent.use("DOCKER_REGISTRY_PROD", guarded)
     image = images.put_image(development, code, VERSION, 300_000, 2000, 100)
     outcome = agent("promote", "--version", VERSION)
@@ -73,7 +71,7 @@ def test_a_token_that_ends_half_way_is_renewed(agent, development, guarded, toke
     assert tokens.asked.count([f"repository:{code}:pull,push"]) == 2
 
 
-def test_a_token_is_not_used_longer_than_its_server_said(agent, development, guarded, tokens, code, fault_proxy):
+def test_token_is_not_used_after_its_stated_lifetime(agent, development, guarded, tokens, code, fault_proxy):
     tokens.said_lifetime = 1
     slow = fault_proxy(development.address, Fault("GET", "/blobs/", delay=1.2))
     agent.use("DOCKER_REGISTRY", development, slow.address)
@@ -94,7 +92,7 @@ def test_a_wrong_password_is_refused_at_once(agent, development, guarded, tokens
     assert "retrying" not in outcome.err
 
 
-def test_a_user_who_may_only_read_is_refused_after_one_more_token(agent, development, guarded, tokens, code):
+def test_read_only_user_is_refused_after_token_renewal(agent, development, guarded, tokens, code):
     agent.use("DOCKER_REGISTRY_PROD", replace(guarded, user="reader", password=tokens.users["reader"][0]))
     images.put_image(development, code, VERSION)
     outcome = agent("promote", "--version", VERSION)
@@ -104,7 +102,7 @@ def test_a_user_who_may_only_read_is_refused_after_one_more_token(agent, develop
     assert link(guarded, code, "latest") is None
 
 
-def test_a_token_server_that_is_busy_is_asked_again(agent, development, guarded, tokens, code):
+def test_client_retries_a_busy_token_server(agent, development, guarded, tokens, code):
     tokens.failures = 2
     agent.use("DOCKER_REGISTRY_PROD", guarded)
     images.put_image(development, code, VERSION)
@@ -112,7 +110,7 @@ def test_a_token_server_that_is_busy_is_asked_again(agent, development, guarded,
 
 
 @pytest.mark.parametrize("place", ["tokens.example", "127.evil.example", "localhost:x@evil.example", "[::1"])
-def test_no_password_goes_to_a_token_server_by_plain_http(agent, development, fault_proxy, code, place):
+def test_token_server_over_plain_http_gets_no_password(agent, development, fault_proxy, code, place):
     challenge = {"WWW-Authenticate": f'Bearer realm="http://{place}/token",service="x"'}
     proxy = fault_proxy(development.address, Fault("", "", status=401, headers=challenge))
     agent.use("DOCKER_REGISTRY", development, proxy.address)
@@ -131,9 +129,7 @@ def test_a_registry_without_login_needs_none(agent, development, registry_factor
     assert ask.digest(one, code, "latest") == image.digest
 
 
-def test_a_registry_that_greets_everybody_but_lets_only_users_in_is_told_who_asks(
-    agent, development, production, code, fault_proxy
-):
+def test_promotion_logs_in_although_registry_ping_is_public(agent, development, production, code, fault_proxy):
     images.put_image(development, code, VERSION)
     agent.use(
         "DOCKER_REGISTRY", development, fault_proxy(development.address, Fault("GET", "/v2/$", status=200)).address
@@ -161,7 +157,7 @@ def secured(registry_factory, agent, development, code):
     return one, images.put_image(development, code, VERSION, 200_000)
 
 
-def test_a_private_ca_is_trusted_where_docker_finds_it(agent, secured, code, monkeypatch, tmp_path):
+def test_docker_certs_folder_makes_a_private_ca_trusted(agent, secured, code, monkeypatch, tmp_path):
     one, image = secured
     folder = tmp_path / "certs.d" / one.address
     folder.mkdir(parents=True)
@@ -172,14 +168,14 @@ def test_a_private_ca_is_trusted_where_docker_finds_it(agent, secured, code, mon
     assert ask.digest(one, code, "latest") == image.digest
 
 
-def test_a_private_ca_is_trusted_where_requests_finds_it(agent, secured, code, monkeypatch):
+def test_requests_ca_bundle_makes_a_private_ca_trusted(agent, secured, code, monkeypatch):
     one, image = secured
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(one.certificate))
     assert agent("promote", "--version", VERSION).code == 0
     assert ask.digest(one, code, "latest") == image.digest
 
 
-def test_an_unknown_ca_is_refused_with_the_place_where_it_belongs(agent, secured, code):
+def test_unknown_ca_error_names_its_certificate_path(agent, secured, code):
     one, _image = secured
     outcome = agent("promote", "--version", VERSION)
     assert outcome.code == 1
@@ -195,9 +191,7 @@ def far(monkeypatch):
     monkeypatch.setattr(connection, "is_loopback", lambda host: False)
 
 
-def test_plain_http_is_not_spoken_to_a_registry_that_is_not_named_as_insecure(
-    agent, development, production, code, far, fault_proxy
-):
+def test_plain_http_requires_the_insecure_setting(agent, development, production, code, far, fault_proxy):
     proxy = fault_proxy(development.address)
     agent.use("DOCKER_REGISTRY", development, proxy.address)
     outcome = agent("images")
@@ -209,7 +203,7 @@ def test_plain_http_is_not_spoken_to_a_registry_that_is_not_named_as_insecure(
     assert agent("images").code == 0
 
 
-def test_plain_http_goes_through_the_company_proxy_with_its_login(agent, development, code, monkeypatch):
+def test_plain_http_uses_company_proxy_with_its_login(agent, development, code, monkeypatch):
     images.put_image(development, code, VERSION)
     seen = []
 
@@ -247,9 +241,7 @@ def test_plain_http_goes_through_the_company_proxy_with_its_login(agent, develop
     assert {header for _path, header in seen} == {login}
 
 
-def test_https_goes_through_the_company_proxy_by_connect_but_not_where_no_proxy_says_so(
-    agent, secured, code, monkeypatch, far, development
-):
+def test_https_uses_company_proxy_unless_no_proxy_applies(agent, secured, code, monkeypatch, far, development):
     one, image = secured
     asked = []
 
@@ -341,7 +333,7 @@ def test_a_registry_behind_a_path_is_promoted_to(agent, development, production,
     assert ask.digest(production, code, "latest") == image.digest
 
 
-def test_a_proxy_that_limits_bodies_is_named_with_its_setting(agent, development, production, code, nginx):
+def test_proxy_body_limit_error_names_the_nginx_setting(agent, development, production, code, nginx):
     agent.use("DOCKER_REGISTRY_PROD", production, nginx(production.address, limit="1m"))
     images.put_image(development, code, VERSION, 20_000_000)
     outcome = agent("promote", "--version", VERSION)
@@ -351,7 +343,7 @@ def test_a_proxy_that_limits_bodies_is_named_with_its_setting(agent, development
     assert ask.tags(production, code) == []
 
 
-def test_within_one_registry_layers_are_mounted_and_not_moved(agent, development, code, fault_proxy):
+def test_promotion_within_one_registry_mounts_layers_without_copying(agent, development, code, fault_proxy):
     image = images.put_image(development, f"dev/{code}", VERSION, 3_000_000)
     proxy = fault_proxy(development.address)
     agent.use("DOCKER_REGISTRY", development, f"{proxy.address}/dev")
@@ -372,7 +364,7 @@ def test_where_mounting_is_refused_the_layers_are_moved(agent, development, code
     assert ask.digest(development, f"prod/{code}", "latest") == image.digest
 
 
-def test_a_token_outlives_its_end_by_the_leeway_that_the_lab_counts_on(tokens, guarded, code):
+def test_lab_registry_accepts_expired_tokens_for_sixty_seconds(tokens, guarded, code):
     """What the test of renewal stands on: without it that token would be good for a minute more."""
     assert LEEWAY == 60
     tokens.lifetimes = [-2]

@@ -79,7 +79,7 @@ def starts(site: Site, service: str) -> str:
     return server.docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", one)
 
 
-def test_every_container_reads_the_files_of_the_release_that_runs(mounted: Site):
+def test_every_container_reads_files_of_the_running_release(mounted: Site):
     site = mounted
     side, own = starts(site, "side"), starts(site, site.code)
     first = site.servers[0].docker("inspect", "-f", "{{.Config.Image}}", site.code).strip().rpartition(":")[2]
@@ -114,7 +114,7 @@ def test_every_container_reads_the_files_of_the_release_that_runs(mounted: Site)
     assert seen(site) == expected(2, a="two", b="one", ini="two")
 
 
-def test_a_folder_stays_mounted_in_a_container_that_nobody_starts_anew(mounted: Site):
+def test_running_container_sees_new_files_in_mounted_folder(mounted: Site):
     site, server = mounted, mounted.servers[0]
     image = server.docker("inspect", "-f", "{{.Image}}", site.code).strip()
     folder = server.folder / "compose" / site.code if server.docker_host.startswith("unix") else Path()
@@ -195,7 +195,7 @@ def test_a_folder_becomes_a_file_and_comes_back(either: Site):
     assert site.left_over() == ""
 
 
-def test_a_file_that_cannot_be_put_back_ends_in_4(site: Site, monkeypatch: pytest.MonkeyPatch):
+def test_file_that_cannot_be_restored_exits_4(site: Site, monkeypatch: pytest.MonkeyPatch):
     site.append("docker-compose.yml", "    volumes: ['./conf:/conf']\n")
     site.set("CONTAINER_PIPELINE_FILES", "conf")
     site.write("conf/a", "one\n")

@@ -16,7 +16,7 @@ def images(site: Site) -> set[str]:
     return set(server.docker("images", f"{site.registry.address}/{site.code}", "--format", "{{.Tag}}").split())
 
 
-def test_releases_beyond_keep_go_with_their_images_and_no_other(site: Site):
+def test_deploy_removes_only_releases_and_images_beyond_keep(site: Site):
     site.set("CONTAINER_PIPELINE_KEEP", "2")
     versions = [site.deployed() for _turn in range(4)]
     assert set(site.sh("ls releases").split()) == set(versions[2:]) == images(site)
@@ -26,7 +26,7 @@ def test_releases_beyond_keep_go_with_their_images_and_no_other(site: Site):
     assert set(site.sh("ls releases").split()) == images(site) == {versions[2], newest}
 
 
-def test_a_release_that_came_back_is_kept_however_old(site: Site):
+def test_rollback_keeps_the_restored_release_despite_its_age(site: Site):
     first = site.deployed()
     site.deployed()
     site.set("CONTAINER_PIPELINE_KEEP", "1")
@@ -35,7 +35,7 @@ def test_a_release_that_came_back_is_kept_however_old(site: Site):
     assert first in images(site)
 
 
-def test_the_image_of_a_version_that_failed_does_not_stay(site: Site):
+def test_failed_version_leaves_no_image_on_the_server(site: Site):
     good = site.deployed()
     assert site("deploy", "--version", site.publish("unhealthy")).code == 3
     assert images(site) == {good}
@@ -53,7 +53,7 @@ def test_an_image_that_a_kept_release_needs_stays(site: Site):
     assert site.running() == first
 
 
-def test_a_tag_that_moved_in_the_registry_does_not_change_what_is_deployed(site: Site):
+def test_deploy_uses_built_digest_even_if_tag_moved(site: Site):
     version = site.publish()
     built = site.digest(version)
     site.built(version)
@@ -65,7 +65,7 @@ def test_a_tag_that_moved_in_the_registry_does_not_change_what_is_deployed(site:
     assert site.servers[0].get(site.port).strip() == version
 
 
-def test_a_companion_of_the_same_image_runs_what_was_built_too(site: Site):
+def test_companion_with_same_image_also_runs_built_digest(site: Site):
     worker = f"  worker:\n    image: ${{DOCKER_REGISTRY}}/{site.code}:${{VERSION}}\n    ports: [8080]\n"
     site.append("docker-compose.yml", worker)
     version = site.publish()
@@ -102,7 +102,7 @@ def test_rollback_pulls_no_image_that_a_companion_had(site: Site, registry_facto
     assert done.code == 0, done.err
 
 
-def test_the_former_image_of_the_same_version_comes_back_too(site: Site):
+def test_failed_redeploy_restores_the_previous_image_of_version(site: Site):
     version = site.deployed()
     before = site.servers[0].docker("inspect", "-f", "{{.Image}}", site.code)
     site.publish("exits", version)
@@ -111,7 +111,7 @@ def test_the_former_image_of_the_same_version_comes_back_too(site: Site):
     assert site.servers[0].get(site.port).strip() == version
 
 
-def test_rollback_to_a_named_release_and_to_one_that_is_not_kept(site: Site):
+def test_rollback_accepts_a_kept_release_and_refuses_others(site: Site):
     versions = [site.deployed() for _turn in range(3)]
     assert site("rollback", "--version", versions[0]).code == 0
     assert site.running() == versions[0]
@@ -121,7 +121,7 @@ def test_rollback_to_a_named_release_and_to_one_that_is_not_kept(site: Site):
     assert site.running() == versions[0]
 
 
-def test_rollback_goes_to_the_release_that_ran_before_never_to_one_that_was_gone_back_from(site: Site):
+def test_rollback_skips_releases_that_were_rolled_back(site: Site):
     good = site.deployed()
     bad = site.deployed()
     assert site("rollback").code == 0
@@ -168,7 +168,7 @@ def test_status_says_where_the_server_differs(site: Site, script: str, differenc
         assert state["containers"][0]["state"] == "exited"
 
 
-def test_a_record_that_cannot_be_read_is_said_so_and_hides_nothing_else(site: Site):
+def test_status_reports_unreadable_record_and_still_lists_others(site: Site):
     site.on(*site.lab.servers)
     first = site.deployed()
     second = site.deployed()
@@ -191,7 +191,7 @@ def test_a_record_that_cannot_be_read_is_said_so_and_hides_nothing_else(site: Si
     assert site("status", "--json").result["servers"][0]["differs"] == []
 
 
-def test_a_release_that_cannot_be_written_down_is_gone_back_from(site: Site, server_factory):
+def test_deploy_rolls_back_if_release_cannot_be_recorded(site: Site, server_factory):
     server = server_factory(engine="server-1", disk="1m")
     site.on(server)
     former = site.deployed()
@@ -209,7 +209,7 @@ def test_a_release_that_cannot_be_written_down_is_gone_back_from(site: Site, ser
     assert site.running() == former
 
 
-def test_files_that_the_compose_file_mounts_come_with_the_release(site: Site):
+def test_deploy_and_rollback_update_files_mounted_by_compose(site: Site):
     text = (site.folder / "docker-compose.yml").read_text()
     site.write(
         "docker-compose.yml", text.replace("ports:", "volumes: ['./conf/app.ini:/app.ini', './web:/web']\n    ports:")
@@ -245,7 +245,7 @@ def test_up_down_and_pull_are_composes_own(either: Site):
     assert either.running() == version
 
 
-def test_logs_of_many_servers_name_the_server_on_each_line(site: Site):
+def test_logs_of_several_servers_prefix_the_server_name(site: Site):
     site.on(*site.lab.servers)
     version = site.deployed()
     lines = site("logs", "--tail", "5").out.splitlines()
@@ -254,7 +254,7 @@ def test_logs_of_many_servers_name_the_server_on_each_line(site: Site):
 
 
 @pytest.mark.parametrize("user", ["root", "deploy"])
-def test_logs_are_followed_until_ctrl_c_and_nothing_goes_on_on_the_server(either: Site, user: str):
+def test_ctrl_c_stops_followed_logs_on_the_server(either: Site, user: str):
     version = either.deployed()
     # The one who may use Docker by sudo alone.
     either.sh(f"chown -R {user} .")
@@ -274,7 +274,7 @@ def test_logs_are_followed_until_ctrl_c_and_nothing_goes_on_on_the_server(either
         time.sleep(0.2)
 
 
-def test_rolling_stops_at_the_first_failure_and_leaves_the_rest_alone(site: Site):
+def test_rolling_deploy_stops_at_the_first_failure(site: Site):
     site.on(*site.lab.servers)
     former = site.deployed()
     done = site("deploy", "--version", site.publish("unhealthy"), "--rolling", "1", "--json")
@@ -286,7 +286,7 @@ def test_rolling_stops_at_the_first_failure_and_leaves_the_rest_alone(site: Site
     assert [site.running(server) for server in site.servers] == [former, former]
 
 
-def test_an_environment_has_its_own_servers_and_env_file(site: Site):
+def test_environment_uses_its_own_servers_and_env_file(site: Site):
     site.set("CONTAINER_PIPELINE_SERVERS", "")
     site.write(
         "container-pipeline.yml", f"environments:\n  test: {{servers: [{site.servers[0].name}], env_file: test.env}}\n"
@@ -297,7 +297,7 @@ def test_an_environment_has_its_own_servers_and_env_file(site: Site):
     assert site.environment()["ENV"] == "of-test"
 
 
-def test_a_rollback_brings_the_former_env_back_and_a_deploy_of_that_version_todays(either: Site):
+def test_rollback_restores_previous_env_and_deploy_uses_current(either: Site):
     either.write(".env", "ENV=test\nTOKEN=before\n")
     first = either.deployed()
     either.write(".env", "ENV=test\nTOKEN=rotated\n")

@@ -53,7 +53,7 @@ def containers(engine: docker.APIClient, agent: Agent) -> list[dict[str, object]
     return [container for container in found if f"/{agent.code}:" in str(container["Image"])]
 
 
-def test_output_goes_where_the_container_sends_it_and_nothing_is_left(agent, engine):
+def test_run_separates_stdout_and_stderr_and_removes_container(agent, engine):
     outcome = agent("run", "-e", "SAY=hello")
     assert outcome.code == 0
     assert outcome.out == "to stdout hello\n"
@@ -102,7 +102,7 @@ def test_the_project_file_may_say_the_same(agent, engine):
     assert container["Mounts"][0]["Source"] == f"{agent.folder}/logs"
 
 
-def test_a_port_that_is_taken_is_told_in_dockers_words_and_nothing_is_left(agent, engine, development):
+def test_occupied_port_fails_run_and_leaves_no_container(agent, engine, development):
     port = development.address.rpartition(":")[2]
     outcome = agent("run", "-p", f"{port}:80")
     assert outcome.code == 1
@@ -110,7 +110,7 @@ def test_a_port_that_is_taken_is_told_in_dockers_words_and_nothing_is_left(agent
     assert containers(engine, agent) == []
 
 
-def test_an_image_that_the_engine_lost_is_pulled_as_docker_run_does(agent, engine, development):
+def test_run_pulls_an_image_missing_from_the_engine(agent, engine, development):
     assert agent("push").code == 0
     version = (agent.folder / ".docker_build_version").read_text().strip()
     engine.remove_image(f"{development.address}/{agent.code}:{version}", force=True)
@@ -159,7 +159,7 @@ def test_before_a_build_there_is_nothing_to_run(agent):
     assert "nothing has been built here yet" in outcome.err
 
 
-def test_a_run_that_is_interrupted_before_the_start_leaves_no_container(agent, engine, monkeypatch):
+def test_interrupt_before_start_leaves_no_container(agent, engine, monkeypatch):
     def interrupted(*_args: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
@@ -168,7 +168,7 @@ def test_a_run_that_is_interrupted_before_the_start_leaves_no_container(agent, e
     assert containers(engine, agent) == []
 
 
-def test_a_reader_that_goes_away_stops_the_container_without_a_word(agent, engine):
+def test_closed_output_pipe_stops_the_container_silently(agent, engine):
     child = subprocess.run(
         f'{sys.executable} -m container_pipeline run -e WAIT=1 -e SAY="$(seq 9999)" --project {agent.folder} | true',
         shell=True,

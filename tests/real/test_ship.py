@@ -35,7 +35,7 @@ def agent(lab, project):
     return call
 
 
-def test_ship_brings_a_version_from_the_folder_to_every_server(lab, project, agent):
+def test_ship_takes_a_version_from_folder_to_servers(lab, project, agent):
     done = agent("ship", "--code", project.code, "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -63,7 +63,7 @@ def test_the_second_version_replaces_the_first(lab, project, agent):
     assert set(ask.tags(lab.production, project.code)) == {first, second, "latest"}
 
 
-def test_no_password_is_in_any_argument_log_or_docker_config(development, production, project, agent, tmp_path):
+def test_ship_keeps_passwords_from_arguments_logs_and_files(development, production, project, agent, tmp_path):
     """Between registries of its own: other tests run docker.sh beside it, which shows the lab's passwords."""
     logins = {}
     for prefix, one in (("DOCKER_REGISTRY", development), ("DOCKER_REGISTRY_PROD", production)):
@@ -87,9 +87,7 @@ def test_the_watcher_sees_a_password_in_an_argument():
     assert len(watcher.seen) == 1
 
 
-def test_production_killed_in_the_middle_leaves_the_servers_on_the_old_version(
-    lab, project, agent, registry_factory, fault_proxy
-):
+def test_servers_keep_old_version_if_production_registry_stops(lab, project, agent, registry_factory, fault_proxy):
     production = registry_factory()
     proxy = fault_proxy(production.address)
     prod = {
@@ -133,7 +131,7 @@ def test_bad_input_is_refused_before_anything_is_touched(agent, project, words, 
 
 
 @pytest.mark.parametrize("variable", SIX[:3] + SIX[4:])
-def test_each_missing_variable_is_named_before_anything_is_touched(agent, project, variable):
+def test_ship_names_each_missing_variable_before_any_change(agent, project, variable):
     done = agent("ship", "--code", project.code, without=variable)
     refused(done, project, f"{variable} is not set")
 
@@ -143,7 +141,7 @@ def test_a_folder_without_a_dockerfile_is_refused(agent, project):
     refused(agent("ship", "--code", project.code), project, "Dockerfile")
 
 
-def test_an_unknown_key_of_the_project_file_is_refused(agent, project):
+def test_ship_refuses_an_unknown_project_file_key(agent, project):
     project.write("container-pipeline.yml", "serves: [a]\n")
     refused(agent("ship", "--code", project.code), project, "unknown key 'serves'")
 
@@ -159,7 +157,7 @@ def test_what_does_not_apply_is_absent_and_said(lab, project, agent):
     assert ask.tags(lab.production, project.code) == []
 
 
-def test_in_a_multibranch_job_it_publishes_what_branches_allow(lab, project, agent):
+def test_multibranch_job_publishes_only_what_branches_allows(lab, project, agent):
     project.write("container-pipeline.yml", "environments: {test: {registry: development, branches: develop}}\n")
     before = {"BRANCH_NAME": "feature/cart", "CONTAINER_PIPELINE_DEFAULT_SERVERS": "server-1"}
     built = agent("ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PASS", **before)
@@ -176,7 +174,7 @@ def test_in_a_multibranch_job_it_publishes_what_branches_allow(lab, project, age
     assert lab.servers[0].get(project.port)["version"] == version
 
 
-def test_a_dry_run_prints_the_plan_and_touches_nothing(lab, project, agent):
+def test_ship_dry_run_prints_plan_and_changes_nothing(lab, project, agent):
     done = agent("ship", "--code", project.code, "--dry-run")
     assert done.returncode == 0, done.stderr
     for verb in ("build", "push", "promote", "deploy"):

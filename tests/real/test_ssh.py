@@ -27,7 +27,7 @@ def untouched(site: Site) -> bool:
     return site.servers[0].run(f"ls -d /docker/compose/{site.code} 2>/dev/null || true") == ""
 
 
-def test_an_unknown_host_key_is_refused_and_nothing_is_written(site: Site, tmp_path: Path):
+def test_deploy_refuses_unknown_host_key_without_recording_it(site: Site, tmp_path: Path):
     known_hosts(site, tmp_path, "")
     done = site("deploy", "--version", site.publish())
     assert done.code == 1
@@ -36,7 +36,7 @@ def test_an_unknown_host_key_is_refused_and_nothing_is_written(site: Site, tmp_p
     assert (tmp_path / "known hosts%2Fx").read_text() == ""
 
 
-def test_a_changed_host_key_is_refused_even_where_new_ones_are_accepted(site: Site, tmp_path: Path):
+def test_changed_host_key_is_refused_despite_accept_option(site: Site, tmp_path: Path):
     other = site.lab.servers[1].box.host_key.with_suffix(".pub").read_text().split()
     host = site.servers[0]
     known_hosts(site, tmp_path, f"{host.name},{host.host} {other[0]} {other[1]}\n")
@@ -46,14 +46,14 @@ def test_a_changed_host_key_is_refused_even_where_new_ones_are_accepted(site: Si
     assert untouched(site)
 
 
-def test_a_new_host_key_is_accepted_only_when_asked_for(site: Site, tmp_path: Path):
+def test_accept_option_records_a_new_host_key(site: Site, tmp_path: Path):
     known_hosts(site, tmp_path, "")
     site.deployed("healthy", "--accept-new-host-key")
     assert site.servers[0].host in (tmp_path / "known hosts%2Fx").read_text()
     assert site("status").code == 0
 
 
-def test_a_key_that_the_server_does_not_know_is_said_so(site: Site, tmp_path: Path):
+def test_rejected_ssh_key_reports_a_refused_login(site: Site, tmp_path: Path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
     # An empty configuration: the lab's own would offer the right key as well.
     (tmp_path / "config").write_text(f"Host {site.servers[0].name}\n HostName {site.servers[0].host}\n User root\n")
@@ -71,7 +71,7 @@ def test_a_key_that_the_server_does_not_know_is_said_so(site: Site, tmp_path: Pa
     assert "nothing is deployed there" in done.out + done.err
 
 
-def test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time(site: Site, server_factory):
+def test_dead_server_reports_unreachable_without_blocking_other_servers(site: Site, server_factory):
     version = site.publish()
     site.append("container-pipeline.yml" if (site.folder / "container-pipeline.yml").exists() else ".env", "A=b\n")
     dead = site.lab.servers[0].host.rpartition(".")[0] + ".253"
@@ -88,7 +88,7 @@ def test_one_dead_server_of_three_has_its_own_result_in_a_bounded_time(site: Sit
     assert f"{dead} — check the name, the port and the network" in done.err
 
 
-def test_a_server_that_takes_the_connection_and_says_nothing_costs_a_bounded_time(site: Site):
+def test_silent_server_times_out_as_unreachable(site: Site):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         here = f"127.0.0.1:{silent.getsockname()[1]}"
         site.set("CONTAINER_PIPELINE_SERVERS", f"{site.lab.servers[0].name},{here}")
@@ -126,7 +126,7 @@ def test_ssh_gets_none_of_the_builds_variables(site: Site, tmp_path: Path, monke
     assert site.registry.password not in found
 
 
-def test_no_password_in_any_arguments_in_the_log_or_left_on_the_server(either: Site, registry_factory):
+def test_deploy_keeps_passwords_from_arguments_logs_and_servers(either: Site, registry_factory):
     # A password of its own: below, the test itself says it in arguments.
     registry = registry_factory()
     either.use(registry)
@@ -149,9 +149,7 @@ def test_no_password_in_any_arguments_in_the_log_or_left_on_the_server(either: S
     assert either.left_over() == ""
 
 
-def test_a_server_gets_its_own_login_and_never_the_one_that_pushes(
-    either: Site, registry_factory, tmp_path: Path, monkeypatch
-):
+def test_server_gets_pull_login_and_never_push_login(either: Site, registry_factory, tmp_path: Path, monkeypatch):
     registry = registry_factory()
     either.use(registry)
     version = either.publish()

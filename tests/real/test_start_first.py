@@ -43,7 +43,7 @@ def events(site: Site) -> Iterator[Iterator[tuple[float, str]]]:
             process.terminate()
 
 
-def test_a_service_that_is_well_is_there_at_any_moment(behind_a_proxy: Site):
+def test_start_first_always_keeps_a_healthy_container(behind_a_proxy: Site):
     site = behind_a_proxy
     site.set("CONTAINER_PIPELINE_SETTLE", "4")
     site.deployed()
@@ -74,7 +74,7 @@ def test_a_service_that_is_well_is_there_at_any_moment(behind_a_proxy: Site):
     assert site("status", "--json").result["servers"][0]["differs"] == []
 
 
-def test_one_that_does_not_come_up_leaves_the_old_one_which_never_stopped(behind_a_proxy: Site):
+def test_start_first_failure_never_stops_the_old_container(behind_a_proxy: Site):
     site = behind_a_proxy
     site.deployed()
     [old] = names(site)
@@ -121,7 +121,7 @@ def test_other_files_change_nothing_of_that(behind_a_proxy: Site):
     assert site.servers[0].docker("exec", new, "cat", "/conf/app.ini") == "two\n"
 
 
-def test_a_fixed_port_is_refused_before_anything_is_touched(site: Site):
+def test_start_first_refuses_a_fixed_port_without_changes(site: Site):
     version = site.publish()
     site.set("CONTAINER_PIPELINE_STRATEGY", "start-first")
     done = site("deploy", "--version", version)

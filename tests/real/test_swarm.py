@@ -41,7 +41,7 @@ def followed_until_ctrl_c(swarm: Site, words: str) -> None:
         time.sleep(0.2)
 
 
-def test_deploy_status_logs_failure_rollback_and_down_of_a_stack(swarm: Site):
+def test_stack_supports_deploy_status_logs_rollback_and_down(swarm: Site):
     manager = swarm.servers[0]
     assert "✓ it is a Docker Swarm manager" in swarm("doctor").out
     first = swarm.deployed("healthy")

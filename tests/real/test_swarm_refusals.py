@@ -37,7 +37,7 @@ def until_no_leader(site: Site) -> None:
         time.sleep(0.5)
 
 
-def test_a_swarm_of_two_nodes_and_then_without_leader(two_managers: Site):
+def test_swarm_refuses_mounted_files_and_a_missing_leader(two_managers: Site):
     site = two_managers
     site.write("docker-compose.yml", stack(site, "proxy"))
     version = site.publish()
@@ -83,7 +83,7 @@ def test_docker_refuses_the_file_before_anything_is_touched(site: Site, server_f
     assert (site.sh("cat docker-compose.yml releases/.current"), tasks(site, site.code)) == before
 
 
-def test_what_somebody_else_must_have_made_is_looked_for_before_anything_is_touched(site: Site, server_factory):
+def test_swarm_deploy_requires_external_resources_before_any_change(site: Site, server_factory):
     managed(site, server_factory(compose="none"))
     uses = "    networks: [own, outside]\n    volumes: ['data:/data']\n    configs: [setting]\n    secrets: [{source: key}]\n"
     text = stack(site).replace("    env_file:", f"{uses}    env_file:")

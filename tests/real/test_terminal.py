@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(ROOT / "tests/real/shapes/flask-requirements", tmp_path / "Some Shop"))
 
 
-def test_init_asks_for_what_it_cannot_know_and_offers_what_it_found(folder: Path):
+def test_init_asks_for_unknown_values_and_offers_defaults(folder: Path):
     answers = [
         ("project code [some-shop]", "shop-web-re"),
         ("Python version [", "3.11"),
@@ -61,7 +61,7 @@ def test_init_asks_for_what_it_cannot_know_and_offers_what_it_found(folder: Path
     assert "--bind=0.0.0.0:9000" in (folder / "Dockerfile").read_text()
 
 
-def test_init_shows_a_difference_and_replaces_only_what_it_may(folder: Path):
+def test_init_shows_diffs_and_replaces_only_confirmed_files(folder: Path):
     (folder / "Dockerfile").write_text("FROM python:3.8\n")
     (folder / ".dockerignore").write_text("*.md\n")
     answers = [("project code", ""), ("Python version", ""), ("listens on", ""), ("on the servers", "")]
@@ -73,14 +73,14 @@ def test_init_shows_a_difference_and_replaces_only_what_it_may(folder: Path):
     assert (folder / ".dockerignore").read_text() == "*.md\n"
 
 
-def test_a_wrong_answer_is_refused_before_anything_is_written(folder: Path):
+def test_init_refuses_invalid_input_before_writing_files(folder: Path):
     code, shown = talk(folder, ["init"], [("project code", "My.Shop")])
     assert code == 1
     assert "'My.Shop' is not a project code" in shown
     assert not (folder / "Dockerfile").exists()
 
 
-def test_down_that_is_answered_no_does_nothing_and_says_so(folder: Path):
+def test_declined_down_reports_that_nothing_was_changed(folder: Path):
     words = ["down", "--code", "shop-web-re", "--server", "nowhere.invalid"]
     code, shown = talk(folder, words, [("Stop shop-web-re on nowhere.invalid?", "n")])
     assert (code, "nothing was changed" in shown) == (1, True), shown

@@ -50,7 +50,7 @@ def test_byte_order_marks_and_carriage_returns_change_nothing(lab: Lab, project:
 
 
 @pytest.mark.parametrize("name", [".dockerignore", "Dockerfile"])
-def test_a_file_in_utf_16_is_refused_before_the_build(lab: Lab, project: Project, name: str):
+def test_build_refuses_a_utf_16_file(lab: Lab, project: Project, name: str):
     """Docker would take no line of it for a pattern, and .env would get into the image."""
     text = (project.folder / name).read_text() if name == "Dockerfile" else "secret\n.env\n"
     (project.folder / name).write_bytes(text.encode("utf-16"))

@@ -12,7 +12,7 @@ def look(folder: Path, url: str) -> dict[str, tuple[bool | None, str]]:
     return {check.name: (check.ok, check.message) for check in checks(load(folder, {}, environ={"JENKINS_URL": url}))}
 
 
-def test_a_real_servers_node_and_its_programs_are_seen(hudson, tmp_path):
+def test_doctor_checks_nodes_of_a_real_server(hudson, tmp_path):
     (tmp_path / "jobs.yml").write_text(
         "projects: [{code: a, repository: r, kind: freestyle, pipeline: {node: nowhere}}]\n"
     )
@@ -28,5 +28,5 @@ def test_a_server_without_pipelines_is_told_so(hudson, tmp_path):
     assert look(tmp_path, hudson.url)["plugins"] == (False, "missing: git (a), workflow-cps (a), workflow-job (a)")
 
 
-def test_a_server_that_is_not_there_is_one_failed_check(tmp_path):
+def test_an_unreachable_server_is_one_failed_check(tmp_path):
     assert look(tmp_path, "http://127.0.0.1:9").keys() == {"Jenkins"}

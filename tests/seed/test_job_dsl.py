@@ -117,7 +117,7 @@ def someone(administrator):
     return one
 
 
-def test_every_key_of_the_jobs_file_is_in_the_comparison(someone):
+def test_the_comparison_covers_every_jobs_file_key(someone):
     properties = jobs_file.schema()["definitions"]["project"]["properties"]
     (file,) = jobs_file.read([str(someone.folder / "jobs.yml")])
     used = {key for one in file.data["projects"] if isinstance(one, dict) for key in one} | set(file.data["defaults"])
@@ -126,7 +126,7 @@ def test_every_key_of_the_jobs_file_is_in_the_comparison(someone):
     assert triggers == set(properties["triggers"]["properties"])
 
 
-def test_the_script_makes_the_same_jobs_folders_and_views_as_seed(someone, dsl):
+def test_the_script_creates_the_same_items_as_seed(someone, dsl):
     items, views, said = dsl.run(someone.seed("--job-dsl").out, someone.folder)
     jobs, _names = jobs_files.load([str(someone.folder / "jobs.yml")])
     expected = {job.full_name: configxml.canonical(jobxml.job_xml(job)) for job in jobs}
@@ -136,7 +136,7 @@ def test_the_script_makes_the_same_jobs_folders_and_views_as_seed(someone, dsl):
     assert "deprecated" not in said
 
 
-def test_a_folder_that_is_there_keeps_what_it_has(someone, dsl):
+def test_an_existing_folder_keeps_its_configuration(someone, dsl):
     there = (
         "<com.cloudbees.hudson.plugins.folder.Folder plugin='cloudbees-folder@6'><description>ours</description><properties>"
         "<org.jenkinsci.plugins.workflow.libs.FolderLibraries><libraries><name>team-library</name></libraries>"
@@ -149,7 +149,7 @@ def test_a_folder_that_is_there_keeps_what_it_has(someone, dsl):
     assert items["team"] == configxml.canonical(there), said
 
 
-def test_a_view_that_is_there_is_written_only_if_seed_made_it(someone, dsl):
+def test_only_existing_views_from_seed_are_updated(someone, dsl):
     """Job DSL writes a list view anew, and replaces a view of another kind."""
     for folder in ("a", "b", "c/d", "e"):
         someone.write(f"projects: [{{code: CODE-web, folder: {folder}, repository: r}}]\n", f"{folder[0]}.yml")
@@ -167,7 +167,7 @@ def test_a_view_that_is_there_is_written_only_if_seed_made_it(someone, dsl):
     assert views == {"a": configxml.canonical(ours), "b": kept, "c": c, "c/d": kept}, said
 
 
-def test_a_method_that_job_dsl_does_not_know_is_an_error(someone, dsl):
+def test_an_unknown_job_dsl_method_is_an_error(someone, dsl):
     """What the comparison above stands on: a changed method of Job DSL cannot pass unseen."""
     broken = someone.seed("--job-dsl").out.replace("lightweight(true)", "lightWeight(true)")
     items, _views, said = dsl.run(broken, someone.folder)
@@ -175,7 +175,7 @@ def test_a_method_that_job_dsl_does_not_know_is_an_error(someone, dsl):
     assert "lightWeight" in said
 
 
-def test_the_script_is_the_same_for_every_jobs_file(someone):
+def test_every_jobs_file_uses_the_same_script(someone):
     """Jenkins asks for an approval of each script that it has not seen."""
     first = someone.seed("--job-dsl").out
     data = someone.folder / "container-pipeline-jobs.json"

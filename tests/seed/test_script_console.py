@@ -28,7 +28,7 @@ class Console(Controller):
         return done.stdout
 
 
-def test_it_tells_every_item_and_the_configuration_of_those_that_bear_the_mark(classpath, tmp_path):
+def test_the_script_returns_configuration_of_marked_items_only(classpath, tmp_path):
     place = tmp_path / "items"
     (place / "team" / "web").mkdir(parents=True)
     texts = {

@@ -37,7 +37,7 @@ def someone(hudson, administrator, fault_proxy):
     return make
 
 
-def test_a_busy_jenkins_is_asked_again_when_it_says(someone, waits):
+def test_a_retry_waits_as_long_as_jenkins_asks(someone, waits):
     one, proxy = someone(Fault("POST", "createItem", status=429, headers={"Retry-After": "7"}, times=1))
     one.write(THREE)
     assert one.seed().code == 0
@@ -45,7 +45,7 @@ def test_a_busy_jenkins_is_asked_again_when_it_says(someone, waits):
     assert proxy.count("POST", "createItem") == 4
 
 
-def test_a_failing_jenkins_is_asked_a_bounded_number_of_times_and_the_others_go_on(someone, waits):
+def test_retries_are_bounded_and_other_jobs_continue(someone, waits):
     one, proxy = someone(Fault("POST", "createItem.*-b$", status=503))
     one.write(THREE)
     answer = one.seed()
@@ -55,14 +55,14 @@ def test_a_failing_jenkins_is_asked_a_bounded_number_of_times_and_the_others_go_
     assert proxy.count("POST", "createItem") == 2 + 4
 
 
-def test_run_again_after_a_partial_failure_only_the_rest_is_done(someone, waits):
+def test_a_rerun_creates_only_the_failed_jobs(someone, waits):
     one, _proxy = someone(Fault("POST", "createItem.*-b$", status=503, times=4))
     one.write(THREE)
     one.seed()
     assert one.seed().out.endswith("1 created, 2 unchanged\n")
 
 
-def test_a_permission_that_is_missing_is_told_at_once(someone, waits):
+def test_a_missing_permission_fails_without_retry(someone, waits):
     one, proxy = someone(Fault("POST", "createItem", status=403))
     one.write(FREESTYLE + "projects: [CODE-a]\n")
     assert "the account lacks the permission" not in (answer := one.seed()).out
@@ -70,14 +70,14 @@ def test_a_permission_that_is_missing_is_told_at_once(someone, waits):
     assert (waits, proxy.count("POST", "createItem")) == ([], 1)
 
 
-def test_an_answer_that_is_lost_after_the_job_was_made_does_no_harm(someone, waits):
+def test_a_lost_create_response_does_no_harm(someone, waits):
     one, _proxy = someone(Fault("POST", "createItem", cut_after=0, times=1))
     one.write(FREESTYLE + "projects: [CODE-a]\n")
     assert one.seed().code == 0
     assert one.seed().out == "1 unchanged\n"
 
 
-def test_a_job_that_appears_while_seed_runs_is_left_alone(hudson, administrator, monkeypatch):
+def test_a_job_created_during_seed_is_left_alone(hudson, administrator, monkeypatch):
     """Hudson refuses the second creation without reading it, and must not take its text for the next request."""
     one = administrator(hudson.url)
     one.write(THREE)
@@ -112,7 +112,7 @@ def test_a_login_page_instead_of_json_is_recognised(someone, waits):
 
 
 @pytest.mark.parametrize("where", ["https://jenkins.example/ci/createItem", "/login?from=x"])
-def test_a_write_that_is_led_elsewhere_has_not_been_done(someone, waits, where):
+def test_a_redirected_write_counts_as_failed(someone, waits, where):
     one, _proxy = someone(Fault("POST", "createItem", status=302, headers={"Location": where}))
     one.write(FREESTYLE + "projects: [CODE-a]\n")
     answer = one.seed()
@@ -135,7 +135,7 @@ def test_a_slow_jenkins_is_waited_for(someone):
     assert one.seed().code == 0
 
 
-def test_killed_for_real_half_way_the_next_run_finishes(hudson, administrator):
+def test_a_rerun_finishes_after_seed_is_killed(hudson, administrator):
     """SIGKILL, at the moment when the first jobs are there."""
     one = administrator(hudson.url)
     one.write(FREESTYLE + "projects: [" + ", ".join(f"CODE-{number:02}" for number in range(40)) + "]\n")
@@ -170,7 +170,7 @@ def test_terminated_while_jenkins_hangs_it_ends_at_once(administrator, standin, 
     assert (child.returncode, err.splitlines()[-1]) == (143, "container-pipeline: terminated")
 
 
-def test_a_real_server_tells_all_that_is_there_in_one_request(someone):
+def test_one_request_reads_all_jobs(someone):
     one, proxy = someone()
     one.write(THREE)
     one.seed()
@@ -181,7 +181,7 @@ def test_a_real_server_tells_all_that_is_there_in_one_request(someone):
 @pytest.mark.parametrize(
     "printed", [b"groovy.lang.MissingPropertyException: No such property: configFile", b"", b"eJxjYGBgAAAABAAB"]
 )
-def test_where_the_script_fails_on_this_jenkins_jobs_are_read_one_by_one(someone, printed):
+def test_jobs_are_read_individually_if_the_script_fails(someone, printed):
     one, proxy = someone(Fault("POST", "scriptText", status=200, body=printed))
     one.write(THREE)
     one.seed()

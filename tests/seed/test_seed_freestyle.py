@@ -47,7 +47,7 @@ def table(answer: str) -> list[list[str]]:
     return [line.split()[:2] for line in answer.splitlines()[1:-1]]
 
 
-def test_a_dry_run_says_what_it_would_do_and_does_nothing(someone):
+def test_a_dry_run_lists_changes_without_applying_them(someone):
     someone.write(TWO)
     answer = someone.seed("--dry-run")
     assert (answer.code, answer.out) == (0, "create CODE-web-re\ncreate CODE-ui-re\n2 to change, 0 unchanged\n")
@@ -60,7 +60,7 @@ def test_a_second_run_has_nothing_to_do(someone):
     assert someone.seed().out == "1 unchanged\n"
 
 
-def test_odd_texts_arrive_as_they_stand_in_the_file(someone):
+def test_special_characters_reach_jenkins_unchanged(someone):
     someone.write(ODD)
     someone.seed()
     lines = configxml.canonical(someone.has("CODE-web-re"))
@@ -86,7 +86,7 @@ def test_only_what_differs_is_written_and_shown(someone):
     assert someone.seed().out == "2 unchanged\n"
 
 
-def test_what_was_edited_by_hand_is_shown_and_put_right(someone):
+def test_manual_edits_are_shown_and_reverted(someone):
     someone.write(TWO)
     someone.seed()
     name = f"{someone.prefix}-web-re"
@@ -116,7 +116,7 @@ def test_a_code_that_changes_keeps_its_job(someone):
     assert someone.seed().out == "2 unchanged\n"
 
 
-def test_what_the_file_no_longer_names_is_disabled_then_pruned(someone):
+def test_jobs_no_longer_listed_are_disabled_then_pruned(someone):
     someone.write(TWO)
     someone.seed()
     someone.write(TWO.replace(", CODE-ui-re", ""))
@@ -128,7 +128,7 @@ def test_what_the_file_no_longer_names_is_disabled_then_pruned(someone):
 
 
 @pytest.mark.parametrize("options", [(), ("--prune",)], ids=["", "prune"])
-def test_a_file_that_was_cut_off_disables_and_removes_nothing_unless_told(someone, options):
+def test_a_truncated_file_requires_yes_to_remove_jobs(someone, options):
     names = [f"CODE-{number:02}" for number in range(12)]
     someone.write(f"{DEFAULTS}projects: [{', '.join(names)}]\n")
     someone.seed()
@@ -145,7 +145,7 @@ def test_a_file_that_was_cut_off_disables_and_removes_nothing_unless_told(someon
     assert (done.code, done.out.splitlines()[-1]) == (0, f"11 {'removed' if options else 'disabled'}, 1 unchanged")
 
 
-def test_a_job_that_someone_else_made_is_never_touched(someone):
+def test_jobs_not_created_by_seed_are_never_touched(someone):
     by_hand = "<project><description>by hand</description><builders/></project>"
     for name in ("web-re", "other"):
         someone.jenkins.create(f"{someone.prefix}-{name}", by_hand)
@@ -158,7 +158,7 @@ def test_a_job_that_someone_else_made_is_never_touched(someone):
     assert someone.has("CODE-other")
 
 
-def test_adopt_takes_a_job_over_and_shows_what_that_changes(someone):
+def test_adopt_shows_its_changes_and_takes_over(someone):
     someone.jenkins.create(f"{someone.prefix}-web-re", "<project><description>by hand</description></project>")
     someone.write(TWO)
     assert "    - description: by hand" in someone.seed("--adopt", "--dry-run").out
@@ -166,7 +166,7 @@ def test_adopt_takes_a_job_over_and_shows_what_that_changes(someone):
     assert someone.seed().out == "2 unchanged\n"
 
 
-def test_export_gives_the_jobs_file_that_makes_what_is_there(someone):
+def test_export_writes_a_file_that_reproduces_the_jobs(someone):
     someone.write(
         TWO.replace("CODE-ui-re", "{code: CODE-ui-re, branch: dev, keep_builds: 3, triggers: {cron: '@daily'}}")
     )

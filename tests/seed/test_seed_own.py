@@ -69,7 +69,7 @@ def test_a_refused_move_renames_nobody_elses_job(someone, jenkins):
 
 
 @pytest.mark.parametrize("taken", ["team__web", "front"])
-def test_a_job_moves_by_the_way_on_which_no_other_job_stands(someone, jenkins, taken):
+def test_a_move_avoids_names_of_other_jobs(someone, jenkins, taken):
     code, out = move(someone, jenkins, "folder: team, name: front", **{taken: 1})
     assert code == 0, out
     assert jenkins.state.items["team/front"].builds == 7
@@ -77,7 +77,7 @@ def test_a_job_moves_by_the_way_on_which_no_other_job_stands(someone, jenkins, t
     assert someone.seed().out == "1 unchanged\n"
 
 
-def test_a_move_without_the_right_there_is_told_and_changes_nothing(someone, jenkins):
+def test_a_move_without_permission_changes_nothing(someone, jenkins):
     jenkins.state.shut = ("team",)
     code, out = move(someone, jenkins, "folder: team, name: front, branch: dev")
     assert (code, "the account may not create there" in out) == (1, True), out
@@ -85,7 +85,7 @@ def test_a_move_without_the_right_there_is_told_and_changes_nothing(someone, jen
     assert "*/main" in jenkins.state.items["web"].config
 
 
-def test_prune_keeps_a_folder_whose_job_could_not_be_moved_out(someone, jenkins):
+def test_prune_keeps_a_folder_after_a_failed_move(someone, jenkins):
     someone.write(DEFAULTS + "projects: [{code: own-web, folder: old}]\n")
     someone.seed()
     jenkins.state.items["team"] = Entry(FOLDER, f"<{FOLDER}/>")
@@ -97,7 +97,7 @@ def test_prune_keeps_a_folder_whose_job_could_not_be_moved_out(someone, jenkins)
     assert "old/own-web" in jenkins.state.items
 
 
-def test_prune_keeps_a_folder_in_which_somebody_just_made_a_job(someone, jenkins, meanwhile):
+def test_prune_keeps_a_folder_with_a_new_job(someone, jenkins, meanwhile):
     someone.write(DEFAULTS + "projects: [{code: own-web, folder: old}]\n")
     someone.seed()
     someone.write(DEFAULTS + "projects: []\n")
@@ -106,7 +106,7 @@ def test_prune_keeps_a_folder_in_which_somebody_just_made_a_job(someone, jenkins
     assert set(jenkins.state.items) == {"old", "old/new"}
 
 
-def test_a_job_that_somebody_made_meanwhile_is_left_alone(someone, jenkins, meanwhile):
+def test_a_job_created_concurrently_is_left_alone(someone, jenkins, meanwhile):
     someone.write(DEFAULTS + "projects: [{code: own-web, name: web}]\n")
     meanwhile(lambda state: state.items.update(web=Entry("project", BY_HAND)))
     answer = someone.seed()
@@ -114,7 +114,7 @@ def test_a_job_that_somebody_made_meanwhile_is_left_alone(someone, jenkins, mean
     assert jenkins.state.items["web"].config == BY_HAND
 
 
-def test_a_folder_that_somebody_made_meanwhile_serves_as_well(someone, jenkins, meanwhile):
+def test_a_folder_created_concurrently_is_used(someone, jenkins, meanwhile):
     someone.write(DEFAULTS + "projects: [{code: own-web, folder: team}]\n")
     meanwhile(
         lambda state: state.items.update(team=Entry(FOLDER, f"<{FOLDER}><description>theirs</description></{FOLDER}>"))
@@ -124,7 +124,7 @@ def test_a_folder_that_somebody_made_meanwhile_serves_as_well(someone, jenkins, 
     assert "team/own-web" in jenkins.state.items
 
 
-def test_a_view_that_somebody_made_meanwhile_is_left_alone(someone, jenkins, meanwhile):
+def test_a_view_created_concurrently_is_left_alone(someone, jenkins, meanwhile):
     someone.write(DEFAULTS + "projects: [{code: own-web, folder: team}]\n")
     theirs = "<hudson.model.ListView><description>theirs</description></hudson.model.ListView>"
     monkey = Controller.view
@@ -155,7 +155,7 @@ def test_a_view_that_somebody_made_meanwhile_is_left_alone(someone, jenkins, mea
     ],
     ids=["update", "replace", "rename", "move", "disable", "delete"],
 )
-def test_a_job_that_lost_its_mark_meanwhile_is_not_touched(someone, jenkins, meanwhile, projects, arguments):
+def test_a_job_that_lost_its_mark_is_untouched(someone, jenkins, meanwhile, projects, arguments):
     someone.write(DEFAULTS + "projects: [{code: own-web, name: web}]\n")
     someone.seed()
 
@@ -174,7 +174,7 @@ def test_a_job_that_lost_its_mark_meanwhile_is_not_touched(someone, jenkins, mea
     assert "disabled>true" not in jenkins.state.items["web"].config
 
 
-def test_a_job_that_is_gone_meanwhile_is_not_made_by_an_update(someone, jenkins, meanwhile):
+def test_an_update_does_not_recreate_a_removed_job(someone, jenkins, meanwhile):
     someone.write(DEFAULTS + "projects: [{code: own-web, name: web}]\n")
     someone.seed()
     someone.write(DEFAULTS + "projects: [{code: own-web, name: web, branch: dev}]\n")
@@ -183,7 +183,7 @@ def test_a_job_that_is_gone_meanwhile_is_not_made_by_an_update(someone, jenkins,
     assert (answer.code, "web is gone: somebody moved or removed it meanwhile" in answer.out) == (1, True)
 
 
-def test_an_answer_that_is_lost_after_the_move_does_no_harm(administrator, jenkins, fault_proxy, monkeypatch):
+def test_lost_responses_to_moves_do_no_harm(administrator, jenkins, fault_proxy, monkeypatch):
     from lab.faultproxy import Fault
 
     monkeypatch.setattr("container_pipeline.clients.jenkins_wire.time.sleep", lambda _seconds: None)
@@ -200,7 +200,7 @@ def test_an_answer_that_is_lost_after_the_move_does_no_harm(administrator, jenki
     assert (jenkins.state.items["team/front"].builds, set(jenkins.state.items)) == (7, {"team", "team/front"})
 
 
-def test_a_name_that_differs_only_in_case_is_not_made(someone, jenkins):
+def test_a_name_differing_only_in_case_is_refused(someone, jenkins):
     jenkins.state.items.update({"web": Entry("project", BY_HAND), "team": Entry(FOLDER, f"<{FOLDER}/>")})
     someone.write(DEFAULTS + "projects: [{code: own-web, name: WEB}, {code: own-ui, folder: Team}]\n")
     answer = someone.seed()
@@ -210,7 +210,7 @@ def test_a_name_that_differs_only_in_case_is_not_made(someone, jenkins):
     assert set(jenkins.state.items) == {"web", "team"}
 
 
-def test_two_files_that_share_a_folder_leave_its_view_alone(someone, jenkins):
+def test_two_files_can_share_a_folder_view(someone, jenkins):
     (someone.folder / "a.yml").write_text("name: a\n" + DEFAULTS + "projects: [{code: own-a, folder: team}]\n")
     (someone.folder / "b.yml").write_text("name: b\n" + DEFAULTS + "projects: [{code: own-b, folder: team}]\n")
     assert [someone.seed(name).code for name in ("a.yml", "b.yml")] == [0, 0]
@@ -221,14 +221,14 @@ def test_two_files_that_share_a_folder_leave_its_view_alone(someone, jenkins):
     ]
 
 
-def test_the_table_tells_a_folder_from_the_view_beside_it(someone):
+def test_the_table_distinguishes_folders_from_views(someone):
     someone.write(DEFAULTS + "projects: [{code: own-web, folder: team}]\n")
     lines = [" ".join(line.split()) for line in someone.seed().out.splitlines()]
     assert {"folder team created", "view team created", "team/CODE-web created"} <= set(lines)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--prune",)])
-def test_a_job_whose_new_name_is_taken_stays_as_it_is(someone, jenkins, arguments):
+def test_a_job_stays_if_its_new_name_exists(someone, jenkins, arguments):
     someone.write(DEFAULTS + "projects: [{code: own-web, name: web, folder: old}]\n")
     assert someone.seed().code == 0
     before = jenkins.state.items["old/web"].config

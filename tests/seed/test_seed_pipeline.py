@@ -32,7 +32,7 @@ def jenkins(standin):
     return standin()
 
 
-def test_folders_jobs_and_views_are_made_and_then_left_alone(administrator, jenkins):
+def test_a_second_run_leaves_created_items_unchanged(administrator, jenkins):
     someone = administrator(jenkins.url)
     someone.write(TEAM)
     answer = someone.seed()
@@ -47,7 +47,7 @@ def test_folders_jobs_and_views_are_made_and_then_left_alone(administrator, jenk
     assert jenkins.writes == []
 
 
-def test_a_second_run_asks_the_same_few_questions_however_many_jobs_there_are(administrator, jenkins):
+def test_request_count_does_not_depend_on_job_count(administrator, jenkins):
     someone = administrator(jenkins.url)
     someone.write("defaults: {repository: 'r/{code}'}\nprojects: [" + ",".join(f"CODE-{n}" for n in range(50)) + "]\n")
     someone.seed()
@@ -57,7 +57,7 @@ def test_a_second_run_asks_the_same_few_questions_however_many_jobs_there_are(ad
     assert sorted(jenkins.state.asked) == few
 
 
-def test_plugins_and_jobs_are_asked_for_at_once_while_the_files_are_read(administrator, jenkins, monkeypatch):
+def test_plugins_jobs_and_files_are_read_concurrently(administrator, jenkins, monkeypatch):
     together = threading.Barrier(3, timeout=10)
 
     def meeting(real):
@@ -75,7 +75,7 @@ def test_plugins_and_jobs_are_asked_for_at_once_while_the_files_are_read(adminis
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:9"], ids=["none named", "none there"])
-def test_a_mistake_in_a_file_is_told_whatever_jenkins_there_is(administrator, url):
+def test_file_errors_are_reported_even_without_jenkins(administrator, url):
     someone = administrator(url)
     someone.write("projects: [{cod: CODE-a}]\n")
     answer = someone.seed()
@@ -83,7 +83,7 @@ def test_a_mistake_in_a_file_is_told_whatever_jenkins_there_is(administrator, ur
     assert "jobs.yml:2: unknown key 'cod'" in answer.err
 
 
-def test_without_the_right_to_run_scripts_the_result_is_the_same(administrator, standin):
+def test_seed_works_without_permission_to_run_scripts(administrator, standin):
     results = []
     for scripts in (True, False):
         jenkins = standin(scripts=scripts)
@@ -96,7 +96,7 @@ def test_without_the_right_to_run_scripts_the_result_is_the_same(administrator, 
     assert results[0] == results[1]
 
 
-def test_a_job_moved_to_another_folder_keeps_its_builds(administrator, jenkins):
+def test_a_moved_job_keeps_its_builds(administrator, jenkins):
     someone = administrator(jenkins.url)
     someone.write(TEAM)
     someone.seed()
@@ -107,7 +107,7 @@ def test_a_job_moved_to_another_folder_keeps_its_builds(administrator, jenkins):
     assert f"team/web/{someone.prefix}-web-re" not in jenkins.state.items
 
 
-def test_prune_takes_away_the_folders_that_it_leaves_empty_with_their_views(administrator, jenkins):
+def test_prune_removes_emptied_folders_and_their_views(administrator, jenkins):
     someone = administrator(jenkins.url)
     someone.write(TEAM)
     someone.seed()
@@ -116,7 +116,7 @@ def test_prune_takes_away_the_folders_that_it_leaves_empty_with_their_views(admi
     assert snapshot(jenkins.state) == ({}, {})
 
 
-def test_a_job_edited_in_jenkins_is_shown_as_drift(administrator, jenkins):
+def test_manual_edits_are_shown_as_drift(administrator, jenkins):
     someone = administrator(jenkins.url)
     someone.write(TEAM)
     someone.seed()
@@ -129,7 +129,7 @@ def test_a_job_edited_in_jenkins_is_shown_as_drift(administrator, jenkins):
     assert someone.seed().out == "4 unchanged\n"
 
 
-def test_a_multibranch_job_finds_its_branches_also_one_of_an_earlier_version(administrator, jenkins):
+def test_outdated_multibranch_configuration_is_repaired(administrator, jenkins):
     someone = administrator(jenkins.url)
     someone.write(TEAM)
     someone.seed()
@@ -147,7 +147,7 @@ def test_a_multibranch_job_finds_its_branches_also_one_of_an_earlier_version(adm
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
-def test_a_missing_plugin_is_named_before_anything_is_written(administrator, standin, plugin):
+def test_a_missing_plugin_is_reported_before_any_write(administrator, standin, plugin):
     jenkins = standin(plugins=tuple(name for name in PLUGINS if name != plugin))
     someone = administrator(jenkins.url)
     someone.write(TEAM)
@@ -157,13 +157,13 @@ def test_a_missing_plugin_is_named_before_anything_is_written(administrator, sta
     assert jenkins.writes == []
 
 
-def test_an_account_that_may_not_list_plugins_can_seed(administrator, standin):
+def test_seed_works_without_permission_to_list_plugins(administrator, standin):
     someone = administrator(standin(plugins=None).url)
     someone.write(TEAM)
     assert someone.seed().code == 0
 
 
-def test_it_logs_in_below_a_path_prefix_and_never_shows_the_token(administrator, standin):
+def test_login_under_a_path_prefix_hides_the_token(administrator, standin):
     jenkins = standin(user="admin", token="s3cret-token", prefix="/ci")
     someone = administrator(jenkins.url, "admin", "s3cret-token")
     someone.write(TEAM)
@@ -176,7 +176,7 @@ def test_it_logs_in_below_a_path_prefix_and_never_shows_the_token(administrator,
     ("user", "token", "said"),
     [("admin", "wrong", "401"), ("", "", "403")],
 )
-def test_a_wrong_or_missing_login_is_told_at_once(administrator, standin, user, token, said):
+def test_a_wrong_or_missing_login_fails_immediately(administrator, standin, user, token, said):
     jenkins = standin(user="admin", token="s3cret-token")
     someone = administrator(jenkins.url, user, token)
     someone.write(TEAM)
@@ -199,9 +199,7 @@ def certificate(tmp_path):
     return file
 
 
-def test_a_private_authority_is_trusted_where_it_is_named_and_only_there(
-    administrator, standin, certificate, monkeypatch
-):
+def test_only_a_configured_private_authority_is_trusted(administrator, standin, certificate, monkeypatch):
     someone = administrator(standin(certificate=certificate).url)
     someone.write("projects: [{code: CODE-a, repository: r}]\n")
     monkeypatch.setattr("container_pipeline.clients.jenkins_wire.ATTEMPTS", 1)
@@ -213,7 +211,7 @@ def test_a_private_authority_is_trusted_where_it_is_named_and_only_there(
     assert someone.seed().code == 0
 
 
-def test_it_goes_through_the_proxy_that_the_environment_names(administrator, standin, fault_proxy, monkeypatch):
+def test_seed_uses_the_proxy_from_the_environment(administrator, standin, fault_proxy, monkeypatch):
     """The name is known to the proxy alone; whoever resolved it here would fail."""
     jenkins = standin()
     proxy = fault_proxy(jenkins.address)
@@ -246,7 +244,7 @@ CHANGED = (
 
 
 @pytest.mark.parametrize("arguments", [(), ("--prune",)], ids=["", "prune"])
-def test_killed_at_any_request_the_next_run_ends_at_the_same_state(administrator, standin, monkeypatch, arguments):
+def test_a_rerun_completes_after_interruption_at_any_request(administrator, standin, monkeypatch, arguments):
     """Each turn, another request is the last that arrives; then the program is gone. The next run must finish."""
     real = Controller.send
     wanted = None
@@ -295,7 +293,7 @@ def test_where_nothing_listens_one_sentence_says_so(administrator):
     assert "cannot be reached" in answer.err
 
 
-def test_a_list_of_repositories_becomes_a_jobs_file_that_can_be_seeded(administrator, jenkins):
+def test_a_repository_list_becomes_a_valid_jobs_file(administrator, jenkins):
     someone = administrator(jenkins.url)
     listed = someone.folder / "repositories.txt"
     listed.write_text("# ours\ngit@git.example:team/a-re.git\ngit@git.example:team/b-re.git  # the second\n\n")
@@ -306,7 +304,7 @@ def test_a_list_of_repositories_becomes_a_jobs_file_that_can_be_seeded(administr
     assert set(jenkins.state.items) == {"a-re", "b-re"}
 
 
-def test_an_answer_in_json_says_what_happened_to_each_job(administrator, jenkins):
+def test_json_output_reports_the_status_of_each_job(administrator, jenkins):
     someone = administrator(jenkins.url)
     someone.write("projects: [{code: CODE-a, repository: r}, {code: CODE-b, repository: r}]\n")
     jenkins.state.items[f"{someone.prefix}-b"] = Entry("project", "<project/>")

@@ -84,7 +84,7 @@ def test_the_stand_in_answers_as_hudson_does(hudson: Hudson, standin):
     assert list(answers(other.url)) == list(answers(hudson.url))
 
 
-def test_both_list_what_they_have_to_the_same_script(hudson: Hudson, standin, administrator):
+def test_hudson_and_the_stand_in_list_identical_items(hudson: Hudson, standin, administrator):
     name = f"s{secrets.token_hex(4)}"
     found = []
     for url in (hudson.url, standin(old=True).url):
@@ -120,7 +120,7 @@ def jenkins(standin) -> Standin:
 
 
 @pytest.mark.parametrize("seen", SEEN, ids=lambda seen: seen.what)
-def test_the_stand_in_answers_as_a_real_jenkins_did(jenkins, seen: Seen):
+def test_the_stand_in_matches_recorded_jenkins_responses(jenkins, seen: Seen):
     before = {name: entry.config for name, entry in jenkins.state.items.items()}
     answer = requests.request(
         seen.method,

@@ -49,7 +49,7 @@ def test_options_of_the_build_become_settings(line, values):
     assert adopt(build(line), "folder").values == {"code": "shop-web-re", **values}
 
 
-def test_a_value_of_the_moment_is_told_and_not_taken():
+def test_computed_build_arguments_are_reported_but_not_adopted():
     found = adopt(build("docker build --no-cache --build-arg REV=$(git rev-parse HEAD) ."), "folder")
     assert "build_args" not in found.values
     assert [note.taken for note in found.notes] == [True, False]
@@ -105,7 +105,7 @@ def test_a_secret_of_the_script_goes_nowhere(line):
         "DEPLOY_PASS=s3cr3t\nsshpass -p $DEPLOY_PASS scp ci@files.example:/model.bin .",
     ],
 )
-def test_a_command_with_a_secret_is_named_without_it_and_not_taken_over(line):
+def test_commands_with_secrets_are_redacted_and_not_adopted(line):
     inside = adopt(build(line, "docker build --no-cache ."), "folder")
     outside = adopt(f"{line}\n" + build("docker build --no-cache ."), "folder")
     before = adopt("\n".join([*line.split("\n")[:-1], build(line.split("\n")[-1], "docker build ."), ""]), "folder")
@@ -126,7 +126,7 @@ def test_a_command_with_a_secret_is_named_without_it_and_not_taken_over(line):
         "local REV=$(git rev-parse HEAD)",
     ],
 )
-def test_what_stands_behind_a_usual_word_is_not_passed_over(line):
+def test_commands_joined_to_ignored_words_are_still_reported(line):
     notes = adopt(build("docker build --no-cache .", line), "folder").notes
     assert any(line in note.text for note in notes)
 
@@ -140,7 +140,7 @@ def test_what_stands_behind_a_usual_word_is_not_passed_over(line):
         ["while read one; do", "./prepare.sh", "done < list"],
     ],
 )
-def test_what_runs_only_sometimes_is_named_and_not_taken_over(lines):
+def test_conditional_or_looped_commands_are_only_reported(lines):
     found = adopt(build(*lines, "./always.sh", "docker build --no-cache ."), "folder")
     assert found.before == ["./always.sh"]
     assert "./prepare.sh" in str([note.text for note in found.notes if not note.taken])
@@ -154,7 +154,7 @@ def test_what_runs_only_sometimes_is_named_and_not_taken_over(lines):
         ("if [ -f a ]; then ./prepare.sh; fi", "if [ -f a ]; then ./prepare.sh; fi"),
     ],
 )
-def test_a_command_before_the_build_fails_as_it_did(line, taken):
+def test_adopted_commands_keep_their_failure_behaviour(line, taken):
     assert adopt(build(line, "docker build --no-cache ."), "folder").before == [taken]
 
 
@@ -182,11 +182,11 @@ def test_where_a_secret_belongs_is_told():
         "docker run --rm -u 1000:1000 node npm ci",
     ],
 )
-def test_a_command_without_a_secret_is_taken_as_it_stands(line):
+def test_commands_without_secrets_are_adopted_unchanged(line):
     assert adopt(build(line, "docker build --no-cache ."), "folder").before == [line]
 
 
-def test_a_command_that_needs_a_variable_of_the_script_is_not_taken_over():
+def test_commands_using_script_variables_are_not_adopted():
     asks, needs = "REV=$(git rev-parse HEAD)", "./stamp.sh $REV"
     assert adopt(f"{asks}\n" + build(needs, "docker build --no-cache ."), "folder").before == []
     assert adopt(build(asks, needs, "docker build --no-cache ."), "folder").before == []
@@ -204,7 +204,7 @@ def test_a_name_that_is_the_folders_is_taken():
 @pytest.mark.parametrize(
     "text", ["", "case", "build() {", 'case "$1" in\n', "docker build", "\\\n\\\n", "a() { b; }\n}"]
 )
-def test_what_is_no_docker_sh_is_read_without_falling_over(text):
+def test_adopt_reads_malformed_docker_sh_without_crashing(text):
     adopt(text, "folder")
 
 
@@ -245,7 +245,7 @@ BUILDS = "  docker build --no-cache --build-arg MODE=full .\n"
         "set -e \\\n  -u\n",
     ],
 )
-def test_what_follows_a_statement_of_any_form_is_read(text):
+def test_adopt_reads_settings_after_any_statement(text):
     """Checked by a shell, too: what the table holds is complete."""
     whole = f"#!/bin/bash\n{text}BUILD_IMAGE_NAME=shop-web\n{AFTER}build() {{\n{BUILDS}}}\n"
     assert subprocess.run(["bash", "-n"], input=whole.encode(), check=False).returncode == 0
@@ -271,7 +271,7 @@ def test_what_follows_a_statement_of_any_form_is_read(text):
         "cat <<EOF | sort\nx\nEOF",
     ],
 )
-def test_a_statement_that_is_not_understood_is_named_whole(statement):
+def test_unsupported_statements_are_reported_in_full(statement):
     text = f"BUILD_IMAGE_NAME=shop-web\nbuild() {{\n  {statement}\n{BUILDS}}}\n"
     assert subprocess.run(["bash", "-n"], input=text.encode(), check=False).returncode == 0
     tree = script.statements(text)
@@ -297,13 +297,13 @@ def test_what_stands_behind_the_build_is_named(rest):
 @pytest.mark.parametrize(
     "failure", [" || exit 1", ' || {\n    echo "failed" >&2\n    exit 1\n  }', " || { echo failed; return 1; }"]
 )
-def test_a_failure_that_ends_the_script_is_what_ours_does(failure):
+def test_handlers_that_exit_on_build_failure_are_adopted(failure):
     found = adopt(build(f"docker build --no-cache --build-arg MODE=full .{failure}"), "folder")
     assert [note.taken for note in found.notes] == [True, True]
 
 
 @pytest.mark.parametrize("label", ['"build")', "'build')", "(build)", "build | other)"])
-def test_an_arm_of_the_case_is_read_however_it_is_written(label):
+def test_adopt_reads_case_labels_in_every_form(label):
     found = adopt(f'case "${{1:-}}" in\n{label}\n  smoke\n  build\n  ;;\nesac\n', "folder")
     assert "build: smoke → build — container-pipeline runs build" in str([note.text for note in found.notes])
 
@@ -325,7 +325,7 @@ def test_a_jenkinsfile_of_its_own_is_one_call():
     assert jenkinsfile("shop-web-re", []) == HEAD + "containerPipeline(code: 'shop-web-re')\n"
 
 
-def test_a_jenkinsfile_that_calls_docker_sh_keeps_everything_else():
+def test_rewriting_a_jenkinsfile_changes_only_docker_sh_calls():
     old = (
         "pipeline {\n    agent { label 'docker' }\n    stages {\n        stage('All') {\n            steps {\n"
         "                sh './docker.sh pipeline-all'\n                echo 'done'\n            }\n        }\n    }\n}\n"
@@ -335,13 +335,13 @@ def test_a_jenkinsfile_that_calls_docker_sh_keeps_everything_else():
     assert rewrite(new, "shop-web-re", []) == new
 
 
-def test_single_words_become_single_steps_and_what_they_do_anyway_goes():
+def test_commands_become_steps_and_redundant_ones_are_removed():
     old = "node {\n  sh 'bash docker.sh build'\n  sh \"./docker.sh tag-latest\"\n  sh(script: './docker.sh push-prod')\n}\n"
     new = "node {\n  containerBuild(code: 'x')\n  containerPromote(code: 'x')\n}\n"
     assert rewrite(old, "x", []) == HEAD + new
 
 
-def test_a_project_without_docker_sh_is_refused_with_a_sentence(tmp_path, capsys):
+def test_adopt_refuses_a_project_without_docker_sh(tmp_path, capsys):
     assert main(["adopt", "--project", str(tmp_path)]) == 1
     assert "has no docker.sh — `container-pipeline init` is for projects without one" in capsys.readouterr().err
 

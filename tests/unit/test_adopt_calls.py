@@ -204,7 +204,7 @@ def test_most_forms_are_carried_over():
     assert len(carried) >= 15
 
 
-def test_a_makefile_that_a_build_on_another_machine_runs_is_left(project, capsys):
+def test_adopt_leaves_a_makefile_that_ci_runs(project, capsys):
     (project / "Makefile").write_text("image:\n\t./docker.sh build\n")
     (project / "Jenkinsfile").write_text("node { sh 'make image' }\n")
     assert main(["adopt", "--yes", "--remove", "--project", str(project)]) == 1
@@ -212,7 +212,7 @@ def test_a_makefile_that_a_build_on_another_machine_runs_is_left(project, capsys
     assert (project / "docker.sh").exists()
 
 
-def test_a_script_that_such_a_build_runs_through_another_is_left(project, capsys):
+def test_adopt_leaves_a_script_that_ci_runs_indirectly(project, capsys):
     (project / "release.sh").write_text("./docker.sh push\n")
     (project / "Makefile").write_text("release:\n\tbash release.sh\n")
     (project / ".gitlab-ci.yml").write_text("release:\n  script: make release\n")
@@ -231,7 +231,7 @@ def test_a_jenkinsfile_above_the_project_is_found(project, capsys):
     assert "Jenkinsfile:1 calls docker.sh" in capsys.readouterr().err
 
 
-def test_without_yes_every_file_that_calls_it_is_named_and_the_script_stays(project, capsys):
+def test_adopt_without_yes_reports_callers_and_changes_nothing(project, capsys):
     (project / "Makefile").write_text("image:\n\t./docker.sh build\n")
     (project / "link").symlink_to("docker.sh")
     assert main(["adopt", "--remove", "--project", str(project)]) == 1

@@ -79,7 +79,7 @@ TABLE = {
 
 
 @pytest.mark.parametrize(("branches", "ref"), itertools.product(TABLE, REFS))
-def test_each_ref_has_the_stages_that_branches_give_it(flow, branches, ref):
+def test_branches_determine_the_stages_of_each_ref(flow, branches, ref):
     present, absent = flow(ENVIRONMENTS + branches + "\n", ref)
     expected = TABLE[branches][ref]
     assert [stage.name for stage in present] == expected
@@ -92,7 +92,7 @@ def test_each_ref_has_the_stages_that_branches_give_it(flow, branches, ref):
 
 
 @pytest.mark.parametrize(("branches", "ref"), itertools.product(TABLE, REFS))
-def test_without_environments_a_build_has_every_stage_or_one(flow, branches, ref):
+def test_without_environments_only_published_refs_run_every_stage(flow, branches, ref):
     present, _absent = flow(f"code: a-b\nservers: [web-1]\n{branches}\n", ref)
     expected = ["Build", "Push", "Promote", "Deploy"] if "Promote" in TABLE[branches][ref] else ONLY_BUILT
     assert [stage.name for stage in present] == expected
@@ -126,7 +126,7 @@ def test_nobody_is_asked_where_nothing_reaches_production(flow, ref, expected):
     assert ("Approve: skipped; nothing reaches production" in absent) == (ref == "develop")
 
 
-def test_without_a_production_registry_the_last_environment_is_production(flow):
+def test_last_environment_is_production_without_a_production_registry(flow):
     text = "code: a-b\nenvironments:\n  test: {servers: [t1], branches: develop}\n  prod: {servers: [p1], branches: [main, release/*]}\n"
     development = {"DOCKER_REGISTRY": "dev.example"}
     for ref, expected in {
@@ -137,14 +137,14 @@ def test_without_a_production_registry_the_last_environment_is_production(flow):
         assert [stage.name for stage in flow(text, ref, Wishes(approve=True), development)[0]] == expected
 
 
-def test_an_environment_left_out_is_told_with_its_key(flow):
+def test_skipped_stages_name_the_responsible_branches_key(flow):
     absent = flow(ENVIRONMENTS, "trunk")[1]
     assert "Deploy test: skipped; `branches` of that environment does not include branch trunk" in absent
     absent = flow(ENVIRONMENTS, "tag")[1]
     assert "Promote: skipped, and `latest` stays; the project's `branches` does not include tag v1.0" in absent
 
 
-def test_a_branch_that_production_could_never_pull_is_refused(flow):
+def test_production_branches_that_are_never_promoted_are_refused(flow):
     text = "code: a-b\nenvironments: {prod: {servers: [p1], branches: [develop]}}\n"
     with pytest.raises(SettingsError, match=r"environments\.prod\.branches includes a branch that is not promoted"):
         flow(text, "develop")
@@ -172,7 +172,7 @@ def test_an_environment_that_the_jenkinsfile_forgets_is_told(tmp_path):
         ("", "trunk", True),  # it may be the primary branch
     ],
 )
-def test_a_production_environment_that_no_promoted_branch_reaches_is_told(tmp_path, project, own, reached):
+def test_production_environments_unreachable_by_promoted_branches_are_reported(tmp_path, project, own, reached):
     text = f"branches: '{project}'\n" if project else ""
     (tmp_path / "container-pipeline.yml").write_text(
         f"{text}environments:\n  test: {{branches: [x], registry: development}}\n  prod: {{branches: '{own}'}}\n"
@@ -211,7 +211,7 @@ def test_a_pattern_matches_the_whole_name(pattern, name, matches):
     assert includes([pattern], Ref(name)) is matches
 
 
-def test_a_tag_called_main_publishes_only_where_it_is_named():
+def test_a_tag_named_main_publishes_only_when_listed():
     assert not includes(DEFAULT, Ref("main", tag="main"))
     assert includes(["main"], Ref("main", tag="main"))
 
@@ -240,7 +240,7 @@ def test_a_tag_called_main_publishes_only_where_it_is_named():
         "x.",
     ],
 )
-def test_a_pattern_of_another_kind_is_refused_with_its_key(tmp_path, pattern):
+def test_invalid_branch_patterns_are_refused_with_their_key(tmp_path, pattern):
     quoted = pattern.replace("\\", "\\\\")
     for text, where in (
         (f'branches: [main, "{quoted}"]\n', "branches (container-pipeline.yml)"),
@@ -261,7 +261,7 @@ def test_an_empty_list_is_refused_with_its_key(tmp_path, text):
         load(tmp_path, {}, "", {})
 
 
-def test_an_empty_list_of_a_jenkinsfile_is_refused_too(tmp_path):
+def test_empty_branches_in_a_jenkinsfile_are_refused(tmp_path):
     with pytest.raises(SettingsError, match="CONTAINER_PIPELINE_BRANCHES is empty"):
         load(tmp_path, {}, "", {"CONTAINER_PIPELINE_BRANCHES": "[]"})
 

@@ -54,7 +54,7 @@ def console() -> Console:
 
 
 @pytest.mark.parametrize("text", [OLD, NEW])
-def test_a_failing_step_is_named_with_its_last_lines_and_exit_code(text):
+def test_build_errors_show_step_output_and_exit_code(text):
     log = PlainLog(console())
     for line in text.splitlines():
         log.see(line)
@@ -63,7 +63,7 @@ def test_a_failing_step_is_named_with_its_last_lines_and_exit_code(text):
     assert error.details == ("one", "two")
 
 
-def test_a_dockerfile_that_cannot_be_read_is_told_in_buildkits_words():
+def test_dockerfile_parse_errors_show_buildkits_message():
     log = PlainLog(console())
     log.see("#1 [internal] load build definition from Dockerfile")
     log.see("failed to solve with frontend dockerfile.v0: dockerfile parse error line 1: unknown instruction: FORM")
@@ -97,7 +97,7 @@ def test_the_engines_own_builder_tells_the_same():
     assert caught.value.details == ("one",)
 
 
-def test_a_login_is_added_and_the_users_own_configuration_stays(tmp_path):
+def test_adding_a_login_keeps_the_users_docker_config(tmp_path):
     own = tmp_path / "config.json"
     own.write_text(json.dumps({"auths": {"hub.example": {}}, "credsStore": "pass", "proxies": {"default": {}}}))
     access = RegistryAccess("development", Registry("dev.example:5000/team"), "me", Secret("p:w"))
@@ -108,7 +108,7 @@ def test_a_login_is_added_and_the_users_own_configuration_stays(tmp_path):
     }
 
 
-def test_the_client_gets_build_arguments_and_none_of_our_secrets_and_no_argument_shows_a_value(tmp_path, monkeypatch):
+def test_docker_client_gets_build_arguments_without_exposing_secrets(tmp_path, monkeypatch):
     program = tmp_path / "docker"
     program.write_text(f'#!/bin/sh\n/usr/bin/env > {tmp_path}/seen\necho "$@" > {tmp_path}/arguments\n')
     program.chmod(0o755)
@@ -125,7 +125,7 @@ def test_the_client_gets_build_arguments_and_none_of_our_secrets_and_no_argument
     assert "token" not in (tmp_path / "arguments").read_text()
 
 
-def test_the_client_reads_a_login_that_lies_in_no_file(tmp_path, monkeypatch):
+def test_logins_reach_the_docker_client_without_a_file(tmp_path, monkeypatch):
     program = tmp_path / "docker"
     program.write_text(
         f'#!/bin/sh\ncat "$DOCKER_CONFIG/config.json" > {tmp_path}/read\nfind "$DOCKER_CONFIG" -type f > {tmp_path}/files\n'
@@ -144,7 +144,7 @@ def test_the_client_reads_a_login_that_lies_in_no_file(tmp_path, monkeypatch):
     ["echo '#5 [1/2] RUN a'; sleep 600", "while :; do echo '#5 0.1 .'; sleep 0.05; done"],
     ids=["silent", "endless"],
 )
-def test_a_build_that_buildkit_never_ends_is_given_up(tmp_path, monkeypatch, body):
+def test_buildkit_builds_that_never_finish_are_aborted(tmp_path, monkeypatch, body):
     monkeypatch.setattr(engine, "QUIET", 0.3)
     monkeypatch.setattr(engine, "LONGEST", 0.5)
     program = tmp_path / "docker"

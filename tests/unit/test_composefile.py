@@ -36,12 +36,12 @@ def test_variables_are_filled_in_as_compose_does(text, filled):
     assert composefile.substitute(text, {"A": "1", "E": ""}) == filled
 
 
-def test_services_that_up_does_not_start_do_not_count():
+def test_services_in_inactive_profiles_are_ignored():
     found = read(f"services:\n{OWN}  tool:\n    image: t\n    profiles: [tools]\n    volumes: ['./x:/x']\n")
     assert (found.services, found.mounts) == (("a-b",), ())
 
 
-def test_relative_bind_mounts_are_found_in_all_their_forms():
+def test_relative_bind_mounts_are_found_in_every_form():
     found = read(f"""services:
 {OWN}    volumes:
       - ./one:/1
@@ -84,7 +84,7 @@ def test_what_cannot_be_right_is_refused_by_name(text, sentence):
     assert sentence in refused.value.message
 
 
-def test_a_mount_is_uploaded_by_its_own_entry_or_by_a_folder_above_it():
+def test_mounts_need_their_file_or_parent_folder_uploaded():
     found = read(f"services:\n{OWN}    volumes: ['./conf/x.yml:/x']\n")
     composefile.check_files(found, ["conf"], True, "f")
     composefile.check_files(found, ["conf/x.yml"], True, "f")
@@ -96,12 +96,12 @@ def test_a_mount_is_uploaded_by_its_own_entry_or_by_a_folder_above_it():
     "path",
     ["..", "../x", "/x", ".", "", "a/../..", "x\ny", ".env", ".env.v1", "./docker-compose.yml", "releases/1", "-rf"],
 )
-def test_files_outside_the_project_or_of_the_release_itself_are_refused(path):
+def test_paths_outside_project_and_release_files_are_refused(path):
     with pytest.raises(SettingsError):
         composefile.units([path])
 
 
-def test_files_are_taken_in_their_order_without_what_means_nothing():
+def test_file_paths_are_normalised_and_keep_their_order():
     assert composefile.units(["./b/c/", "a", "b/d", "b-c"]) == ("b/c", "a", "b/d", "b-c")
 
 
@@ -113,13 +113,13 @@ def test_files_that_lie_in_one_another_are_refused(files):
         composefile.units(files)
 
 
-def test_start_first_leaves_the_fixed_name_out_and_nothing_else():
+def test_start_first_removes_only_the_container_name():
     text = f"services:\n{OWN}    container_name: a-b  # by convention\n    hostname: a-b\n"
     kept = composefile.for_start_first(text.encode(), "a-b", "f").decode()
     assert kept == f"services:\n{OWN}    hostname: a-b\n"
 
 
-def test_start_first_refuses_a_name_that_cannot_be_cut_out():
+def test_start_first_refuses_container_names_it_cannot_remove():
     with pytest.raises(SettingsError, match="cannot be removed automatically"):
         composefile.for_start_first(b"services: {a-b: {container_name: a-b}}\n", "a-b", "f")
 

@@ -12,7 +12,7 @@ from container_pipeline.console import Console, format_table, human_size
 from container_pipeline.model import Secret
 
 
-def test_a_secret_is_hidden_raw_in_base64_and_url_encoded():
+def test_redaction_covers_raw_base64_and_url_encoded_secrets():
     stream, out = io.StringIO(), io.StringIO()
     console = Console(stream, out)
     console.redact.add([Secret("p@ss/word")])
@@ -34,7 +34,7 @@ def test_quiet_keeps_errors_and_results():
     assert (stream.getvalue(), out.getvalue()) == ("error\n", "result\n")
 
 
-def test_a_log_gets_one_line_in_ten_seconds_with_rate_and_time_left(monkeypatch):
+def test_progress_logs_rate_and_eta_every_ten_seconds(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     stream = io.StringIO()
@@ -48,7 +48,7 @@ def test_a_log_gets_one_line_in_ten_seconds_with_rate_and_time_left(monkeypatch)
     ]
 
 
-def test_a_terminal_without_rich_gets_the_lines_of_a_log(monkeypatch):
+def test_a_terminal_without_rich_shows_log_lines(monkeypatch):
     """The agent that the Jenkins library carries has no rich."""
 
     class Terminal(io.StringIO):
@@ -66,7 +66,7 @@ def test_a_terminal_without_rich_gets_the_lines_of_a_log(monkeypatch):
     assert console.stream.getvalue() == "seeding: 3/4 jobs\n"
 
 
-def test_what_is_over_soon_says_nothing_in_a_log():
+def test_short_tasks_log_nothing():
     stream = io.StringIO()
     with Console(stream).task("short", total=10) as task:
         task.advance(10)

@@ -62,7 +62,7 @@ def test_the_last_pattern_that_matches_decides():
     assert [ignored(name) for name in ("NOTES.md", "README.md")] == [True, False]
 
 
-def test_a_file_in_an_ignored_folder_can_be_brought_back(tmp_path):
+def test_negated_patterns_reinclude_files_from_ignored_folders(tmp_path):
     write(tmp_path, "node/a", "node/keep/b", "other")
     (tmp_path / ".dockerignore").write_text("node\n!node/keep\n")
     assert set(sent(tmp_path)) == {".dockerignore", "node/keep", "node/keep/b", "other"}
@@ -97,7 +97,7 @@ def test_links_modes_and_names_survive(tmp_path):
     assert {entry.uid for entry in entries.values()} == {0}
 
 
-def test_a_name_that_is_no_text_is_sent_as_it_is(tmp_path):
+def test_non_utf8_file_names_are_sent_unchanged(tmp_path):
     (tmp_path / os.fsdecode(b"\xff")).write_text("x")
     assert os.fsdecode(b"\xff") in sent(tmp_path)
 
@@ -117,7 +117,7 @@ def test_a_large_file_is_read_piece_by_piece(tmp_path):
     assert sum(pieces) % tarfile.BLOCKSIZE == 0
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path):
+def test_a_file_truncated_during_reading_fails_the_build(tmp_path):
     (tmp_path / "log").write_bytes(b"x" * (context.CHUNK + 1))
     stream = context.stream(tmp_path, Ignored([]), {})
     next(stream)
@@ -127,7 +127,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path):
         list(stream)
 
 
-def test_a_dockerfile_from_elsewhere_is_brought_in_and_hidden_from_the_image(tmp_path):
+def test_external_dockerfile_is_sent_but_excluded_from_image(tmp_path):
     root = tmp_path / "context"
     write(root, "a", "Dockerfile")
     write(tmp_path, "Dockerfile.ci")
@@ -138,7 +138,7 @@ def test_a_dockerfile_from_elsewhere_is_brought_in_and_hidden_from_the_image(tmp
     assert set(sent(root, extra=extra)) == {"a", "Dockerfile", ".dockerignore", name}
 
 
-def test_a_dockerfile_of_the_context_is_sent_from_its_place(tmp_path):
+def test_a_dockerfile_inside_the_context_stays_in_place(tmp_path):
     assert context.place_dockerfile(tmp_path, tmp_path / "docker" / "Dockerfile") == ("docker/Dockerfile", {})
 
 
@@ -162,7 +162,7 @@ def nobody() -> Iterator[Path]:
             (root / "listed").chmod(0o700)
 
 
-def test_a_folder_that_may_not_be_read_is_named_with_the_file_that_leaves_it_out(nobody):
+def test_unreadable_folder_error_names_path_and_suggests_dockerignore(nobody):
     for ignore, name in (("listed", "closed"), ("closed", "listed/file")):
         with pytest.raises(BuildError) as refused:
             for _piece in context.stream(nobody, Ignored(parse(ignore)), {}):
@@ -172,7 +172,7 @@ def test_a_folder_that_may_not_be_read_is_named_with_the_file_that_leaves_it_out
     assert {name for name, _path in context.files(nobody, Ignored(parse("closed\nlisted")))} == {"Dockerfile"}
 
 
-def test_sources_without_git_name_a_folder_that_may_not_be_read_too(nobody):
+def test_sources_without_git_report_unreadable_folders(nobody):
     with pytest.raises(BuildError, match="closed cannot be read"):
         git.sources(nobody, nobody / "Dockerfile")
 
@@ -184,12 +184,12 @@ def test_an_ignore_file_may_be_in_any_encoding(tmp_path):
     assert set(sent(tmp_path)) == {"b", ".dockerignore"}
 
 
-def test_an_ignore_file_ends_its_lines_only_where_docker_does():
+def test_dockerignore_lines_end_only_where_docker_ends_them():
     assert [pattern.text for pattern in parse("a\x0cb\u2028c\r\nd\n")] == ["a\x0cb\u2028c", "d"]
 
 
 @pytest.mark.parametrize("pattern", ["[z-a]", "a[", "[]"])
-def test_what_docker_refuses_as_a_pattern_is_refused_by_name(pattern):
+def test_invalid_dockerignore_patterns_are_refused_by_name(pattern):
     with pytest.raises(BuildError) as refused:
         Ignored(parse(f"ok\n{pattern}\n"))
     assert pattern in refused.value.message

@@ -35,14 +35,14 @@ RELEASE = deploy.Release(
 SERVERS = tuple(Target(name) for name in ("one", "two", "three"))
 
 
-def test_the_plan_is_one_step_or_as_many_as_rolling_makes():
+def test_servers_deploy_together_or_in_rolling_groups():
     assert [[server.name for server in group] for group in deploy.groups(SERVERS, 0)] == [["one", "two", "three"]]
     assert [[server.name for server in group] for group in deploy.groups(SERVERS, 2)] == [["one", "two"], ["three"]]
     assert deploy.Deploy(SERVERS[:2], RELEASE).describe() == "deploy a-b 1 (aaaaaaaaaaaa) to one, two"
     assert deploy.Rollback(SERVERS[:1], Code("a-b"), "1").describe() == "roll a-b back to 1 on one"
 
 
-def test_the_record_is_one_line_that_a_shell_can_read():
+def test_release_record_is_one_line_readable_by_shell():
     text = RELEASE.record().decode()
     assert text.count("\n") == 1
     assert json.loads(text)["by"] == 'ann "x"'
@@ -52,7 +52,7 @@ def test_the_record_is_one_line_that_a_shell_can_read():
     assert found.stdout == "a-b db\n"
 
 
-def test_the_servers_env_names_the_version_whatever_the_projects_says():
+def test_server_env_version_overrides_the_projects_version():
     assert deploy.server_env({"A": "b", "VERSION": "0"}, IMAGE) == {
         "A": "b",
         "VERSION": "1",
@@ -60,7 +60,7 @@ def test_the_servers_env_names_the_version_whatever_the_projects_says():
     }
 
 
-def test_a_login_is_for_the_registrys_host_and_prints_as_stars():
+def test_login_uses_the_registry_host_and_prints_redacted():
     access = RegistryAccess("production", Registry("r.example:5000/team"), "ann", Secret("p"))
     login = deploy.login(access)
     assert json.loads(login.reveal()) == {"auths": {"r.example:5000": {"auth": "YW5uOnA="}}}
@@ -68,7 +68,7 @@ def test_a_login_is_for_the_registrys_host_and_prints_as_stars():
     assert not deploy.login(RegistryAccess("production", Registry("r.example")))
 
 
-def test_values_reach_the_program_as_they_are_and_comments_do_not():
+def test_remote_programs_receive_values_unchanged_and_omit_comments():
     awkward = "a'b\"c $d `e` \\ \n f"
     program = transfer.program(["common"], {"given": awkward, "sudo": False})
     assert "\n#" not in program
@@ -96,7 +96,7 @@ def test_every_shell_reads_every_program(shell, parts):
     subprocess.run([*shell, "-n"], input=program, text=True, check=True)
 
 
-def test_the_programs_that_shells_read_here_are_made_of_all_the_files_there_are():
+def test_shell_checks_cover_every_remote_program_file():
     files = {file.stem for file in (Path(container_pipeline.__file__).parent / "remote/programs").iterdir()}
     assert files == {part for parts in PROGRAMS for part in parts}
 
@@ -119,13 +119,13 @@ def test_a_shell_counts_seconds_as_dockers_time_says(shell, text, seconds):
 
 
 @SHELLS
-def test_a_lock_file_that_is_not_there_is_no_error_on_the_terminal(shell):
+def test_a_missing_lock_file_prints_no_error(shell):
     program = transfer.program(["common"], {"code": "a-b"}) + "\nlock_holder /nowhere/.given-up"
     done = subprocess.run([*shell, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_a_bundle_holds_files_with_their_modes_and_the_folders_above_them():
+def test_bundle_keeps_file_modes_and_parent_folders():
     data = transfer.bundle(
         [
             File(".env", b"A=1\n", 0o600),
@@ -143,7 +143,7 @@ def test_a_bundle_holds_files_with_their_modes_and_the_folders_above_them():
         ]
 
 
-def test_an_ssh_command_asks_nothing_and_trusts_nobody_unless_told_so():
+def test_ssh_never_prompts_and_verifies_hosts_by_default():
     command = Access().command(Target("web-1", "deploy", 2222))
     assert "StrictHostKeyChecking=yes" in command
     assert "BatchMode=yes" in command
@@ -160,7 +160,7 @@ def test_an_ssh_command_asks_nothing_and_trusts_nobody_unless_told_so():
         ("r.example:5000/team", "r.example:5000"),
     ],
 )
-def test_a_login_goes_under_the_key_that_docker_looks_for(registry, key):
+def test_login_uses_the_key_docker_looks_up(registry, key):
     access = RegistryAccess("production", Registry(registry), "ann", Secret("p"))
     assert list(json.loads(deploy.login(access).reveal())["auths"]) == [key]
 
@@ -181,6 +181,6 @@ def test_a_login_goes_under_the_key_that_docker_looks_for(registry, key):
         ("r.example/team", "code", "r.example", "team/code", "r.example/team/code"),
     ],
 )
-def test_docker_hub_has_other_names_for_its_api_and_in_the_engine(registry, repository, api, path, familiar):
+def test_docker_hub_uses_separate_api_and_engine_names(registry, repository, api, path, familiar):
     image = ImageRef(Registry(registry), Repository(repository), "1")
     assert (image.registry.api_host, image.registry.within(image.repository), image.familiar) == (api, path, familiar)

@@ -13,7 +13,7 @@ def test_a_folder_without_python_is_no_project():
     assert detect({"README.md": "hello"}, "3.12") is None
 
 
-def test_requirements_that_no_program_uses_are_no_project_yet():
+def test_unused_requirements_alone_are_not_a_project():
     assert detect({"requirements.txt": "flask==3.0.0\n"}, "3.12") is None
 
 
@@ -51,7 +51,7 @@ def test_how_it_is_started(files, command):
     assert shape.command == command
 
 
-def test_a_program_with_a_server_of_its_own_is_run_as_it_is():
+def test_a_program_with_its_own_server_runs_unchanged():
     text = FLASK + 'if __name__ == "__main__":\n    serve(app, port=5050)\n'
     shape = detect({"app.py": text}, "3.12")
     assert shape is not None
@@ -71,7 +71,7 @@ def test_a_worker_without_a_port_listens_nowhere():
     assert shape.port == 0
 
 
-def test_the_port_of_a_dockerfile_that_is_there_wins():
+def test_an_existing_dockerfile_determines_the_port():
     shape = detect({"app.py": FLASK, "Dockerfile": "FROM python:3.12\nEXPOSE 9000/tcp\n"}, "3.12")
     assert shape is not None
     assert shape.port == 9000
@@ -118,7 +118,7 @@ def test_the_python_that_it_asks_for(files, expected):
 
 
 @pytest.mark.parametrize(("line", "compiles"), [("psycopg2==2.9.9", True), ("psycopg2-binary==2.9.9", False)])
-def test_what_must_be_compiled_gets_an_image_with_a_compiler(line, compiles):
+def test_dependencies_that_need_compiling_get_a_compiler_image(line, compiles):
     shape = detect({"app.py": FLASK, "requirements.txt": line + "\n"}, "3.12")
     assert shape is not None
     assert shape.compiles is compiles

@@ -37,7 +37,7 @@ def test_cli_md_is_what_make_docs_writes():
     assert (ROOT / "docs/cli.md").read_bytes() == done.stdout, "run `make docs`"
 
 
-def test_the_only_registry_that_a_file_falls_back_to_is_an_example():
+def test_files_fall_back_only_to_an_example_registry():
     command = ["git", "grep", "-IhoE", r"\{DOCKER_REGISTRY(_PROD)?:?-[a-z0-9-]+\.[^}]*"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split()
     assert {text.partition("-")[2].partition(":")[0] for text in found} == {"registry.example"}
@@ -104,7 +104,7 @@ def english(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
-def test_a_translation_has_the_same_headings_commands_and_tables(path):
+def test_translations_have_the_same_headings_commands_and_tables(path):
     assert shape(english(path)) == shape(path)
 
 
@@ -155,7 +155,7 @@ def test_documents_quote_messages():
     assert {name.partition(".")[0] for name, _message in QUOTED} == {"recovery", "jenkins", "registries"}
 
 
-def test_the_picture_of_the_flow_is_what_its_script_draws():
+def test_flow_diagram_matches_its_script_output():
     program = "from tools.pictures import flow; import sys; sys.stdout.write(flow())"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True)
     assert (ROOT / "docs/pictures/flow.svg").read_bytes() == done.stdout, "run `make pictures`"

@@ -26,7 +26,7 @@ def judge(mode: str = "compose", **changed: str | None) -> list[Check]:
     return server(TARGET, facts, 1001.0, Values(mode=mode))
 
 
-def test_a_good_server_has_no_fault_and_no_repair():
+def test_a_healthy_server_has_no_failures_or_repairs():
     checks = judge()
     assert all(check.ok for check in checks)
     assert not any(check.repair for check in checks)
@@ -73,7 +73,7 @@ def test_a_swarm_needs_a_manager_and_no_compose():
     assert fault.repair.startswith("use a manager, or run `docker swarm init` there")
 
 
-def test_what_nobody_foresaw_is_told_as_what_it_is(monkeypatch, tmp_path, capsys):
+def test_doctor_reports_unexpected_errors_without_a_traceback(monkeypatch, tmp_path, capsys):
     def fall_over(*_arguments):
         raise ValueError("a fault of doctor's own")
 
@@ -91,16 +91,16 @@ def test_a_held_lock_is_told_with_its_holder():
     assert fault.text == "ada has held it since 2026-11-24T09:30:15Z, for version 20261124093015"
 
 
-def test_what_a_server_does_not_tell_is_no_fault():
+def test_unknown_server_facts_are_not_failures():
     assert all(check.ok for check in judge(space=None, clock=None))
 
 
-def test_a_check_shows_a_mark_and_below_it_the_repair():
+def test_a_check_shows_its_mark_then_its_repair():
     assert str(Check("web", True, "ssh is there")) == "  ✓ ssh is there"
     assert str(Check("web", False, "no ssh", "apt-get install ssh")) == "  ✗ no ssh\n      → apt-get install ssh"
 
 
-def test_a_shell_that_would_decide_by_hand_is_told():
+def test_doctor_reports_variables_set_by_the_login_shell():
     (fault,) = [check for check in judge(**{"by-hand": "COMPOSE_FILE VERSION"}) if not check.ok]
     assert fault.text.startswith("the login shell sets COMPOSE_FILE, VERSION, ")
     assert "/etc/environment" in fault.repair

@@ -37,7 +37,7 @@ def bad(facts: JenkinsFacts) -> dict[str, tuple[bool | None, str]]:
     return {check.name: (check.ok, check.message) for check in judge([JOB], facts) if check.ok is not True}
 
 
-def test_what_was_looked_at_is_named_in_chinese_where_the_user_is(monkeypatch):
+def test_check_names_are_translated_into_chinese(monkeypatch):
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     checks = judge([JOB], replace(GOOD, labels=()))
     assert all(re.search("[\u4e00-\u9fff]", check.name) for check in checks), [check.name for check in checks]
@@ -64,7 +64,7 @@ def test_a_jenkins_that_has_all_gets_no_complaint():
         (replace(GOOD, tools={"n": None}), {"node n": (None, "it is offline, or this account may not see it")}),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_named_and_what_was_not_seen_is_not_called_missing(facts, expected):
+def test_missing_and_unseen_items_are_reported_differently(facts, expected):
     assert bad(facts) == expected
 
 
@@ -78,21 +78,21 @@ def controller():
         yield Controller(JenkinsAccess(URL)), wire
 
 
-def test_ids_of_credentials_are_read_from_the_folders_store(controller):
+def test_credential_ids_are_read_from_the_folder_store(controller):
     jenkins, wire = controller
     where = f"{URL}/job/team/job/web/credentials/store/folder/domain/_/api/json?tree=credentials[id]"
     wire.get(where, json={"credentials": [{"id": "reg"}]})
     assert jenkins_facts.credentials(jenkins, "team/web") == {"reg"}
 
 
-def test_a_store_that_may_not_be_seen_is_not_an_empty_one(controller):
+def test_a_forbidden_store_is_unknown_rather_than_empty(controller):
     jenkins, wire = controller
     wire.get(f"{URL}/credentials/store/system/domain/_/api/json", status=403)
     assert jenkins_facts.credentials(jenkins, "") is None
 
 
 @pytest.mark.parametrize(("status", "expected"), [(404, set()), (200, None), (403, None)])
-def test_a_folder_that_is_not_there_holds_no_ids_and_no_right_is_missing(controller, status, expected):
+def test_only_missing_folders_count_as_having_no_credentials(controller, status, expected):
     jenkins, wire = controller
     wire.get(f"{URL}/job/team/credentials/store/folder/domain/_/api/json", status=404)
     wire.get(f"{URL}/job/team/api/json", status=status, json={"name": "team"})
@@ -108,7 +108,7 @@ def test_a_folder_that_is_not_there_holds_no_ids_and_no_right_is_missing(control
         (403, "", None),
     ],
 )
-def test_libraries_are_read_by_the_script_console_where_it_is_allowed(controller, status, text, expected):
+def test_script_console_lists_libraries_when_allowed(controller, status, text, expected):
     jenkins, wire = controller
     wire.post(f"{URL}/scriptText", status=status, body=text)
     assert jenkins_facts.libraries(jenkins) == expected

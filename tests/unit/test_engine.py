@@ -35,14 +35,14 @@ from unit.test_lying_registry import DEEP, answer, chunk, flood, liar
         (requests.ConnectionError("refused"), "start it, or set DOCKER_HOST"),
     ],
 )
-def test_an_engine_that_cannot_be_reached_is_told_with_what_to_do(error, hint):
+def test_unreachable_engine_error_suggests_a_fix(error, hint):
     with pytest.raises(EngineError) as caught, engine_errors("it failed"):
         raise error
     assert caught.value.message.startswith("it failed: ")
     assert caught.value.hint.startswith(hint)
 
 
-def test_our_own_reader_that_went_away_is_no_fault_of_the_engine():
+def test_closed_output_pipe_is_not_an_engine_error():
     with pytest.raises(BrokenPipeError), engine_errors("it failed"):
         raise BrokenPipeError(32, "Broken pipe")
 
@@ -63,12 +63,12 @@ def test_the_innermost_cause_is_told():
         ("production", "blob upload unknown", ""),
     ],
 )
-def test_a_refused_login_names_the_variables_of_that_registry(role, said, hint):
+def test_refused_login_names_that_registrys_variables(role, said, hint):
     error = _refused("it failed", {"error": said}, RegistryAccess(role, Registry("r.example"), "me"))
     assert (error.message, error.hint) == (f"it failed: {said}", hint)
 
 
-def test_a_push_shows_each_layer_once_and_keeps_the_digest():
+def test_push_shows_each_layer_once_and_keeps_digest():
     stream = io.StringIO()
     with ExitStack() as tasks:
         layers = _Layers(Console(stream=stream), tasks)
@@ -130,7 +130,7 @@ def test_an_engine_that_lies_is_one_sentence(name, monkeypatch):
     "said",
     ["{}", "[]", "7", '{"ApiVersion":7}', '{"ApiVersion":"x.y"}', '{"ApiVersion":"1.1.' + "9" * 100 + '"}', DEEP],
 )
-def test_an_engine_whose_version_is_none_is_one_sentence(said, monkeypatch):
+def test_invalid_engine_versions_raise_an_engine_error(said, monkeypatch):
     with liar(lambda _method, _path: answer(said, JSON)) as address:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://{address}")
         with pytest.raises(EngineError, match="the Docker engine cannot be reached"):
@@ -180,7 +180,7 @@ def header(kind: bytes, size: int) -> bytes:
     return entry.tobuf(tarfile.GNU_FORMAT)
 
 
-def test_the_files_of_an_image_are_read_with_long_names():
+def test_image_files_with_long_names_are_read():
     entry = tarfile.TarInfo("a/" * 200 + "\u00e9")
     entry.size = 3
     for kind in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
@@ -203,7 +203,7 @@ def test_the_files_of_an_image_are_read_with_long_names():
     ],
     ids=["noise", "pax", "long name", "sparse", "unknown", "bad pax", "negative", "cut", "empty"],
 )
-def test_an_exported_image_that_cannot_be_read_is_one_sentence(chunks):
+def test_unreadable_exported_images_raise_an_engine_error(chunks):
     with (
         pytest.raises(EngineError, match="it failed: the engine's response cannot be read"),
         engine_errors("it failed"),
@@ -250,7 +250,7 @@ def endless():
         (endless, "the engine's response cannot be read: its response does not end"),
     ],
 )
-def test_a_build_that_the_engine_never_ends_is_given_up(tmp_path, monkeypatch, stream, said):
+def test_engine_builds_that_never_finish_are_aborted(tmp_path, monkeypatch, stream, said):
     monkeypatch.setattr(engine, "QUIET", 0.2 if stream is stalling else 30)
     monkeypatch.setattr(engine, "LONGEST", 0.2 if stream is endless else 60)
     (tmp_path / "Dockerfile").write_text("FROM a\nRUN b\n")

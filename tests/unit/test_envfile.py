@@ -23,7 +23,7 @@ def test_what_is_no_file_of_values_is_refused(text):
         envfile.parse(text, ".env")
 
 
-def test_a_refusal_names_the_line_and_not_its_content():
+def test_parse_error_names_the_line_without_its_content():
     with pytest.raises(SettingsError) as refused:
         envfile.parse(b"A=1\n\npassword hunter2\n", "prod.env")
     assert refused.value.message == "prod.env, line 3 is not NAME=value"
@@ -42,6 +42,6 @@ def test_a_refusal_names_the_line_and_not_its_content():
         ('"\\\\"', '"\\"\\\\\\\\\\""', '"\\"\\\\\\\\\\""'),
     ],
 )
-def test_one_way_of_writing_where_both_generations_have_it_else_each_its_own(value, v1, v2):
+def test_values_render_identically_unless_compose_versions_differ(value, v1, v2):
     assert envfile.render({"A": value}, "v1").decode() == f"A={v1}\n"
     assert envfile.render({"A": value}, "v2").decode() == f"A={v2}\n"

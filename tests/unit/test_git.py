@@ -44,7 +44,7 @@ def fingerprint(folder: Path) -> str:
     return sources(folder, folder / "Dockerfile").fingerprint
 
 
-def test_git_tells_revision_and_address_without_the_login_in_it(repository):
+def test_git_reports_revision_and_address_without_login(repository):
     found = sources(repository, repository / "Dockerfile")
     assert found.revision == git(repository, "rev-parse", "HEAD").strip()
     assert found.url == "https://git.example/team/web.git"
@@ -57,7 +57,7 @@ def test_without_git_there_is_a_fingerprint_alone(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["folder", "repository"])
-def test_a_changed_file_changes_the_fingerprint_and_the_state_files_do_not(kind, request, monkeypatch):
+def test_fingerprint_tracks_changed_files_but_ignores_state_files(kind, request, monkeypatch):
     folder = request.getfixturevalue(kind)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
     before = fingerprint(folder)
@@ -71,7 +71,7 @@ def test_a_changed_file_changes_the_fingerprint_and_the_state_files_do_not(kind,
 
 
 @pytest.mark.parametrize("kind", ["folder", "repository"])
-def test_a_new_and_a_removed_file_change_the_fingerprint(kind, request, monkeypatch):
+def test_adding_or_removing_files_changes_the_fingerprint(kind, request, monkeypatch):
     folder = request.getfixturevalue(kind)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
     before = fingerprint(folder)
@@ -83,7 +83,7 @@ def test_a_new_and_a_removed_file_change_the_fingerprint(kind, request, monkeypa
     assert fingerprint(folder) != before
 
 
-def test_a_commit_that_changes_nothing_below_the_context_keeps_the_fingerprint(repository):
+def test_commits_outside_the_context_keep_the_fingerprint(repository):
     before = fingerprint(repository / "sub")
     (repository / "app.py").write_text("changed")
     commit(repository)
@@ -91,7 +91,7 @@ def test_a_commit_that_changes_nothing_below_the_context_keeps_the_fingerprint(r
 
 
 @pytest.mark.parametrize("login", ["user:token@", "user:p@ss@", "user:p:a@s@", ""])
-def test_the_address_of_the_sources_is_without_its_login(repository, login):
+def test_source_address_omits_every_form_of_login(repository, login):
     git(repository, "remote", "set-url", "origin", f"https://{login}git.example/team/web@1.git")
     assert sources(repository, repository / "Dockerfile").url == "https://git.example/team/web@1.git"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 from pathlib import Path
@@ -30,13 +31,13 @@ COMMANDS = [(group, name) for group, names in {**GROUPS, **HIDDEN}.items() for n
 
 
 @pytest.mark.parametrize(("group", "name"), COMMANDS)
-def test_each_command_has_its_module_on_the_command_line_and_below(group: str, name: str):
+def test_every_command_has_cli_and_implementation_modules(group: str, name: str):
     assert name in importlib.import_module(f"container_pipeline.cli.{group}").COMMANDS
     module = importlib.import_module(f"container_pipeline.commands.{group}.{SHARED.get(name, name)}")
     assert module.__doc__
 
 
-def test_the_modules_that_serve_several_commands_are_named_in_the_document():
+def test_architecture_document_names_every_shared_command_module():
     for module in {
         f"{'image' if name in GROUPS['image'] else 'server'}/{module}.py" for name, module in SHARED.items()
     }:
@@ -49,14 +50,14 @@ def test_each_command_has_its_section(name: str):
 
 
 @pytest.mark.parametrize("name", [name for names in GROUPS.values() for name in names])
-def test_each_command_is_run_by_a_test_on_real_parts(name: str):
+def test_tests_on_real_parts_run_every_command(name: str):
     called = re.compile(rf"""["']{re.escape(name)}["'\s]""")
     files = [path for room in ("real", "seed") for path in (REPOSITORY / "tests" / room).glob("*.py")]
     # All of docker.sh's words go through one table.
     assert name in convention.ALL or any(called.search(path.read_text()) for path in files)
 
 
-def test_each_room_below_commands_is_a_group_of_the_help():
+def test_every_command_folder_is_a_help_group():
     rooms = {path.parent.name for path in (REPOSITORY / "agent/container_pipeline/commands").glob("*/__init__.py")}
     assert rooms == {*GROUPS, *HIDDEN}
 
@@ -118,14 +119,14 @@ def test_each_kind_of_news_is_shown():
         assert kind in told, kind
 
 
-def test_a_step_that_nobody_knows_how_to_carry_out_is_an_error_before_the_first():
+def test_unknown_steps_are_refused_before_any_step_runs():
     done: list[Step] = []
     with pytest.raises(NotImplementedError, match="Unknown"):
         a_run().execute([Known(), Unknown()], {Known: done.append})
     assert done == []
 
 
-def test_a_step_is_carried_out_as_the_nearest_of_its_bases():
+def test_steps_use_the_handler_of_their_nearest_base():
     done: list[Step] = []
     a_run().execute([Child(), Known()], {Known: done.append})
     assert done == [Child(), Known()]
@@ -139,8 +140,19 @@ def test_no_public_class_has_the_name_of_another():
     assert {name: places for name, places in found.items() if len(places) > 1} == {}
 
 
-def test_a_release_record_is_read_by_one_function_on_a_server():
+def test_remote_programs_read_release_records_through_one_function():
     for path in PROGRAMS:
         for line in path.read_text().splitlines():
             reads = re.search(r"\b(?:sed|grep|awk|cut)\b[^>|]*release\.json", line)
             assert not reads or "field " in line, f"{path.name}: {line.strip()}"
+
+
+def test_a_test_name_has_at_most_eight_words():
+    names = [
+        node.name
+        for path in (REPOSITORY / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert len(names) > 1000
+    assert [name for name in names if len(name.split("_")) > 9] == []

@@ -29,11 +29,11 @@ def messages() -> set[str]:
     return {text for text, _names in calls()}
 
 
-def test_every_message_is_translated_and_no_translation_is_left_over():
+def test_messages_and_translations_match_exactly():
     assert messages() == set(i18n.catalogue("zh"))
 
 
-def test_every_message_names_the_values_that_it_is_given():
+def test_messages_use_exactly_the_values_they_receive():
     for text, given in calls():
         for written in (text, i18n.catalogue("zh")[text]):
             # Without values nothing is filled in, and braces stand for themselves.
@@ -68,7 +68,7 @@ def test_a_translation_names_the_same_values():
         ({}, "en"),
     ],
 )
-def test_the_language_is_the_first_that_the_environment_names(monkeypatch, environment, expected):
+def test_the_first_nonempty_language_variable_wins(monkeypatch, environment, expected):
     for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environment.items():

@@ -47,7 +47,7 @@ def built(**more: dict[str, str]) -> ImageFacts:
 @pytest.mark.parametrize(
     "words", [("push", "tag-latest", "push-latest"), *(words for words in WORDS.values() if words[0] != "build")]
 )
-def test_only_a_word_by_itself_may_move_latest_back(settings, words):
+def test_only_standalone_commands_may_move_latest_back(settings, words):
     engine = {f"{PROD}:{V}": ID, f"{DEV}:latest": ID, f"{PROD}:latest": ID}
     facts = built(engine=engine, registries={f"{DEV}:{V}": ID, f"{PROD}:{V}": ID})
     moves = [step for step in plan(words, settings, facts).steps if isinstance(step, MoveTag)]
@@ -55,7 +55,7 @@ def test_only_a_word_by_itself_may_move_latest_back(settings, words):
     assert len(moves) == sum(word in ("push-latest", "push-prod-latest") for word in words)
 
 
-def test_the_whole_way_pushes_once_and_copies_the_rest(settings):
+def test_full_pipeline_pushes_once_and_copies_the_rest(settings):
     made = plan(WORDS["pipeline-all"], settings, ImageFacts(None, Version(V)))
     assert [type(step) for step in made.steps] == [Build, Push, Tag, MoveTag, Tag, Promote, Tag, MoveTag]
     assert shown(made.steps) == [
@@ -70,12 +70,12 @@ def test_the_whole_way_pushes_once_and_copies_the_rest(settings):
     ]
 
 
-def test_production_alone_is_pushed_from_the_engine_where_development_lacks_the_version(settings):
+def test_production_push_uses_engine_if_development_lacks_version(settings):
     made = plan(WORDS["pipeline-prod"], settings, ImageFacts(None, Version(V)))
     assert [type(step) for step in made.steps] == [Build, Tag, Push, Tag, MoveTag]
 
 
-def test_a_version_that_is_there_is_not_built_again(settings):
+def test_an_existing_version_is_not_rebuilt(settings):
     made = plan(WORDS["pipeline"], settings, built())
     assert [type(step) for step in made.steps] == [Push, Tag, MoveTag]
 
@@ -85,7 +85,7 @@ def test_a_rebuild_builds_whatever_is_there(settings):
     assert shown(made.steps)[0] == f"build {DEV}:20261124093016"
 
 
-def test_a_version_that_the_registry_holds_is_not_pushed_again(settings):
+def test_a_version_already_pushed_is_not_pushed_again(settings):
     made = plan(("push",), settings, built(registries={f"{DEV}:{V}": ID}))
     assert [type(step) for step in made.steps] == [Keep]
 
@@ -96,13 +96,13 @@ def test_a_version_never_changes_its_meaning(settings):
     assert isinstance(made.refusal, RegistryError)
 
 
-def test_latest_in_the_registry_becomes_what_latest_in_the_engine_is_even_if_that_is_older(settings):
+def test_push_latest_follows_the_engine_even_if_older(settings):
     facts = built(engine={f"{DEV}:latest": OTHER}, registries={f"{DEV}:{V}": ID})
     made = plan(("push-latest",), settings, facts)
     assert [type(step) for step in made.steps] == [Push]
 
 
-def test_latest_in_production_is_copied_where_only_development_holds_the_version(settings):
+def test_latest_is_promoted_when_production_lacks_the_version(settings):
     facts = built(engine={f"{PROD}:latest": ID}, registries={f"{DEV}:{V}": ID})
     made = plan(("push-prod-latest",), settings, facts)
     assert shown(made.steps) == [f"promote {DEV}:{V} to {PROD}:latest"]
@@ -116,20 +116,20 @@ def test_latest_in_production_is_copied_where_only_development_holds_the_version
         ("push-prod-latest", "tag-prod-latest"),
     ],
 )
-def test_what_was_not_tagged_is_not_pushed_and_the_message_names_the_command(settings, word, command):
+def test_untagged_push_is_refused_with_the_tag_command(settings, word, command):
     made = plan((word,), settings, built(registries={f"{DEV}:{V}": ID, f"{PROD}:{V}": ID}))
     assert made.steps == []
     assert isinstance(made.refusal, EngineError)
     assert made.refusal.hint == f"run `container-pipeline {command}` first"
 
 
-def test_an_image_gone_from_engine_and_registry_asks_for_a_build(settings):
+def test_image_missing_everywhere_asks_for_a_build(settings):
     refusal = plan(("push",), settings, ImageFacts(Version(V))).refusal
     assert isinstance(refusal, EngineError)
     assert refusal.hint == "run `container-pipeline build` first"
 
 
-def test_an_image_gone_from_the_engine_alone_asks_for_a_pull(settings):
+def test_image_missing_only_locally_asks_for_a_pull(settings):
     refusal = plan(("tag-latest",), settings, ImageFacts(Version(V), registries={f"{DEV}:{V}": ID})).refusal
     assert isinstance(refusal, EngineError)
     assert refusal.hint == f"`docker pull {DEV}:{V}` fetches it"
@@ -158,13 +158,13 @@ def test_each_missing_setting_is_named(tmp_path, word, missing):
     assert made.refusal.message.startswith(f"{missing} is not set")
 
 
-def test_a_pipeline_that_lacks_a_setting_for_production_does_what_comes_before_it(tmp_path):
+def test_pipeline_without_production_settings_stops_before_production(tmp_path):
     made = plan(WORDS["pipeline-all"], without(tmp_path, "DOCKER_REGISTRY_PROD"), ImageFacts(None, Version(V)))
     assert [type(step) for step in made.steps] == [Build, Push, Tag, MoveTag]
     assert isinstance(made.refusal, SettingsError)
 
 
-def test_a_password_missing_for_development_does_not_keep_production_from_its_push(tmp_path):
+def test_production_push_needs_no_development_password(tmp_path):
     facts = built(engine={f"{PROD}:{V}": ID})
     made = plan(("push-prod",), without(tmp_path, "DOCKER_REGISTRY_PASS"), facts)
     assert [type(step) for step in made.steps] == [Push]
@@ -179,7 +179,7 @@ def test_a_password_missing_for_development_does_not_keep_production_from_its_pu
         ("team/web", "company", "company/team/web"),
     ],
 )
-def test_an_image_argument_stands_in_for_the_name_behind_the_namespace(tmp_path, name, namespace, repository):
+def test_image_argument_replaces_the_name_after_the_namespace(tmp_path, name, namespace, repository):
     from dataclasses import replace
 
     options = {"code": "aglaia-web-re", "namespace": namespace}

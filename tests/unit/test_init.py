@@ -50,14 +50,14 @@ def test_what_init_writes_follows_the_convention(tmp_path, shape, capsys):
     assert load(folder, {}).values.code == "shop-web"
 
 
-def test_a_folder_that_is_none_is_refused_with_a_sentence(tmp_path, capsys):
+def test_init_refuses_a_folder_without_a_python_project(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("no Python here\n")
     assert main(["init", "--project", str(tmp_path)]) == 1
     assert "contains no Python project — init looks for requirements.txt" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_file_that_is_there_is_kept_and_the_difference_shown(tmp_path, capsys):
+def test_init_keeps_existing_files_and_shows_the_difference(tmp_path, capsys):
     folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
     (folder / "Dockerfile").write_text("FROM python:3.8\n")
     assert main(["init", "--project", str(folder)]) == 0
@@ -68,7 +68,7 @@ def test_a_file_that_is_there_is_kept_and_the_difference_shown(tmp_path, capsys)
     assert (folder / "Jenkinsfile").exists()
 
 
-def test_what_was_found_is_told_in_chinese_where_the_user_is(tmp_path, capsys, monkeypatch):
+def test_init_reports_findings_in_chinese_for_chinese_locales(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert main(["init", "--dry-run", "--project", str(shutil.copytree(SHAPES / "fastapi", tmp_path / "shop"))]) == 0
     assert "端口 8080" in capsys.readouterr().err
@@ -83,7 +83,7 @@ def test_force_replaces_what_differs(tmp_path, capsys):
     assert "FROM python:3.8\n" not in (folder / "Dockerfile").read_text()
 
 
-def test_nothing_that_is_secret_or_of_one_build_gets_into_git(tmp_path):
+def test_git_ignores_secrets_and_build_state_after_init(tmp_path):
     folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
     (folder / ".gitignore").write_text("node_modules\n.venv")
     assert main(["init", "--project", str(folder)]) == 0
@@ -99,7 +99,7 @@ def test_nothing_that_is_secret_or_of_one_build_gets_into_git(tmp_path):
     assert "Dockerfile" in added
 
 
-def test_the_code_that_the_folders_name_decides_is_said(tmp_path, capsys):
+def test_init_reports_a_code_derived_from_folder_name(tmp_path, capsys):
     folder = shutil.copytree(SHAPES / "plain", tmp_path / "My_Shop")
     main(["init", "--project", str(folder)])
     assert "project code: my-shop; pass --code CODE for a different one" in capsys.readouterr().err
@@ -107,7 +107,7 @@ def test_the_code_that_the_folders_name_decides_is_said(tmp_path, capsys):
     assert "for a different one" not in capsys.readouterr().err
 
 
-def test_health_is_asked_of_the_web_service_over_http_and_not_of_a_worker(tmp_path):
+def test_http_health_check_covers_only_the_web_service(tmp_path):
     folder = shutil.copytree(SHAPES / "flask-requirements", tmp_path / "shop")
     main(["init", "--project", str(folder)])
     assert "HEALTHCHECK" not in (folder / "Dockerfile").read_text()
@@ -139,7 +139,7 @@ def test_env_is_private_from_its_creation(tmp_path):
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600
 
 
-def test_an_env_file_that_is_there_is_kept_and_never_shown(tmp_path, capsys):
+def test_init_keeps_existing_env_file_without_printing_it(tmp_path, capsys):
     folder = shutil.copytree(SHAPES / "plain", tmp_path / "plain")
     (folder / ".env").write_text("ENV=dev\nDB_PASSWORD=t0ps3cret\n")
     assert main(["init", "--project", str(folder)]) == 0
@@ -149,7 +149,7 @@ def test_an_env_file_that_is_there_is_kept_and_never_shown(tmp_path, capsys):
     assert "t0ps3cret" in (folder / ".env").read_text()
 
 
-def test_the_project_file_has_every_key_and_each_comment_is_its_default(tmp_path):
+def test_project_file_shows_every_key_with_its_default(tmp_path):
     text = project_file({"code": "shop-web-re"})
     values = {}
     for key in KEYS:

@@ -34,7 +34,7 @@ def names(found):
     return [stage.name for stage in found[0]]
 
 
-def test_with_one_registry_there_is_only_build_and_push(settings):
+def test_one_registry_gives_only_build_and_push_stages(settings):
     found = stages(settings(DEV), [], Wishes())
     assert names(found) == ["Build", "Push"]
     assert [sentence.split(";")[0] for sentence in found[1]] == [
@@ -44,12 +44,12 @@ def test_with_one_registry_there_is_only_build_and_push(settings):
     ]
 
 
-def test_everything_set_gives_every_stage_the_question_before_anything_reaches_production(settings):
+def test_approval_precedes_production_when_every_stage_runs(settings):
     one = settings(BOTH, "code: a-b\nservers: [web-1]\n")
     assert names(stages(one, [], Wishes(approve=True))) == ["Build", "Push", "Approve", "Promote", "Deploy"]
 
 
-def test_promotion_stands_before_the_first_environment_that_pulls_from_production(settings):
+def test_promotion_precedes_the_first_deploy_from_production_registry(settings):
     chosen = [(name, settings(BOTH, ENVIRONMENTS, name)) for name in ("test", "prod")]
     found = stages(settings(BOTH, ENVIRONMENTS), chosen, Wishes())
     assert names(found) == ["Build", "Push", "Deploy test", "Approve", "Promote", "Deploy prod"]
@@ -57,7 +57,7 @@ def test_promotion_stands_before_the_first_environment_that_pulls_from_productio
     assert found[0][2].arguments == ("--environment", "test", "--keep-newer")
 
 
-def test_promotion_comes_last_where_no_environment_pulls_from_production(settings):
+def test_promotion_comes_last_if_nothing_pulls_from_production(settings):
     chosen = [("test", settings(BOTH, ENVIRONMENTS, "test"))]
     assert names(stages(settings(BOTH, ENVIRONMENTS), chosen, Wishes(approve="Go?"))) == [
         "Build",
@@ -68,7 +68,7 @@ def test_promotion_comes_last_where_no_environment_pulls_from_production(setting
     ]
 
 
-def test_without_a_production_registry_the_question_stands_before_the_last_deploy(settings):
+def test_approval_precedes_last_deploy_without_a_production_registry(settings):
     chosen = [(name, settings(DEV, ENVIRONMENTS, name)) for name in ("test", "prod")]
     assert names(stages(settings(DEV, ENVIRONMENTS), chosen, Wishes())) == [
         "Build",
@@ -92,12 +92,12 @@ def test_nothing_for_production_means_no_question(settings):
 
 
 @pytest.mark.parametrize("wishes", [Wishes(deploy=True), Wishes(promote=True)])
-def test_what_is_asked_for_but_cannot_be_is_refused_before_the_build(settings, wishes):
+def test_impossible_requests_are_refused_before_the_build(settings, wishes):
     with pytest.raises(SettingsError):
         stages(settings(DEV), [], wishes)
 
 
-def test_an_environment_without_servers_is_refused_before_the_build(settings):
+def test_environments_without_servers_are_refused_before_the_build(settings):
     text = "code: a-b\nenvironments: {test: {}}\n"
     with pytest.raises(SettingsError):
         stages(settings(DEV, text), [("test", settings(DEV, text, "test"))], Wishes())
@@ -109,12 +109,12 @@ def test_environments_must_be_names():
         wishes_of({"environments": "a"})
 
 
-def test_the_library_knows_every_key_of_the_settings_under_its_groovy_name():
+def test_library_supports_every_setting_under_its_groovy_name():
     known = library_keys()[""]
     for key in KEYS:
         # These two mean the flow in a Jenkinsfile, and are handed over with it.
         assert key.name in ("approve", "environments") or known[key.camel]["variable"] == key.variable
 
 
-def test_the_librarys_list_of_keys_is_the_one_that_the_settings_give():
+def test_library_key_list_matches_the_settings():
     assert keys.TARGET.read_text(encoding="utf-8") == keys.text(), "run: make agent"

@@ -44,7 +44,7 @@ def says(job: Job) -> list[str]:
 
 @PATIENT
 @given(JOBS)
-def test_what_jenkins_makes_of_a_job_is_no_difference(job):
+def test_jobs_rewritten_by_jenkins_show_no_difference(job):
     written = jobxml.job_xml(job)
     kept = rewrite(configxml.parse(written), old=False)
     assert kept != written
@@ -53,7 +53,7 @@ def test_what_jenkins_makes_of_a_job_is_no_difference(job):
 
 @PATIENT
 @given(JOBS, st.sampled_from(["", "a\nb", "a\r\nb", "a\rb", "\r", " a\t"]))
-def test_a_job_says_the_same_before_it_is_written_and_after(job, more):
+def test_writing_a_job_preserves_its_content(job, more):
     odd = replace(job, description=job.description + more, branches=(f"{job.branches[0]}{more}",))
     assert configxml.says(jobxml.job_tree(odd)) == says(odd)
 
@@ -85,11 +85,11 @@ def test_a_text_arrives_as_it_is(text):
         ({"a-b": ["x"], "c": None}, "['a-b': ['x'], c: null]"),
     ],
 )
-def test_values_become_groovy_literals_in_which_nothing_is_run(value, literal):
+def test_values_become_groovy_literals_that_execute_nothing(value, literal):
     assert jobtext.groovy(value) == literal
 
 
-def test_an_inline_jenkinsfile_checks_out_and_makes_the_one_call():
+def test_inline_jenkinsfile_checks_out_and_calls_the_pipeline():
     job = replace(
         JOB, credentials="reader", pipeline={"node": "docker", "env_file": ".env.prod", "servers": ["a", "b"]}
     )
@@ -102,14 +102,14 @@ def test_an_inline_jenkinsfile_checks_out_and_makes_the_one_call():
     )
 
 
-def test_the_marker_is_found_again_and_only_on_the_last_line():
+def test_marker_is_found_only_on_the_last_line():
     marker = jobtext.Marker("jobs", "web-re", "git@x:web.git")
     assert jobtext.find_marker(f"text\n\n{marker}\n") == marker
     assert jobtext.find_marker(f"{marker}\ntext by hand") is None
     assert jobtext.find_marker("") is None
 
 
-def test_a_description_that_forges_a_marker_does_not_become_one():
+def test_forged_marker_in_a_description_is_ignored():
     forged = replace(JOB, description=str(jobtext.Marker("others", "x", "y")))
     assert jobtext.find_marker(jobtext.described(forged)) == jobtext.Marker("jobs", "web-re", "git@x:web.git")
 
@@ -140,7 +140,7 @@ def test_a_description_that_forges_a_marker_does_not_become_one():
     ],
     ids=["triggers as a property", "rotation as a property", "a reference", "XML 1.1"],
 )
-def test_jenkins_ways_of_writing_the_same_are_the_same(one, other):
+def test_equivalent_jenkins_xml_compares_as_equal(one, other):
     assert configxml.canonical(one) == configxml.canonical(other)
 
 

@@ -50,18 +50,18 @@ def test_a_pipeline_may_name_the_branches_that_publish(tmp_path, value, said):
     assert job.pipeline == {"branches": said}
 
 
-def test_a_pattern_of_branches_that_cannot_be_read_is_told_with_its_line(tmp_path):
+def test_invalid_branch_patterns_are_reported_with_their_line(tmp_path):
     text = "projects:\n- code: a\n  repository: r\n  pipeline:\n    branches: [main, '^v']\n"
     (told,) = mistakes(tmp_path, text)
     assert told.startswith("5: branches (pipeline): '^v' is neither a branch nor a pattern")
 
 
-def test_a_job_knows_its_folder_and_all_above_it(tmp_path):
+def test_a_job_lists_all_its_parent_folders(tmp_path):
     jobs = load(tmp_path, "defaults: {repository: r}\nprojects: [{code: a, folder: team/web/eu}, b]\n")
     assert [job.folders for job in jobs] == [["team", "team/web", "team/web/eu"], []]
 
 
-def test_a_code_alone_is_enough_where_defaults_say_where_repositories_are(tmp_path):
+def test_a_code_is_enough_when_defaults_give_repository(tmp_path):
     jobs = load(tmp_path, "defaults: {repository: 'git@x:{code}.git', folder: team}\nprojects: [a-re, b-re]\n")
     assert [(job.full_name, job.repository) for job in jobs] == [
         ("team/a-re", "git@x:a-re.git"),
@@ -69,7 +69,7 @@ def test_a_code_alone_is_enough_where_defaults_say_where_repositories_are(tmp_pa
     ]
 
 
-def test_a_project_replaces_a_default_and_adds_to_its_maps(tmp_path):
+def test_project_values_replace_defaults_and_merge_into_maps(tmp_path):
     (job,) = load(
         tmp_path,
         "defaults: {branch: main, triggers: {poll: 'H * * * *'}, pipeline: {node: docker, cache: true}, repository: r}\n"
@@ -80,7 +80,7 @@ def test_a_project_replaces_a_default_and_adds_to_its_maps(tmp_path):
     assert job.triggers == {"poll": "H * * * *", "cron": "@daily"}
 
 
-def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tmp_path):
+def test_a_projects_own_jenkinsfile_replaces_the_default_pipeline(tmp_path):
     (job,) = load(
         tmp_path, "defaults: {pipeline: true, repository: r}\nprojects: [{code: a, jenkinsfile: ci/Jenkinsfile}]\n"
     )
@@ -173,7 +173,7 @@ def test_a_project_with_a_jenkinsfile_of_its_own_leaves_the_defaults_pipeline(tm
         (USUAL + '  triggers: {poll: "# first\\nTZ=Asia/Shanghai\\n@daily"}\n', "4: 'TZ=Asia/Shanghai' is not a line"),
     ],
 )
-def test_a_mistake_is_told_with_file_line_and_what_would_be_right(tmp_path, text, said):
+def test_mistakes_show_file_line_and_correction(tmp_path, text, said):
     assert mistakes(tmp_path, text)[-1].startswith(said)
 
 
@@ -186,7 +186,7 @@ def test_a_mistake_is_told_with_file_line_and_what_would_be_right(tmp_path, text
         "*/5 * * * *\r\n@yearly",
     ],
 )
-def test_a_line_that_jenkins_takes_for_cron_is_taken(tmp_path, spec):
+def test_cron_specs_that_jenkins_accepts_are_accepted(tmp_path, spec):
     text = USUAL + f"  triggers: {{cron: {json.dumps(spec)}, poll: {json.dumps(spec)}}}\n"
     assert load(tmp_path, text)[0].triggers["cron"] == spec
 
@@ -246,7 +246,7 @@ def test_a_name_that_jenkins_takes_is_taken(tmp_path, name):
     assert load(tmp_path, text)[0].full_name == f"{name}/{name}/{name}"
 
 
-def test_every_mistake_of_every_file_is_told_in_one_go(tmp_path):
+def test_all_mistakes_in_all_files_are_reported_together(tmp_path):
     (tmp_path / "a.yml").write_text(
         "projects:\n- {code: a, repository: r, x: 1}\n- {code: b, repository: r, kind: x}\n"
     )
@@ -298,7 +298,7 @@ GENERAL = fastjsonschema.compile(jobs_file.schema())
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(PROJECT_KEYS), VALUES, max_size=4))
-def test_our_checks_agree_with_a_general_validator_of_json_schema(project):
+def test_schema_checks_agree_with_a_general_json_validator(project):
     # That one takes 1 for true.
     assume(project.get("pipeline") != 1 or project["pipeline"] is True)
     data = {"projects": [{"code": "a", **project}]}
@@ -343,7 +343,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_value_of_another_type_is_taken_or_told(tmp_path, place):
+def test_values_of_unexpected_types_are_accepted_or_reported(tmp_path, place):
     for value in ODD:
         try:
             for job in load(tmp_path, PLACES[place].replace("ODD", value)):
@@ -353,7 +353,7 @@ def test_a_value_of_another_type_is_taken_or_told(tmp_path, place):
             assert "jobs.yml" in error.message  # noqa: PT017
 
 
-def test_the_example_of_the_documentation_is_a_jobs_file(tmp_path):
+def test_documentation_example_is_a_valid_jobs_file(tmp_path):
     document = (Path(__file__).parents[2] / "docs" / "seeding.md").read_text(encoding="utf-8")
     example = document.partition("```yaml\n")[2].partition("```")[0]
     assert [job.code for job in load(tmp_path, example)] == [

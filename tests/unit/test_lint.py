@@ -55,7 +55,7 @@ def found(rule: str, given: lint.Facts) -> list[lint.Finding]:
     return [one for one in lint.check(given) if one.rule == rule]
 
 
-def test_every_rule_has_an_example_and_every_example_a_rule():
+def test_rules_and_examples_match_one_to_one():
     assert set(EXAMPLES) == set(RULES)
 
 
@@ -91,14 +91,14 @@ def test_nothing_committed_is_nothing_to_find():
 @pytest.mark.parametrize(
     "comment", ["# container-pipeline: ignore CP102", "# why: container-pipeline: ignore CP999, CP102"]
 )
-def test_a_comment_on_the_line_before_turns_a_rule_off(comment):
+def test_comment_on_previous_line_disables_rule(comment):
     text = f"{comment}\nFROM python\nCMD python app.py\n"
     rules = [one.rule for one in lint.check(facts("CP102", text))]
     assert "CP102" not in rules
     assert "CP103" in rules
 
 
-def test_a_comment_on_the_line_itself_turns_a_rule_off():
+def test_comment_on_same_line_disables_rule():
     text = "version: '3.5'\nservices:\n  shop-web-re:\n    build: .  # container-pipeline: ignore CP213\n"
     assert not found("CP213", facts("CP213", text))
 
@@ -141,7 +141,7 @@ def test_broken_files_are_judged_without_falling_over(kind, text):
     lint.check(facts(rule, text))
 
 
-def test_the_code_is_the_jenkinsfiles_else_the_only_services():
+def test_code_comes_from_jenkinsfile_or_only_service():
     compose = (lint.Source("docker-compose.yml", "services:\n  shop-web-re:\n    image: x\n"),)
     jenkinsfile = lint.Source("Jenkinsfile", "containerPipeline(code: 'other-web-re')")
     assert lint.code_of(lint.Facts(compose=compose)) == "shop-web-re"
@@ -176,7 +176,7 @@ def test_sarif_names_rule_file_and_line():
     )
 
 
-def test_junit_has_a_failed_case_for_each_finding_and_a_passed_one_for_each_other_rule():
+def test_junit_fails_findings_and_passes_all_other_rules():
     import xml.etree.ElementTree as ElementTree
 
     findings = found("CP107", facts("CP107", EXAMPLES["CP107"]["bad"]))

@@ -93,7 +93,7 @@ def test_data_of_a_here_document_is_no_command(text):
 
 
 @pytest.mark.parametrize("head", ["RUN <<EOF", "RUN bash -e <<EOF", "RUN /bin/sh <<-'EOF'"])
-def test_a_here_document_that_a_shell_runs_is_commands(head):
+def test_shell_here_document_is_linted_as_commands(head):
     source = lint.Source("Dockerfile", f"FROM a:1\n{head}\nsudo true\nEOF\n{END}")
     assert [one.rule for one in lint.check(lint.Facts(dockerfile=source))] == ["CP126"]
 
@@ -135,7 +135,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore", ".env", "docker-compose.yml", "requirements.txt"])
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_a_file_that_powershell_wrote_is_found_and_saved_as_utf_8(project, capsys, name, encoding):
+def test_lint_reports_powershell_encoding_and_saves_utf_8(project, capsys, name, encoding):
     text = {
         "Dockerfile": f"FROM a:1\n{END}",
         "docker-compose.yml": 'version: "3.5"\nservices: {shop-web: {image: a}}\n',
@@ -147,7 +147,7 @@ def test_a_file_that_powershell_wrote_is_found_and_saved_as_utf_8(project, capsy
     assert (project / name).read_bytes() == text.encode()
 
 
-def test_a_file_that_is_no_text_is_never_written(project, capsys):
+def test_fix_never_writes_files_that_are_not_text(project, capsys):
     data = b"ENV=caf\xe9\nexport A='b'\n"
     (project / ".env").write_bytes(data)
     assert main(["lint", "--fix", "--project", str(project)]) == 1
@@ -157,7 +157,7 @@ def test_a_file_that_is_no_text_is_never_written(project, capsys):
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "marked"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "windows"])
-def test_a_repair_keeps_byte_order_mark_and_line_ends(project, mark, end):
+def test_fix_keeps_byte_order_mark_and_line_endings(project, mark, end):
     compose = "services:\n  shop-web:\n    image: ${DOCKER_REGISTRY}/shop-web:${VERSION}\n"
     for name, text in (("Dockerfile", "FROM a:1\nENTRYPOINT a b\n"), ("docker-compose.yml", compose)):
         (project / name).write_text(mark + text.replace("\n", end), encoding="utf-8", newline="")
@@ -183,7 +183,7 @@ def test_a_repair_keeps_byte_order_mark_and_line_ends(project, mark, end):
         ('FROM a:1\nRUN pip install a==1 && echo pip install b==1\nCMD ["a"]\n', "echo pip install b==1"),
     ],
 )
-def test_a_repair_that_would_mean_something_else_is_left_to_the_person(project, text, kept):
+def test_fix_skips_repairs_that_would_change_meaning(project, text, kept):
     (project / "Dockerfile").write_text(text)
     assert main(["lint", "--fix", "--project", str(project)]) == 1
     assert kept in (project / "Dockerfile").read_text()

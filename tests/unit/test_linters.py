@@ -11,7 +11,7 @@ from container_pipeline.clients import children, linters
 
 
 @pytest.mark.parametrize("program", ["docker", "hadolint", "git"])
-def test_a_program_that_lint_asks_gets_the_environment_without_our_secrets(tmp_path, monkeypatch, program):
+def test_lint_hides_secrets_from_programs_it_runs(tmp_path, monkeypatch, program):
     script = tmp_path / program
     script.write_text(f"#!/bin/sh\n/usr/bin/env > {tmp_path}/seen\n")
     script.chmod(0o755)
@@ -28,7 +28,7 @@ def test_a_program_that_lint_asks_gets_the_environment_without_our_secrets(tmp_p
 
 
 @pytest.mark.parametrize("body", ["sleep 600 & sleep 600", "sleep 600 & echo $! >child; while :; do echo x; done"])
-def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path, monkeypatch, body):
+def test_lint_kills_hung_program_and_its_children(tmp_path, monkeypatch, body):
     script = tmp_path / "hadolint"
     script.write_text(f"#!/bin/sh\necho $$ >group\n{body}\n")
     script.chmod(0o755)

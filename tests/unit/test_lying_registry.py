@@ -194,7 +194,7 @@ CASES += [("promote", name) for name, lies in LIES.items() if "manifest" in lies
 
 
 @pytest.mark.parametrize(("command", "name"), CASES)
-def test_a_lie_is_one_sentence_that_names_the_registry(name, command, monkeypatch, capsys, tmp_path):
+def test_false_response_gives_one_error_naming_the_registry(name, command, monkeypatch, capsys, tmp_path):
     begun = time.monotonic()
     with liar(registry(**LIES[name])) as address:
         code = run(address, monkeypatch, tmp_path, *{"promote": ["promote", "--version", V]}.get(command, [command]))
@@ -212,7 +212,7 @@ def test_a_lie_is_one_sentence_that_names_the_registry(name, command, monkeypatc
 
 
 @pytest.mark.parametrize("name", [name for name, lies in LIES.items() if "tags" in lies and "not ut" not in name])
-def test_a_lie_about_tags_is_never_a_list_of_them(name, monkeypatch, capsys, tmp_path):
+def test_false_tag_list_is_never_shown_as_tags(name, monkeypatch, capsys, tmp_path):
     with liar(registry(**LIES[name])) as address:
         code = run(address, monkeypatch, tmp_path, "images")
     assert code == 1 or not capsys.readouterr().out.strip().splitlines()[1:]
@@ -222,7 +222,7 @@ def test_a_lie_about_tags_is_never_a_list_of_them(name, monkeypatch, capsys, tmp
     "token",
     ['{"token":"a\\nb"}', '{"token":"\\u4e2d"}', '{"token":7}', '{"token":["x"]}', "[]", '{"token":""}', DEEP],
 )
-def test_a_token_that_no_header_can_carry_is_not_shown(token, monkeypatch, capsys, tmp_path):
+def test_token_invalid_in_a_header_is_not_shown(token, monkeypatch, capsys, tmp_path):
     challenge = 'WWW-Authenticate: Bearer realm="http://{}/token"'
 
     def lie(method: str, path: str) -> Iterable[bytes]:
@@ -237,7 +237,7 @@ def test_a_token_that_no_header_can_carry_is_not_shown(token, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("life", ["1e999", "-5", '"x"', "[]", "null", "9" * 300, "NaN", "true"])
-def test_a_token_with_a_life_that_is_none_is_used_or_refused(life, monkeypatch, capsys, tmp_path):
+def test_token_with_invalid_lifetime_is_used_or_refused(life, monkeypatch, capsys, tmp_path):
     honest = registry()
     asked = []
 
@@ -254,7 +254,7 @@ def test_a_token_with_a_life_that_is_none_is_used_or_refused(life, monkeypatch, 
     assert code in (0, 1)
 
 
-def test_an_index_whose_children_repeat_is_read_once_for_each(monkeypatch, capsys, tmp_path):
+def test_repeated_children_of_an_index_are_read_once(monkeypatch, capsys, tmp_path):
     """Ten levels of ten references each would be ten billion requests."""
     kind = "application/vnd.oci.image.index.v1+json"
     known: dict[str, bytes] = {}
@@ -336,7 +336,7 @@ def test_a_flood_takes_less_than_150_megabytes(tmp_path):
         assert "unexpected" not in done.stderr
 
 
-def test_a_proxy_that_cannot_be_read_does_not_show_its_password(monkeypatch, capsys, tmp_path):
+def test_invalid_proxy_address_does_not_show_its_password(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("https_proxy", "http://user:pa/ss-word@proxy:3128")
     assert run("registry.example", monkeypatch, tmp_path, "images") == 1
     err = capsys.readouterr().err
@@ -344,7 +344,7 @@ def test_a_proxy_that_cannot_be_read_does_not_show_its_password(monkeypatch, cap
     assert "ss-word" not in err
 
 
-def test_a_login_of_another_encoding_is_sent_as_its_bytes(monkeypatch, capsys, tmp_path):
+def test_non_utf_8_login_is_sent_unchanged(monkeypatch, capsys, tmp_path):
     with liar(registry(ping=answer(b"", "WWW-Authenticate: Basic", status="401 x"))) as address:
         monkeypatch.setattr(os, "environ", {**os.environ})
         run(address, monkeypatch, tmp_path, "images")

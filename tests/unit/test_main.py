@@ -33,7 +33,7 @@ def test_a_word_of_another_tool_leads_to_ours(typed, meant, capsys):
     assert f"unknown command '{typed}': did you mean {meant}?" in capsys.readouterr().err
 
 
-def test_the_help_begins_with_what_people_use_and_ends_with_the_words_of_docker_sh(capsys):
+def test_help_lists_common_commands_first_and_legacy_last(capsys):
     main(["--help"])
     shown = re.findall(r"^  ([a-z][a-z-]+)  ", capsys.readouterr().out, re.M)
     assert shown[:4] == ["ship", "deploy", "rollback", "status"]
@@ -65,7 +65,7 @@ def test_help_speaks_chinese_where_the_user_does():
 
 
 @pytest.mark.parametrize("language", ["en_US.UTF-8", "zh_CN.UTF-8"])
-def test_an_unexpected_error_is_one_line_and_exit_1(monkeypatch, capsys, language):
+def test_unexpected_error_prints_one_line_and_exits_1(monkeypatch, capsys, language):
     from container_pipeline import cli
 
     def broken(*_args, **_kwargs):
@@ -106,13 +106,13 @@ def test_usage_errors_are_chinese_where_the_user_is(arguments):
     assert not re.search("Usage|exist|integer", done.stderr)
 
 
-def test_the_help_has_no_english_line_where_the_user_reads_chinese():
+def test_chinese_help_has_no_english_line():
     done = in_chinese("--help")
     assert done.returncode == 0
     assert [line for line in done.stdout.splitlines() if line and not re.search("[\u4e00-\u9fff]", line)] == []
 
 
-def test_json_hides_secrets_in_what_it_says_and_keeps_its_own_names(monkeypatch, capsys, tmp_path):
+def test_json_redacts_secrets_in_values_but_not_keys(monkeypatch, capsys, tmp_path):
     from container_pipeline.commands.registry import images
     from container_pipeline.errors import RegistryError
 

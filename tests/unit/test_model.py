@@ -11,7 +11,7 @@ HOSTILE = ["", "-o", "../x", "..", "A B", "a b", "a\nb", "a\n", "a;b", "a$b", "a
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "My.App", "my.app", "a--", "-a", "a_", "x" * 64, "a/b"])
-def test_what_is_not_a_code_is_refused_by_name(text):
+def test_error_for_an_invalid_code_shows_the_value(text):
     with pytest.raises(SettingsError) as refused:
         Code(text)
     assert repr(text) in refused.value.message

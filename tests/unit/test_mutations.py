@@ -13,7 +13,7 @@ from mutations.table import MUTATIONS
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.promise)
-def test_it_takes_away_what_is_there_and_leaves_a_program(mutation: Mutation, tmp_path: Path):
+def test_mutation_changes_the_file_and_keeps_it_valid(mutation: Mutation, tmp_path: Path):
     path = tmp_path / PACKAGE / mutation.file
     path.parent.mkdir(parents=True)
     shutil.copy2(REPOSITORY / PACKAGE / mutation.file, path)

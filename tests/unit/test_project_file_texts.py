@@ -32,7 +32,7 @@ def test_a_code_is_what_is_written(tmp_path, code):
 
 
 @pytest.mark.parametrize("code", ["12:30:45", "NO", "1.5", "1_", "+1", "0x1F", "2024-11-26 10:00:00"])
-def test_what_is_no_code_is_refused_as_it_is_written(tmp_path, code):
+def test_invalid_code_is_refused_as_spelled_in_file(tmp_path, code):
     with pytest.raises(SettingsError, match="is not a project code") as refused:
         assert settings(tmp_path, f"code: {code}\n").code
     assert repr(code) in str(refused.value)
@@ -46,7 +46,7 @@ def test_a_text_is_what_is_written(tmp_path, word):
 
 
 @pytest.mark.parametrize("word", CODES)
-def test_hosts_environments_lists_and_maps_are_what_is_written(tmp_path, word):
+def test_hosts_environments_lists_and_maps_keep_their_spelling(tmp_path, word):
     text = (
         f"servers: [{word}, {{host: {word}.example, user: u{word}, name: x{word}}}]\nfiles: [{word}]\n"
         f"build_args: {{{word}: {word}}}\nenvironments: {{{word}: {{env_file: {word}}}}}\n"
@@ -78,12 +78,12 @@ def test_a_number_is_decimal_or_refused(tmp_path, text):
 
 
 @pytest.mark.parametrize("word", [*WORDS, "~", "null", "Null", ".inf", "NO", "a: b", "- x", "# x", "", " ", "'", "1:2"])
-def test_a_text_is_written_so_that_yaml_reads_it_back(word):
+def test_written_text_is_read_back_by_yaml_unchanged(word):
     assert yaml.safe_load(f"key: {scalar(word)}\n") == {"key": word}
 
 
 @pytest.mark.parametrize("code", ["no", "2024_11", "1e3"])
-def test_a_repair_and_a_first_file_put_such_a_code_in_quotes(tmp_path, monkeypatch, code):
+def test_fix_and_init_quote_codes_yaml_would_convert(tmp_path, monkeypatch, code):
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     (tmp_path / "container-pipeline.yml").write_text(f"code: {code}\n")
     (tmp_path / "docker-compose.yml").write_text("version: '3.5'\nservices:\n  web:\n    image: a\n")

@@ -28,11 +28,11 @@ DAY = "202611{:02d}080000".format
 FIVE = {DAY(day): "abcde"[day - 1] for day in range(1, 6)}
 
 
-def test_the_newest_are_kept_and_the_oldest_go_first():
+def test_prune_keeps_newest_and_deletes_oldest_first():
     assert deleted(FIVE, keep=2) == [(DAY(1), "a"), (DAY(2), "b"), (DAY(3), "c")]
 
 
-def test_nothing_goes_where_there_are_no_more_than_are_kept():
+def test_prune_deletes_nothing_within_the_keep_limit():
     assert deleted(FIVE, keep=5) == []
 
 
@@ -40,23 +40,23 @@ def test_latest_is_kept_however_old():
     assert deleted({**FIVE, "latest": "a"}, keep=2) == [(DAY(2), "b"), (DAY(3), "c")]
 
 
-def test_what_a_server_may_go_back_to_is_kept():
+def test_prune_keeps_versions_needed_for_rollback():
     assert deleted(FIVE, keep=2, in_use=(DAY(2),)) == [(DAY(1), "a"), (DAY(3), "c")]
 
 
-def test_a_digest_that_a_kept_version_shares_is_not_deleted():
+def test_prune_keeps_digest_shared_with_a_kept_version():
     assert deleted({**FIVE, DAY(1): "e"}, keep=2) == [(DAY(2), "b"), (DAY(3), "c")]
 
 
-def test_two_old_versions_of_one_digest_are_one_deletion():
+def test_prune_deletes_digest_of_two_versions_only_once():
     assert deleted({**FIVE, DAY(2): "a"}, keep=3) == [(DAY(1), "a")]
 
 
-def test_tags_that_are_no_versions_stay_and_hold_what_they_name():
+def test_prune_keeps_other_tags_and_their_digests():
     assert deleted({**FIVE, "stable": "b", "v1.2": "f", "20261": "d"}, keep=3) == [(DAY(1), "a")]
 
 
-def test_an_index_goes_with_its_manifests_but_not_with_those_that_something_kept_needs():
+def test_prune_deletes_manifests_of_an_index_unless_needed():
     tags = {DAY(1): "a", DAY(2): "b", DAY(3): "c"}
     assert deleted(tags, keep=1, a="123", b="234", c="45") == [
         (DAY(1), "a"),
@@ -67,5 +67,5 @@ def test_an_index_goes_with_its_manifests_but_not_with_those_that_something_kept
     ]
 
 
-def test_a_version_that_is_part_of_a_kept_index_stays():
+def test_prune_keeps_version_inside_a_kept_index():
     assert deleted({DAY(1): "a", DAY(2): "b"}, keep=1, b="a") == []

@@ -76,7 +76,7 @@ HOSTILE_YAML = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_YAML)
-def test_hostile_yaml_is_refused_by_every_reader_of_yaml(name: str, tmp_path: Path):
+def test_every_yaml_reader_refuses_hostile_yaml(name: str, tmp_path: Path):
     text = HOSTILE_YAML[name]
     path = tmp_path / "container-pipeline.yml"
     path.write_text(text)
@@ -92,7 +92,7 @@ def test_hostile_yaml_is_refused_by_every_reader_of_yaml(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"a: \xff", "a: 1".encode("utf-16"), b"\x00" * 100])
-def test_what_is_not_utf_8_is_said_so_or_refused(data: bytes, tmp_path: Path):
+def test_readers_refuse_files_that_are_not_utf_8(data: bytes, tmp_path: Path):
     (tmp_path / "container-pipeline.yml").write_bytes(data)
     with pytest.raises(SettingsError, match=r"container-pipeline\.yml cannot be read"):
         load(tmp_path, {}, "", {})
@@ -103,13 +103,13 @@ def test_what_is_not_utf_8_is_said_so_or_refused(data: bytes, tmp_path: Path):
 @pytest.mark.parametrize(
     ("part", "value"), [("volumes", 7), ("volumes", "./a:/a"), ("volumes", {"a": 1}), ("ports", 80), ("ports", True)]
 )
-def test_a_part_of_a_service_of_another_type_is_named(part: str, value: Any):
+def test_error_names_the_service_key_of_wrong_type(part: str, value: Any):
     text = json.dumps({"services": {"x": {"image": str(IMAGE), part: value}}})
     with pytest.raises(SettingsError, match=f"docker-compose.yml: {part} of service x is not a list"):
         composefile.read(text.encode(), "docker-compose.yml", Code("x"), IMAGE, {})
 
 
-def test_more_values_than_the_bound_are_refused_before_any_is_made():
+def test_yaml_over_value_limit_is_refused_before_construction():
     for loader in (None, jobs_file._base()):
         with pytest.raises(Unreadable, match="more than 1000 values"):
             read_yaml("[" + "a," * 1001 + "]", loader, most=1000)
@@ -161,7 +161,7 @@ def test_xml_beyond_the_bounds_is_unreadable(text: str):
         configxml.parse(text)
 
 
-def test_a_job_whose_configuration_is_broken_is_one_remark_of_the_export():
+def test_export_gives_one_remark_for_each_broken_job():
     found, remarks = export.projects([("bad", "<a"), ("deep", "<a>" * 1000)])
     assert found == []
     assert [remark.partition(":")[0] for remark in remarks] == ["bad", "deep"]
@@ -176,7 +176,7 @@ def test_json_is_a_map_or_unreadable(text: str):
 
 @quick
 @given(st.binary(max_size=60))
-def test_json_of_any_bytes_is_a_list_or_unreadable(data: bytes):
+def test_json_is_a_list_or_unreadable(data: bytes):
     with suppress(Unreadable):
         assert isinstance(read_json(data, list), list)
 
@@ -221,7 +221,7 @@ def test_a_projects_files_are_read_or_refused(tmp_path: Path, text: str):
 
 @quick
 @given(VALUES)
-def test_a_service_of_any_shape_is_read_or_refused(service: Any):
+def test_service_of_any_shape_is_read_or_refused(service: Any):
     text = json.dumps(
         {"services": {"x": {"image": str(IMAGE), **(service if isinstance(service, dict) else {"y": service})}}}
     )
@@ -231,7 +231,7 @@ def test_a_service_of_any_shape_is_read_or_refused(service: Any):
 
 @quick
 @given(VALUES)
-def test_a_manifest_of_any_shape_is_read_or_refused(document: Any):
+def test_manifest_of_any_shape_is_read_or_refused(document: Any):
     manifest = Manifest(json.dumps(document).encode(), "")
     for name in ("document", "is_schema1", "children", "blobs", "config"):
         with suppress(PipelineError):

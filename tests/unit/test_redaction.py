@@ -70,13 +70,13 @@ def test_a_secret_is_hidden_in_each_form(text: str):
         assert form.lower() not in "".join(found.split()).lower()
 
 
-def test_a_secret_of_several_lines_is_hidden_line_by_line():
+def test_each_line_of_a_multiline_secret_is_redacted():
     for line in KEY.splitlines():
         assert shown(f"> {line}", KEY) == "> ***\n"
 
 
 @pytest.mark.parametrize("cut", [9, 14, 20])
-def test_a_secret_that_is_cut_by_lines_is_hidden_for_its_larger_part(cut: int):
+def test_larger_part_of_a_split_secret_is_redacted(cut: int):
     stream = io.StringIO()
     console = Console(stream)
     console.redact.add([Secret("correct-horse-battery-staple")])
@@ -86,7 +86,7 @@ def test_a_secret_that_is_cut_by_lines_is_hidden_for_its_larger_part(cut: int):
     assert larger not in stream.getvalue()
 
 
-def test_details_and_json_hide_a_secret_that_is_cut_by_lines(capsys: pytest.CaptureFixture[str]):
+def test_details_and_json_redact_a_split_secret(capsys: pytest.CaptureFixture[str]):
     lines = ["first", SECRET[:5], SECRET[5:], "last"]
     console = Console(io.StringIO())
     console.redact.add([Secret(SECRET)])
@@ -96,7 +96,7 @@ def test_details_and_json_hide_a_secret_that_is_cut_by_lines(capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)["differences"] == ["first", "***", "last"]
 
 
-def test_a_word_that_holds_the_middle_of_a_plain_secret_is_not_hidden():
+def test_word_with_middle_of_secret_is_not_redacted():
     assert shown("create folder seeded/admins", "seeder", "admin1") == "create folder seeded/admins\n"
 
 
@@ -123,7 +123,7 @@ EVIL = [
 
 
 @pytest.mark.parametrize("evil", EVIL)
-def test_no_escape_sequence_reaches_a_terminal_a_page_or_json(evil: str, capsys: pytest.CaptureFixture[str]):
+def test_output_contains_no_foreign_escape_sequences(evil: str, capsys: pytest.CaptureFixture[str]):
     stream, out = Terminal(), Terminal()
     console = Console(stream, out)
     for write in (console.line, console.error, console.warning, console.result):
@@ -144,7 +144,7 @@ def test_a_carriage_return_cannot_paint_over_a_line():
     assert shown("failed\rdone  \r\n") == "failed\N{REPLACEMENT CHARACTER}done  \n\n"
 
 
-def test_logs_keep_their_colours_on_a_terminal_and_nothing_else(monkeypatch: pytest.MonkeyPatch):
+def test_logs_keep_only_colours_and_only_on_terminals(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     line = "\x1b[1;32mGET\x1b[0m /\x1b[2J \x1b[38;5;9mred"

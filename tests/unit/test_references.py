@@ -85,7 +85,7 @@ nearly = st.text(st.sampled_from("aZ09._-/: \n@$é"), max_size=12)
 
 
 @given(registries)
-def test_every_registry_of_the_grammar_is_taken_and_prints_back(text):
+def test_every_valid_registry_is_accepted_and_prints_unchanged(text):
     assert is_registry(text)
     registry = Registry(text)
     assert str(registry) == text
@@ -93,13 +93,13 @@ def test_every_registry_of_the_grammar_is_taken_and_prints_back(text):
 
 
 @given(paths)
-def test_every_path_of_the_grammar_is_taken_and_prints_back(text):
+def test_every_valid_path_is_accepted_and_prints_unchanged(text):
     assert is_path(text)
     assert str(Repository(text)) == text
 
 
 @given(tags.filter(lambda text: text != "latest"))
-def test_every_tag_of_the_grammar_is_a_version_and_prints_back(text):
+def test_every_valid_tag_is_accepted_and_prints_unchanged(text):
     assert is_tag(text)
     assert str(Version(text)) == text
 
@@ -113,7 +113,7 @@ def test_what_the_grammar_refuses_is_refused(text):
 
 
 @given(registries, paths, tags)
-def test_a_reference_is_taken_apart_as_it_was_put_together(registry, path, tag):
+def test_reference_splits_into_the_parts_that_formed_it(registry, path, tag):
     image = ImageRef(Registry(registry), Repository(path), tag)
     name, _colon, last = str(image).rpartition(":")
     assert last == tag
@@ -128,6 +128,6 @@ def test_every_code_is_an_image_name(text):
 
 
 @pytest.mark.parametrize("size", [201, 300])
-def test_a_name_that_docker_would_not_take_for_its_length_is_refused(size):
+def test_repository_name_too_long_for_docker_is_refused(size):
     with pytest.raises(SettingsError, match="too long"):
         Repository("a" * size)

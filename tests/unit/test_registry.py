@@ -108,7 +108,7 @@ def persist(failures: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[s
     return tries, told
 
 
-def test_what_passes_is_tried_again_a_bounded_number_of_times(monkeypatch):
+def test_temporary_failures_are_retried_up_to_a_limit(monkeypatch):
     assert persist(0, monkeypatch) == (1, [])
     assert persist(2, monkeypatch) == (3, ["busy; retrying in 0.0 s"] * 2)
     assert persist(99, monkeypatch) == (ATTEMPTS, ["busy; retrying in 0.0 s"] * (ATTEMPTS - 1) + ["gave up: busy"])
@@ -121,7 +121,7 @@ def manifest(**document: object) -> Manifest:
     return Manifest(json.dumps(document).encode(), "application/vnd.oci.image.manifest.v1+json")
 
 
-def test_a_manifest_of_an_unknown_type_refers_to_nothing_and_keeps_its_bytes():
+def test_manifest_of_unknown_type_keeps_its_bytes():
     unknown = Manifest(b'{"hello":  "world"}', "application/vnd.example+json")
     assert (unknown.blobs, unknown.children, unknown.config) == ((), (), None)
     assert unknown.body == b'{"hello":  "world"}'
@@ -130,7 +130,7 @@ def test_a_manifest_of_an_unknown_type_refers_to_nothing_and_keeps_its_bytes():
 @pytest.mark.parametrize(
     "entry", [{"digest": DIGEST}, {"digest": "md5:1", "size": 1}, {"digest": DIGEST, "size": -1}, 7]
 )
-def test_a_descriptor_that_cannot_be_read_is_an_error_that_names_the_manifest(entry):
+def test_invalid_descriptor_error_names_the_manifest(entry):
     one = manifest(layers=[entry])
     with pytest.raises(RegistryError, match=str(one.digest)):
         _ = one.blobs
@@ -142,18 +142,18 @@ def test_what_is_not_json_is_no_manifest(body):
         _ = Manifest(body, "").document
 
 
-def test_layers_that_are_not_distributed_need_not_be_there():
+def test_nondistributable_layers_are_not_required():
     kinds = ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar")
     layers = [{"digest": "sha256:" + letter * 64, "size": 1, "mediaType": kind} for letter, kind in zip("ab", kinds)]
     assert [blob.digest[-1] for blob in manifest(layers=layers).blobs] == ["b"]
 
 
-def test_things_done_in_parallel_come_back_in_their_order():
+def test_parallel_work_returns_results_in_order():
     assert in_parallel(lambda number: number * 2, range(50), 7) == [number * 2 for number in range(50)]
     assert in_parallel(lambda number: number, [], 7) == []
 
 
-def test_the_first_failure_ends_what_is_done_in_parallel():
+def test_first_failure_stops_parallel_work():
     begun = []
     hold = threading.Event()
 

@@ -52,7 +52,7 @@ def plain(page: str) -> str:
     return unescape(re.sub(r"<[^>]+>", "", page.replace("<wbr>", "")))
 
 
-def test_the_page_tells_what_was_built_by_whom_from_what_to_what_and_where_it_went():
+def test_page_shows_what_was_built_and_where_deployed():
     page = plain(html([GOOD], ORIGIN))
     for text in (
         "✔ a-b 20261124093015 runs on 已运行在 web-1",
@@ -83,7 +83,7 @@ def test_the_page_needs_nothing_that_jenkins_policy_refuses():
     assert not re.search(r"<script|<style|style=|onload|<img|<link|src=|javascript:", page)
 
 
-def test_the_verdict_stands_first_in_a_colour_and_in_words():
+def test_page_starts_with_the_verdict_and_its_colour():
     for results, colour, sentence in (
         ([GOOD], GREEN, "✔ a-b 20261124093015 runs on 已运行在 web-1"),
         ([{**GOOD, "servers": []}], GREEN, "✔ a-b 20261124093015 is done 已完成"),
@@ -94,7 +94,7 @@ def test_the_verdict_stands_first_in_a_colour_and_in_words():
         assert plain(body).partition(">")[2].strip().startswith(sentence)
 
 
-def test_a_failure_shows_its_sentence_what_to_do_and_the_last_lines_escaped():
+def test_failure_shows_error_hint_and_escaped_log():
     page = html([BAD], ORIGIN)
     assert "it &lt;broke&gt;" in page
     assert "mend it" in plain(page)
@@ -103,7 +103,7 @@ def test_a_failure_shows_its_sentence_what_to_do_and_the_last_lines_escaped():
     assert "javascript:" not in html([GOOD], BuildOrigin("javascript:alert(1)"))
 
 
-def test_each_server_that_failed_has_its_reason_and_what_to_do_there():
+def test_each_failed_server_shows_its_error_and_hint():
     servers = [
         {"name": "web-1", "status": "broken", "error": "web-1: the service is down", "hint": "look there"},
         {"name": "web-2", "status": "ok", "error": "", "hint": ""},
@@ -113,7 +113,7 @@ def test_each_server_that_failed_has_its_reason_and_what_to_do_there():
     assert "What to do 怎么办: look there" in page
 
 
-def test_the_longest_step_has_the_longest_bar_and_a_failed_one_is_red():
+def test_bars_show_step_duration_and_failures_in_red():
     page = html([GOOD, BAD], ORIGIN)
     widths = [
         int(width)
@@ -162,7 +162,7 @@ def test_the_form_can_be_said():
     [{"status": 500}, {"json": {"errcode": 310000}}, {"status": 302, "headers": {"Location": "https://evil.example"}}],
 )
 @responses.activate
-def test_a_refused_message_is_an_error_that_does_not_show_the_address(answer):
+def test_refused_message_error_does_not_show_the_address(answer):
     responses.post(HOOK, **answer)
     with pytest.raises(PipelineError) as caught:
         notify.send(Secret(HOOK), "hi")
@@ -171,7 +171,7 @@ def test_a_refused_message_is_an_error_that_does_not_show_the_address(answer):
     assert len(responses.calls) == 1
 
 
-def test_a_secret_that_a_page_writes_otherwise_is_hidden_too(tmp_path: Path):
+def test_page_redacts_a_secret_that_html_escapes(tmp_path: Path):
     results = tmp_path / "results.json"
     results.write_text(json.dumps({"results": [{**BAD, "error": {**BAD["error"], "details": ['it was p"w<s>']}}]}))
     run = Run(load(tmp_path, {"code": "a-b"}, "", {}), Console(), Result("report"))

@@ -20,7 +20,7 @@ def test_the_repository_has_no_symbolic_link():
     assert links.links() == []
 
 
-def test_the_library_has_the_job_dsl_script_of_the_agent():
+def test_library_and_agent_have_the_same_job_dsl():
     assert keys.JOB_DSL.read_bytes() == keys.CARRIED_JOB_DSL.read_bytes(), "run: make agent"
 
 

@@ -36,7 +36,7 @@ def test_services_of_profiles_start_where_they_are_enabled():
     assert judge(text, "v1", ["*"]).services == ("a-b",)
 
 
-def test_paths_of_the_release_are_relative_and_what_docker_creates_is_not_asked_for():
+def test_deploy_requires_release_paths_except_docker_created_ones():
     volumes = [
         {"type": "bind", "source": "/x/stage/conf", "target": "/a"},
         {"type": "bind", "source": "/data", "target": "/b", "bind": {"create_host_path": True}},
@@ -66,7 +66,7 @@ def test_what_cannot_work_is_refused(own, sentence):
         judge(form(own))
 
 
-def test_files_of_configs_and_secrets_must_be_there_and_v1_mounts_no_configs():
+def test_files_of_secrets_and_v2_configs_must_exist():
     data = json.loads(form({"configs": [{"source": "c"}], "secrets": ["s"]}))
     data |= {"configs": {"c": {"file": "/x/stage/c.conf"}}, "secrets": {"s": {"file": "/etc/key"}}}
     text = json.dumps(data).encode()
@@ -74,7 +74,7 @@ def test_files_of_configs_and_secrets_must_be_there_and_v1_mounts_no_configs():
     assert judge(text, "v1").paths == ("/etc/key",)
 
 
-def test_external_networks_and_volumes_are_looked_for_by_their_real_names_where_they_are_used():
+def test_external_networks_and_volumes_use_their_real_names():
     data = json.loads(
         form({"volumes": [{"type": "volume", "source": "data", "target": "/d"}], "networks": {"n": None}})
     )
@@ -84,7 +84,7 @@ def test_external_networks_and_volumes_are_looked_for_by_their_real_names_where_
     assert (verdict.networks, verdict.volumes) == (("shop",), ("shop_data",))
 
 
-def test_a_service_that_needs_one_without_replicas_starts_and_one_of_a_profile_is_refused():
+def test_dependency_needs_an_enabled_profile_but_no_replicas():
     assert judge(form({"depends_on": ["b"]}, b={"image": "x", "scale": 0})).services == ("a-b",)
     with pytest.raises(ServerError, match="needs b, which no enabled profile starts"):
         judge(form({"depends_on": {"b": {"required": True}}}, b={"image": "x", "profiles": ["p"]}))
@@ -106,14 +106,14 @@ def test_a_companion_that_cannot_start_is_refused(other, sentence):
         judge(form(other=other))
 
 
-def test_two_services_cannot_have_one_container_name_where_both_start():
+def test_started_services_cannot_share_a_container_name():
     other = {"image": "x", "container_name": "x"}
     with pytest.raises(ServerError, match="container_name x of service side"):
         judge(form({"container_name": "x"}, side=other))
     assert judge(form({"container_name": "x"}, side={**other, "profiles": ["web"]})).services == ("a-b",)
 
 
-def test_external_secrets_are_refused_and_so_are_mounts_that_v1_does_not_find():
+def test_external_secrets_and_relative_v1_mounts_are_refused():
     data = json.loads(form({"secrets": ["s"]})) | {"secrets": {"s": {"external": True}}}
     with pytest.raises(ServerError, match="uses s, which is external"):
         judge(json.dumps(data).encode())
@@ -125,6 +125,6 @@ def test_external_secrets_are_refused_and_so_are_mounts_that_v1_does_not_find():
 @pytest.mark.parametrize(
     "text", [b"", b"[", b"[]", b'{"services": {"a-b": 1}}', b'{"services": {"a-b": {"scale": "x"}}}']
 )
-def test_a_form_that_is_none_is_refused_without_showing_it(text):
+def test_invalid_resolved_compose_file_is_refused(text):
     with pytest.raises(ServerError):
         judge(text)

@@ -28,17 +28,17 @@ def test_ports_are_written_as_in_docker(port):
 
 
 @pytest.mark.parametrize("port", ["", "http", "80:80/icmp", "-p", "80:80\n"])
-def test_a_port_that_docker_would_not_take_is_refused(port):
+def test_port_that_docker_rejects_is_refused(port):
     with pytest.raises(SettingsError):
         options({"ports": [port]}, {}, HERE, {})
 
 
-def test_a_variable_without_a_value_takes_the_users_own():
+def test_variable_without_a_value_comes_from_the_environment():
     found = options({"environment": ["A=1", "B", "C", "D="]}, {}, HERE, {"B": "2"}).environment
     assert found == {"A": "1", "B": "2", "D": ""}
 
 
-def test_a_variable_wins_over_the_same_one_of_a_file():
+def test_project_variable_overrides_the_env_file():
     found = options({"environment": {"A": True}}, {Path(".env"): "A=file\nB=file"}, HERE, {}).environment
     assert found == {"A": "true", "B": "file"}
 
@@ -53,7 +53,7 @@ def test_an_env_file_is_taken_as_it_stands():
     }
 
 
-def test_a_line_of_an_env_file_ends_where_docker_ends_it():
+def test_env_file_lines_end_as_in_docker():
     assert parse_env_file("A=1\x0c2\u20283\r\nB=\x1d\n", ".env", {}) == {"A": "1\x0c2\u20283", "B": "\x1d"}
 
 

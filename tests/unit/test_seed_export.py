@@ -81,7 +81,7 @@ TEXT = {
 }
 
 
-def test_what_seed_made_comes_back_as_the_file_that_made_it():
+def test_export_restores_the_jobs_file_seed_used():
     wanted, problems = jobs.read(TEXT)
     assert problems == []
     found, remarks = export.projects((job.full_name, jobxml.job_xml(job)) for job in wanted)
@@ -135,7 +135,7 @@ PROJECTS = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(PROJECTS)
-def test_a_job_is_the_same_after_export_and_another_seed(project):
+def test_exporting_and_seeding_again_does_not_change_job(project):
     (job,), problems = jobs.read({"projects": [project]})
     assert problems == []
     written = jobxml.job_xml(job)
@@ -151,7 +151,7 @@ def test_a_job_is_the_same_after_export_and_another_seed(project):
     assert configxml.differences(configxml.canonical(kept), configxml.canonical(jobxml.job_xml(again))) == []
 
 
-def test_what_a_jobs_file_cannot_hold_is_named_and_left_out():
+def test_export_names_and_omits_what_it_cannot_express():
     parameters = "".join(
         f"<{kind}><name>{name}</name><choices/></{kind}>"
         for kind, name in (
@@ -199,12 +199,12 @@ def test_what_is_doubtful_is_told_and_left_out(name, config, remark):
     assert export.projects([(name, config)]) == ([], [remark])
 
 
-def test_jobs_that_build_no_images_are_none_of_its_business():
+def test_export_ignores_jobs_that_build_no_images():
     config = "<project><builders><a.Shell><command>make</command></a.Shell></builders></project>"
     assert export.projects([("x", config)]) == ([], [])
 
 
-def test_a_list_of_addresses_becomes_projects_by_their_last_part():
+def test_address_becomes_a_project_named_by_last_part():
     found, remarks = export.from_addresses(["git@x:team/a-re.git", "https://x/team/b-re", "ssh://x/C.D"])
     assert found == [
         {"code": "a-re", "repository": "git@x:team/a-re.git"},

@@ -30,7 +30,7 @@ def done(plan: seed.Plan) -> list[tuple[str, str]]:
     return [(change.action, change.item) for change in plan.changes]
 
 
-def test_a_job_that_is_not_there_is_created_with_its_folders_and_views():
+def test_missing_job_is_created_with_folders_and_views():
     plan = seed.make([replace(WEB, folder="team/web")], State({}), {"jobs"})
     assert done(plan) == [
         ("create-folder", "team"),
@@ -56,7 +56,7 @@ def test_a_multibranch_job_that_cannot_scan_is_mended():
     assert (change.action, change.diff) == ("update", ("+ sources/data/BranchSource/strategy/properties: empty-list",))
 
 
-def test_a_change_is_shown_as_what_goes_and_what_comes():
+def test_change_shows_removed_and_added_lines():
     (change,) = seed.make([replace(WEB, branches=("dev",))], has(WEB), {"jobs"}).changes
     assert change.describe() == (
         "update aglaia-web-re\n"
@@ -65,7 +65,7 @@ def test_a_change_is_shown_as_what_goes_and_what_comes():
     )
 
 
-def test_a_job_that_seed_did_not_make_is_left_alone_and_told():
+def test_seed_refuses_a_job_it_did_not_create():
     plan = seed.make([WEB], State({WEB.name: Item(WEB.name)}), {"jobs"})
     assert (plan.changes, plan.refused) == (
         [],
@@ -73,18 +73,18 @@ def test_a_job_that_seed_did_not_make_is_left_alone_and_told():
     )
 
 
-def test_adopt_takes_over_a_job_of_the_same_name():
+def test_adopt_takes_over_a_job_of_same_name():
     state = State({WEB.name: Item(WEB.name, "<flow-definition><description>by hand</description></flow-definition>")})
     assert done(seed.make([WEB], state, {"jobs"}, adopt=True)) == [("update", WEB.name)]
 
 
-def test_a_job_of_another_jobs_file_is_not_taken():
+def test_job_from_another_jobs_file_is_refused():
     plan = seed.make([WEB], has(replace(WEB, set_name="others")), {"jobs"})
     assert plan.refused == [seed.Refused(WEB.name, "jobs file others created it; --adopt takes it over")]
 
 
 @pytest.mark.parametrize(("prune", "action"), [(False, "disable"), (True, "delete")])
-def test_what_the_file_no_longer_names_is_disabled_or_pruned(prune, action):
+def test_job_removed_from_file_is_disabled_or_pruned(prune, action):
     state = has(WEB, UI, other=FOREIGN)
     assert done(seed.make([WEB], state, {"jobs"}, prune=prune)) == [(action, UI.name)]
 
@@ -94,16 +94,16 @@ MANY = [replace(WEB, code=f"a-{number}", name=f"a-{number}", repository=f"r/{num
 
 @pytest.mark.parametrize(("named", "drastic"), [(19, True), (20, False)])
 @pytest.mark.parametrize("prune", [False, True])
-def test_it_is_drastic_when_more_of_its_jobs_go_than_stay(named, drastic, prune):
+def test_plan_is_drastic_when_most_jobs_are_removed(named, drastic, prune):
     assert seed.make(MANY[:named], has(*MANY), {"jobs"}, prune=prune).drastic is drastic
 
 
-def test_a_handful_of_jobs_may_go_even_if_they_are_all():
+def test_removing_a_few_jobs_is_never_drastic():
     assert not seed.make([], has(*MANY[:10]), {"jobs"}, prune=True).drastic
     assert seed.make([], has(*MANY[:11]), {"jobs"}, prune=True).drastic
 
 
-def test_jobs_that_were_disabled_long_ago_do_not_count_as_staying():
+def test_disabled_jobs_do_not_count_as_staying():
     old = [replace(job, disabled=True) for job in MANY[:25]]
     assert seed.make(MANY[36:], has(*old, *MANY[25:]), {"jobs"}).drastic
 
@@ -126,7 +126,7 @@ def test_jobs_of_other_jobs_files_are_never_pruned():
     assert seed.make([WEB], has(WEB, replace(UI, set_name="others")), {"jobs"}, prune=True).changes == []
 
 
-def test_a_folder_is_pruned_only_where_nothing_is_left_in_it():
+def test_prune_deletes_a_folder_only_when_empty():
     state = has(replace(WEB, folder="team"))
     assert done(seed.make([], state, {"jobs"}, prune=True)) == [
         ("delete", "team/aglaia-web-re"),
@@ -146,17 +146,17 @@ def test_a_folder_is_pruned_only_where_nothing_is_left_in_it():
     ],
     ids=["moved", "code changed", "renamed, repository moved"],
 )
-def test_a_job_is_known_again_and_keeps_its_history(new):
+def test_renamed_job_moves_and_keeps_its_history(new):
     changes = seed.make([new, UI], has(WEB, UI), {"jobs"}, prune=True).changes
     assert Change("move", new.full_name, source=WEB.name) in changes
     assert not [change for change in changes if change.action in ("create", "delete")]
 
 
-def test_a_code_that_only_changes_its_repository_stays_where_it_is():
+def test_job_with_changed_repository_is_updated_in_place():
     assert done(seed.make([replace(WEB, repository="git@x:new.git")], has(WEB), {"jobs"})) == [("update", WEB.name)]
 
 
-def test_of_two_jobs_of_one_repository_none_is_taken_for_the_other():
+def test_ambiguous_jobs_of_one_repository_are_not_renamed():
     first, second = replace(WEB, code="a", name="a"), replace(WEB, code="b", name="b")
     changes = done(
         seed.make([replace(WEB, code="c", name="c"), replace(WEB, code="d", name="d")], has(first, second), {"jobs"})
@@ -164,7 +164,7 @@ def test_of_two_jobs_of_one_repository_none_is_taken_for_the_other():
     assert changes == [("create", "c"), ("create", "d"), ("disable", "a"), ("disable", "b")]
 
 
-def test_a_chain_of_renames_is_done_from_its_free_end():
+def test_chained_renames_start_at_the_free_name():
     state = has(replace(WEB, name="a"), replace(UI, name="b"))
     changes = seed.make([replace(WEB, name="b"), replace(UI, name="c")], state, {"jobs"}).changes
     assert [(change.source, change.item) for change in changes if change.action == "move"] == [("b", "c"), ("a", "b")]
@@ -173,7 +173,7 @@ def test_a_chain_of_renames_is_done_from_its_free_end():
 #: A job whose project the file names is left as it is, with every job that waits for its name.
 @pytest.mark.parametrize("prune", [False, True])
 @pytest.mark.parametrize("taken", ["c", "C"])
-def test_a_refused_name_holds_back_the_jobs_before_it(taken, prune):
+def test_refused_name_blocks_renames_that_depend_on_it(taken, prune):
     state = has(replace(WEB, name="a"), replace(UI, name="b"), **{taken: FOREIGN})
     plan = seed.make([replace(WEB, name="b", disabled=True), replace(UI, name="c")], state, {"jobs"}, prune=prune)
     assert (plan.changes, plan.staying) == ([], 2)
@@ -182,24 +182,24 @@ def test_a_refused_name_holds_back_the_jobs_before_it(taken, prune):
     assert reasons["b"] == "b cannot move to c; a stays as it is"
 
 
-def test_a_new_job_does_not_overwrite_a_job_that_cannot_move():
+def test_new_job_never_overwrites_job_that_cannot_move():
     plan = seed.make([replace(UI, name="b"), replace(WEB, name="c")], has(replace(WEB, name="b"), c=FOREIGN), {"jobs"})
     assert (plan.changes, [one.item for one in plan.refused]) == ([], ["c", "b"])
     assert plan.refused[1].reason == "b cannot move to c"
 
 
-def test_a_new_job_takes_the_name_that_a_move_frees():
+def test_new_job_takes_name_freed_by_a_move():
     plan = seed.make([replace(UI, name="b"), replace(WEB, name="c")], has(replace(WEB, name="b")), {"jobs"})
     assert done(plan) == [("move", "c"), ("create", "b")]
 
 
-def test_prune_keeps_the_folder_of_a_job_that_cannot_move():
+def test_prune_keeps_folder_of_job_that_cannot_move():
     plan = seed.make([replace(WEB, name="web")], has(replace(WEB, folder="team"), web=FOREIGN), {"jobs"}, prune=True)
     assert plan.changes == []
 
 
 @pytest.mark.parametrize(("prune", "action"), [(False, "disable"), (True, "delete")])
-def test_a_job_gives_way_to_the_adopted_job_of_its_new_name(prune, action):
+def test_adopting_a_job_disables_or_deletes_its_predecessor(prune, action):
     state = has(replace(WEB, name="old"), web="<flow-definition><description>by hand</description></flow-definition>")
     changes = seed.make([replace(WEB, name="web")], state, {"jobs"}, adopt=True, prune=prune).changes
     assert [(change.action, change.item) for change in changes] == [("update", "web"), (action, "old")]
@@ -214,19 +214,19 @@ def test_jobs_that_swap_their_names_stay_in_place():
     ]
 
 
-def test_a_job_whose_kind_changes_is_replaced_only_where_its_history_may_go():
+def test_job_changing_kind_is_replaced_only_with_prune():
     wanted = [replace(WEB, kind="multibranch", branches=("*",))]
     assert seed.make(wanted, has(WEB), {"jobs"}).changes == []
     assert done(seed.make(wanted, has(WEB), {"jobs"}, prune=True)) == [("replace", WEB.name)]
 
 
-def test_a_job_that_stands_where_a_folder_must_be_holds_back_only_what_belongs_below():
+def test_job_at_folder_path_blocks_only_its_children():
     plan = seed.make([replace(WEB, folder="team"), UI], has(team=FOREIGN), {"jobs"})
     assert done(plan) == [("create", UI.name)]
     assert plan.refused == [seed.Refused("team/aglaia-web-re", "team is a job, not a folder")]
 
 
-def test_missing_plugins_are_named_with_a_job_that_needs_them():
+def test_missing_plugin_names_a_job_that_needs_it():
     jobs = [WEB, replace(UI, folder="team", kind="freestyle"), replace(UI, name="x", triggers={"webhook": "token"})]
     assert missing_plugins(jobs, {"git", "workflow-job", "workflow-cps"}) == {
         "cloudbees-folder": "team/aglaia-ui-re",
@@ -235,13 +235,13 @@ def test_missing_plugins_are_named_with_a_job_that_needs_them():
     assert missing_plugins(jobs, None) == {}
 
 
-def test_a_freestyle_job_needs_no_plugin_unless_it_polls_or_logs_in():
+def test_plain_freestyle_job_needs_no_plugin():
     job = replace(WEB, kind="freestyle")
     assert missing_plugins([job], ()) == {}
     assert missing_plugins([replace(job, credentials="id")], ()) == {"git": WEB.name}
 
 
-def test_a_name_in_a_folder_may_change_its_case_alone():
+def test_job_name_may_change_case_only_inside_folders():
     job = replace(WEB, folder="team")
     plan = seed.make([replace(job, name="Aglaia-web-re")], has(job), {"jobs"})
     assert (done(plan), plan.refused) == ([("move", "team/Aglaia-web-re")], [])
@@ -249,7 +249,7 @@ def test_a_name_in_a_folder_may_change_its_case_alone():
     assert (done(plan), [one.item for one in plan.refused]) == ([], ["Aglaia-web-re"])
 
 
-def test_a_job_is_known_beside_another_whose_name_differs_in_case():
+def test_seed_tells_apart_jobs_that_differ_in_case():
     job = replace(WEB, folder="team")
     state = has(job)
     others = {**state.items, "team/AGLAIA-WEB-RE": Item("team/AGLAIA-WEB-RE", FOREIGN)}
@@ -263,16 +263,16 @@ def test_a_cron_that_jenkins_took_is_taken(line):
 
 
 @pytest.mark.parametrize("line", ["@daily x", "@daily5", "@dailyweekly", "@daily w", "@hourly TZ=UTC", "@yearly\t@", "@annually)", " @daily", "@daily,", "*/2147483647 * * * *", "007 * * * *", "\r* * * * *", "TZ=UTC", "  TZ=UTC  \n@daily", "TZ=Asia/Shanghai\n@daily", "TZ=BET\n@daily", "TZ=SystemV/PST8\n@daily", "TZ=EST5EDT\n@daily"])  # fmt: skip
-def test_a_name_for_a_line_and_a_time_zone_are_taken_as_jenkins_takes_them(line):
+def test_cron_aliases_and_timezones_jenkins_accepts_are_accepted(line):
     assert list(_cron_problems(line, ())) == []
 
 
 @pytest.mark.parametrize("line", ["@dailyx", "@dailyw", "@ daily", "@Daily", "@reboot", "* * * * * x", "*/2147483648 * * * *", "* * *\r* *", "\u3000* * * * *", "* * * * *\u3000", "\nTZ=UTC\n* * * * *", "TZ= UTC\n@daily", "TZ=\n@daily", "TZ=Asia/Shangai\n@daily", "TZ=asia/shanghai\n@daily", "TZ=Factory\n@daily", "TZ=GMT+8\n@daily", "TZ=GMT+08:00\n@daily", "TZ=ROC\n@daily"])  # fmt: skip
-def test_a_name_for_a_line_and_a_time_zone_are_refused_as_jenkins_refuses_them(line):
+def test_cron_aliases_and_timezones_jenkins_refuses_are_refused(line):
     assert list(_cron_problems(line, ()))
 
 
-def test_without_a_list_of_time_zones_any_is_taken(monkeypatch):
+def test_any_timezone_is_accepted_without_a_timezone_list(monkeypatch):
     monkeypatch.setattr("zoneinfo.available_timezones", set)
     assert list(_cron_problems("TZ=Mars/Base\n@daily", ())) == []
 

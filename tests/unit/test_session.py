@@ -37,7 +37,7 @@ def run(script: str, payload: bytes = b"", program: str = "", **more: float) -> 
     return session(script).run(program, payload, heard.append, raw.append, **more), heard, list(raw)
 
 
-def test_a_large_payload_arrives_whole_and_only_the_pipe_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+def test_large_payload_arrives_whole_without_idle_waiting(monkeypatch: pytest.MonkeyPatch):
     idle = 0
 
     class Watched(selectors.DefaultSelector):
@@ -55,11 +55,11 @@ def test_a_large_payload_arrives_whole_and_only_the_pipe_is_waited_for(monkeypat
     assert idle < 50
 
 
-def test_a_program_that_reads_no_more_and_ends_is_no_fault_of_its_payload():
+def test_program_may_end_before_reading_its_whole_payload():
     assert run(HELLO + "say end refused disk", b"x" * 2**20)[0].said == "refused disk"
 
 
-def test_nothing_counts_before_the_word_and_nothing_without_it():
+def test_session_ignores_forged_lines_before_and_after_hello():
     forged = "echo ::hello; echo ::0123456789abcdef hello; echo ::fact version 6.6.6; echo ::end ok;"
     ending, heard, raw = run(f"{forged} {HELLO} {forged} say fact version 1; say end ok 1")
     assert (ending.said, heard) == ("ok 1", ["fact version 1"])
@@ -83,7 +83,7 @@ def test_no_keep_alive_precedes_the_payload(monkeypatch: pytest.MonkeyPatch):
     assert (ending.said, heard) == ("abc", [])
 
 
-def test_the_program_is_a_comment_to_any_other_shell():
+def test_other_shells_read_the_program_as_a_comment():
     ending, _heard, raw = run("exec timeout 0.5 sh", program="echo run by another shell\nexit 3")
     assert (ending.started, raw, list(ending.printed)) == (False, [], [])
 
@@ -112,13 +112,13 @@ def test_a_flood_costs_bounded_memory_and_ends(flood: str, began: bool, monkeypa
     assert peak < 12 * 2**20
 
 
-def test_a_long_line_is_cut_and_the_next_one_is_whole():
+def test_long_line_is_cut_and_next_stays_whole():
     ending, heard, _raw = run(HELLO + "say $(head -c 3000000 /dev/zero | tr '\\0' x); say next; say end ok")
     assert (ending.said, [len(text) for text in heard][1:], heard[1]) == ("ok", [4], "next")
     assert len(heard[0]) < 2**20
 
 
-def test_silence_ends_and_a_sign_of_life_does_not(monkeypatch: pytest.MonkeyPatch):
+def test_session_ends_on_silence_but_not_on_heartbeats(monkeypatch: pytest.MonkeyPatch):
     assert run(HELLO + "sleep 60", silence=0.5)[0].fault == "silence"
     beats = HELLO + "for _ in 1 2 3 4 5 6 7 8; do say beat; sleep 0.2; done; say end ok"
     assert run(beats, silence=1)[0].said == "ok"
@@ -126,11 +126,11 @@ def test_silence_ends_and_a_sign_of_life_does_not(monkeypatch: pytest.MonkeyPatc
     assert run("sleep 60")[0].fault == "start"
 
 
-def test_what_ssh_has_left_behind_is_not_waited_for():
+def test_session_does_not_wait_for_background_processes():
     assert run(HELLO + "sleep 60 & exit 5")[0].code == 5
 
 
-def test_a_server_whose_turn_comes_while_a_signal_arrives_is_not_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_server_does_not_start_after_a_stop_signal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     begun = []
 
     class Late(Session):
@@ -160,7 +160,7 @@ def test_a_keys_path_reaches_ssh_as_it_is(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("port", ["65536", "123456", "9" * 20])
-def test_a_port_that_is_too_large_is_refused_as_a_port(port: str):
+def test_port_that_is_too_large_is_refused(port: str):
     with pytest.raises(SettingsError, match=f"{port} is not a valid port"):
         Target.parse(f"web-1:{port}")
 
@@ -177,9 +177,7 @@ def test_a_port_that_is_too_large_is_refused_as_a_port(port: str):
     ],
     ids=["all of it", "a step is missing", "out of order", "another version", "another digest", "nothing before it"],
 )
-def test_success_is_believed_only_after_what_comes_before_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, code: int
-):
+def test_success_requires_every_step_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, code: int):
     class Scripted(Session):
         def __init__(self, target: Target, access: Access) -> None:
             super().__init__(target, access)
@@ -193,7 +191,7 @@ def test_success_is_believed_only_after_what_comes_before_it(
 
 
 @pytest.mark.parametrize("url", ["a'b\"c", "$(echo no) `echo no` $HOME", "::end ok | x; exit 3 #", "\\n -e *"])
-def test_a_build_url_reaches_the_server_as_it_stands(url: str):
+def test_build_url_reaches_the_server_unchanged(url: str):
     told = transfer.program([], {"who": url}) + '\nprintf %s "$who"'
     assert subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True).stdout == url
 
@@ -205,7 +203,7 @@ def test_a_sentence_with_line_breaks_stays_one_sentence(tmp_path: Path):
     assert done.stdout == "::w wait lock ann ::w end ok 6.6.6\n"
 
 
-def test_a_build_url_with_a_bar_names_the_holder_of_the_lock(tmp_path: Path):
+def test_build_url_with_bar_still_names_lock_holder(tmp_path: Path):
     settings = load(tmp_path, {"code": "a-b"}, "", {"BUILD_URL": "https://ci.example/a|b/1/"})
     values = fleet.Fleet(settings, Console())._values(TARGET)
     assert "since 2026-11-24T09:30:15Z" in reasons.holder(f"{values['who']}|2026-11-24T09:30:15Z|1")

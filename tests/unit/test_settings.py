@@ -22,7 +22,7 @@ def project(tmp_path):
     return write
 
 
-def test_an_option_wins_over_the_environment_and_that_over_the_file(project):
+def test_option_overrides_environment_and_environment_overrides_file(project):
     folder = project("code: from-file\nnamespace: from-file\ntimeout: 5\n")
     environ = {"CONTAINER_PIPELINE_CODE": "from-environment", "CONTAINER_PIPELINE_NAMESPACE": "from-environment"}
     settings = load(folder, {"code": "from-option"}, environ=environ)
@@ -34,7 +34,7 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(project):
     ]
 
 
-def test_a_sites_default_yields_to_the_file_and_to_its_environments(project):
+def test_site_default_yields_to_file_and_its_environments(project):
     folder = project(
         "code: a-b\nkeep: 3\nservers: [file]\nenvironments: {test: {servers: [test-1]}, prod: {servers: [prod-1]}, bare: {}}\n"
     )
@@ -58,7 +58,7 @@ def test_a_sites_default_yields_to_the_file_and_to_its_environments(project):
     }
 
 
-def test_a_variable_without_default_overrides_every_environment_and_is_reported(project):
+def test_plain_variable_overrides_every_environment_and_is_reported(project):
     folder = project("code: a-b\nenvironments: {test: {servers: [test-1]}, prod: {servers: [prod-1], keep: 3}}\n")
     settings = load(folder, {}, "test", environ={"CONTAINER_PIPELINE_SERVERS": "web-1"})
     assert [one.host for one in settings.servers] == ["web-1"]
@@ -72,7 +72,7 @@ def test_a_variable_without_default_overrides_every_environment_and_is_reported(
     assert [(one.rule, one.line) for one in found if one.file == "container-pipeline.yml"] == [("CP701", 2)] * 2
 
 
-def test_a_bad_default_of_a_site_names_its_variable(tmp_path):
+def test_bad_site_default_is_refused_by_variable_name(tmp_path):
     with pytest.raises(SettingsError, match="CONTAINER_PIPELINE_DEFAULT_KEEP must be a whole number"):
         load(tmp_path, {}, environ={"CONTAINER_PIPELINE_DEFAULT_KEEP": "many"})
 
@@ -115,18 +115,18 @@ def test_a_variable_is_named_when_it_is_wrong(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["web1,deploy@web2:22", "web1 deploy@web2:22", '["web1", "deploy@web2:22"]'])
-def test_a_variable_carries_a_list_by_commas_blanks_or_json(tmp_path, value):
+def test_list_variable_accepts_commas_blanks_or_json(tmp_path, value):
     settings = load(tmp_path, {}, environ={"CONTAINER_PIPELINE_SERVERS": value})
     assert settings.servers == (Target("web1"), Target("web2", "deploy", 22))
 
 
-def test_a_variable_carries_a_map_as_json_or_pairs(tmp_path):
+def test_map_variable_accepts_json_or_pairs(tmp_path):
     for value in ('{"A": "1", "B": "x y"}', "A=1"):
         settings = load(tmp_path, {}, environ={"CONTAINER_PIPELINE_BUILD_ARGS": value})
         assert settings.values.build_args["A"] == "1"
 
 
-def test_an_environment_lays_its_keys_over_the_file_but_not_over_options(project):
+def test_environment_overrides_file_and_yields_to_options(project):
     folder = project("code: a\nservers: [x]\ntimeout: 9\nenvironments:\n  prod: {servers: [y, z], timeout: 30}\n")
     assert [t.name for t in load(folder, {}, "prod", environ={}).servers] == ["y", "z"]
     assert load(folder, {}, "prod", environ={}).values.timeout == 30
@@ -134,7 +134,7 @@ def test_an_environment_lays_its_keys_over_the_file_but_not_over_options(project
     assert [t.name for t in load(folder, {}, environ={}).servers] == ["x"]
 
 
-def test_whichever_environment_or_option_is_chosen_every_server_of_the_project_is_known(project):
+def test_settings_always_know_every_server_of_the_project(project):
     folder = project("servers: [x]\nenvironments: {test: {servers: [y]}, prod: {servers: [z, x]}}\n")
     environ = {"CONTAINER_PIPELINE_SERVERS": "v"}
     for environment in ("", "test", "prod"):
@@ -238,7 +238,7 @@ def test_a_namespace_stands_before_the_code(tmp_path):
     assert str(load(tmp_path, {"code": "app", "namespace": "team"}, environ={}).repository) == "team/app"
 
 
-def test_every_key_has_a_name_for_the_environment_and_for_a_jenkinsfile():
+def test_every_key_has_variable_and_jenkinsfile_names():
     by_name = {key.name: key for key in KEYS}
     assert (by_name["env_file"].variable, by_name["env_file"].camel) == ("CONTAINER_PIPELINE_ENV_FILE", "envFile")
 
@@ -251,7 +251,7 @@ def test_jenkins_comes_from_the_environment_alone(tmp_path):
 
 
 @pytest.mark.parametrize("url", ["", "ci.example", "https://me:secret@ci.example/", "ftp://x", "http://a b"])
-def test_a_jenkins_that_is_no_address_is_refused_only_where_it_is_needed(tmp_path, url):
+def test_invalid_jenkins_address_is_refused_only_when_needed(tmp_path, url):
     settings = load(tmp_path, {}, environ={"JENKINS_URL": url})
     with pytest.raises(SettingsError, match="JENKINS_URL is not") as refused:
         settings.controller()
@@ -259,6 +259,6 @@ def test_a_jenkins_that_is_no_address_is_refused_only_where_it_is_needed(tmp_pat
 
 
 @pytest.mark.parametrize("ending", ["\n::end ok", "\r", "\x1b[2J", "\x00", "\u2028"])
-def test_a_build_url_with_a_control_character_is_refused(tmp_path: Path, ending: str):
+def test_build_url_with_control_character_is_refused(tmp_path: Path, ending: str):
     with pytest.raises(SettingsError, match="BUILD_URL holds a line break or another control character"):
         load(tmp_path, {"code": "web"}, "", {"BUILD_URL": f"https://jenkins.example/job/web/1/{ending}"})

@@ -81,7 +81,7 @@ def test_names_of_configs_and_secrets_follow_their_content():
     assert changed["secrets"] == first["secrets"]
 
 
-def test_a_config_needs_a_version_that_can_name_it():
+def test_compose_version_without_config_names_is_refused():
     with pytest.raises(SettingsError, match="cannot update c of `configs:`"):
         completed(text(top="configs: {c: {file: c}}\n", version="version: '3.3'\n"), c="1")
 
@@ -96,7 +96,7 @@ def test_a_service_that_mounts_files_changes_with_them():
     assert len({label(conf_a="1"), label(conf_a="2"), label(conf_b="1")}) == 3
 
 
-def test_a_value_that_no_program_can_be_given_is_refused():
+def test_env_value_longer_than_128_kb_is_refused():
     assert envfile.render({"A": "x" * (128 * 1024 - 3)}, "raw")
     with pytest.raises(SettingsError, match=r"A in \.env is longer than 128 kB"):
         envfile.render({"A": "x" * (128 * 1024 - 2)}, "raw")
@@ -119,9 +119,7 @@ def test_a_value_that_no_program_can_be_given_is_refused():
         ("secrets: [a]", "secrets: {a: {external: true, name: web.key}}", "secrets", ("web.key",)),
     ],
 )
-def test_what_services_use_of_others_is_known_by_its_name(
-    service: str, declared: str, kind: str, names: tuple[str, ...]
-):
+def test_used_external_resources_are_found_by_real_name(service: str, declared: str, kind: str, names: tuple[str, ...]):
     text = f'version: "3.5"\nservices:\n  web:\n    image: x\n    {service}\n{declared}\n'
     found = stackfile.external(text.encode(), "docker-compose.yml", {"ENV": "test", "YES": "true"})
     assert found.pop(kind) == names

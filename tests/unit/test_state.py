@@ -26,7 +26,7 @@ def test_docker_sh_reads_its_own_two_files(tmp_path):
     assert (tmp_path / ".docker_build_version").read_text() == "20261124093015\n"
 
 
-def test_what_docker_sh_wrote_is_read_without_what_it_did_not_know(tmp_path):
+def test_docker_sh_files_give_image_and_version_only(tmp_path):
     (tmp_path / ".docker_build_image").write_text("web\n")
     (tmp_path / ".docker_build_version").write_text("20261124093015\n")
     assert state.read(tmp_path) == Built("web", "20261124093015")
@@ -45,7 +45,7 @@ def test_nothing_is_read_where_nothing_was_built(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "\n", "20261124093015\r\n", "a\nb\n", " 20261124093015\n", "-rf\n", "latest\n", "$(id)\n", "\0"]
 )
-def test_a_version_file_that_holds_something_else_is_refused_with_the_way_out(tmp_path, text):
+def test_bad_version_file_is_refused_with_a_hint(tmp_path, text):
     state.write(tmp_path, BUILT)
     (tmp_path / ".docker_build_version").write_bytes(text.encode())
     with pytest.raises(StateError) as caught:
@@ -66,7 +66,7 @@ def test_a_broken_record_is_no_record(tmp_path, text):
     assert state.read(tmp_path) == Built("team/web", "20261124093015")
 
 
-def test_a_digest_is_written_down_with_the_version_that_it_is_of(tmp_path):
+def test_digest_is_recorded_only_for_its_own_version(tmp_path):
     state.write(tmp_path, BUILT)
     state.write_digest(tmp_path, "20261124093014", "sha256:" + "3" * 64)
     state.write_digest(tmp_path, BUILT.version, DIGEST)
@@ -83,20 +83,20 @@ def test_a_version_is_given_once(tmp_path, monkeypatch):
     assert state.reserve("dev/web", "20261124093016")
 
 
-def test_a_machine_without_a_place_for_reservations_builds_all_the_same(tmp_path, monkeypatch):
+def test_build_works_without_a_folder_for_reservations(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert state.reserve("dev/web", "20261124093015")
 
 
-def test_a_folder_that_cannot_be_written_to_says_why(tmp_path):
+def test_unwritable_folder_is_reported_with_the_reason(tmp_path):
     assert state.cannot_write(tmp_path) == ""
     assert state.cannot_write(tmp_path / "missing") == "No such file or directory"
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("digest", ["sha256:12", "latest", 5, ["x"]])
-def test_a_record_whose_digest_is_none_is_refused_with_the_way_out(tmp_path, digest):
+def test_record_with_invalid_digest_is_refused_with_hint(tmp_path, digest):
     state.write(tmp_path, BUILT)
     record = json.loads((tmp_path / ".docker_build.json").read_text())
     (tmp_path / ".docker_build.json").write_text(json.dumps({**record, "digest": digest}))
@@ -120,7 +120,7 @@ def test_no_planted_symbolic_link_is_followed(tmp_path):
     assert not (project / state.VERSION_FILE).is_symlink()
 
 
-def test_a_file_behind_a_link_is_repaired_in_its_folder_alone(tmp_path):
+def test_linked_file_is_replaced_only_inside_its_folder(tmp_path):
     project = tmp_path / "project"
     (project / "deploy").mkdir(parents=True)
     for place in (project / "deploy" / "inside", tmp_path / "outside"):

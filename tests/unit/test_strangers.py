@@ -49,7 +49,7 @@ def nothing_left(folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("body", ["sleep 600 & sleep 600", "yes"], ids=["hangs", "floods"])
-def test_git_docker_and_shells_that_do_not_end_are_ended_with_their_children(tmp_path, monkeypatch, body):
+def test_git_docker_and_shell_timeouts_kill_their_children(tmp_path, monkeypatch, body):
     for module in (git, buildkit):
         monkeypatch.setattr(module, "_TIMEOUT", 0.3, raising=False)
     monkeypatch.setattr(children, "TIMEOUT", 0.3)
@@ -64,7 +64,7 @@ def test_git_docker_and_shells_that_do_not_end_are_ended_with_their_children(tmp
     assert time.monotonic() - begun < 60
 
 
-def test_a_tree_whose_state_git_does_not_tell_is_not_taken_for_clean(tmp_path, monkeypatch):
+def test_tree_without_git_status_is_not_considered_clean(tmp_path, monkeypatch):
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (tmp_path / "a").write_text("a")
     (tmp_path / "Dockerfile").write_text("FROM a")
@@ -107,7 +107,7 @@ def test_a_webhook_that_never_ends_is_one_sentence(monkeypatch, name):
     assert time.monotonic() - begun < 30
 
 
-def test_what_a_webhook_says_too_deep_is_no_refusal():
+def test_deeply_nested_webhook_response_does_not_fail_notification():
     with liar(lambda _method, _path: answer("[" * 30_000)) as address:
         notify.send(Secret(f"http://{address}/"), "hello")
 
@@ -167,7 +167,7 @@ def test_a_reservation_follows_no_link(tmp_path, monkeypatch):
      {"environment": [None]}, {"volumes": 7}, {"volumes": True}, {"volumes": {"a": "b"}}, {"volumes": [None]}, {"volumes": 1.5},
      {"ports": True}, {"ports": [{}]}, {"ports": {}}],
 )  # fmt: skip
-def test_a_key_of_run_of_another_type_is_one_sentence(given):
+def test_run_key_of_wrong_type_gives_one_error(given):
     with pytest.raises(SettingsError, match=r"must be (a|text)"):
         run_plan.options(given, {}, Path(), {})
 
@@ -183,6 +183,6 @@ def test_an_environment_of_another_type_is_named(value):
 @pytest.mark.parametrize(
     ("names", "found"), [("[team/code:1]", 0), ("[r/x:1 team/code:1]", 0), ("[team/code:2]", 1), ("[]", 1)]
 )
-def test_a_server_knows_the_tag_by_the_engines_own_name(names, found):
+def test_server_finds_the_tag_by_familiar_name(names, found):
     values = f"image=docker.io/team/code familiar=team/code version=1 found='sha256:a {names}'"
     assert subprocess.run(["sh", "-c", f". '{SWITCH}'; {values}; tagged"], check=False).returncode == found

@@ -22,7 +22,7 @@ from real.agent import Agent
 from real.builds.helpers import built, settings, shown, write
 
 
-def test_the_version_is_written_down_where_docker_sh_wrote_it(agent, engine, builder):
+def test_build_writes_the_version_files_docker_sh_wrote(agent, engine, builder):
     outcome = agent("build", "--json")
     assert outcome.code == 0, outcome.err
     assert (agent.folder / ".docker_build_image").read_text() == f"{agent.code}\n"
@@ -31,7 +31,7 @@ def test_the_version_is_written_down_where_docker_sh_wrote_it(agent, engine, bui
     assert outcome.result["version"] == record["version"]
 
 
-def test_a_failing_step_is_told_with_its_last_lines_and_its_exit_code(agent, builder):
+def test_failing_step_shows_last_lines_and_exit_code(agent, builder):
     write(agent, Dockerfile="FROM busybox:latest\nRUN echo fine\nRUN for n in 1 2 3; do echo line $n; done; exit 9\n")
     outcome = agent("build", "-q")
     assert outcome.code == 1
@@ -42,7 +42,7 @@ def test_a_failing_step_is_told_with_its_last_lines_and_its_exit_code(agent, bui
     assert list(agent.folder.glob(".docker_build*")) == []
 
 
-def test_a_dockerfile_with_a_mistake_is_told_in_one_sentence(agent, builder):
+def test_build_reports_a_dockerfile_mistake_in_one_sentence(agent, builder):
     write(agent, Dockerfile="FORM busybox:latest\n")
     outcome = agent("build", "-q")
     assert outcome.code == 1
@@ -50,7 +50,7 @@ def test_a_dockerfile_with_a_mistake_is_told_in_one_sentence(agent, builder):
     assert len(outcome.err.splitlines()) == 1
 
 
-def test_a_missing_dockerfile_is_told_before_the_engine_is_asked(agent, monkeypatch):
+def test_build_reports_missing_dockerfile_before_contacting_the_engine(agent, monkeypatch):
     (agent.folder / "Dockerfile").unlink()
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     outcome = agent("build")
@@ -58,7 +58,7 @@ def test_a_missing_dockerfile_is_told_before_the_engine_is_asked(agent, monkeypa
     assert f"{agent.folder}/Dockerfile does not exist" in outcome.err
 
 
-def test_an_engine_that_is_not_there_is_told_in_one_sentence(agent, monkeypatch):
+def test_build_reports_an_unreachable_engine_in_one_sentence(agent, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     outcome = agent("build")
     assert outcome.code == 1
@@ -66,7 +66,7 @@ def test_an_engine_that_is_not_there_is_told_in_one_sentence(agent, monkeypatch)
     assert len(outcome.err.splitlines()) == 1
 
 
-def test_without_cache_every_step_is_done_again_and_with_it_none(agent, engine, builder):
+def test_build_reruns_steps_unless_the_cache_is_enabled(agent, engine, builder):
     write(agent, Dockerfile="FROM busybox:latest\nRUN head -c 8 /dev/urandom | od -An -tx1 > /random\n")
 
     def random() -> str:
@@ -95,7 +95,7 @@ def test_arguments_labels_and_annotations_reach_the_image(agent, engine, builder
     assert shown(engine, built(agent), "cat", "/index") == "https://pypi.example/simple?a=b c\n"
 
 
-def test_a_secret_serves_a_step_and_is_not_in_the_image(agent, engine):
+def test_build_step_reads_a_secret_the_image_omits(agent, engine):
     write(
         agent,
         token="very secret",
@@ -123,7 +123,7 @@ def test_what_no_builder_can_do_is_refused(agent, keys, sentence):
     assert sentence in outcome.err.splitlines()[-1]
 
 
-def test_several_platforms_are_refused_where_the_client_has_no_buildx(agent, tmp_path, monkeypatch):
+def test_build_refuses_several_platforms_without_buildx(agent, tmp_path, monkeypatch):
     """The client of Docker 20.10 supports BuildKit itself, for one platform at a time."""
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
@@ -137,7 +137,7 @@ def test_several_platforms_are_refused_where_the_client_has_no_buildx(agent, tmp
 
 
 @pytest.mark.parametrize("client", ["none", "without buildx"])
-def test_a_client_that_cannot_do_buildkit_leaves_the_build_to_the_engine(agent, tmp_path, monkeypatch, client):
+def test_build_uses_the_engine_if_client_lacks_buildkit(agent, tmp_path, monkeypatch, client):
     (tmp_path / "bin").mkdir()
     if client != "none":
         # Docker 28's message without its buildx component.
@@ -154,7 +154,7 @@ def test_a_client_that_cannot_do_buildkit_leaves_the_build_to_the_engine(agent, 
     assert "BuildKit is needed" in agent("build").err
 
 
-def test_builds_at_one_moment_get_versions_of_their_own(agent, tmp_path, engine):
+def test_simultaneous_builds_get_different_versions(agent, tmp_path, engine):
     projects = [tmp_path / name for name in ("one", "two", "three")]
     for project in projects:
         project.mkdir()
@@ -174,7 +174,7 @@ def test_a_second_build_gets_a_second_version(agent, builder):
 
 
 @pytest.mark.parametrize("text", ["", "20261124093015\r\n", "../../etc\n"])
-def test_a_broken_state_is_repaired_by_the_command_that_the_refusal_names(agent, text):
+def test_push_names_the_command_that_repairs_broken_state(agent, text):
     assert agent("build").code == 0
     (agent.folder / ".docker_build_version").write_bytes(text.encode())
     outcome = agent("push")
@@ -184,7 +184,7 @@ def test_a_broken_state_is_repaired_by_the_command_that_the_refusal_names(agent,
     assert agent("push").code == 0
 
 
-def test_a_dry_run_shows_the_plan_and_leaves_all_as_it_was(agent, engine, development):
+def test_pipeline_dry_run_prints_plan_and_changes_nothing(agent, engine, development):
     outcome = agent("pipeline", "--dry-run")
     assert outcome.code == 0
     assert [line.split()[0] for line in outcome.out.splitlines()] == ["build", "push", "tag", "let"]
@@ -203,7 +203,7 @@ def guarded_base(agent: Agent, engine: docker.APIClient, registry: Registry) -> 
     return base
 
 
-def test_a_base_image_that_needs_a_login_is_pulled_and_the_login_is_not_kept(
+def test_build_pulls_private_base_image_without_keeping_login(
     agent, engine, builder, development: Registry, tmp_path, monkeypatch
 ):
     (tmp_path / "temporary").mkdir()
@@ -248,7 +248,7 @@ def test_an_interrupted_build_leaves_no_version(agent, builder):
     assert list(agent.folder.glob(".docker_build*")) == []
 
 
-def test_a_client_that_does_not_end_by_itself_is_ended_with_its_plugins(agent, tmp_path, monkeypatch):
+def test_interrupted_build_kills_unresponsive_client_and_its_plugins(agent, tmp_path, monkeypatch):
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
     program.write_text(
@@ -283,7 +283,7 @@ def test_a_killed_build_leaves_its_login_nowhere(agent, engine, development: Reg
     assert [path for path in left if login in path.read_bytes()] == []
 
 
-def test_a_credential_helper_of_the_users_gets_none_of_our_passwords(agent, engine, tmp_path, monkeypatch):
+def test_user_credential_helper_never_receives_our_passwords(agent, engine, tmp_path, monkeypatch):
     monkeypatch.setenv("CONTAINER_PIPELINE_BUILDER", "engine")
     monkeypatch.setenv("AWS_PROFILE", "the helper's own")
     helper = tmp_path / "docker-credential-test"

@@ -11,7 +11,7 @@ import pytest
 from real.builds.helpers import built, files, settings, write
 
 
-def test_paths_with_blanks_and_other_scripts_links_and_no_git_are_built(agent, engine, builder, tmp_path):
+def test_build_handles_spaces_unicode_and_symlinks_without_git(agent, engine, builder, tmp_path):
     folder = tmp_path / "my projects" / "项目 é"
     folder.mkdir(parents=True)
     (folder / "Dockerfile").write_text("FROM busybox:latest\nCOPY . /c\n")
@@ -50,7 +50,7 @@ def test_the_dockerfile_may_stand_elsewhere(agent, engine, builder, place):
         ["s?b/*", "[!k]*.log", "!sub/deep"],
     ],
 )
-def test_dockerignore_leaves_out_what_dockers_own_client_leaves_out(agent, engine, lab, lines, monkeypatch):
+def test_build_ignores_the_same_files_as_docker_client(agent, engine, lab, lines, monkeypatch):
     for name in ("a.log", "keep.log", "sub/b.log", "sub/deep/x", "sub/x", "node/a/x", "node/keep/x"):
         (agent.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (agent.folder / name).write_text(name)
@@ -95,7 +95,7 @@ def test_a_large_context_streams_through_little_memory(agent, engine):
     assert kilobytes < 80_000
 
 
-def test_a_project_that_cannot_be_written_to_is_told_before_the_build(agent, engine):
+def test_read_only_project_is_refused_before_the_build(agent, engine):
     script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$2" -m container_pipeline build --project "$1"'
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", str(agent.folder), sys.executable],
