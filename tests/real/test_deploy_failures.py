@@ -53,7 +53,8 @@ def test_compose_v1_rolls_back_and_warns_about_latest(site: Site):
     done = site("deploy", "--version", failed)
     assert done.code == 3, done.err
     assert (site.files(), site.running()) == (files, former)
-    assert f"no server runs {failed}: `latest` in production may name it until a corrected version" in done.err
+    back = f"container-pipeline promote --version {former} --force-latest"
+    assert f"no server runs {failed}; if `latest` in production names it, `{back}` moves `latest` back" in done.err
 
 
 def test_service_that_exits_after_five_seconds_fails_deploy(site: Site):

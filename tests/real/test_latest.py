@@ -38,6 +38,9 @@ def test_promotion_keeps_a_latest_that_was_built_later(agent, development, produ
     # The version is in production already: what is left is to move the tag, which stays, too.
     assert agent("promote", "--version", EARLIER[0]).code == 0
     assert ask.digest(production, code, "latest") == later.digest
+    # A person may want it back, after a deploy that failed.
+    assert agent("promote", "--version", EARLIER[0], "--force-latest").code == 0
+    assert ask.digest(production, code, "latest") == earlier.digest
 
 
 def test_a_promotion_in_order_moves_latest(agent, development, production, code):

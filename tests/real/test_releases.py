@@ -186,7 +186,7 @@ def test_status_reports_unreadable_record_and_still_lists_others(site: Site):
     assert site("history").out.count(second) == 2
     done = site("rollback")
     assert done.code == 1
-    assert f"release {first} is not kept" in done.out
+    assert f"release {first} is not kept" in done.err
     assert site("deploy", "--version", second).code == 0
     assert site("status", "--json").result["servers"][0]["differs"] == []
 

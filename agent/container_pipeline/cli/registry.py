@@ -9,11 +9,19 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 
 
-@command("promote", VERSION, changes=True, examples=("promote", "promote --version 20261124093015 --dry-run"))
-def promote(run: Run, version: str | None) -> None:
+@command(
+    "promote",
+    VERSION,
+    click.option(
+        "--force-latest", is_flag=True, help=_("move `latest` even if it names a version that was built later")
+    ),
+    changes=True,
+    examples=("promote", "promote --version 20261124093015 --dry-run"),
+)
+def promote(run: Run, version: str | None, force_latest: bool) -> None:
     from container_pipeline.commands.registry import promote
 
-    promote.run(run, version)
+    promote.run(run, version, force_latest=force_latest)
 
 
 _PROD = click.option("--prod", "production", is_flag=True, help=_("the production registry"))

@@ -36,7 +36,7 @@ class PromotionFacts:
         return bool(self.built and self.development and self.built != self.development)
 
 
-def plan(settings: Settings, facts: PromotionFacts) -> list[Step]:
+def plan(settings: Settings, facts: PromotionFacts, *, forward: bool = True) -> list[Step]:
     """Plan a promotion; raises RegistryError if the version is missing or is a different image in production."""
     development, production = settings.access("development"), settings.access("production")
     source = settings.image(development, str(facts.version))
@@ -60,7 +60,7 @@ def plan(settings: Settings, facts: PromotionFacts) -> list[Step]:
         )
     if facts.production is None:
         tags = (str(facts.version), "latest")
-        return [Promote(source, target, tags, development, production, facts.digest, forward=True)]
+        return [Promote(source, target, tags, development, production, facts.digest, forward=forward)]
     if facts.latest != facts.digest:
-        return [MoveTag(target, "latest", production, forward=True)]
+        return [MoveTag(target, "latest", production, forward=forward)]
     return []

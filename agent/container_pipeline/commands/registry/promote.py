@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from container_pipeline.clients.registry import Manifest
 
 
-def run(run: Run, version: str | None = None) -> None:
-    """Promote ``version`` (default: the one built last)."""
+def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> None:
+    """Promote ``version`` (default: the one built last).
+
+    ``force_latest``: point `latest` at it even if `latest` names an image that was built later.
+    """
     registries = Registries(run)
     facts, image = _look(registries, _version(run, version))
     run.result.version, run.result.digest = str(facts.version), str(facts.digest or "")
-    steps = plan(run.settings, facts)
+    steps = plan(run.settings, facts, forward=not force_latest)
     if facts.moved:
         run.console.warning(
             _(

@@ -38,12 +38,14 @@ def run(
 
 def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
     """Warn if a promotion has moved `latest` to a version that every server rolled back."""
-    rolled_back = any(answer.status == "rolled-back" for answer in answers)
-    if rolled_back and run.settings.pulls_from_production and not any(answer.status == "ok" for answer in answers):
+    previous = {answer.facts.get("version", "") for answer in answers if answer.status == "rolled-back"}
+    released = [one for one in previous if one and not one.startswith("found-")]
+    if released and run.settings.pulls_from_production and not any(answer.status == "ok" for answer in answers):
         run.console.warning(
             _(
-                "no server runs {version}: `latest` in production may name it until a corrected version is promoted",
+                "no server runs {version}; if `latest` in production names it, `{command}` moves `latest` back",
                 version=version,
+                command=f"container-pipeline promote --version {max(released)} --force-latest",
             )
         )
 
