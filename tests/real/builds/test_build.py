@@ -187,7 +187,7 @@ def test_push_names_the_command_that_repairs_broken_state(agent, text):
 def test_pipeline_dry_run_prints_plan_and_changes_nothing(agent, engine, development):
     outcome = agent("pipeline", "--dry-run")
     assert outcome.code == 0
-    assert [line.split()[0] for line in outcome.out.splitlines()] == ["build", "push", "tag", "let"]
+    assert [line.split()[0] for line in outcome.out.splitlines()] == ["build", "push", "tag", "point"]
     assert list(agent.folder.glob(".docker_build*")) == []
     assert engine.images(f"{development.address}/{agent.code}") == []
     assert ask.tags(development, agent.code) == []
