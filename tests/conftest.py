@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 #: Modules whose tests share what one fixture makes, at some cost.
-TOGETHER = ("documents", "env_file", "init")
+TOGETHER = ("docker_sh", "documents", "env_file", "init")
 
 
 def scope(nodeid: str) -> str:

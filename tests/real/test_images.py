@@ -49,7 +49,7 @@ def test_the_result_names_digests_sizes_and_dates(agent, development, code):
 def test_images_shows_a_different_image_in_production(agent, development, production, code):
     images.put_image(development, code, FIRST)
     other = images.put_image(production, code, FIRST)
-    assert f"another: {other.digest[7:19]}" in agent("images").out
+    assert f"differs: {other.digest[7:19]}" in agent("images").out
 
 
 def test_production_alone_where_it_is_asked_for(agent, development, production, code):

@@ -11,7 +11,7 @@ from real.site import Site
 REFUSED = {
     "prints a line without end": ("head -c 300000000 /dev/zero", "printed without end"),
     "reads all our input": ("cat >/dev/null", "SSH nor the login shell started the program in time"),
-    "reads a line of our input": ("read -r _", "consumed the input"),
+    "reads a line of our input": ("read -r _", "must not read input"),
     "starts another shell": ("exec sh", "the program in time"),
     "prints and hangs": ("echo Welcome to web; sleep 300", "it printed: Welcome to web"),
     "ends": ("echo go away; exit 3", "exited with code 3 and ran nothing; it printed: go away"),

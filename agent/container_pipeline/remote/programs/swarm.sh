@@ -81,10 +81,13 @@ stack_deploy() {
 }
 
 remove_stack() {
-    briefly dock stack rm "$code" || return
-    # The command returns before the containers and the network are gone.
+    # The command returns before the containers are gone, and refuses a network that one of them still uses.
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-        [ -n "$(briefly dock ps -aq --filter "label=com.docker.stack.namespace=$code")$(briefly dock network ls -q --filter "label=com.docker.stack.namespace=$code")" ] || return 0
+        if briefly dock stack rm "$code"; then
+            [ -n "$(briefly dock ps -aq --filter "label=com.docker.stack.namespace=$code")$(briefly dock network ls -q --filter "label=com.docker.stack.namespace=$code")" ] || return 0
+        elif engine_away; then
+            return 1
+        fi
         sleep 1
     done
     return 1
