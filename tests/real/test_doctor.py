@@ -188,6 +188,7 @@ def test_doctor_finds_compose_variables_set_by_login_shell(doctor: Doctor, serve
     server = server_factory(engine="server-1")
     server.run("echo 'export COMPOSE_FILE=other.yml VERSION=6.6.6 COMPOSE_PROFILES=' >/root/.bashrc")
     answer = doctor("--server", server.name, CONTAINER_PIPELINE_SSH_CONFIG=str(server.ssh_config))
-    ((text, _repair),) = failed(answer, server.name)
-    assert text.startswith("the login shell sets COMPOSE_FILE, VERSION, ")
+    # On a busy machine another check may have had no time.
+    texts = [text for text, _repair in failed(answer, server.name)]
+    assert any(text.startswith("the login shell sets COMPOSE_FILE, VERSION, ") for text in texts), texts
     assert "6.6.6" not in json.dumps(answer)
