@@ -433,6 +433,7 @@ field() {
 
 # first_line FILE: prints the first line with the shell alone, because it is called often.
 first_line() {
+    line=''
     { IFS= read -r line <"$1" || [ -n "$line" ]; } 2>/dev/null && printf '%s\n' "$line"
 }
 

@@ -21,7 +21,7 @@ list_containers() {
 # Lines of containers whose service only the previous release has, without those that an operator started.
 dropped() {
     [ -s "$former/containers" ] || return 0
-    had=$(field services "releases/$(sed -n 1p "$former/current" 2>/dev/null)/release.json")
+    had=$(field services "releases/$(first_line "$former/current")/release.json")
     while IFS='|' read -r container name service _; do
         case " $services " in *" $service "*) continue ;; esac
         case " $had " in *" $service "*) echo "$container|$name|$service" ;; esac

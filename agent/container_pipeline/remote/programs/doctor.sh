@@ -10,8 +10,8 @@ examine() {
     ask_docker
     [ ! -f "$folder/.lock" ] || flock -sn "$folder/.lock" true 2>/dev/null || say "fact lock $(lock_holder "$folder/.lock")"
     if flock -sn "$folder/.lock" true 2>/dev/null && [ -d "$folder/releases/.former" ]; then
-        say "fact unfinished $(sed -n 1p "$folder/releases/.former/broken" 2>/dev/null)"
-        say "fact version $(sed -n 1p "$folder/releases/.current" 2>/dev/null)"
+        say "fact unfinished $(first_line "$folder/releases/.former/broken")"
+        say "fact version $(first_line "$folder/releases/.current")"
     fi
     place=$folder
     while [ -n "$place" ] && [ ! -e "$place" ]; do place=${place%/*}; done
