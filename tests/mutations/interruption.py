@@ -263,6 +263,18 @@ ABORTED = [
         ("real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",),
     ),
     Mutation(
+        "A rollback tries again where the engine restarted meanwhile",
+        _COMMON,
+        (("    for _ in 1 2 3; do\n        await_engine", "    for _ in 1; do\n        await_engine"),),
+        ("real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[while it stops the container]",),
+    ),
+    Mutation(
+        "Keep-alives before the files are no part of them",
+        _DEPLOY,
+        (('    until [ "$announced" = files ]; do IFS= read -r announced || end stopped connection; done\n', ""),),
+        ("real/test_login_shells.py::test_login_shell_output_and_variables_never_affect_runs",),
+    ),
+    Mutation(
         "A former file that cannot be put back is no success",
         _SWITCH,
         (('put_back "$name" || unrestored=yes', 'put_back "$name"'),),

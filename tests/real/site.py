@@ -36,6 +36,7 @@ BEHAVIOURS: dict[str, tuple[str, tuple[str, int] | None]] = {
     "slow": (_SERVE.replace("httpd", "sleep 3; httpd"), _GOOD),
     "stubborn": (_SERVE.replace("'exit 0'", "''"), _GOOD),
     "unhealthy": (_SLEEP, ("echo no database; exit 1", 1)),
+    "slow to stop": (_SLEEP.replace("'exit 0'", "'sleep 3; exit 0'"), ("echo no database; exit 1", 1)),
     "exits": ("echo cannot start: no database >&2; exit 3", None),
     "exits later": ("echo working; sleep 5; echo gave up; exit 4", None),
     "exits once": (_TURN + _SERVE, _GOOD),

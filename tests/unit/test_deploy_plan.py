@@ -25,7 +25,7 @@ from container_pipeline.model import (
     Version,
 )
 from container_pipeline.plan import deploy
-from container_pipeline.remote import transfer
+from container_pipeline.remote import reasons, transfer
 from container_pipeline.remote.ssh import Access
 
 IMAGE = ImageRef(Registry("r.example"), Repository("a-b"), "1")
@@ -184,3 +184,17 @@ def test_login_uses_the_key_docker_looks_up(registry, key):
 def test_docker_hub_uses_separate_api_and_engine_names(registry, repository, api, path, familiar):
     image = ImageRef(Registry(registry), Repository(repository), "1")
     assert (image.registry.api_host, image.registry.within(image.repository), image.familiar) == (api, path, familiar)
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("start boom", "log in with `ssh web-1`"),
+        ("start no space left", "df -h"),
+        ("start port is already allocated", "restart Docker"),
+    ],
+)
+def test_after_a_failed_rollback_commands_fit_the_reason(why: str, words: str):
+    error = reasons.explain(Target("web-1"), "broken", f"down|7|web unhealthy|{why}", {}, [], [])
+    assert words in str(error and error.hint)
+    assert "rollback --server web-1 --version 7" in str(error and error.hint)

@@ -76,13 +76,6 @@ def test_the_payload_waits_until_the_program_has_begun():
     assert (ending.said, heard) == ("abc", [])
 
 
-def test_no_keep_alive_precedes_the_payload(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("container_pipeline.remote.ssh.HEARTBEAT", 0)
-    slow = HELLO.replace("say hello", "sleep 0.5; say hello")
-    ending, heard, _raw = run(slow + "say end $(head -c 3)", b"abc")
-    assert (ending.said, heard) == ("abc", [])
-
-
 def test_other_shells_read_the_program_as_a_comment():
     ending, _heard, raw = run("exec timeout 0.5 sh", program="echo run by another shell\nexit 3")
     assert (ending.started, raw, list(ending.printed)) == (False, [], [])

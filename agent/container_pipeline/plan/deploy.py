@@ -145,10 +145,16 @@ def holder(lock: str) -> str:
     )
 
 
-def mending(target: Target, version: str, *, full: bool = False) -> str:
-    """Return the commands to paste after a failed rollback."""
+def mending(target: Target, version: str, why: str = "") -> str:
+    """Return the commands to paste after a rollback that failed for the reason ``why``."""
     look = _("log in with `{command}`", command=target.ssh)
-    if full:
+    if "no space left" in why.lower():
         look = _("free some space there with `{command}`", command=f"{target.ssh} 'df -h; docker system df'")
+    elif "port is already allocated" in why:
+        # An engine that was killed while it started a container keeps the port until it is restarted.
+        look = _(
+            "look for the port's container with `{command}`, and restart Docker there if none has it",
+            command=f"{target.ssh} docker ps",
+        )
     back = f"container-pipeline rollback --server {target.name}" + (f" --version {version}" if version else "")
     return _("{look}, then start the previous release with `{command}`", look=look, command=back)

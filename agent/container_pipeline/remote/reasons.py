@@ -203,7 +203,7 @@ def _broken(target: Target, rest: str, details: Sequence[str]) -> NotRolledBackE
     why, back = failure(first), failure(second)
     return NotRolledBackError(
         _("{head}: the deploy failed ({why}), and so did the rollback: {back}", head=head, why=why, back=back),
-        mending(target, version, full="no space left" in f"{why} {back}".lower()),
+        mending(target, version, f"{why} {back}"),
         details=details,
     )
 

@@ -248,9 +248,7 @@ class _Talk:
             self._writer.feed(program)
             # After its last sentence, the program only cleans up, which needs no listener.
             while not ending.said and not ending.fault and not self._deaf():
-                # Before hello, a keep-alive would become the first byte of the payload.
-                if ending.started:
-                    self._writer.beat()
+                self._writer.beat()
                 self._exchange()
                 for line in self._reader.take():
                     self._take(line)

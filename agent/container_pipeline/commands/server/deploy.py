@@ -52,7 +52,7 @@ def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
 
 def _task(run: Run, upload: Upload, wait: int, *, keep_newer: bool) -> ServerTask:
     this = upload.release
-    payload = transfer.bundle(upload.files)
+    files = transfer.bundle(upload.files)
     values = {
         **rollout.common(run, "deploy", wait),
         "version": this.version,
@@ -63,12 +63,12 @@ def _task(run: Run, upload: Upload, wait: int, *, keep_newer: bool) -> ServerTas
         "familiar": this.image.familiar,
         "services": " ".join(this.services),
         "units": "\n".join(this.units),
-        "size": len(payload),
+        "size": len(files),
     }
     return ServerTask(
         parts(run.settings, *rollout.DEPLOY),
         values,
-        payload,
+        b"files\n" + files,
         changes=True,
         must=rollout.STEPS,
         judge=_judge(run, upload),

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Common first part of every program for a server. POSIX sh, for dash, busybox ash and bash.
 #
-# The agent sends assignments, this file and others as one text on stdin; after `hello`, it sends the payload, then a line every few
-# seconds while it lives. Programs respond on stdout in lines that begin with "::" and the run's word, which nobody else knows; the
+# The agent sends assignments, this file and others as one text on stdin; after `hello`, it sends the payload. While it lives, it sends
+# an empty line every few seconds, also before the payload. Programs respond on stdout in lines that begin with "::" and the run's word, which nobody else knows; the
 # output of commands goes to files.
 # Required variables: word, code, folder, sudo (yes or no), wait (seconds for the lock), who, version, login (JSON or empty).
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # the parts share their variables

@@ -21,7 +21,10 @@ take() {
     fi
 }
 
+# Keep-alives may arrive before the line that announces the files.
 receive() {
+    announced=''
+    until [ "$announced" = files ]; do IFS= read -r announced || end stopped connection; done
     take "$size" | tar -xpof - -C "$stage" 2>"$work/out" || refuse_write
     [ -f "$stage/.env.v1" ] || return 0
     if [ "$generation" = v1 ]; then mv -f "$stage/.env.v1" "$stage/.env"; else rm -f "$stage/.env.v1"; fi
