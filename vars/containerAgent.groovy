@@ -15,7 +15,7 @@ Map call(String step, String command, Map options, List arguments = []) {
     onNode(options) {
         Map result = attempt(command, options, arguments + given(options))
         if (options.notify) {
-            report([result], options)
+            report([results: [result], failed_before: failedBefore()], options, facts().uses[command] ?: [])
         }
         insist(result)
     }
@@ -93,17 +93,31 @@ Map attempt(String command, Map options, List arguments = [], List uses = null) 
     }
 }
 
-/** Writes the report of a run, archives it, and notifies the webhook if there is one. */
-void report(List results, Map options) {
+/** Returns whether the last build before this one that was neither aborted nor overtaken failed. */
+boolean failedBefore() {
+    def before = currentBuild.previousBuild
+    for (int i = 0; i < 20 && before && before.result in [null, 'ABORTED', 'NOT_BUILT']; i++) {
+        before = before.previousBuild
+    }
+    return before?.result in ['FAILURE', 'UNSTABLE']
+}
+
+/**
+ * Writes the report of a run, archives it, and tells the chat if there is a webhook. `story` has the results and what else
+ * the message says; `used` are the credentials of the run, none of which may be shown.
+ */
+void report(Map story, Map options, List used) {
     try {
-        List format = options.notify instanceof Map ? ['--format', options.notify.format ?: ''] : []
         // A folder per run: other runs of the same code may write theirs at the same time.
         String place = "${folder()}/${options.code ?: 'jenkins'}/report-${UUID.randomUUID()}"
         String file = place + '/results.json'
-        writeFile(file: file, text: JsonOutput.toJson([results: results]))
-        Map told = attempt('report', options, ['--project', place, '--results', file] + format)
+        writeFile(file: file, text: JsonOutput.toJson(story))
+        List uses = (facts().uses.report + used).unique()
+        Map told = attempt('report', options, ['--project', place, '--results', file], uses)
         dir(place) {
-            archiveArtifacts(artifacts: insist(told).files.join(','))
+            if (insist(told).files) {
+                archiveArtifacts(artifacts: told.files.join(','))
+            }
             deleteDir()
         }
     } catch (IOException failure) {
@@ -162,7 +176,8 @@ private List given(Map options) {
 private List settings(Map options, Map keys) {
     List variables = []
     for (name in options.keySet().toList()) {
-        if (keys[name]?.variable) {
+        // A text of notify is the id of a credential.
+        if (keys[name]?.variable && (name != 'notify' || options.notify instanceof Map)) {
             variables << keys[name].variable + '=' + containerOptions.text(options[name])
         }
     }
@@ -171,9 +186,12 @@ private List settings(Map options, Map keys) {
 
 /** Returns the id of a credential: from the call, else from Jenkins' CONTAINER_PIPELINE_CREDENTIALS_… variables. */
 private String credential(Map options, String name) {
-    def given = name == 'notify' ? options.notify : options.credentials?.get(name)
-    // A map has the webhook with its format, or the .env files by environment.
-    def chosen = given instanceof Map ? given[name == 'notify' ? 'credentials' : options.environment] : given
+    def given = options.credentials?.get(name)
+    def chosen = given instanceof Map ? given[options.environment] : given
+    if (name in ['notify', 'notifySecret']) {
+        Map notify = options.notify instanceof Map ? options.notify : [credentials: options.notify]
+        chosen = name == 'notify' ? notify.credentials : notify.secret
+    }
     def variable = name.replaceAll('([A-Z])', '_$1').toUpperCase()
     (chosen ?: env."CONTAINER_PIPELINE_CREDENTIALS_${variable}")?.toString()
 }

@@ -34,29 +34,61 @@ String sentence(Map words, String text, Map values = [:]) {
 
 @NonCPS
 private String wrong(String name, Object value, Map keys, Map words) {
-    Map key = keys[name]
-    if (key == null) {
+    if (keys[name] == null) {
         return sentence(words, "unknown key '{name}'; {hint}", [name: name, hint: nearest(name, keys.keySet(), words)])
     }
+    return unfit(name, value, keys[name], words)
+}
+
+/** @return the problem with the value of a key, of which `key` describes what it accepts; null if there is none. */
+@NonCPS
+private String unfit(String name, Object value, Map key, Map words) {
     if (value == null) {
         return sentence(words, '{name} is null; remove it instead', [name: name])
     }
     if (!fits(key.kind, value)) {
         return sentence(words, '{name} must be of type {kind}, not {value}', [name: name, kind: key.kind, value: text(value)])
     }
-    if (key.pattern && !(value.toString() ==~ key.pattern)) {
-        return sentence(words, "'{value}' is not a project code; use small letters, digits and single dashes, such as aglaia-web-re", [value: value])
-    }
-    if (key.choices && !(value.toString() in key.choices)) {
-        return sentence(words, "{name} is '{value}'; {hint}", [name: name, value: value, hint: nearest(value.toString(), key.choices, words)])
+    for (item in items(key.kind, value)) {
+        if (key.pattern && !(item ==~ key.pattern)) {
+            return against(key.rule, name, item, words)
+        }
+        if (key.choices && !(item in key.choices)) {
+            return sentence(words, "{name} is '{value}'; {hint}", [name: name, value: item, hint: nearest(item, key.choices, words)])
+        }
     }
     for (inner in (key.keys && value instanceof Map ? value.keySet() : [])) {
         if (!(inner in key.keys)) {
             return sentence(words, "unknown key '{inner}' in {name}; {hint}",
                 [inner: inner, name: name, hint: nearest(inner.toString(), key.keys, words)])
         }
+        String found = key.of ? unfit("${name}.${inner}".toString(), value[inner], key.of[inner], words) : null
+        if (found) {
+            return found
+        }
     }
     return null
+}
+
+/** @return the texts that a value consists of. */
+@NonCPS
+private List items(String kind, Object value) {
+    if (value instanceof List) {
+        return value.collect { it.toString() }
+    }
+    return kind == 'list' ? value.toString().split(/[,\s]+/).toList() : [value.toString()]
+}
+
+/** @return the sentence about a text that does not match the pattern of a rule. */
+@NonCPS
+private String against(String rule, String name, String value, Map words) {
+    switch (rule) {
+        case 'mention':
+            return sentence(words, "{name} cannot be '{value}'; write telephone numbers, or all; for Feishu and Slack ids of people, such as ou_1a2b3c",
+                [name: name, value: value])
+        default:
+            return sentence(words, "'{value}' is not a project code; use small letters, digits and single dashes, such as aglaia-web-re", [value: value])
+    }
 }
 
 @NonCPS

@@ -3,10 +3,15 @@ Map call(Map options = [:]) {
     containerAgent.check('containerPipeline', options)
     containerAgent.onNode(options) {
         List results = []
+        List used = []
         String unfinished = ''
         try {
-            for (step in stages(options)) {
+            for (step in stages(options, results)) {
                 unfinished = step.name
+                used.addAll(step.credentials)
+                if (step.question) {
+                    containerAgent.report([results: results, question: step.question], options, used)
+                }
                 stage(step.name) {
                     carryOut(step, options, results)
                 }
@@ -17,17 +22,21 @@ Map call(Map options = [:]) {
                 describe(results, options, unfinished)
             }
             if (results) {
-                containerAgent.report(results, options)
+                Map story = [results: results, unfinished: unfinished, failed_before: containerAgent.failedBefore()]
+                containerAgent.report(story, options, used)
             }
         }
         summary(results)
     }
 }
 
-/** Returns the stages from the agent, because the project's settings are on the node, in the project's folder. */
-private List stages(Map options) {
+/** Returns the stages from the agent, because the project's settings are on the node; its refusal is the run's first result. */
+private List stages(Map options, List results) {
     Map wishes = options.subMap(['promote', 'deploy', 'approve', 'environments'])
     Map answer = containerAgent.attempt('stages', options, ['--wishes', groovy.json.JsonOutput.toJson(wishes)])
+    if (!answer.ok) {
+        results << answer
+    }
     containerAgent.insist(answer).stages
 }
 

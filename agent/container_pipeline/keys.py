@@ -22,7 +22,7 @@ def camel(name: str) -> str:
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the settings. ``kind``: text, text or boolean, integer, boolean, list, map, servers, branches or environments."""
+    """One key of the settings. ``kind``: text, text or boolean, integer, boolean, list, map, servers, branches, notify or environments."""
 
     name: str
     kind: str
@@ -120,6 +120,9 @@ class Values:
     )
     approve: str = _key(
         "text or boolean", "", "ask in Jenkins before production: true, or the question", per_environment=True
+    )
+    notify: Mapping[str, Any] = _key(
+        "notify", {}, "messages to a chat: {format, mention, on}; in a Jenkinsfile also credentials and secret"
     )
     environments: Mapping[str, Mapping[str, Any]] = _key(
         "environments", {}, "environments by name, each with its own servers, env_file, …"

@@ -49,6 +49,16 @@ class Published(Payload):
     published: list[str]
 
 
+class Told(Payload):
+    """deploy, rollback, hold, resume: what a message to a chat also says, as far as it is set.
+
+    ``commits`` are those since the release that ran before: revision, author and subject of each, newest first.
+    """
+
+    environment: str
+    commits: list[dict[str, str]]
+
+
 class ImageBuilt(Payload):
     """build: the commit, or "", and the image's size in bytes."""
 

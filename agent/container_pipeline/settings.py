@@ -52,6 +52,11 @@ class Settings:
     ssh_config: Path | None = None
     known_hosts: Path | None = None
     build_url: str = ""
+    #: Address of a chat's webhook, and the secret that its messages are signed with.
+    webhook: Secret = field(default=Secret(""))
+    webhook_secret: Secret = field(default=Secret(""))
+    #: Whether the Jenkins library runs this command; then it reports the results.
+    in_library: bool = False
     ref: Ref = field(default_factory=Ref)
     servers: tuple[Target, ...] = ()
     #: Servers from the project file, a variable and an option, whichever wins; without those of environments.
@@ -91,6 +96,11 @@ class Settings:
             for key in values
             if key != "branches" and self.sources[key] == ENVIRONMENT
         ]
+
+    @property
+    def tells_a_chat(self) -> bool:
+        """Whether a chat is told of this run: by itself, or in the report of the Jenkins library."""
+        return bool(self.values.notify if self.in_library else self.webhook)
 
     @property
     def branches(self) -> tuple[str, ...]:
@@ -144,7 +154,14 @@ class Settings:
     def passwords(self) -> list[Secret]:
         """Return every password and token that must never be shown."""
         accesses = (self.development, self.production, *self.pulls.values())
-        return [*(access.password for access in accesses if access), *([self.jenkins.token] if self.jenkins else [])]
+        # The token is the last part of a webhook's address.
+        parts = re.split(r"[/=]", self.webhook.reveal().strip())
+        tokens = [Secret(part) for part in parts[-1:] if len(part) >= 8]
+        return [
+            *(access.password for access in accesses if access),
+            *([self.jenkins.token] if self.jenkins else []),
+            *(secret for secret in (self.webhook, self.webhook_secret, *tokens) if secret),
+        ]
 
     @property
     def pulls_from_production(self) -> bool:
@@ -201,7 +218,9 @@ def load(
     named: list[Target] = []
     for source, layer in layers:
         for name, value in layer.items():
-            values[name] = convert(BY_NAME[name], value, source)
+            converted = convert(BY_NAME[name], value, source)
+            # Of ``notify``, each source may hold another part.
+            values[name] = {**values.get(name, {}), **converted} if name == "notify" else converted
             sources[name] = source
         named += targets(values["servers"])
     if environment:
@@ -220,6 +239,9 @@ def load(
         ssh_config=_optional_path(environ, "SSH_CONFIG"),
         known_hosts=_optional_path(environ, "KNOWN_HOSTS"),
         build_url=_one_line(environ, "BUILD_URL"),
+        webhook=Secret(environ.get(PREFIX + "WEBHOOK", "")),
+        webhook_secret=Secret(environ.get(PREFIX + "WEBHOOK_SECRET", "")),
+        in_library=PREFIX + "START" in environ,
         ref=_ref(environ),
         servers=targets(values["servers"]),
         named=tuple(named),

@@ -140,6 +140,44 @@ def _map(value: Any, where: str) -> dict[str, Any]:
     return {str(name): item for name, item in value.items()}
 
 
+#: Formats of messages to a chat, and what they are sent for; without ``on`` for all but success.
+CHATS = ("dingtalk", "wecom", "feishu", "slack")
+EVENTS = ("question", "failure", "fixed", "success")
+EVENTS_BY_DEFAULT = EVENTS[:-1]
+#: Whom a message calls: everybody, a telephone number (DingTalk, WeCom), or the id of a person in Feishu or Slack.
+MENTION = r"all|\+?[0-9][0-9-]{4,19}|ou_[0-9a-z]{4,64}|[UW][0-9A-Z]{6,20}"
+NOTIFY = ("credentials", "format", "secret", "mention", "on")
+
+
+def _notify(value: Any, where: str) -> dict[str, Any]:
+    """Return the map of ``notify``; a text is the id of its Jenkins credentials."""
+    value = _structured(value, where)
+    if not isinstance(value, Mapping):
+        return {"credentials": _text(value, where)} if value else {}
+    refuse_unknown(value, NOTIFY, where)
+    checked: dict[str, Any] = {}
+    for name, item in value.items():
+        place = f"{where}.{name}"
+        if name in ("mention", "on"):
+            single = isinstance(item, Spelled) or not isinstance(item, (str, list, tuple))
+            checked[name] = _list([item] if single else item, place)
+        else:
+            checked[name] = _text(item, place)
+    for name, known in (("format", CHATS), ("on", EVENTS)):
+        for text in [checked[name]] if name == "format" and checked.get(name) else checked.get(name, ()):
+            if text not in known:
+                raise SettingsError(
+                    _("{where} is {value!r}", where=f"{where}.{name}", value=text), nearest(text, known)
+                )
+    for one in checked.get("mention", ()):
+        if not re.fullmatch(MENTION, one):
+            raise SettingsError(
+                _("{where} cannot be {value!r}", where=f"{where}.mention", value=one),
+                _("write telephone numbers, or all; for Feishu and Slack ids of people, such as ou_1a2b3c"),
+            )
+    return checked
+
+
 _SERVER_KEYS = ("host", "user", "port", "remote_root", "name")
 
 
@@ -194,6 +232,7 @@ _CONVERTERS = {
     "list": _list,
     "branches": _branches,
     "map": _map,
+    "notify": _notify,
     "servers": _servers,
     "environments": _environments,
 }

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import re
 import shutil
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from container_pipeline.plan.jenkinsfile import CREDENTIALS
 from groovy.jenkins import ROOT
+from lab.chat import Chat, chat
 
 PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))
 # It needs the agent and its settings, and fails at once: there is no registry.
@@ -48,6 +45,17 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
             "containerPipeline(code: 'a-b', credentials: [known_hosts: 'x'])",
             "in credentials; did you mean 'knownHosts'?",
         ),
+        ("containerPipeline(code: 'a-b', notify: [mention: 'bob'])", "notify.mention cannot be 'bob'; write telephone"),
+        (
+            "containerPipeline(code: 'a-b', notify: [mention: ['13800000000', 'x y']])",
+            "notify.mention cannot be 'x y'",
+        ),
+        (
+            "containerPipeline(code: 'a-b', notify: [on: 'failures'])",
+            "notify.on is 'failures'; did you mean 'failure'?",
+        ),
+        ("containerPipeline(code: 'a-b', notify: [format: 3])", "notify.format must be of type text, not 3"),
+        ("containerDeploy(code: 'a-b', notify: [hook: 'x'])", "unknown key 'hook' in notify"),
         (
             "containerDeploy(code: 'a-b', servrs: ['x'])",
             "containerDeploy: unknown key 'servrs'; did you mean 'servers'?",
@@ -189,54 +197,57 @@ def test_a_folder_without_a_dockerfile_is_one_sentence(build, node):
     assert "Dockerfile" in next(line for line in run.lines if line.startswith("ERROR"))
 
 
-class Webhook:
-    """A chat's webhook on this machine; ``told`` holds the bodies that arrived."""
-
-    def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                outer.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_arguments: object) -> None:
-                pass
-
-        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-@pytest.fixture
-def webhook():
-    one = Webhook()
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
+def hook(robot: Chat) -> dict[str, dict[str, str]]:
+    """The credentials of a chat's robot."""
+    return {"hook": {"type": "string", "secret": robot.address}, "robot": {"type": "string", "secret": robot.secret}}
 
 
 @pytest.mark.parametrize(
     ("notify", "field"),
-    [("'hook'", "text"), ("[credentials: 'hook', format: 'feishu']", "content")],
+    [("'hook'", "text"), ("[credentials: 'hook', format: 'feishu']", "card")],
 )
-def test_webhook_reports_the_failure_without_exposing_its_url(build, webhook, notify, field):
-    address = f"http://127.0.0.1:{webhook.server.server_port}/token-canary"
+def test_webhook_reports_the_failure_without_exposing_its_url(build, notify, field):
     script = f"node {{ containerPromote(code: 'a-b', version: '20261124093015', notify: {notify}) }}"
-    run = build(script, credentials={"hook": {"type": "string", "secret": address}})
+    with chat() as robot:
+        run = build(script, credentials=hook(robot))
     assert run.result == "FAILURE"
-    (body,) = webhook.told
+    (body,) = robot.told
     assert "promote failed: DOCKER_REGISTRY is not set" in str(body[field])
-    assert "token-canary" not in run.log
+    assert "canary" not in run.log
 
 
-def test_webhook_reports_a_single_environment_deploy(build, node, webhook):
+def test_webhook_reports_a_single_environment_deploy(build, node):
     node.environment["CONTAINER_PIPELINE_ENVIRONMENTS"] = '{"test": {}}'
-    address = f"http://127.0.0.1:{webhook.server.server_port}/"
     call = "containerDeploy(code: 'a-b', version: '1', environment: 'test', notify: [credentials: 'hook'])"
-    build(f"node {{ {call} }}", credentials={"hook": {"type": "string", "secret": address}})
-    assert "deploy failed" in webhook.told[0]["text"]
+    with chat() as robot:
+        build(f"node {{ {call} }}", credentials=hook(robot))
+    assert "deploy failed" in robot.text
+
+
+@pytest.mark.parametrize("kind", ["dingtalk", "feishu"])
+def test_a_message_is_signed_as_the_robot_asks(build, kind):
+    notify = f"[credentials: 'hook', secret: 'robot', format: '{kind}', mention: 'all']"
+    with chat(kind, "SEC-canary") as robot:
+        run = build(
+            f"node {{ containerPipeline(code: 'a-b', deploy: true, notify: {notify}) }}", credentials=hook(robot)
+        )
+    assert (len(robot.told), robot.refused) == (1, 0), run.log
+    assert "a-b: stages failed: no server is set" in robot.text
+    assert "canary" not in run.log
+
+
+@pytest.mark.parametrize(
+    ("previous", "told"),
+    [(["SUCCESS"], 0), ([], 0), (["FAILURE"], 1), (["RUNNING", "ABORTED", "NOT_BUILT", "UNSTABLE"], 1)],
+)
+def test_a_success_is_told_after_a_failure(build, node, previous, told):
+    story = "[results: [], failed_before: containerAgent.failedBefore()]"
+    script = f"node {{ containerAgent.report({story}, [code: 'a-b', notify: 'hook'], []) }}"
+    with chat() as robot:
+        run = build(script, credentials=hook(robot), previous=previous)
+    assert run.result == "SUCCESS", run.log
+    assert len(robot.told) == told
+    assert not told or "works again" in robot.text
 
 
 def test_credential_ids_default_to_global_jenkins_variables(build, node):
@@ -292,7 +303,7 @@ def test_every_credential_in_the_documented_yaml_is_defined():
     assert {value for name, value in variables.items() if name.startswith(prefix)} <= ids
     named = set(re.findall(rf"`{prefix}([A-Z_]+)`", page))
     assert {name.removeprefix(prefix) for name in variables if name.startswith(prefix)} <= named
-    assert named == {re.sub("([A-Z])", r"_\1", name).upper() for name in (*CREDENTIALS, "notify", "jenkins")}
+    assert named == {re.sub("([A-Z])", r"_\1", name).upper() for name in CREDENTIALS}
 
 
 EVERY_CREDENTIAL = {
@@ -318,7 +329,7 @@ def test_every_step_hands_over_every_kind_of_option(build, node, step):
             "envFile: \"${'x'}.env\""
         )
     )
-    notify = "" if step in ("Seed", "Status") else ", notify: [credentials: 'hook', format: 'none']"
+    notify = "" if step in ("Seed", "Status") else ", notify: [credentials: 'hook', mention: 'all', on: 'failure']"
     run = build(
         f"node {{ container{step}({options}, credentials: {credentials}{notify}) }}", credentials=EVERY_CREDENTIAL
     )
@@ -327,7 +338,7 @@ def test_every_step_hands_over_every_kind_of_option(build, node, step):
     assert len(errors) == 1
     assert errors[0].startswith(f"ERROR: {step.lower()}: ")
     assert "canary" not in run.log
-    assert not notify or "container-pipeline: no report: report: " in run.log
+    assert not notify or "the notification failed: webhook at 127.0.0.1 cannot be reached" in run.log
 
 
 def written(values: dict[str, str]) -> str:

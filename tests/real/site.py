@@ -149,10 +149,11 @@ class Site:
         command = [engine.docker_command(), "-H", self.lab.docker_host, *arguments]
         subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, env=environment)
 
-    def built(self, version: str, created: str = "") -> None:
+    def built(self, version: str, created: str = "", revision: str = "") -> None:
         """Write the state files of a build and a push: the version that a deploy uses by default, and its digest."""
         digest = self.digest(version)
-        state = {"schema": 1, "image": self.code, "version": version, "digest": digest, "created": created}
+        state = {"schema": 1, "image": self.code, "version": version, "digest": digest}
+        state |= {"created": created, "revision": revision}
         self.write(".docker_build_image", self.code + "\n")
         self.write(".docker_build_version", version + "\n")
         self.write(".docker_build.json", json.dumps(state))

@@ -90,6 +90,9 @@ def test_steps_and_lines_of_buildkit_are_bounded():
     assert len(log.error(1).message) < 3000
 
 
+HELLO = notify.ChatText("hello", "", "hello")
+
+
 @pytest.mark.parametrize("name", ["flood", "trickle", "trickle of a head", "gzip"])
 def test_a_webhook_that_never_ends_is_one_sentence(monkeypatch, name):
     monkeypatch.setattr(notify, "TIMEOUT", 0.2)
@@ -102,14 +105,14 @@ def test_a_webhook_that_never_ends_is_one_sentence(monkeypatch, name):
     begun = time.monotonic()
     refused = pytest.raises(PipelineError, match=r"webhook at 127\.0\.0\.1 cannot be reached")
     with liar(lambda _method, _path: lie) as address, refused as caught:
-        notify.send(Secret(f"http://{address}/token-in-it"), "hello")
+        notify.send(Secret(f"http://{address}/token-in-it"), HELLO)
     assert "token-in-it" not in str(caught.value)
     assert time.monotonic() - begun < 30
 
 
 def test_deeply_nested_webhook_response_does_not_fail_notification():
     with liar(lambda _method, _path: answer("[" * 30_000)) as address:
-        notify.send(Secret(f"http://{address}/"), "hello")
+        notify.send(Secret(f"http://{address}/"), HELLO)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_deeply_nested_webhook_response_does_not_fail_notification():
 )
 def test_an_address_that_is_none_is_one_sentence(address):
     with pytest.raises(PipelineError, match="the webhook's address is not an http address"):
-        notify.send(Secret(address), "hello")
+        notify.send(Secret(address), HELLO)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
@@ -51,13 +52,14 @@ def command(
     servers: bool = False,
     image: bool = False,
     short_verbose: bool = True,
+    tells: bool = False,
     examples: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Declare one command. Its function receives a ``Run`` and the command's own ``options``.
 
     Options that are settings keys go into the settings and are not passed to the function.
     ``changes`` adds --dry-run, ``servers`` the options of server commands, ``image`` the optional IMAGE.
-    With ``short_verbose`` False, the command defines -v itself.
+    With ``short_verbose`` False, the command defines -v itself. With ``tells``, a chat whose webhook is set learns how it ended.
     """
     help_text = next(commands[name] for commands in (*GROUPS.values(), *HIDDEN.values()) if name in commands)
     epilog = "\b\n" + _("Examples:") + "\n" + "\n".join(f"  container-pipeline {line}" for line in examples)
@@ -66,7 +68,9 @@ def command(
         @functools.wraps(function)
         @click.pass_context
         def call(ctx: click.Context, /, **given: Any) -> None:
-            function(_run(ctx, name, given), **given)
+            run = _run(ctx, name, given)
+            with _telling(run) if tells else nullcontext():
+                function(run, **given)
 
         callback: Callable[..., Any] = call
         shared = [*options, *(_EVERYWHERE if short_verbose else (*_EVERYWHERE[:-1], _LONG_VERBOSE))]
@@ -81,6 +85,14 @@ def command(
         return click.command(name, help=help_text, epilog=epilog if examples else None)(callback)
 
     return declare
+
+
+def _telling(run: Run) -> AbstractContextManager[None]:
+    if not run.settings.webhook or run.settings.in_library or run.dry_run:
+        return nullcontext()
+    from container_pipeline.execute import notice
+
+    return notice.told(run)
 
 
 def _run(ctx: click.Context, name: str, given: dict[str, Any]) -> Run:

@@ -14,6 +14,7 @@ from container_pipeline.i18n import _
     click.option("--timeout", metavar="SECONDS", help=_("how long to wait until the service is healthy (default: 60)")),
     changes=True,
     servers=True,
+    tells=True,
     examples=("ship", "ship --environment test", "ship --dry-run"),
 )
 def ship(run: Run) -> None:

@@ -7,10 +7,7 @@ from pathlib import Path
 import click
 
 from container_pipeline.cli.common import command
-from container_pipeline.clients.notify import FORMATS
 from container_pipeline.execute import Run
-from container_pipeline.keys import PREFIX
-from container_pipeline.model import Secret
 from container_pipeline.settings import Settings, load
 
 
@@ -27,13 +24,11 @@ def stages(run: Run, wishes: str) -> None:
 @command(
     "report",
     click.option("--results", type=click.Path(path_type=Path), required=True),
-    click.option("--format", "kind", type=click.Choice(["", *FORMATS]), default=""),
-    click.option("--webhook", envvar=PREFIX + "WEBHOOK", default=""),
 )
-def report(run: Run, results: Path, kind: str, webhook: str) -> None:
+def report(run: Run, results: Path) -> None:
     from container_pipeline.commands.library.report import report as write
 
-    write(run, results, Secret(webhook), kind)
+    write(run, results)
 
 
 COMMANDS = {"stages": stages, "report": report}

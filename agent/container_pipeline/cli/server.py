@@ -54,6 +54,7 @@ _ROLLING = click.option(
     _ACCEPT_NEW,
     changes=True,
     servers=True,
+    tells=True,
     examples=(
         "deploy",
         "deploy --version 20261124093015 --server deploy@web-1.example",
@@ -75,6 +76,7 @@ def deploy(run: Run, version: str | None, keep_newer: bool, rolling: int | None,
     _ACCEPT_NEW,
     changes=True,
     servers=True,
+    tells=True,
     examples=("rollback", "rollback --version 20261124093015 --server web-1.example"),
 )
 def rollback(run: Run, version: str | None, rolling: int | None, wait: int, accept_new: bool) -> None:

@@ -33,6 +33,24 @@ def sources(folder: Path, dockerfile: Path) -> Sources:
     return Sources(revision, url, _hash([tree.strip(), *_stats(Path(top.rstrip("\n")), [str(dockerfile), *names])]))
 
 
+#: Bounds of a list of commits: how many, and how many bytes.
+_MOST, _LARGEST = 200, 1 << 18
+
+
+def commits(folder: Path, since: str, until: str) -> list[dict[str, str]]:
+    """Return the commits that touch ``folder`` after ``since`` up to ``until``, newest first; none that git does not know.
+
+    Each has revision, author and subject. A shallow clone may know too few.
+    """
+    if not all(re.fullmatch("[0-9a-f]{7,64}", revision) for revision in (since, until)):
+        return []
+    form = "--format=%h%x1f%an%x1f%s"
+    told = _git(folder, "log", "-z", f"--max-count={_MOST}", form, f"{since}..{until}", "--", ".") or ""
+    lines = [entry.encode("utf-8", "replace").decode() for entry in told[:_LARGEST].split("\0")]
+    parts = [line.split("\x1f", 2) for line in lines if line.count("\x1f") >= 2]
+    return [dict(zip(("revision", "author", "subject"), entry)) for entry in parts]
+
+
 def _walk(folder: Path) -> list[str]:
     found = context.files(folder, context.Ignored.read(folder))
     return [name for name, path in found if not _state(name) and not os.path.isdir(path)]

@@ -98,10 +98,11 @@ def _credentials(jobs: Sequence[Job], facts: JenkinsFacts) -> Iterator[JenkinsCh
 def credential_ids(job: Job) -> set[str]:
     """Return the ids that a job needs."""
     keys = job.pipeline or {}
+    notify = keys.get("notify")
     named = [
         job.credentials,
         (job.triggers or {}).get("webhook"),
-        keys.get("notify"),
+        *([notify.get("credentials"), notify.get("secret")] if isinstance(notify, dict) else [notify]),
         *keys.get("credentials", {}).values(),
     ]
     return {name for name in named if name}

@@ -8,9 +8,10 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.keys import KEYS, Key
+from container_pipeline.keys import BY_NAME, KEYS, Key
 from container_pipeline.model import Code
 from container_pipeline.plan.flow import Wishes
+from container_pipeline.values import CHATS, EVENTS, MENTION
 
 #: Keys of the steps that are not settings of the agent. ``kind`` as in settings, and "text or boolean", "text or map".
 JENKINS_KEYS: tuple[Key, ...] = (
@@ -18,7 +19,7 @@ JENKINS_KEYS: tuple[Key, ...] = (
     Key("deploy", "boolean", None, "deploy; by default where servers are set"),
     Key("approve", "text or boolean", None, "ask before anything reaches production: true, or the question"),
     Key("environments", "list", None, "which environments, in which order"),
-    Key("notify", "text or map", None, "id of a secret text: a webhook's address; or [credentials: id, format: …]"),
+    Key("notify", "text or map", None, "id of a secret text: a webhook's address; or [credentials: id, on: …]"),
     Key("node", "text", None, "label of the node to allocate where none is"),
     Key("checkout", "boolean", None, "check out where the node is allocated here"),
     Key("credentials", "map", None, "ids of Jenkins credentials"),
@@ -40,14 +41,21 @@ SEED_KEYS: tuple[Key, ...] = (
     Key("dryRun", "boolean", None, "only show what would change"),
     *(key for key in JENKINS_KEYS if key.name in ("node", "checkout", "credentials")),
 )
-NOTIFY = ("credentials", "format")
+#: What the library checks of the keys within ``notify``; ``rule`` names its sentence.
+NOTIFY_KEYS: dict[str, dict[str, Any]] = {
+    "credentials": {"kind": "text"},
+    "format": {"kind": "text", "choices": list(CHATS)},
+    "secret": {"kind": "text"},
+    "mention": {"kind": "list", "pattern": MENTION, "rule": "mention"},
+    "on": {"kind": "list", "choices": list(EVENTS)},
+}
 
 
 @dataclass(frozen=True)
 class Credential:
     """A credential of Jenkins: what it is, the step that binds it, and the variables in which the agent finds it.
 
-    Its id comes from the key ``credentials`` of a Jenkinsfile; that of ``notify`` from the key of that name.
+    Its id comes from the key ``credentials`` of a Jenkinsfile; those of ``notify`` from the key of that name.
     """
 
     name: str
@@ -80,6 +88,12 @@ CREDENTIALS: dict[str, Credential] = {
         Credential("knownHosts", "secret file: known_hosts", "file", ("CONTAINER_PIPELINE_KNOWN_HOSTS",)),
         Credential("notify", "secret text: the address of a webhook", "string", ("CONTAINER_PIPELINE_WEBHOOK",)),
         Credential(
+            "notifySecret",
+            "secret text: what a webhook's messages are signed with",
+            "string",
+            ("CONTAINER_PIPELINE_WEBHOOK_SECRET",),
+        ),
+        Credential(
             "jenkins", "user name and API token of Jenkins", "usernamePassword", ("JENKINS_USER", "JENKINS_TOKEN")
         ),
     )
@@ -92,11 +106,11 @@ USES: dict[str, tuple[str, ...]] = {
     "deploy": ("registry", "registryPull", "production", "productionPull", "ssh", "knownHosts", "env"),
     "rollback": ("registry", "registryPull", "production", "productionPull", "ssh", "knownHosts"),
     "status": ("ssh", "knownHosts"),
-    "report": ("notify",),
+    "report": ("notify", "notifySecret"),
     "seed": ("jenkins",),
 }
 #: Those that a Jenkinsfile's key ``credentials`` names; the one of containerSeed is ``jenkins``.
-PROJECT_CREDENTIALS = tuple(name for name in CREDENTIALS if name not in ("notify", "jenkins"))
+PROJECT_CREDENTIALS = tuple(name for name in CREDENTIALS if name not in ("notify", "notifySecret", "jenkins"))
 
 
 def library_keys() -> dict[str, dict[str, Any]]:
@@ -104,9 +118,10 @@ def library_keys() -> dict[str, dict[str, Any]]:
     own = {key.name for key in JENKINS_KEYS}
     keys = {key.camel: _described(key, key.variable) for key in KEYS if key.name not in own}
     keys.update({key.name: _described(key) for key in JENKINS_KEYS})
-    keys["code"].update(required=True, pattern=Code.PATTERN)
+    keys["code"].update(required=True, pattern=Code.PATTERN, rule="code")
     keys["credentials"]["keys"] = list(PROJECT_CREDENTIALS)
-    keys["notify"]["keys"] = list(NOTIFY)
+    keys["notify"].update(_described(BY_NAME["notify"], BY_NAME["notify"].variable), kind="text or map", of=NOTIFY_KEYS)
+    keys["notify"]["keys"] = list(NOTIFY_KEYS)
     seed = {key.name: _described(key) for key in SEED_KEYS}
     seed["credentials"]["keys"] = ["jenkins"]
     single = {step: {**keys, **{name: {"kind": "text"} for name in names}} for step, names in STEP_KEYS.items()}

@@ -34,7 +34,7 @@ final class Lists {
             "method " + RUN + "getResult", "method " + RUN + "setResult java.lang.String",
             "method " + RUN + "getCurrentResult", "method " + RUN + "getNumber",
             "method " + RUN + "getDescription", "method " + RUN + "setDescription java.lang.String",
-            "method " + RUN + "getDisplayName", "method " + RUN + "setDisplayName java.lang.String");
+            "method " + RUN + "getPreviousBuild", "method " + RUN + "getDisplayName", "method " + RUN + "setDisplayName java.lang.String");
 
     private Lists() { }
 

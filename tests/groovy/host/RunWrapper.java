@@ -9,6 +9,7 @@ public final class RunWrapper implements Serializable {
     private String result;
     private String description;
     private String displayName;
+    private int back;
 
     public String getResult() {
         return result;
@@ -20,6 +21,18 @@ public final class RunWrapper implements Serializable {
 
     public String getCurrentResult() {
         return result == null ? "SUCCESS" : result;
+    }
+
+    /** The build before this one: the request's {@code previous} has the results, the latest first; a running one has none. */
+    public RunWrapper getPreviousBuild() {
+        List<?> before = Build.current().request.list("previous");
+        if (back >= before.size()) {
+            return null;
+        }
+        RunWrapper build = new RunWrapper();
+        build.back = back + 1;
+        build.result = "RUNNING".equals(before.get(back)) ? null : before.get(back).toString();
+        return build;
     }
 
     public String getDescription() {
@@ -45,13 +58,13 @@ public final class RunWrapper implements Serializable {
 
     /** A build's result only ever gets worse. */
     void worsen(String wanted) {
-        RunWrapper own = Build.current() == null ? this : Build.current().run;
+        RunWrapper own = back > 0 || Build.current() == null ? this : Build.current().run;
         if (own.result == null || ORDER.indexOf(wanted) > ORDER.indexOf(own.result)) {
             own.result = wanted;
         }
     }
 
     private Object readResolve() {
-        return Build.current().run;
+        return back > 0 ? this : Build.current().run;
     }
 }

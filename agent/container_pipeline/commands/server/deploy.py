@@ -33,6 +33,10 @@ def run(
     steps = [plan.Deploy(group, upload.release) for group in plan.groups(run.settings.targets(), rolling)]
     answers = rollout.on_servers(run, steps, task, accept_new=accept_new)
     _tell_latest(run, answers, str(upload.release.version))
+    if run.settings.tells_a_chat:
+        from container_pipeline.execute import notice
+
+        notice.add_commits(run, answers, upload.release.commit)
     rollout.report(run, answers, str(upload.release.version))
 
 

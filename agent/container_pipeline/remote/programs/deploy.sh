@@ -370,6 +370,7 @@ deploy() {
     take_lock
     recover
     say "fact former $(current_release)"
+    say "fact former_commit $(field commit "releases/$(current_release)/release.json")"
     find_found
     if [ "$action" = deploy ]; then
         pulled=no
