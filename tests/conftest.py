@@ -12,8 +12,10 @@ import pytest
 from lab.fixtures import *  # noqa: F403
 
 # Tests assert no times, because any example can be slow on a busy machine.
-hypothesis.settings.register_profile("no deadline", deadline=None, max_examples=50)
-hypothesis.settings.load_profile("no deadline")
+hypothesis.settings.register_profile("no deadline", deadline=None, max_examples=25)
+
+hypothesis.settings.register_profile("many", parent=hypothesis.settings.get_profile("no deadline"), max_examples=500)
+hypothesis.settings.load_profile("many" if os.environ.get("MANY_EXAMPLES") else "no deadline")
 
 # Variables of a person's shell must not affect tests: a test sets what it needs.
 for name in [*os.environ]:
@@ -32,6 +34,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # A stable sort: slow tests begin first, by module where a module stays together, the rest keep their order.
     slow = {scope(item.nodeid) for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: scope(item.nodeid) not in slow)
+
+
+#: On a worker, how many tests of the matrix it has left out; on the controller, the count that the workers sent.
+LEFT_OUT = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("matrix", 0)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for config in {item.config for item in items}:
+        config.stash[LEFT_OUT] = sum(item.get_closest_marker("matrix") is not None for item in items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["matrix"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if count := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{count} tests of the matrix were left out; `make test-all` runs them, too")
 
 
 #: Modules whose tests share what one fixture makes, at some cost.

@@ -13,13 +13,13 @@ FAILED = [
         "An unhealthy service fails the deploy",
         _HEALTH,
         (('    running/unhealthy) bad="$service unhealthy" ;;\n', "    running/unhealthy) return ;;\n"),),
-        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[unhealthy]",),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[fails at once]",),
     ),
     Mutation(
         "A service that exits at once, again and again, fails the deploy",
         _HEALTH,
         (('    [ "$restarts" -lt $((before + 3)) ] || judge_loop\n', ""),),
-        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[fails at once]",),
     ),
     Mutation(
         "Healthy between two crashes is not well: it must stay so for the settling time",
@@ -35,10 +35,7 @@ FAILED = [
         "A service that listens on loopback alone, mapped into IPv6 too, fails the deploy",
         _HEALTH,
         (("((0000000000000000FFFF0000)?[0-9A-F]{6}7F|", "(0100007F|"),),
-        (
-            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[on mapped loopback]",
-            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[on another loopback]",
-        ),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[times out]",),
     ),
     Mutation(
         "Restarts of long ago are no restart loop",
@@ -61,13 +58,13 @@ FAILED = [
                 "            */tcp) ;;\n",
             ),
         ),
-        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[deaf]",),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[times out]",),
     ),
     Mutation(
         "One that never becomes healthy fails the deploy when the time is over",
         _HEALTH,
         (('            bad="$waiting timeout"\n', "            return 0\n"),),
-        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[waits for ever]",),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[times out]",),
     ),
     Mutation(
         "Every service counts, a one-shot service that failed too",
@@ -89,7 +86,7 @@ FAILED = [
         _DEPLOY,
         (("    restore\n    clean_image\n", "    bad='' && restore_files && close_journal\n    clean_image\n"),),
         (
-            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[fails at once]",
             "real/test_deploy_failures.py::test_occupied_port_leaves_the_previous_release_running[compose-v2]",
             "real/test_deploy_failures.py::test_compose_v1_rolls_back_and_warns_about_latest",
         ),
@@ -99,7 +96,7 @@ FAILED = [
         _SWITCH,
         (('        mv -f "$former/tree/$1" "$1" ||', "        : ||"),),
         (
-            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[unhealthy]",
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[fails at once]",
             "real/test_deploy_failures.py::test_failed_deploy_restores_files_an_operator_created",
         ),
     ),
@@ -113,7 +110,7 @@ FAILED = [
         "The last lines of the failed service's log are shown",
         _HEALTH,
         (('    dock logs --tail 20 "$failed" >"$work/log" 2>&1\n', ""),),
-        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[exits]",),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[fails at once]",),
     ),
     Mutation(
         "The exit code says: failed, rolled back",

@@ -82,7 +82,7 @@ KILLED = [
         "The next run puts right what a killed one left in the middle of its switch",
         _DEPLOY,
         (('    [ -d "$former" ] || return 0\n', "    return 0\n"),),
-        ("real/test_kill_then_fail.py::test_failed_deploy_after_killed_one_restores_earlier_release",),
+        ("real/test_kill_then_fail.py::test_failed_deploy_after_killed_one_restores_earlier_release[some points]",),
     ),
     Mutation(
         "The journal of a switch is there before the first live file changes",
@@ -93,7 +93,7 @@ KILLED = [
                 'put_files && mkdir -p "$former" && cp -Rp "$private/former/." "$former/" && {',
             ),
         ),
-        ("real/test_kill_then_fail.py::test_failed_deploy_after_killed_one_restores_earlier_release",),
+        ("real/test_kill_then_fail.py::test_failed_deploy_after_killed_one_restores_earlier_release[some points]",),
     ),
     Mutation(
         "A run whose agent is gone or whose connection is cut is ended on the server",
@@ -153,8 +153,8 @@ FROZEN = [
         _COMMON,
         (("    until answers; do\n", "    until true; do\n"),),
         (
-            "real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[0]",
-            "real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[0.7]",
+            "real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[at its beginning]",
+            "real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[while it stops the container]",
         ),
     ),
 ]

@@ -66,9 +66,9 @@ def there(site: Site, server_factory: Callable[..., Server]) -> Server:
     return server
 
 
-@pytest.fixture(params=[0, 1], ids=["compose-v2", "compose-v1"])
+@pytest.fixture(params=[0, pytest.param(1, marks=pytest.mark.matrix)], ids=["compose-v2", "compose-v1"])
 def either(site: Site, request: pytest.FixtureRequest) -> Site:
-    """The same, once on a server with Compose v2 and once on one with v1."""
+    """A site on a server with Compose v2 and, in the matrix, on one with v1; ``both_composes`` takes v1 out of the matrix."""
     return site.on(site.lab.servers[request.param])
 
 

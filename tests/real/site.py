@@ -29,6 +29,9 @@ _TURN = "echo >> /turns; [ $(wc -l < /turns) -gt 1 ] || exit 3; "
 #: each later one waits before it asks again.
 _GOOD = ("[ -e /probed ] && sleep 20; wget -q -O /dev/null http://127.0.0.1:8080/ || exit 1; touch /probed", 50)
 
+#: For a test of ``either`` whose promise is one that Compose v1 keeps in its own way: `make test` tries both.
+both_composes = pytest.mark.parametrize("either", [0, 1], ids=["compose-v2", "compose-v1"], indirect=True)
+
 #: Behaviour → script, and the HEALTHCHECK's command and retries, where it has one.
 BEHAVIOURS: dict[str, tuple[str, tuple[str, int] | None]] = {
     "healthy": (_SERVE, _GOOD),

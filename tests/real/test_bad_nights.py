@@ -39,7 +39,7 @@ CHINESE = {
 }
 
 
-@pytest.fixture(params=[ENGLISH, CHINESE], ids=["en", "zh"])
+@pytest.fixture(params=[ENGLISH, pytest.param(CHINESE, marks=pytest.mark.matrix)], ids=["en", "zh"])
 def words(request: pytest.FixtureRequest) -> dict[str, str]:
     return dict(request.param)
 

@@ -9,7 +9,7 @@ import pytest
 from real.combinations import COMBINATIONS, MODES, RUN_BY
 from real.site import Site
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.matrix]
 
 
 def prepared(site: Site, mode: str, server_factory) -> Site:

@@ -327,9 +327,15 @@ class Trial:
         return "" if self.containers() == before else f"by hand, other containers run: {said}"
 
 
-@pytest.mark.parametrize(
-    "forms", [VALUES, COMPANIONS, FORMS, MISSING], ids=["values", "companions", "forms", "missing"]
-)
+#: v1 does not leave out what stands under a profile: we do, so that its companions are no repetition.
+GROUPS = [
+    pytest.param(v1, forms, id=f"compose-v{2 - v1}-{name}", marks=[pytest.mark.matrix] * (v1 and name != "companions"))
+    for v1 in (0, 1)
+    for name, forms in (("values", VALUES), ("companions", COMPANIONS), ("forms", FORMS), ("missing", MISSING))
+]
+
+
+@pytest.mark.parametrize(("either", "forms"), GROUPS, indirect=["either"])
 def test_compose_variants_run_as_defined_or_change_nothing(either: Site, forms: list[Form]):
     trial = Trial(either)
     forms = [form for form in forms if trial.ends(form) != LEFT_OUT]

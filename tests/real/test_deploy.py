@@ -6,9 +6,10 @@ import contextlib
 import json
 import threading
 
-from real.site import Site
+from real.site import Site, both_composes
 
 
+@both_composes
 def test_deploy_runs_the_version_and_leaves_its_files(either: Site):
     version = either.publish()
     done = either("deploy", "--version", version, "--json")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from real.site import Site
+from real.site import Site, both_composes
 
 #: Characters that shells, YAML, Go and Python read specially, more frequent than by chance.
 PIECES = (
@@ -92,6 +92,7 @@ def as_file(values: list[str]) -> bytes:
     return "".join(f"V{number}={value}\n" for number, value in enumerate(values)).encode()
 
 
+@both_composes
 def test_two_hundred_random_values_reach_the_container_unchanged(either: Site):
     batches: list[list[str]] = []
 

@@ -46,7 +46,7 @@ def test_manual_files_neither_replace_nor_extend_the_release(either: Site):
     assert first != second
 
 
-@pytest.mark.parametrize("behaviour", ["the same", "plain", "exits"])
+@pytest.mark.parametrize("behaviour", ["the same", pytest.param("plain", marks=pytest.mark.matrix), "exits"])
 def test_deploy_corrects_the_name_of_a_renamed_container(either: Site, behaviour: str):
     former = either.deployed("plain")
     wrong = f"45ffcca9f14d_{either.code}"

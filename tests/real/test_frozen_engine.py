@@ -92,7 +92,10 @@ def test_aborted_deploy_on_frozen_engine_releases_the_lock(site: Site, server_fa
     site.servers[0].run(f"kill -CONT {_DOCKERD}")
 
 
-@pytest.mark.parametrize("shell", ["dash", "busybox", "bash"])
+@pytest.mark.parametrize(
+    "shell",
+    ["dash", pytest.param("busybox", marks=pytest.mark.matrix), pytest.param("bash", marks=pytest.mark.matrix)],
+)
 def test_where_sudo_runs_docker_alone_every_wait_ends(
     site: Site, server_factory, monkeypatch: pytest.MonkeyPatch, shell: str
 ):

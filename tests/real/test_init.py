@@ -22,7 +22,10 @@ pytestmark = pytest.mark.slow
 AGENT = Path(__file__).parents[2] / "agent"
 SHAPES = Path(__file__).parent / "shapes"
 #: pipenv takes the way of uv and poetry, and installing it alone takes as long as all the others.
-NAMES = sorted(path.name for path in SHAPES.iterdir() if path.name != "pipenv")
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.matrix] * (name not in ("plain", "fastapi")))
+    for name in sorted(path.name for path in SHAPES.iterdir() if path.name != "pipenv")
+]
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,19 @@ class Shipped:
 
 
 @pytest.fixture(scope="module")
-def shipped(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Shipped]]:
-    """All shapes, each on the one server; the first alone, so that the others find its layers in the registry."""
+def shipped(
+    lab: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[dict[str, Shipped]]:
+    """The shapes that tests ask for, each on the one server; the first alone, so that the others find its layers in the registry."""
+    tests = [item for item in request.session.items if "shipped" in getattr(item, "fixturenames", ())]
+    names = {item.callspec.params["name"] for item in tests}
     token = secrets.token_hex(4)
 
     def way(name: str) -> Shipped:
         folder = tmp_path_factory.mktemp(name) / f"{name}-{token}"
         return _way(lab, Path(shutil.copytree(SHAPES / name, folder)))
 
-    first, *others = sorted(NAMES, key=lambda name: name != "plain")
+    first, *others = sorted(names, key=lambda name: name != "plain")
     done = {first: way(first)}
     with ThreadPoolExecutor(3) as pool:
         done.update(zip(others, pool.map(way, others)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import stat
 from collections.abc import Callable
@@ -76,18 +75,19 @@ def untouched(site: Site, before: tuple[object, ...]) -> bool:
     return not journal.exists() and state(site) == before
 
 
-#: The first point, and of how many points one is taken: a fault of the switch shows at two points in a row or more.
-#: v1 shares the program and takes longer. `make sweep` takes every point.
-POINTS = [(0, 1, 2), (1, 2, 4)] if not os.environ.get("EVERY_POINT") else [(0, 1, 1), (1, 1, 1)]
-
-
-@pytest.mark.parametrize(("server", "first", "step"), POINTS, ids=["compose-v2", "compose-v1"])
-def test_next_deploy_repairs_a_kill_at_any_point(
-    site: Site, monkeypatch: pytest.MonkeyPatch, server: int, first: int, step: int
-):
+@pytest.mark.parametrize(
+    ("either", "step"),
+    [
+        pytest.param(0, 4, id="compose-v2"),
+        pytest.param(0, 1, id="compose-v2-every point", marks=pytest.mark.matrix),
+        pytest.param(1, 1, id="compose-v1-every point", marks=pytest.mark.matrix),
+    ],
+    indirect=["either"],
+)
+def test_next_deploy_repairs_a_kill_at_any_point(either: Site, monkeypatch: pytest.MonkeyPatch, step: int):
+    site = either
     # Nobody aborts the agent here.
     monkeypatch.setattr("container_pipeline.clients.children._ABORT_GRACE", 0)
-    site.on(site.lab.servers[server])
     side = f"{site.registry.address}/{site.code}:{site.publish()}"
     volumes = "    volumes: ['./conf:/conf']\n"
     site.append("docker-compose.yml", f"{volumes}  side:\n    image: {side}\n{volumes}")
@@ -102,7 +102,7 @@ def test_next_deploy_repairs_a_kill_at_any_point(
         composes.append(site.files())
     genuine: Callable[..., str] = transfer.program
     repaired = 0
-    for k in itertools.count(first, step):
+    for k in itertools.count(step, step):
         wanted = 1 - versions.index(current(site))
         before = state(site)
         site.write("docker-compose.yml", texts[wanted])

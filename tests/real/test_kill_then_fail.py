@@ -14,7 +14,12 @@ from real.site import Site, settled
 pytestmark = pytest.mark.slow
 
 
-def test_failed_deploy_after_killed_one_restores_earlier_release(site: Site, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    "step", [pytest.param(3, id="some points"), pytest.param(1, id="every point", marks=pytest.mark.matrix)]
+)
+def test_failed_deploy_after_killed_one_restores_earlier_release(
+    site: Site, monkeypatch: pytest.MonkeyPatch, step: int
+):
     site.write("docker-compose.yml", (site.folder / "docker-compose.yml").read_text().replace(
         "ports:", "volumes: ['./conf/app.ini:/app.ini']\n    ports:"))  # fmt: skip
     site.set("CONTAINER_PIPELINE_FILES", "conf/app.ini")
@@ -23,7 +28,7 @@ def test_failed_deploy_after_killed_one_restores_earlier_release(site: Site, mon
     old = site.files()
     wanted, broken = site.publish(), site.publish("unhealthy")
     genuine: Callable[..., str] = transfer.program
-    for k in itertools.count(1):
+    for k in itertools.count(step, step):
         site.write("conf/app.ini", f"killed {k}\n")
         monkeypatch.setattr(transfer, "program", lambda *given, k=k: killed_before(k, genuine(*given), ["mv"]))
         assert site("deploy", "--version", wanted).code in (0, 1)

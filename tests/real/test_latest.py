@@ -114,6 +114,7 @@ def test_others_who_never_let_go_are_told(agent, development, production, code, 
 
 
 @pytest.mark.slow
+@pytest.mark.matrix
 def test_concurrent_promotions_leave_latest_at_newest_build(development, production, code, tmp_path, agent):
     settings = load(tmp_path, {"code": code}, "")
     order = list(range(200))

@@ -80,7 +80,7 @@ FILES: dict[str, tuple[str, set[str], str]] = {
 }
 
 
-@pytest.fixture(params=["v2", "v1"])
+@pytest.fixture(params=["v2", pytest.param("v1", marks=pytest.mark.matrix)])
 def compose(
     lab: Lab,
     monkeypatch: pytest.MonkeyPatch,
@@ -106,7 +106,9 @@ _BOTH = ("a service under an anchor that another merges", "a byte order mark and
 
 
 @pytest.mark.parametrize(
-    ("compose", "name"), [*(("v2", name) for name in FILES), *(("v1", name) for name in _BOTH)], indirect=["compose"]
+    ("compose", "name"),
+    [*(("v2", name) for name in FILES), *(pytest.param("v1", name, marks=pytest.mark.matrix) for name in _BOTH)],
+    indirect=["compose"],
 )
 @pytest.mark.usefixtures("compose")
 def test_compose_reads_a_repaired_file_as_before(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -33,7 +33,7 @@ TOO_NEW = {
 }
 
 
-@pytest.mark.parametrize("compose", ["v2", "v1"])
+@pytest.mark.parametrize("compose", ["v2", pytest.param("v1", marks=pytest.mark.matrix)])
 def test_compose_incompatible_with_the_engine_changes_nothing(site: Site, server_factory, compose: str):
     server = server_factory("server-1", compose)
     first = site.on(server).deployed()
@@ -72,7 +72,7 @@ def test_without_room_anywhere_nothing_is_touched(site: Site, there: Server):
     assert not (there.folder / "compose" / site.code).exists()
 
 
-@pytest.mark.parametrize("command", ["status", "doctor"])
+@pytest.mark.parametrize("command", ["status", pytest.param("doctor", marks=pytest.mark.matrix)])
 def test_next_run_removes_login_of_a_killed_run(site: Site, there: Server, command: str):
     site.deployed()
     run = site.start("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")

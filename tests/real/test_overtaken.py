@@ -83,14 +83,28 @@ def test_deploy_reads_age_from_image_as_fallback(site: Site):
     assert held(site) == digests
 
 
-@pytest.mark.parametrize("labels", [("", EARLIER[1]), (LATER[1], ""), ("yesterday", EARLIER[1]), (LATER[1], LATER[1])])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("", EARLIER[1]),
+        pytest.param((LATER[1], ""), marks=pytest.mark.matrix),
+        pytest.param(("yesterday", EARLIER[1]), marks=pytest.mark.matrix),
+        (LATER[1], LATER[1]),
+    ],
+)
 def test_unknown_or_equal_age_still_deploys(site: Site, labels: tuple[str, str]):
     for version, created in zip((LATER[0], EARLIER[0]), labels):
         done = site(*PIPELINE, site.publish("plain", version, created))
         assert (done.code, current(site)) == (0, version), done.err
 
 
-@pytest.mark.parametrize("order", [(EARLIER, LATER), (LATER, EARLIER)], ids=["in order", "the other way"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param((EARLIER, LATER), id="in order", marks=pytest.mark.matrix),
+        pytest.param((LATER, EARLIER), id="the other way"),
+    ],
+)
 def test_later_build_wins_between_two_simultaneous_pipelines(site: Site, order: tuple[tuple[str, str], ...]):
     versions = [publish(site, build) for build in order]
     runs = [site.start(*PIPELINE, version, "--wait", "60") for version in versions]
@@ -114,6 +128,7 @@ def test_each_of_several_servers_decides_for_itself(site: Site):
 
 
 @pytest.mark.slow
+@pytest.mark.matrix
 def test_killed_overtaken_deploy_keeps_the_newer_release(site: Site, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("container_pipeline.clients.children._ABORT_GRACE", 0)
     earlier, later = publish(site, EARLIER), publish(site, LATER)

@@ -29,8 +29,6 @@ NAMES = [
 ]
 pytestmark = pytest.mark.slow
 
-SHELLS = ["dash", "busybox ash", "bash --posix"]
-
 
 def write(site: Site, **files: str) -> None:
     for name, text in files.items():
@@ -172,12 +170,25 @@ def shape(site: Site, make: Callable[[Site], None]) -> None:
     make(site)
 
 
-def test_a_folder_becomes_a_file_and_comes_back(either: Site):
+@pytest.mark.parametrize(
+    ("either", "order", "back"),
+    [
+        pytest.param(0, ("folder", "file", "folder"), ("file", "folder"), id="compose-v2"),
+        pytest.param(1, ("folder", "file", "folder"), ("file", "folder"), id="compose-v1", marks=pytest.mark.matrix),
+        pytest.param(
+            0,
+            ("folder", "file", "part", "file", "folder", "part"),
+            ("file", "folder", "file", "part"),
+            id="every change",
+            marks=pytest.mark.matrix,
+        ),
+    ],
+    indirect=["either"],
+)
+def test_a_folder_becomes_a_file_and_comes_back(either: Site, order: tuple[str, ...], back: tuple[str, ...]):
     site = either
     versions, contents = {}, {}
-    # Both generations share the program that moves files: on v1, which is slow, one change each way will do.
-    v1 = site.servers[0].compose == "v1"
-    for name in ("folder", "file", "folder") if v1 else ("folder", "file", "part", "file", "folder", "part"):
+    for name in order:
         shape(site, SHAPES[name])
         if name in contents:
             # What failed had another shape; what ran before is there again, whole.
@@ -188,7 +199,7 @@ def test_a_folder_becomes_a_file_and_comes_back(either: Site):
         found = live(site, "x")
         assert found["x"] == ("644 file\n" if name == "file" else "755 folder")
         contents[name] = found
-    for name in ("file", "folder") if v1 else ("file", "folder", "file", "part"):
+    for name in back:
         assert site("rollback", "--version", versions[name]).code == 0, name
         assert site.sh("cat x" if name == "file" else "cat x/a") == {
             "file": "file\n", "folder": "in folder\n", "part": "part\n"}[name]  # fmt: skip
@@ -258,7 +269,14 @@ def test_links_empty_folders_and_modes_arrive(site: Site):
     assert live(site, "web") == wanted
 
 
-@pytest.mark.parametrize(("shell", "v"), [*((shell, 0) for shell in SHELLS), ("dash", 1)])
+@pytest.mark.parametrize(
+    ("shell", "v"),
+    [
+        ("dash", 0),
+        *(pytest.param(shell, 0, marks=pytest.mark.matrix) for shell in ("busybox ash", "bash --posix")),
+        pytest.param("dash", 1, marks=pytest.mark.matrix),
+    ],
+)
 def test_a_name_is_only_a_name(site: Site, monkeypatch: pytest.MonkeyPatch, shell: str, v: int):
     site.on(site.lab.servers[v])
     monkeypatch.setattr(ssh, "BOOTSTRAP", ssh.BOOTSTRAP.replace("exec sh -c", f"exec {shell} -c"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,25 @@ def test_mutation_changes_the_file_and_keeps_it_valid(mutation: Mutation, tmp_pa
         subprocess.run(["sh", "-n", path], check=True)
     else:
         compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+
+def test_make_test_has_a_test_of_each_guard():
+    files = sorted({f"tests/{test.partition('::')[0]}" for one in MUTATIONS for test in one.tests})
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--collect-only",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not matrix",
+        *files,
+    ]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
+    names = {*listed, *(line.partition("[")[0] for line in listed)}
+    assert [one.promise for one in MUTATIONS if names.isdisjoint(f"tests/{test}" for test in one.tests)] == []
 
 
 @pytest.mark.parametrize("test", sorted({test for one in MUTATIONS for test in one.tests}))
