@@ -151,7 +151,7 @@ def _meaning(key: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    if value in ("", (), {}):
+    if value in ("", (), {}, None):
         return ""
     return f"`{value}`" if isinstance(value, str) else f"`{json.dumps(value)}`"
 

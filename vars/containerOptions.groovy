@@ -101,6 +101,7 @@ private boolean fits(String kind, Object value) {
         case 'text or boolean': return text || value instanceof Boolean
         case 'map': return value instanceof Map
         case 'text or map': return text || value instanceof Map
+        case 'program': return text || value instanceof List || value instanceof Map
         default: return text || value instanceof List
     }
 }

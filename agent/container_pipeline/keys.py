@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from container_pipeline.i18n import _
+from container_pipeline.model import Program
 
 PROJECT_FILE = "container-pipeline.yml"
 PREFIX = "CONTAINER_PIPELINE_"
@@ -22,7 +23,10 @@ def camel(name: str) -> str:
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the settings. ``kind``: text, text or boolean, integer, boolean, list, map, servers, branches, notify or environments."""
+    """One key of the settings.
+
+    ``kind``: text, text or boolean, integer, boolean, list, map, program, servers, branches, notify or environments.
+    """
 
     name: str
     kind: str
@@ -78,6 +82,12 @@ class Values:
     )
     env_file: str = _key(
         "text", ".env", "the service's environment file, from the project's root", per_environment=True
+    )
+    env_from: Program | None = _key(
+        "program",
+        None,
+        "program that prints the service's environment, such as [sops, decrypt, prod.env]; instead of env_file",
+        per_environment=True,
     )
     files: tuple[str, ...] = _key(
         "list", (), "files and folders that the Compose file mounts; uploaded with it", per_environment=True

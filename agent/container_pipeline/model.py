@@ -348,6 +348,24 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program whose output is the service's environment: its arguments, for which no shell is needed, and its bounds.
+
+    ``format`` is "dotenv" or "json"; ``timeout`` is in seconds; ``inherit`` names the variables that it gets besides PATH and the like.
+    """
+
+    command: tuple[str, ...]
+    format: str = "dotenv"
+    timeout: int = 60
+    inherit: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The program without its arguments, which could hold a secret."""
+        return self.command[0]
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """Options of `run`; the default port is that of docker.sh.
 

@@ -132,14 +132,17 @@ def read_file(path: Path, largest: int) -> bytes:
     return data
 
 
-def read_json(data: str | bytes, kind: type[T], largest: int = LARGEST, most: int = MOST) -> T:
-    """Return a JSON document whose root is of ``kind``; raises Unreadable."""
+def read_json(
+    data: str | bytes, kind: type[T], largest: int = LARGEST, most: int = MOST, *, spelled: bool = False
+) -> T:
+    """Return a JSON document whose root is of ``kind``, with ``spelled`` its numbers as texts; raises Unreadable."""
     _bound(len(data), largest)
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
         if text.count(",") + text.count("[") + text.count("{") > most:
             raise Unreadable(_("it has more than {count} values", count=most))
-        found = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_float)
+        whole, real = (str, str) if spelled else (_integer, _float)
+        found = json.loads(text, parse_int=whole, parse_float=real, parse_constant=_float)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError as error:

@@ -62,6 +62,8 @@ class Settings:
     #: Servers from the project file, a variable and an option, whichever wins; without those of environments.
     named: tuple[Target, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    #: Values of the variables that the program of ``env_from`` inherits.
+    inherited: tuple[Secret, ...] = ()
 
     @property
     def code(self) -> Code:
@@ -160,6 +162,7 @@ class Settings:
         return [
             *(access.password for access in accesses if access),
             *([self.jenkins.token] if self.jenkins else []),
+            *self.inherited,
             *(secret for secret in (self.webhook, self.webhook_secret, *tokens) if secret),
         ]
 
@@ -225,6 +228,8 @@ def load(
         named += targets(values["servers"])
     if environment:
         _enter(environment, values, sources)
+    _choose_env(values, sources)
+    program = values["env_from"]
     insecure = tuple(values["insecure"])
     accesses = {role: _access(role, environ, insecure) for role in REGISTRY_VARIABLES}
     return Settings(
@@ -246,6 +251,7 @@ def load(
         servers=targets(values["servers"]),
         named=tuple(named),
         sources=sources,
+        inherited=tuple(Secret(environ.get(name, "")) for name in (program.inherit if program else ())),
     )
 
 
@@ -264,6 +270,21 @@ def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) ->
         if name != "branches" and sources[name] in ("default", SITE, PROJECT_FILE):
             values[name] = value
             sources[name] = f"environments.{environment}"
+
+
+def _choose_env(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """Keep ``env_from`` unless ``env_file`` comes from a stronger source; refuse both from the same."""
+    file, program = sources["env_file"], sources["env_from"]
+    if not values["env_from"] or file == "default":
+        return
+    if file == program:
+        raise SettingsError(
+            _("env_file and env_from are both set ({source})", source=file),
+            _("remove one of them: each gives the whole .env of the service"),
+        )
+    order = ("default", SITE, PROJECT_FILE, "", ENVIRONMENT, "option")
+    if order.index(file if file in order else "") > order.index(program if program in order else ""):
+        values["env_from"] = None
 
 
 def _read_project_file(path: Path) -> dict[str, Any]:

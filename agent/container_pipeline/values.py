@@ -9,7 +9,7 @@ from typing import Any
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.keys import KEYS, Key, nearest
-from container_pipeline.model import Target
+from container_pipeline.model import Program, Target
 from container_pipeline.outside import LARGEST_YAML, read_json
 
 
@@ -178,6 +178,52 @@ def _notify(value: Any, where: str) -> dict[str, Any]:
     return checked
 
 
+_PROGRAM_KEYS = ("command", "format", "timeout", "inherit")
+_FORMATS = ("dotenv", "json")
+#: What only a shell understands; a program gets its arguments without one.
+_SHELL = re.compile(r"""["'`$|&;<>(){}*?~\\]""")
+
+
+def _program(value: Any, where: str) -> Program | None:
+    """Return a program from its arguments, or from a map that holds them as ``command``; an empty value is none."""
+    given = _structured(value, where)
+    if not isinstance(given, Mapping):
+        command = _arguments(given, where)
+        return Program(command) if command else None
+    refuse_unknown(given, _PROGRAM_KEYS, where)
+    command = _arguments(given.get("command"), f"{where}.command")
+    if not command:
+        raise SettingsError(_("{where} has no command", where=where), _("write `command:` and its arguments as a list"))
+    kind = _text(given.get("format") or Program.format, f"{where}.format")
+    if kind not in _FORMATS:
+        raise SettingsError(_("{where} is {value!r}", where=f"{where}.format", value=kind), nearest(kind, _FORMATS))
+    names = _list(given.get("inherit") or (), f"{where}.inherit")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise SettingsError(
+                _("{where} holds something else than names of variables", where=f"{where}.inherit"),
+                _("write names alone, such as [VAULT_TOKEN]"),
+            )
+    seconds = given.get("timeout")
+    timeout = Program.timeout if seconds is None else _integer(seconds, f"{where}.timeout")
+    return Program(command, kind, timeout, names)
+
+
+def _arguments(value: Any, where: str) -> tuple[str, ...]:
+    """Return a program and its arguments; a text is split at blanks, and refused where it needs a shell."""
+    if isinstance(value, str) and _SHELL.search(value):
+        raise SettingsError(
+            _("{where} looks like a line for a shell, and no shell runs it", where=where),
+            _("write the program and each argument as an item of a list, such as [sops, decrypt, prod.env]"),
+        )
+    items = value.split() if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else []
+    if (value and not items) or not all(isinstance(item, str) and "\0" not in item for item in items):
+        raise SettingsError(_("{where} must be a list of texts", where=where))
+    if items and not items[0]:
+        raise SettingsError(_("{where} begins with an empty text instead of a program", where=where))
+    return tuple(map(str, items))
+
+
 _SERVER_KEYS = ("host", "user", "port", "remote_root", "name")
 
 
@@ -233,6 +279,7 @@ _CONVERTERS = {
     "branches": _branches,
     "map": _map,
     "notify": _notify,
+    "program": _program,
     "servers": _servers,
     "environments": _environments,
 }

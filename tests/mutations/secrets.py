@@ -115,6 +115,24 @@ SECRETS = [
         ),
     ),
     Mutation(
+        "What a program of env_from prints is redacted before anything is shown",
+        "execute/release.py",
+        (("        run.console.redact.add(map(Secret, hidden))\n", ""),),
+        ("unit/test_env_from.py::test_printed_values_are_redacted_and_public_names_shown",),
+    ),
+    Mutation(
+        "A program of env_from gets the variables that it inherits by name, and none of ours",
+        "clients/script.py",
+        (("environment.for_program(program.inherit)", "environment.for_child()"),),
+        ("unit/test_env_from.py::test_the_program_gets_named_variables_alone",),
+    ),
+    Mutation(
+        "A program of env_from ends with every process that it started",
+        "clients/children.py",
+        (("                if mark:\n", "                if not mark:\n"),),
+        ("unit/test_env_from.py::test_an_abort_ends_the_program_and_its_children",),
+    ),
+    Mutation(
         "A server gets the login that pulls, not the one that pushes",
         "settings.py",
         (("            access = self.pulls[access.role]\n", ""),),

@@ -25,6 +25,10 @@ def wait_for_abort() -> None:
     time.sleep(_ABORT_GRACE)
 
 
+class Flooded(Exception):  # noqa: N818 - not yet an error: the caller makes one of it, with the name of the program
+    """A program printed more than was asked for."""
+
+
 def ask(
     command: Sequence[str],
     environ: Mapping[str, str] | None = None,
@@ -34,8 +38,26 @@ def ask(
     timeout: float | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
     """Run a program with ``given`` as its input; return None if it is missing, hangs or floods."""
-    timeout = TIMEOUT if timeout is None else timeout
-    with tempfile.TemporaryFile() as stdin, contextlib.suppress(OSError, subprocess.TimeoutExpired):
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired, Flooded):
+        return finish(command, environ, folder=folder, given=given, timeout=TIMEOUT if timeout is None else timeout)
+    return None
+
+
+def finish(
+    command: Sequence[str],
+    environ: Mapping[str, str] | None,
+    *,
+    folder: Path | None,
+    given: bytes = b"",
+    timeout: float,
+    largest: int = LARGEST,
+    mark: str = "",
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program; raises OSError if it cannot start, TimeoutExpired if it hangs, Flooded beyond ``largest`` bytes.
+
+    ``mark`` is a text of its environment by which processes are found that have left its process group.
+    """
+    with tempfile.TemporaryFile() as stdin:
         stdin.write(given)
         stdin.seek(0)
         with subprocess.Popen(
@@ -49,17 +71,36 @@ def ask(
         ) as child:
             try:
                 end = time.monotonic() + timeout
-                out, err = map(bytes, _output(child, end))
+                out, err = map(bytes, _output(child, end, largest))
                 status = child.wait(max(0.1, end - time.monotonic()))
                 return subprocess.CompletedProcess(command, status, out, err)
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
-    return None
+                if mark:
+                    _end_marked(mark.encode())
 
 
-def _output(child: subprocess.Popen[bytes], end: float) -> list[bytearray]:
-    """Return the program's stdout and stderr once both are closed; raises TimeoutExpired beyond the bounds."""
+def _end_marked(mark: bytes) -> None:
+    """End every process whose environment contains ``mark``, as Linux shows it; one may start another meanwhile."""
+    for _round in range(5):
+        found = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in _environ(path)]
+        for pid in found:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not found:
+            return
+
+
+def _environ(path: Path) -> bytes:
+    """Return a process' environment, empty for one that is gone or another user's."""
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
+def _output(child: subprocess.Popen[bytes], end: float, largest: int) -> list[bytearray]:
+    """Return the program's stdout and stderr once both are closed; raises TimeoutExpired or Flooded beyond the bounds."""
     pipes = [pipe for pipe in (child.stdout, child.stderr) if pipe]
     output = [bytearray() for _pipe in pipes]
     with selectors.DefaultSelector() as selector:
@@ -67,8 +108,10 @@ def _output(child: subprocess.Popen[bytes], end: float) -> list[bytearray]:
             selector.register(pipe, selectors.EVENT_READ, kept)
         while selector.get_map():
             ready = selector.select(max(0.0, end - time.monotonic()))
-            if not ready or sum(map(len, output)) > LARGEST:
+            if not ready:
                 raise subprocess.TimeoutExpired(child.args, end)
+            if sum(map(len, output)) > largest:
+                raise Flooded
             for key, _events in ready:
                 data = os.read(key.fd, 65536)
                 key.data.extend(data)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from container_pipeline import environment
 from container_pipeline.clients import children
+from container_pipeline.errors import SettingsError
+from container_pipeline.i18n import _
+from container_pipeline.model import Program
 
 _KEPT = 20
+#: Bytes of a service's environment: Linux gives a new process 2 MB for environment and arguments.
+_LARGEST_ENV = 1 << 19
 
 
 def run(command: Sequence[str], folder: Path) -> tuple[int, list[str]]:
@@ -19,6 +26,56 @@ def run(command: Sequence[str], folder: Path) -> tuple[int, list[str]]:
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
     return done.returncode, done.stdout.decode(errors="replace").splitlines()[-_KEPT:]
+
+
+def printed(program: Program, folder: Path) -> bytes:
+    """Return what a program of ``env_from`` prints; raises SettingsError, which quotes nothing of its output or arguments.
+
+    Every process that it started ends with it, also one that left its process group.
+    """
+    mark = secrets.token_hex(16)
+    environ = {**environment.for_program(program.inherit), "CONTAINER_PIPELINE_CHILD": mark}
+    by_hand = _("run its command by hand in {folder}: nothing of what it prints is shown here", folder=folder)
+    lacking = [name for name in program.inherit if name not in environ]
+    if lacking:
+        by_hand = _("{names} of `inherit` is not set here", names=", ".join(lacking))
+    try:
+        done = children.finish(
+            program.command, environ, folder=folder, timeout=program.timeout, largest=_LARGEST_ENV, mark=mark
+        )
+    except FileNotFoundError:
+        raise SettingsError(
+            _("env_from: {program} is not on this machine", program=program.name),
+            _("install it, or write its path from the project's root"),
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            _("env_from: {program} cannot be started: {problem}", program=program.name, problem=error.strerror),
+            _("run its command by hand in {folder}", folder=folder),
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise SettingsError(
+            _("env_from: {program} did not end within {seconds} s", program=program.name, seconds=program.timeout),
+            _("raise its `timeout`, or {hint}", hint=by_hand),
+        ) from None
+    except children.Flooded:
+        raise SettingsError(
+            _("env_from: {program} printed more than {limit} kB", program=program.name, limit=_LARGEST_ENV >> 10),
+            _("let it print the variables of this service alone"),
+        ) from None
+    if done.returncode < 0:
+        children.wait_for_abort()
+        raise SettingsError(
+            _("env_from: {program} was ended by signal {number}", program=program.name, number=-done.returncode),
+            by_hand,
+        )
+    if done.returncode:
+        raise SettingsError(
+            _("env_from: {program} failed with exit code {code}", program=program.name, code=done.returncode), by_hand
+        )
+    if not done.stdout.strip():
+        raise SettingsError(_("env_from: {program} printed nothing", program=program.name), by_hand)
+    return done.stdout
 
 
 def parses(text: str, shell: str = "sh") -> bool:

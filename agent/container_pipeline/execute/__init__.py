@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from container_pipeline.console import Console
@@ -23,6 +23,8 @@ class Run:
     console: Console
     result: Result
     dry_run: bool = False
+    #: What the program of ``env_from`` printed, once it has run.
+    printed: Mapping[str, str] | None = field(default=None, repr=False)
 
     def execute(self, plan: Iterable[Step], performers: Performers) -> None:
         """Execute the steps in order; the first exception ends the run. A dry run only prints them.

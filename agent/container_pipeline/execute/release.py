@@ -6,15 +6,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from container_pipeline.clients import script
 from container_pipeline.errors import SettingsError, StateError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
-from container_pipeline.model import Digest, File, ImageRef, RegistryAccess, Version, build_time
+from container_pipeline.model import Digest, File, ImageRef, Program, RegistryAccess, Secret, Version, build_time
 from container_pipeline.plan import composefile, envfile, stackfile
 from container_pipeline.plan.deploy import Release, server_env
 from container_pipeline.project import state, uploads
 from container_pipeline.remote.fleet import who
 from container_pipeline.settings import Settings
+
+#: Variables of one service; each is searched for in whatever is shown.
+_MOST_VALUES = 2000
 
 
 @dataclass(frozen=True)
@@ -85,14 +89,21 @@ def _override(run: Run, image: ImageRef, digest: Digest, values: dict[str, str],
     return File(".stack.yml", stackfile.override(text, name, image, str(digest), values, contents))
 
 
+def _has_env(settings: Settings) -> bool:
+    return bool(settings.values.env_from) or settings.path("env_file").is_file()
+
+
 def _env_values(run: Run) -> dict[str, str]:
     settings = run.settings
     path = settings.path("env_file")
-    if not path.is_file():
+    if settings.values.env_from:
+        values = _printed(run, settings.values.env_from)
+    elif path.is_file():
+        values = envfile.parse(path.read_bytes(), settings.values.env_file)
+    else:
         if settings.sources.get("env_file", "default") != "default":
             raise SettingsError(_("env_file {path} does not exist", path=path))
         return {}
-    values = envfile.parse(path.read_bytes(), settings.values.env_file)
     if "COMPOSE_PROFILES" in values:
         # Compose itself reads it: without quotes and, in v1, without blanks.
         names = values["COMPOSE_PROFILES"].strip().strip("\"'").split(",")
@@ -100,9 +111,48 @@ def _env_values(run: Run) -> dict[str, str]:
     for name in ("VERSION", "DOCKER_REGISTRY"):
         if values.pop(name, None) is not None:
             run.console.warning(
-                _("{name} in {file} is ignored: on a server, the release sets it", name=name, file=path.name)
+                _(
+                    "{name} in {file} is ignored: on a server, the release sets it",
+                    name=name,
+                    file="env_from" if settings.values.env_from else path.name,
+                )
             )
     return values
+
+
+def _printed(run: Run, program: Program) -> dict[str, str]:
+    """Return what the program of ``env_from`` prints; it runs once in a run, and its values are never shown."""
+    if run.printed is None:
+        read = envfile.parse_json if program.format == "json" else envfile.parse
+        values = read(script.printed(program, run.settings.project), "env_from")
+        if len(values) > _MOST_VALUES:
+            raise SettingsError(
+                _("env_from: {program} printed more than {limit} variables", program=program.name, limit=_MOST_VALUES)
+            )
+        public = _public(run, values)
+        hidden = [value for value in values.values() if not any(value in text for text in public)]
+        run.console.redact.add(map(Secret, hidden))
+        run.printed = values
+    return dict(run.printed)
+
+
+def _public(run: Run, values: Mapping[str, str]) -> list[str]:
+    """Return what this run shows anyway, and what is no secret in any service."""
+    settings = run.settings
+    shown = [
+        run.result.command,
+        settings.code,
+        settings.environment,
+        str(settings.pull_from().registry),
+        "true",
+        "false",
+    ]
+    # The convention's ENV names the environment.
+    return [
+        *shown,
+        values.get("ENV", ""),
+        *(f"{target.user}@{target.name} {target.host}" for target in settings.targets()),
+    ]
 
 
 def _files(
@@ -131,11 +181,11 @@ def _files(
         stackfile.check(text, name, values)
         compose = composefile.read(text, name, settings.code, image, values)
         compose = replace(compose, env_files=(*compose.env_files, *stackfile.uploads(text, name, values)))
-        composefile.check_files(compose, units, settings.path("env_file").is_file(), name)
+        composefile.check_files(compose, units, _has_env(settings), name)
         services, mounts = compose.services, compose.mounts
     else:
         glance = composefile.glance(text, name, settings.code)
-        if glance.reads_env and not settings.path("env_file").is_file():
+        if glance.reads_env and not _has_env(settings):
             raise composefile.no_env(name)
         raw = glance.raw_env
         if settings.values.strategy == "start-first":

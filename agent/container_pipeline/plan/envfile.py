@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
+from container_pipeline.outside import Unreadable, read_json
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 #: Values that both read unchanged without quotes.
@@ -43,16 +44,7 @@ def parse(data: bytes, name: str) -> dict[str, str]:
                 _("{file}, line {line} is not NAME=value", file=name, line=number),
                 _("write one NAME=value per line, without export and without blanks around the ="),
             )
-        if key in _RESERVED:
-            raise SettingsError(
-                _(
-                    "{file}, line {line}: {name} would make Compose use another project or file",
-                    file=name,
-                    line=number,
-                    name=key,
-                ),
-                _("remove it: the server's folder is the source of truth"),
-            )
+        _refuse_reserved(key, _("{file}, line {line}", file=name, line=number))
         several = _several_lines(value, lines[number:])
         if several:
             skip, value = number + several, _unquote("\n".join([value, *lines[number : number + several]]))
@@ -61,6 +53,35 @@ def parse(data: bytes, name: str) -> dict[str, str]:
         raise SettingsError(
             _("{file} is empty", file=name), _("write the service's NAME=value lines into it; ENV=prod is enough")
         )
+    return values
+
+
+def _refuse_reserved(key: str, place: str) -> None:
+    if key in _RESERVED:
+        raise SettingsError(
+            _("{place}: {name} would make Compose use another project or file", place=place, name=key),
+            _("remove it: the server's folder is the source of truth"),
+        )
+
+
+def parse_json(data: bytes, name: str) -> dict[str, str]:
+    """Return names and values of a JSON object; raises SettingsError, which counts its entries and never quotes them."""
+    hint = _('print one object of names and values, such as {"ENV": "prod", "PORT": 8080}')
+    try:
+        # As they are spelled: 1.10 is not 1.1.
+        entries = read_json(data.strip(), dict, spelled=True)
+    except Unreadable as error:
+        raise SettingsError(_("{place} cannot be read: {problem}", place=name, problem=error.problem), hint) from None
+    values: dict[str, str] = {}
+    for number, (key, value) in enumerate(entries.items(), 1):
+        text = ("true" if value else "false") if isinstance(value, bool) else value
+        place = _("{file}, entry {number}", file=name, number=number)
+        if not isinstance(text, str) or not re.fullmatch(_NAME, key) or "\0" in text:
+            raise SettingsError(_("{place} is not a name with a text, a number, true or false", place=place), hint)
+        _refuse_reserved(key, place)
+        values[key] = text
+    if not entries:
+        raise SettingsError(_("{file} is empty", file=name), hint)
     return values
 
 
