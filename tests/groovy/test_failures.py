@@ -41,6 +41,7 @@ def test_an_unhealthy_deploy_fails_and_rolls_back(build, company, project, call)
     assert "cannot start: no database" in page
 
 
+@pytest.mark.matrix
 def test_an_unreachable_production_registry_prevents_the_deploy(build, company, project, call):
     first = build(call, scm=str(project.folder))
     assert first.result == "SUCCESS", first.log
@@ -61,7 +62,11 @@ def test_an_unreachable_production_registry_prevents_the_deploy(build, company, 
 
 @pytest.mark.parametrize(
     ("variable", "stage"),
-    [("DOCKER_REGISTRY", "Build"), ("DOCKER_REGISTRY_USER", "Push"), ("DOCKER_REGISTRY_PROD_PASS", "Promote")],
+    [
+        ("DOCKER_REGISTRY", "Build"),
+        pytest.param("DOCKER_REGISTRY_USER", "Push", marks=pytest.mark.matrix),
+        pytest.param("DOCKER_REGISTRY_PROD_PASS", "Promote", marks=pytest.mark.matrix),
+    ],
 )
 def test_a_missing_variable_is_named(build, node, project, call, variable, stage):
     del node.environment[variable]

@@ -1,4 +1,7 @@
-"""Each Jenkinsfile of docs/jenkinsfiles.md, exactly as it is printed there, end to end: what is there, and what is not."""
+"""Each Jenkinsfile of docs/jenkinsfiles.md, exactly as it is printed there, end to end: what is there, and what is not.
+
+`make test` takes those that show what only Jenkins does. What the others add are rules and stages that unit tests and tests/real show, too.
+"""
 
 from __future__ import annotations
 
@@ -65,6 +68,7 @@ def test_1_one_line_does_it_all(run, company, node, web, jenkins, tmp_path):
     assert list((jenkins.home / "workspace").glob(f"{tmp_path.name}@tmp/container-pipeline/{CODE}/report*")) == []
 
 
+@pytest.mark.matrix
 def test_1_promote_and_deploy_are_skipped_without_targets(run, company, node):
     company.equip(node, production=False)
     done = run(1)
@@ -76,6 +80,7 @@ def test_1_promote_and_deploy_are_skipped_without_targets(run, company, node):
     assert production == []
 
 
+@pytest.mark.matrix
 def test_2_a_labeled_node_promotes_without_deploying(run, company, node):
     company.equip(node)
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
@@ -101,6 +106,7 @@ def test_4_credentials_come_from_jenkins(run, company, node, web):
     assert company.servers["web-1"].get(web.port)["env"] == "from-jenkins"
 
 
+@pytest.mark.matrix
 def test_5_the_question_comes_before_promotion(run, company, node):
     company.equip(node)
     hook = {"team-webhook": {"type": "string", "secret": "http://127.0.0.1:9/hook"}}
@@ -131,6 +137,7 @@ def test_6_test_then_production_with_one_version(run, company, node, web):
     assert {answer["version"] for answer in answers} == {version_of(done)}
 
 
+@pytest.mark.matrix
 def test_6_what_test_refuses_never_reaches_production(build, company, node, web):
     company.equip(node)
     web.write("container-pipeline.yml", printed(6, "yaml") + "timeout: 3\n")
@@ -143,6 +150,7 @@ def test_6_what_test_refuses_never_reaches_production(build, company, node, web)
     assert company.tags(CODE)[1] == []
 
 
+@pytest.mark.matrix
 def test_7_a_service_of_a_monorepo(run, company, node, tmp_path, port):
     company.equip(node, production=False)
     Project(tmp_path / "mono" / "services" / "web", CODE, port)
@@ -151,6 +159,7 @@ def test_7_a_service_of_a_monorepo(run, company, node, tmp_path, port):
     assert company.tags(CODE)[0] == [version_of(done), "latest"]
 
 
+@pytest.mark.matrix
 def test_8_two_services_build_in_parallel(run, company, node):
     company.equip(node)
     done = run(8)
@@ -182,6 +191,7 @@ def test_9_step_by_step(run, company, node, web):
     assert f"web-1 runs {version}" in done.lines
 
 
+@pytest.mark.matrix
 def test_10_the_release_before_comes_back(run, company, node, web):
     company.equip(node)
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
@@ -192,6 +202,7 @@ def test_10_the_release_before_comes_back(run, company, node, web):
     assert company.servers["web-1"].get(web.port)["version"] == first
 
 
+@pytest.mark.matrix
 def test_a_restarted_stage_uses_the_workspace_version(build, company, node, web):
     company.equip(node, production=False)
     stage = f"node {{ checkout scm\ncontainer%s(code: '{CODE}') }}"
@@ -225,6 +236,7 @@ BRANCHES = [
 ]
 
 
+@pytest.mark.matrix
 def test_11_each_branch_runs_only_its_allowed_stages(run, company, node, web):
     company.equip(node, logins=False, key=False)
     web.write("container-pipeline.yml", printed(11, "yaml"))
