@@ -11,6 +11,8 @@ import pytest
 
 from lab.watcher import ArgvWatcher
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def call(company, node, project):

@@ -15,6 +15,8 @@ from groovy.jenkins import ROOT
 from lab import ask
 from lab.project import Project
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "jenkinsfiles.md").read_text(encoding="utf-8")
 CODE = "aglaia-web-re"
 

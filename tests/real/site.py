@@ -86,7 +86,7 @@ class Site:
         monkeypatch.setenv("LC_ALL", "C")
         monkeypatch.setenv("CONTAINER_PIPELINE_SSH_CONFIG", str(lab.ssh_config))
         monkeypatch.setenv("CONTAINER_PIPELINE_CODE", code)
-        monkeypatch.setenv("CONTAINER_PIPELINE_SETTLE", "2")
+        monkeypatch.setenv("CONTAINER_PIPELINE_SETTLE", "1")
         monkeypatch.setenv("CONTAINER_PIPELINE_TIMEOUT", "20")
         self.use(lab.development)
         self.write("docker-compose.yml", _COMPOSE.replace("CODE", code).replace("PORT", str(port)))

@@ -150,6 +150,7 @@ def test_one_shot_service_succeeds_only_with_exit_0(site: Site):
 
 def test_service_healthy_between_crashes_fails_the_deploy(either: Site):
     former = either.deployed()
+    either.set("CONTAINER_PIPELINE_SETTLE", "3")
     done = either("deploy", "--version", either.publish("healthy between crashes"))
     assert done.code == 3, done.err
     assert "keeps restarting (exit code 3)" in done.err
@@ -157,6 +158,7 @@ def test_service_healthy_between_crashes_fails_the_deploy(either: Site):
 
 
 def test_service_that_restarts_once_is_healthy_if_stable(site: Site):
+    site.set("CONTAINER_PIPELINE_SETTLE", "3")
     done = site("deploy", "--version", site.publish("exits once"))
     assert done.code == 0, done.err
     assert "is up, watching that it stays up" in done.err

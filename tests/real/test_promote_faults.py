@@ -79,7 +79,7 @@ def arrived(promoted, production, code):
         ("production", "GET", "/v2/$"),
     ],
 )
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [429, pytest.param(503, marks=pytest.mark.matrix)])
 def test_promotion_retries_a_busy_registry(agent, between, arrived, role, method, path, status):
     proxy = between(role, Fault(method, path, status=status, headers={"Retry-After": "0"}, times=2))
 
@@ -155,7 +155,7 @@ def test_permanent_upload_error_fails_at_once_with_advice(agent, between, unchan
     unchanged()
 
 
-@pytest.mark.parametrize("after", [400_000, SIZE // 2])
+@pytest.mark.parametrize("after", [400_000, pytest.param(SIZE // 2, marks=pytest.mark.matrix)])
 def test_interrupted_layer_download_resumes_at_the_same_byte(agent, between, arrived, promoted, after):
     proxy = between("development", Fault("GET", f"/blobs/{promoted[1].layers[0]}", cut_after=after, times=2))
     production = between("production")
