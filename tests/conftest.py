@@ -11,11 +11,11 @@ import pytest
 
 from lab.fixtures import *  # noqa: F403
 
-# Tests assert no times, because any example can be slow on a busy machine.
-hypothesis.settings.register_profile("no deadline", deadline=None, max_examples=25)
-
-hypothesis.settings.register_profile("many", parent=hypothesis.settings.get_profile("no deadline"), max_examples=500)
-hypothesis.settings.load_profile("many" if os.environ.get("MANY_EXAMPLES") else "no deadline")
+# Tests assert no times, because any example can be slow on a busy machine. Each run has the same few examples, but for
+# `make test-all`, which looks for new ones.
+hypothesis.settings.register_profile("few", deadline=None, max_examples=20, derandomize=True, database=None)
+hypothesis.settings.register_profile("many", deadline=None, max_examples=500)
+hypothesis.settings.load_profile("many" if os.environ.get("MANY_EXAMPLES") else "few")
 
 # Variables of a person's shell must not affect tests: a test sets what it needs.
 for name in [*os.environ]:

@@ -396,7 +396,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=st.lists(st.sampled_from(PIECES), max_size=4), inside=st.lists(st.sampled_from(PIECES), max_size=3))
 def test_any_statements_around_hide_nothing(before, inside):
     """What is taken over is the same whatever stands around it, and each command is one that a shell takes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 from pathlib import Path
@@ -148,11 +147,7 @@ def test_remote_programs_read_release_records_through_one_function():
 
 
 def test_a_test_name_has_at_most_eight_words():
-    names = [
-        node.name
-        for path in (REPOSITORY / "tests").rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    ]
+    files = (path.read_text(encoding="utf-8") for path in (REPOSITORY / "tests").rglob("test_*.py"))
+    names = [name for text in files for name in re.findall(r"^ *def (test_\w+)", text, re.M)]
     assert len(names) > 1000
     assert [name for name in names if len(name.split("_")) > 9] == []

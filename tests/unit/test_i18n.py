@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
 
@@ -16,13 +16,16 @@ from container_pipeline import i18n
 PACKAGE = Path(i18n.__file__).parent
 
 
-def calls() -> Iterator[tuple[str, set[str]]]:
-    """Yield the text of every ``_("…")`` call in the package, and the names of the values that it is given."""
+@functools.cache
+def calls() -> list[tuple[str, set[str]]]:
+    """Return the text of every ``_("…")`` call in the package, and the names of the values that it is given."""
+    found = []
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
                 assert isinstance(node.args[0], ast.Constant), f"{path.name}:{node.lineno}: not a constant text"
-                yield node.args[0].value, {str(keyword.arg) for keyword in node.keywords}
+                found.append((node.args[0].value, {str(keyword.arg) for keyword in node.keywords}))
+    return found
 
 
 def messages() -> set[str]:

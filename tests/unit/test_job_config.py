@@ -35,7 +35,7 @@ JOBS = st.builds(
     keep_builds=st.integers(0, 3),
     disabled=st.booleans(),
 )
-PATIENT = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 def says(job: Job) -> list[str]:

@@ -296,7 +296,7 @@ PROJECT_KEYS = sorted(jobs_file.schema()["definitions"]["project"]["properties"]
 GENERAL = fastjsonschema.compile(jobs_file.schema())
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(PROJECT_KEYS), VALUES, max_size=4))
 def test_schema_checks_agree_with_a_general_json_validator(project):
     # That one takes 1 for true.

@@ -28,10 +28,6 @@ from container_pipeline.project import jobs_file, state
 from container_pipeline.settings import load
 
 quick = settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 #: JSON of any shape, with the names that readers look for.

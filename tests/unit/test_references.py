@@ -9,14 +9,11 @@ from __future__ import annotations
 from string import ascii_letters, ascii_lowercase, digits
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.model import Code, ImageRef, Registry, Repository, Version
-
-settings.register_profile("steady", deadline=None, derandomize=True, max_examples=30)
-settings.load_profile("steady")
 
 SMALL, WORD = ascii_lowercase + digits, ascii_letters + digits + "_"
 
@@ -104,7 +101,6 @@ def test_every_valid_tag_is_accepted_and_prints_unchanged(text):
     assert str(Version(text)) == text
 
 
-@settings(max_examples=120)
 @given(st.one_of(nearly, st.text(max_size=8), paths, registries))
 def test_what_the_grammar_refuses_is_refused(text):
     assert accepted(Repository, text) == is_path(text)

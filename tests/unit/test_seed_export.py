@@ -133,7 +133,7 @@ PROJECTS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(PROJECTS)
 def test_exporting_and_seeding_again_does_not_change_job(project):
     (job,), problems = jobs.read({"projects": [project]})
