@@ -5,20 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import venv
-from pathlib import Path
 
+from lab import gotools
 from lab.place import cache
-
-_CRANE = "github.com/google/go-containerregistry/cmd/crane@latest"
 
 
 def crane() -> str:
-    """Return the path of crane, built by Go from its module where it is not there."""
-    built = Path.home() / "go/bin/crane"
-    found = shutil.which("crane") or (str(built) if built.exists() else "")
-    if not found:
-        subprocess.run(["go", "install", _CRANE], check=True)
-    return found or str(built)
+    """Return the path of crane."""
+    return str(gotools.program("crane"))
 
 
 def skopeo() -> str:
