@@ -294,6 +294,29 @@ def test_each_environment_can_have_its_own_env_file(build, node):
     assert "CONTAINER_PIPELINE_ENV_FILE" not in build(f"node {{ {call % 'test'} }}", credentials=credentials).log
 
 
+def test_env_from_inherits_a_bound_credential_and_no_login(build, node, tmp_path):
+    node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
+    credentials = {
+        "vault": {"type": "string", "secret": "hvs-of-vault"},
+        "dev": {"type": "usernamePassword", "username": "someone", "password": "pass-of-registry"},
+    }
+    seen = tmp_path / "seen"
+    program = f"[command: ['/bin/sh', '-c', '/usr/bin/env > \"$1\"; echo TOKEN=hvs-of-vault >&2; exit 3', 'sh', '{seen}'], inherit: ['VAULT_TOKEN']]"
+    call = f"containerDeploy(code: 'a-b', version: '1', servers: ['x.invalid'], envFrom: {program}, credentials: [registry: 'dev'])"
+    bound = f"withCredentials([string(credentialsId: 'vault', variable: 'VAULT_TOKEN')]) {{ {call} }}"
+    run = build(
+        f"node {{ writeFile(file: 'docker-compose.yml', text: 'services: {{a-b: {{image: x}}}}'); {bound} }}",
+        credentials=credentials,
+    )
+    assert "ERROR: deploy: env_from: /bin/sh failed with exit code 3" in run.log
+    assert "hvs-of-vault" not in run.log
+    text = seen.read_text()
+    assert "VAULT_TOKEN=hvs-of-vault" in text
+    assert "pass-of-registry" not in text
+    for word in ("DOCKER_", "CONTAINER_PIPELINE_CALL", "JENKINS_TOKEN"):
+        assert word not in text
+
+
 def test_every_credential_in_the_documented_yaml_is_defined():
     page = (ROOT / "docs" / "jenkins.md").read_text(encoding="utf-8")
     (block,) = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.S)]
