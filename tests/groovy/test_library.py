@@ -294,7 +294,7 @@ def test_each_environment_can_have_its_own_env_file(build, node):
     assert "CONTAINER_PIPELINE_ENV_FILE" not in build(f"node {{ {call % 'test'} }}", credentials=credentials).log
 
 
-def test_env_from_inherits_a_bound_credential_and_no_login(build, node, tmp_path):
+def test_env_from_inherits_a_credential_but_no_login(build, node, tmp_path):
     node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
     credentials = {
         "vault": {"type": "string", "secret": "hvs-of-vault"},
