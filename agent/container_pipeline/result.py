@@ -72,6 +72,12 @@ class Copied(Payload):
     bytes: int
 
 
+class CarriedAlong(Payload):
+    """promote: what refers to the image and was copied with it: ``kind``, ``digest``, ``subject``, and cosign's ``tag`` or ""."""
+
+    carried: list[dict[str, str]]
+
+
 class Images(Payload):
     """images: a row for each version."""
 

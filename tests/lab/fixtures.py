@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import pytest
 
-from lab import compose, describe
+from lab import compose, describe, gotools
 from lab.box import Box
 from lab.faultproxy import Fault, FaultProxy
 from lab.handle import Lab, Server
@@ -101,6 +101,43 @@ def registry_factory(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
     yield make
     for one in made:
         one.stop()
+
+
+@pytest.fixture
+def referrers_factory(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
+    """referrers_factory(page=100) → a running registry with the referrers API, in pages of that many; it asks for no login."""
+    made: list[Registry] = []
+
+    def make(page: int = 100) -> Registry:
+        try:
+            command = [str(gotools.referrers())]
+        except LabError as error:
+            _missing(str(error))
+        folder = tmp_path / f"referrers-{len(made)}"
+        (folder / "storage").mkdir(parents=True)
+        address = f"127.0.0.1:{free_port()}"
+        command += ["-addr", address, "-blobs", str(folder / "storage"), "-page", str(page)]
+        one = Registry(folder.name, folder, address, "tester", new_password(), command=tuple(command))
+        made.append(one)
+        one.start()
+        return one
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture(scope="session")
+def gotool() -> Callable[[str], str]:
+    """gotool("cosign") → the path of a pinned program, built by Go."""
+
+    def path(name: str) -> str:
+        try:
+            return str(gotools.program(name))
+        except LabError as error:
+            _missing(str(error))
+
+    return path
 
 
 @pytest.fixture

@@ -38,8 +38,9 @@ def digest_of(data: bytes) -> str:
 def put_blob(one: Registry, repository: str, data: bytes) -> str:
     digest = digest_of(data)
     begun = ask.registry(one, "POST", f"/v2/{repository}/blobs/uploads/")
-    path = begun.headers["location"].partition(one.address)[2]
-    done = ask.registry(one, "PUT", f"{path}&digest={digest}", data, Content_Type="application/octet-stream")
+    path = begun.headers["location"].rpartition(one.address)[2]
+    path += ("&" if "?" in path else "?") + f"digest={digest}"
+    done = ask.registry(one, "PUT", path, data, Content_Type="application/octet-stream")
     assert done.status == 201, done
     return digest
 
@@ -103,3 +104,27 @@ def put_index(
         entries.append(attestation.descriptor(platform=nowhere, annotations=notes))
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
     return put_manifest(one, repository, tag, index), children
+
+
+def put_referrer(
+    one: Registry, repository: str, subject: Image, kind: str = "application/spdx+json", text: str = ""
+) -> Image:
+    """Put an artifact that refers to ``subject``; registries without the referrers API learn of it by ``list_referrers``."""
+    data = (text or os.urandom(8).hex()).encode()
+    empty = {"mediaType": "application/vnd.oci.empty.v1+json", "size": 2, "digest": put_blob(one, repository, b"{}")}
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI,
+        "artifactType": kind,
+        "config": empty,
+        "layers": [{"mediaType": kind, "size": len(data), "digest": put_blob(one, repository, data)}],
+        "subject": subject.descriptor(),
+    }
+    return put_manifest(one, repository, "", document)
+
+
+def list_referrers(one: Registry, repository: str, subject: Image, *referrers: Image) -> Image:
+    """Put the fallback tag of ``subject``, which lists ``referrers`` where the registry has no API for that."""
+    entries = [referrer.descriptor(artifactType=referrer.document["artifactType"]) for referrer in referrers]
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+    return put_manifest(one, repository, subject.digest.replace(":", "-"), index)

@@ -24,6 +24,8 @@ class Registry:
     user: str
     password: str
     certificate: Path | None = None
+    #: The program that serves it, where it is not Debian's.
+    command: tuple[str, ...] = ()
 
     @property
     def pidfile(self) -> Path:
@@ -57,7 +59,8 @@ class Registry:
 
     def start(self) -> None:
         """Start it with its configuration, and wait for a response."""
-        start(self.pidfile, ["docker-registry", "serve", str(self.folder / "config.yml")], self.log)
+        command = self.command or ("docker-registry", "serve", str(self.folder / "config.yml"))
+        start(self.pidfile, list(command), self.log)
         wait_for(f"the registry {self.name} at {self.address}", self.answers, self.pidfile, self.log)
 
     def stop(self) -> None:

@@ -110,6 +110,23 @@ REFUSED = [
         ("real/test_latest.py::test_promotions_on_one_machine_move_latest_in_turn",),
     ),
     Mutation(
+        "Nothing that does not refer to the image is carried with it",
+        "clients/registry/referrers.py",
+        (("if manifest and manifest.subject == subject:", "if manifest:"),),
+        ("real/test_referrers.py::test_a_list_that_is_wrong_carries_no_stranger",),
+    ),
+    Mutation(
+        "A list of referrers that two runs extend keeps the entries of both",
+        "clients/registry/referrers.py",
+        (
+            (
+                "there.digest if there else None)\n    raise RegistryError(",
+                "there.digest if there else None)\n        return\n    raise RegistryError(",
+            ),
+        ),
+        ("real/test_referrers.py::test_another_run_in_between_loses_nothing",),
+    ),
+    Mutation(
         "A full disk leaves nothing half-written",
         _SWITCH,
         (('    note_former 2>"$work/out" || refuse_write\n', '    note_former 2>"$work/out"\n'),),

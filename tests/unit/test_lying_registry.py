@@ -93,8 +93,12 @@ def registry(**lies: Iterable[bytes]) -> Lie:
     ).encode()
 
     def reply(method: str, path: str) -> Iterable[bytes]:
-        kind = "ping" if path == "/v2/" else next(k for k in ("tags", "manifest", "blob", "token") if k in path)
+        kinds = ("referrers", "tags", "manifest", "blob", "token")
+        kind = "ping" if path == "/v2/" else next(k for k in kinds if k in path)
+        if "/manifests/sha256-" in path:
+            return answer(b"", status="404 x")
         usual = {
+            "referrers": answer(b"", status="404 x"),
             "ping": answer(),
             "tags": answer(json.dumps({"tags": [V]})),
             "manifest": answer(manifest, "Content-Type: application/vnd.oci.image.manifest.v1+json"),
@@ -118,6 +122,8 @@ def manifest(**document: object) -> list[bytes]:
 
 DEEP = "[" * 100_000 + "]" * 100_000
 NESTED = '{"tags":' * 70 + "[]" + "}" * 70
+OCI_INDEX = "Content-Type: application/vnd.oci.image.index.v1+json"
+MANY = json.dumps({"manifests": [{"digest": f"sha256:{number:064x}"} for number in range(3000)]})
 LIES: dict[str, dict[str, Iterable[bytes]]] = {
     "deep json": {"tags": answer(DEEP)},
     "deeper than the bound": {"tags": answer(NESTED)},
@@ -174,6 +180,14 @@ LIES: dict[str, dict[str, Iterable[bytes]]] = {
     "an error of a megabyte": {
         "tags": answer(json.dumps({"errors": [{"message": "x\x1b[2J\n" * 200_000}]}), status="400 x")
     },
+    "referrers of deep json": {"referrers": answer(DEEP, OCI_INDEX)},
+    "referrers are a number": {"referrers": answer('{"manifests":7}', OCI_INDEX)},
+    "referrers are lists": {"referrers": answer('{"manifests":[[]]}', OCI_INDEX)},
+    "a referrer's digest is a list": {"referrers": answer('{"manifests":[{"digest":[1]}]}', OCI_INDEX)},
+    "referrers without end": {"referrers": answer(MANY, OCI_INDEX)},
+    "the next page of referrers is this page": {
+        "referrers": answer('{"manifests":[]}', OCI_INDEX, "Link: <x>; rel=next")
+    },
     "errors are a text": {"tags": answer('{"errors":"x"}', status="400 x")},
 }
 
@@ -190,7 +204,7 @@ def run(address: str, monkeypatch: pytest.MonkeyPatch, folder: Path, *words: str
 
 
 CASES = [("images", name) for name in LIES]
-CASES += [("promote", name) for name, lies in LIES.items() if "manifest" in lies]
+CASES += [("promote", name) for name, lies in LIES.items() if {"manifest", "referrers"} & set(lies)]
 
 
 @pytest.mark.parametrize(("command", "name"), CASES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,13 @@ VERSION = Version("20261124093015")
 ENVIRONMENT = {"DOCKER_REGISTRY": "dev.example/team", "DOCKER_REGISTRY_PROD": "prod.example"}
 
 
-def steps(**named: Digest | None) -> list[str]:
+def steps(**named: Any) -> list[str]:
     settings = load(Path("/"), {"code": "aglaia-web-re", "namespace": "aglaia"}, environ=ENVIRONMENT)
     return [step.describe() for step in plan(settings, PromotionFacts(VERSION, **named))]
 
 
 PROMOTE = f"promote dev.example/team/aglaia/aglaia-web-re:{VERSION} to prod.example/aglaia/aglaia-web-re:{VERSION}"
+CARRY = PROMOTE.replace("promote", "copy what refers to", 1)
 MOVE = f"point prod.example/aglaia/aglaia-web-re:latest at {VERSION}"
 
 
@@ -37,6 +39,7 @@ MOVE = f"point prod.example/aglaia/aglaia-web-re:latest at {VERSION}"
         ({"production": BUILT, "latest": OTHER}, [MOVE]),
         ({"development": BUILT, "production": BUILT, "latest": BUILT}, []),
         ({"built": BUILT, "development": OTHER, "production": BUILT, "latest": BUILT}, []),
+        ({"development": BUILT, "production": BUILT, "lacks_referrers": True}, [CARRY, MOVE]),
     ],
 )
 def test_the_shortest_way_to_the_same_end(named, expected):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Version
-from container_pipeline.plan.steps import MoveTag, Promote, Step
+from container_pipeline.plan.steps import Carry, MoveTag, Promote, Step
 from container_pipeline.settings import Settings
 
 
@@ -16,7 +16,8 @@ class PromotionFacts:
     """The digest of each of four names; None for a missing one.
 
     ``built`` is the digest that the build's push returned; ``development`` and ``production`` are the digests of the
-    version's tag in each registry, ``latest`` that of `latest` in production.
+    version's tag in each registry, ``latest`` that of `latest` in production. ``lacks_referrers``: production holds the
+    image, and not all that refers to it in development, such as a signature that came later.
     """
 
     version: Version
@@ -24,6 +25,7 @@ class PromotionFacts:
     development: Digest | None = None
     production: Digest | None = None
     latest: Digest | None = None
+    lacks_referrers: bool = False
 
     @property
     def digest(self) -> Digest | None:
@@ -61,6 +63,7 @@ def plan(settings: Settings, facts: PromotionFacts, *, forward: bool = True) -> 
     if facts.production is None:
         tags = (str(facts.version), "latest")
         return [Promote(source, target, tags, development, production, facts.digest, forward=forward)]
+    steps: list[Step] = [Carry(source, target, development, production)] if facts.lacks_referrers else []
     if facts.latest != facts.digest:
-        return [MoveTag(target, "latest", production, forward=forward)]
-    return []
+        steps.append(MoveTag(target, "latest", production, forward=forward))
+    return steps

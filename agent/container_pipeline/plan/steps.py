@@ -61,6 +61,20 @@ class MoveTag(Step):
 
 
 @dataclass(frozen=True)
+class Carry(Step):
+    """Copy what refers to ``source``, such as signatures, to where ``target`` already is."""
+
+    name: ClassVar[str] = "carry"
+    source: ImageRef
+    target: ImageRef
+    source_access: RegistryAccess
+    target_access: RegistryAccess
+
+    def describe(self) -> str:
+        return _("copy what refers to {source} to {target}", source=self.source, target=self.target)
+
+
+@dataclass(frozen=True)
 class Promote(Step):
     """Copy one version between registries by digest, then set ``tags`` in order; ``forward`` as in ``MoveTag``."""
 

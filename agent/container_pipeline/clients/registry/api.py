@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Callable
 from urllib.parse import urlsplit, urlunsplit
 
@@ -34,7 +34,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         stream: bool = False,
-        also: tuple[int, ...] = (),
+        also: Container[int] = (),
     ) -> Reply:
         """Send a request and return a successful response, or one with a status in ``also``."""
 

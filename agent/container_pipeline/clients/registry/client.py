@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, Callable
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from container_pipeline.clients.registry import sentences
 from container_pipeline.clients.registry.api import Api, challenge_of
 from container_pipeline.clients.registry.connection import Exchange
-from container_pipeline.clients.registry.manifest import ACCEPT, Descriptor, Manifest, media_type
+from container_pipeline.clients.registry.manifest import ACCEPT, OCI_INDEX, Descriptor, Manifest, media_type
 from container_pipeline.clients.registry.transport import Passing, Reply
-from container_pipeline.errors import RegistryError
+from container_pipeline.errors import RegistryError, SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Repository
 from container_pipeline.outside import pick, read_json, short
@@ -23,6 +23,10 @@ CONNECTIONS = 16
 #: Bounds of a tag list: number of tags, and seconds for all pages.
 TAGS = 100_000
 LISTING = 300.0
+#: Bound of the manifests that refer to one.
+REFERRERS = 2000
+#: Statuses with which a registry shows that it lacks the referrers API; 200 may be a web page.
+_NO_REFERRERS = frozenset({200, 501, *range(400, 500)} - {429})
 _WRITE = "pull,push"
 
 
@@ -42,25 +46,51 @@ class RegistryClient(Api):
 
     def tags(self, repository: Repository) -> list[str]:
         """Return all tags in the registry's order; none if the repository does not exist."""
-        url = self._url(repository, "tags/list?n=1000")
         found: list[str] = []
-        seen: set[str] = set()
-        end = time.monotonic() + LISTING
-        while True:
-            if url in seen or len(found) > TAGS or time.monotonic() > end:
-                raise sentences.endless(self.access, self.path(repository))
-            seen.add(url)
-            answer = self.call("GET", url, what=self.path(repository), scopes=self._scopes(repository), also=(404,))
+        for answer in self._pages(repository, "tags/list?n=1000", frozenset({404})):
             if answer.status == 404:
                 return []
             try:
                 tags = read_json(answer.body, dict).get("tags") or []
                 found += [tag for tag in tags if re.fullmatch(r"\w[\w.-]{0,127}", tag, re.ASCII)]
             except (ValueError, TypeError) as error:
-                raise sentences.no_registry(self.access, urlsplit(url).netloc, answer.status) from error
+                raise sentences.no_registry(self.access, urlsplit(answer.url).netloc, answer.status) from error
+            if len(found) > TAGS:
+                raise sentences.endless(self.access, self.path(repository))
+        return found
+
+    def referrers(self, repository: Repository, digest: Digest) -> list[Digest] | None:
+        """Return what refers to a manifest by the referrers API (distribution spec 1.1), None if the registry lacks it.
+
+        Such a registry rejects the request, or sends a web page or another JSON. One that fails is asked again, as always.
+        """
+        found: dict[Digest, None] = {}
+        for answer in self._pages(repository, f"referrers/{digest}", _NO_REFERRERS):
+            entries = _entries(answer)
+            if entries is None:
+                return None
+            try:
+                found.update((Digest(entry["digest"]), None) for entry in entries)
+            except (LookupError, TypeError, ValueError, SettingsError) as error:
+                raise sentences.no_list(self.access, self._name(repository, str(digest)), str(error)) from error
+            if len(found) > REFERRERS:
+                raise sentences.endless(self.access, self._name(repository, str(digest)))
+        return list(found)
+
+    def _pages(self, repository: Repository, tail: str, also: Container[int]) -> Iterator[Reply]:
+        """Yield the pages of a list, as `Link` headers chain them; ``also`` as for ``call``."""
+        url = self._url(repository, tail)
+        seen: set[str] = set()
+        end = time.monotonic() + LISTING
+        while True:
+            if url in seen or time.monotonic() > end:
+                raise sentences.endless(self.access, self.path(repository))
+            seen.add(url)
+            answer = self.call("GET", url, what=self.path(repository), scopes=self._scopes(repository), also=also)
+            yield answer
             following = re.search(r'<([^<>]+)>\s*;\s*rel="?next"?', answer.headers.get("Link", "")[:8192])
             if not following:
-                return found
+                return
             url = self.own(sentences.joined(self.access, url, following[1]))
 
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
@@ -85,7 +115,7 @@ class RegistryClient(Api):
     def put_manifest(self, repository: Repository, reference: str, manifest: Manifest) -> Digest:
         """Store a manifest under a tag or digest, and check that it exists afterwards."""
         self._put(repository, reference, manifest)
-        self._confirm(self._name(repository, reference), lambda: self.resolve(repository, reference) == manifest.digest)
+        self.confirm(self._name(repository, reference), lambda: self.resolve(repository, reference) == manifest.digest)
         return manifest.digest
 
     def put_tag(self, repository: Repository, tag: str, manifest: Manifest, former: Digest | None) -> Digest:
@@ -97,7 +127,7 @@ class RegistryClient(Api):
             return named[-1] not in (None, former)
 
         self._put(repository, tag, manifest)
-        self._confirm(self._name(repository, tag), moved)
+        self.confirm(self._name(repository, tag), moved)
         return named[-1] or manifest.digest
 
     def _put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
@@ -174,7 +204,7 @@ class RegistryClient(Api):
             self.judge("PUT", answer, what)
 
         self.transport.persist(once)
-        self._confirm(what, lambda: self.has_blob(repository, blob.digest))
+        self.confirm(what, lambda: self.has_blob(repository, blob.digest))
 
     def try_push(self, repository: Repository) -> None:
         """Begin an upload and cancel it, to check that this login may push; the registry keeps nothing."""
@@ -185,7 +215,7 @@ class RegistryClient(Api):
         # A registry that cannot cancel (404, 405) forgets an upload without bytes by itself.
         self.call("DELETE", url, what=what, scopes=scopes, also=(404, 405))
 
-    def _confirm(self, what: str, there: Callable[[], bool]) -> None:
+    def confirm(self, what: str, there: Callable[[], bool]) -> None:
         """Check that stored content can be read; a registry with slow storage gets a moment."""
         for turn in range(3):
             if there():
@@ -222,3 +252,15 @@ class RegistryClient(Api):
         parts = urlsplit(self.own(sentences.joined(self.access, answer.url, answer.headers.get("Location", ""))))
         query = "&".join(part for part in (parts.query, urlencode({"digest": str(digest)})) if part)
         return urlunsplit(parts._replace(query=query, fragment=""))
+
+
+def _entries(answer: Reply) -> Any:
+    """Return the entries of a page of referrers, not yet checked; None if it is something else, such as a web page."""
+    if answer.status != 200 or answer.is_html:
+        return None
+    is_index = answer.headers.get("Content-Type", "").partition(";")[0].strip() == OCI_INDEX
+    try:
+        entries = read_json(answer.body, dict).get("manifests") or []
+    except ValueError:
+        return [None] if is_index else None
+    return entries if entries or is_index else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -36,6 +36,10 @@ class Place:
     registry: RegistryClient
     repository: Repository
 
+    @property
+    def name(self) -> str:
+        return f"{self.registry.access.registry}/{self.repository}"
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -56,14 +60,19 @@ class Survey:
 
 def survey(source: Place, target: Place, image: Manifest) -> Survey:
     """Return the parts of the image that the target lacks; changes nothing."""
-    manifests = _with_children(source, image, {})
+    manifests = with_children(source, image, {})
+    return Survey(manifests, missing(target, manifests))
+
+
+def missing(target: Place, manifests: Iterable[Manifest]) -> tuple[Descriptor, ...]:
+    """Return the blobs of ``manifests`` that the target lacks, the largest first."""
     blobs = list({blob.digest: blob for manifest in manifests for blob in manifest.blobs}.values())
     found = in_parallel(lambda blob: target.registry.has_blob(target.repository, blob.digest), blobs, CONNECTIONS)
-    missing = [blob for blob, present in zip(blobs, found) if not present]
-    return Survey(manifests, tuple(sorted(missing, key=lambda blob: -blob.size)))
+    absent = [blob for blob, present in zip(blobs, found) if not present]
+    return tuple(sorted(absent, key=lambda blob: -blob.size))
 
 
-def _with_children(
+def with_children(
     source: Place, image: Manifest, known: dict[Digest, Manifest], depth: int = 0
 ) -> tuple[Manifest, ...]:
     """Return the manifests of ``image``, each once, children first; ``known`` were read before."""
@@ -81,7 +90,7 @@ def _with_children(
     read = in_parallel(lambda digest: source.registry.manifest(source.repository, str(digest)), unread, CONNECTIONS)
     known.update(zip(unread, read))
     # A manifest that was seen before is already in the list.
-    below = [manifest for child in read for manifest in _with_children(source, child, known, depth + 1)]
+    below = [manifest for child in read for manifest in with_children(source, child, known, depth + 1)]
     return (*below, image)
 
 

@@ -85,6 +85,11 @@ class Manifest:
     def config(self) -> Descriptor | None:
         return next(iter(self._descriptors("config")), None)
 
+    @property
+    def subject(self) -> Digest | None:
+        """The manifest that it refers to (distribution spec 1.1)."""
+        return next(iter(one.digest for one in self._descriptors("subject")), None)
+
     def _descriptors(self, key: str) -> tuple[Descriptor, ...]:
         value = self.document.get(key) or []
         try:

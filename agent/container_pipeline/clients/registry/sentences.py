@@ -83,8 +83,21 @@ def no_address(access: RegistryAccess) -> RegistryError:
 
 def endless(access: RegistryAccess, what: str) -> RegistryError:
     return RegistryError(
-        _("registry {host} lists the tags of {what} without end", host=access.registry.host, what=what),
+        _("the list that registry {host} sends for {what} has no end", host=access.registry.host, what=what),
         _("check the proxy in front of the registry"),
+    )
+
+
+def no_list(access: RegistryAccess, what: str, problem: str) -> RegistryError:
+    """Return the error for a list of referrers that cannot be read."""
+    return RegistryError(
+        _(
+            "the list of what refers to {what} in registry {host} cannot be read: {problem}",
+            what=what,
+            host=access.registry.host,
+            problem=outside.short(problem, 100),
+        ),
+        _("check the registry; a damaged tag `sha256-…` has to be deleted, and what it listed attached again"),
     )
 
 

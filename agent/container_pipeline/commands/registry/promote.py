@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from container_pipeline.console import human_size
@@ -12,12 +13,13 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess, Version
 from container_pipeline.parallel import in_parallel
 from container_pipeline.plan.promote import PromotionFacts, plan
-from container_pipeline.plan.steps import MoveTag, Promote
+from container_pipeline.plan.steps import Carry, MoveTag, Promote
 from container_pipeline.project import state
 from container_pipeline.result import Copied
 
 if TYPE_CHECKING:
     from container_pipeline.clients.registry import Manifest
+    from container_pipeline.clients.registry.referrers import Referrer
 
 
 def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> None:
@@ -27,6 +29,8 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
     """
     registries = Registries(run)
     facts, image = _look(registries, _version(run, version))
+    later = _referrers(registries, facts, image)
+    facts = replace(facts, lacks_referrers=bool(later))
     run.result.version, run.result.digest = str(facts.version), str(facts.digest or "")
     steps = plan(run.settings, facts, forward=not force_latest)
     if facts.moved:
@@ -45,15 +49,31 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
         steps,
         {
             Promote: lambda step: promotion.promote(registries, step, image),
+            Carry: lambda step: promotion.carry(registries, step, later),
             MoveTag: lambda step: registries.move_tag(step, facts.digest),
         },
     )
     if not steps:
         run.console.line(_("{version} is already in production, and is `latest` there", version=facts.version))
     if run.dry_run:
-        moved = sum(promotion.survey(registries, step, image).size for step in steps if isinstance(step, Promote))
+        cargo = [promotion.survey(registries, step, image) for step in steps if isinstance(step, Promote)]
+        promotion.show(registries, [*later, *(one for each in cargo for one in each.referrers)])
+        moved = sum(each.survey.size for each in cargo)
         run.result.add(Copied(bytes=moved))
         run.console.result(_("{size} would be copied", size=human_size(moved)))
+
+
+def _referrers(registries: Registries, facts: PromotionFacts, image: Manifest | None) -> tuple[Referrer, ...]:
+    """Return what refers to an image that production holds already, and is not there yet; else the copy finds it."""
+    if facts.digest is None or facts.production != facts.digest:
+        return ()
+    settings = registries.run.settings
+    source, target = settings.access("development"), settings.access("production")
+    if image is None or image.digest != facts.digest:
+        image = registries.registry(source).find_manifest(settings.repository, str(facts.digest))
+    tag = str(facts.version)
+    step = Carry(settings.image(source, tag), settings.image(target, tag), source, target)
+    return promotion.lacking(registries, step, image) if image else ()
 
 
 def _version(run: Run, version: str | None) -> Version:
@@ -84,8 +104,8 @@ def _look(registries: Registries, version: Version) -> tuple[PromotionFacts, Man
         return image.digest if image else None
 
     questions = ((development, str(version)), (production, str(version)), (production, "latest"))
-    answers = in_parallel(ask, questions, len(questions))
-    return PromotionFacts(version, _built(registries.run, version), *answers), found[0]
+    here, there, latest = in_parallel(ask, questions, len(questions))
+    return PromotionFacts(version, _built(registries.run, version), here, there, latest), found[0]
 
 
 def _built(run: Run, version: Version) -> Digest | None:

@@ -1,0 +1,327 @@
+"""What refers to an image goes with it: signatures, SBOMs and attestations, between registries with and without the API."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+from lab import ask, images
+from lab.faultproxy import Fault
+
+VERSION, NEXT = "20261124093015", "20261125093015"
+SPDX, SIGNATURE = "application/spdx+json", "application/vnd.cncf.notary.signature"
+INDEX = {"Content-Type": images.INDEX}
+
+
+@pytest.fixture(params=["old to new", "new to old", "old to old"])
+def both(request, agent, registry_factory, referrers_factory):
+    """A development and a production registry, of which one or none has the referrers API."""
+    made = [registry_factory() if part == "old" else referrers_factory() for part in request.param.split(" to ")]
+    for prefix, one in zip(("DOCKER_REGISTRY", "DOCKER_REGISTRY_PROD"), made):
+        agent.use(prefix, one)
+    return made
+
+
+@pytest.fixture
+def tools(gotool, tmp_path, code):
+    return Tools(gotool, tmp_path, code)
+
+
+class Tools:
+    """The real cosign and regctl, with one key pair and the registries' logins."""
+
+    def __init__(self, gotool, folder, code):
+        self._tool, self.folder, self.code = gotool, folder / "tools", code
+        self.folder.mkdir()
+        self.environment = {
+            **os.environ,
+            "HOME": str(self.folder),
+            "DOCKER_CONFIG": str(self.folder),
+            "COSIGN_PASSWORD": "x",
+        }
+        self("cosign", "generate-key-pair")
+
+    def __call__(self, name, *arguments):
+        done = subprocess.run(
+            [self._tool(name), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{name} {arguments}: {done.stderr}"
+        return done.stdout
+
+    def login(self, *registries):
+        import base64
+
+        auths = {
+            one.address: {"auth": base64.b64encode(f"{one.user}:{one.password}".encode()).decode()}
+            for one in registries
+        }
+        (self.folder / "config.json").write_text(json.dumps({"auths": auths}))
+        for one in registries:
+            self("regctl", "registry", "set", "--tls", "disabled", one.address)
+
+    def name(self, one, digest):
+        return f"{one.address}/{self.code}@{digest}"
+
+    def sign(self, one, digest):
+        self("cosign", "sign", "--key", "cosign.key", "--tlog-upload=false", "--yes", self.name(one, digest))
+
+    def verify(self, one, digest):
+        self(
+            "cosign",
+            "verify",
+            "--key",
+            "cosign.pub",
+            "--insecure-ignore-tlog",
+            "--private-infrastructure",
+            self.name(one, digest),
+        )
+
+    def listed(self, one, digest):
+        """Return the digests that regctl lists as referring to one."""
+        found = json.loads(self("regctl", "artifact", "list", "--format", "{{json .}}", self.name(one, digest)))
+        return {entry["digest"] for entry in found["descriptors"] or ()}
+
+
+def attach(one, code, image, *kinds):
+    """Put an artifact of each kind, listed by the API or by the fallback tag."""
+    made = [images.put_referrer(one, code, image, kind) for kind in kinds]
+    if not one.command:
+        images.list_referrers(one, code, image, *made)
+    return made
+
+
+def test_promotion_carries_signatures_and_sboms_everywhere(agent, both, code, tools):
+    source, target = both
+    index, children = images.put_index(source, code, VERSION)
+    tools.login(*both)
+    tools.sign(source, index.digest)
+    (tools.folder / "sbom").write_text('{"spdxVersion": "SPDX-2.3"}')
+    tools("cosign", "attach", "sbom", "--sbom", "sbom", tools.name(source, children[0].digest))
+    attached = attach(source, code, index, SPDX, SIGNATURE)
+    nested = attach(source, code, attached[0], SIGNATURE)
+    other = images.put_image(source, code, NEXT)
+    tools.sign(source, other.digest)
+
+    planned = agent("promote", "--version", VERSION, "--dry-run", "--json").result
+    assert sorted(one["kind"] for one in planned["carried"]) == ["sbom", "sbom", "signature", "signature", "signature"]
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 0, outcome.err
+    assert "copied 4 layers, 3 signatures, 2 SBOMs" in outcome.err
+    tools.verify(target, index.digest)
+    assert tools("cosign", "download", "sbom", tools.name(target, children[0].digest)) == '{"spdxVersion": "SPDX-2.3"}'
+    assert tools.listed(target, index.digest) == {one.digest for one in attached}
+    assert tools.listed(target, attached[0].digest) == {one.digest for one in nested}
+    assert f"{other.digest.replace(':', '-')}.sig" not in ask.tags(target, code)
+
+
+def test_a_second_promotion_carries_what_came_later(agent, both, code, tools):
+    source, target = both
+    image = images.put_image(source, code, VERSION)
+    tools.login(*both)
+    assert agent("promote", "--version", VERSION).code == 0
+    tools.sign(source, image.digest)
+    (sbom,) = attach(source, code, image, SPDX)
+
+    assert (
+        f"copy what refers to {source.address}/{code}:{VERSION}"
+        in agent("promote", "--version", VERSION, "--dry-run").out
+    )
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 0, outcome.err
+    assert "copied 1 signature, 1 SBOM" in outcome.err
+    tools.verify(target, image.digest)
+    assert tools.listed(target, image.digest) == {sbom.digest}
+    assert "is already in production" in agent("promote", "--version", VERSION).err
+
+
+def test_signatures_of_both_sides_are_kept(agent, development, production, code, tools):
+    tools.login(development, production)
+    image = images.put_image(development, code, VERSION)
+    tools.sign(development, image.digest)
+    assert agent("promote", "--version", VERSION).code == 0
+    (tools.folder / "cosign.key").rename(tools.folder / "first.key")
+    (tools.folder / "cosign.pub").rename(tools.folder / "first.pub")
+    tools("cosign", "generate-key-pair")
+    tools.sign(production, image.digest)
+    (tools.folder / "cosign.key").unlink()
+    (tools.folder / "cosign.pub").rename(tools.folder / "second.pub")
+    tools("cosign", "generate-key-pair")
+    tools.sign(development, image.digest)
+
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 0, outcome.err
+    for key in ("first.pub", "second.pub", "cosign.pub"):
+        tools(
+            "cosign",
+            "verify",
+            "--key",
+            key,
+            "--insecure-ignore-tlog",
+            "--private-infrastructure",
+            tools.name(production, image.digest),
+        )
+
+
+def test_a_list_in_production_is_extended(agent, development, production, code):
+    image = images.put_image(development, code, VERSION)
+    images.put_manifest(production, code, "there", images.put_image(production, code, "there").document)
+    theirs = images.put_referrer(production, code, image, SIGNATURE)
+    images.list_referrers(production, code, image, theirs)
+    (ours,) = attach(development, code, image, SPDX)
+
+    assert agent("promote", "--version", VERSION).code == 0
+
+    stored = json.loads(ask.registry(production, "GET", f"/v2/{code}/manifests/{image.digest.replace(':', '-')}").body)
+    assert [entry["digest"] for entry in stored["manifests"]] == [theirs.digest, ours.digest]
+    assert stored["manifests"][1]["artifactType"] == SPDX
+
+
+def test_500_referrers_are_carried_by_pages(agent, production, referrers_factory, code):
+    source = referrers_factory(page=40)
+    agent.use("DOCKER_REGISTRY", source)
+    image = images.put_image(source, code, VERSION)
+    first = images.put_referrer(source, code, image, SPDX).document
+    made = {
+        images.put_manifest(source, code, "", {**first, "annotations": {"number": str(number)}}).digest
+        for number in range(499)
+    }
+
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 0, outcome.err
+    assert "500 SBOMs" in outcome.err
+    stored = json.loads(ask.registry(production, "GET", f"/v2/{code}/manifests/{image.digest.replace(':', '-')}").body)
+    assert len(made) == 499
+    assert made < {entry["digest"] for entry in stored["manifests"]}
+    assert len(stored["manifests"]) == 500
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 404},
+        {"status": 405},
+        {"status": 400, "body": b'{"errors": [{"code": "UNSUPPORTED"}]}'},
+        {"status": 501},
+        {"status": 200, "headers": {"Content-Type": "text/html"}, "body": b"<html>Sign in</html>"},
+        {"status": 200, "headers": {"Content-Type": "application/json"}, "body": b"{}"},
+    ],
+    ids=lambda one: f"{one['status']} {one.get('headers', {}).get('Content-Type', '')}".strip(),
+)
+def test_the_fallback_tag_serves_without_the_api(agent, development, production, code, fault_proxy, answer):
+    image = images.put_image(development, code, VERSION)
+    (sbom,) = attach(development, code, image, SPDX)
+    for prefix, one in (("DOCKER_REGISTRY", development), ("DOCKER_REGISTRY_PROD", production)):
+        agent.use(prefix, one, fault_proxy(one.address, Fault("GET", "/referrers/", **answer)).address)
+
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 0, outcome.err
+    assert "1 SBOM" in outcome.err
+    assert ask.digest(production, code, sbom.digest) == sbom.digest
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (Fault("GET", "/referrers/", status=500), "returned 500"),
+        (
+            Fault("GET", "/referrers/", status=200, headers=INDEX, body=b'{"manifests": [{"digest": "x"}]}'),
+            "cannot be read",
+        ),
+        (Fault("GET", "/referrers/", status=200, headers=INDEX, body=b'{"manifests"'), "cannot be read"),
+        (
+            Fault("GET", "/manifests/sha256-[0-9a-f]*$", status=200, headers=INDEX, body=b'{"manifests": ["x"]}'),
+            "cannot be read",
+        ),
+    ],
+)
+def test_an_unreadable_list_moves_no_tag(agent, development, production, code, fault_proxy, fault, sentence):
+    images.put_image(development, code, VERSION)
+    agent.use("DOCKER_REGISTRY", development, fault_proxy(development.address, fault).address)
+
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 1
+    assert sentence in outcome.err
+    assert ask.tags(production, code) == []
+
+
+def test_a_list_that_is_wrong_carries_no_stranger(agent, development, production, code):
+    image, other = images.put_image(development, code, VERSION), images.put_image(development, code, NEXT)
+    stranger = images.put_referrer(development, code, other, SPDX)
+    images.list_referrers(development, code, image, stranger)
+
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 0, outcome.err
+    assert f"{stranger.digest} does not refer to it" in outcome.err
+    assert ask.digest(production, code, stranger.digest) is None
+
+
+def test_a_cut_promotion_is_resumed_with_its_referrers(agent, development, production, code, fault_proxy):
+    image = images.put_image(development, code, VERSION)
+    made = attach(development, code, image, SPDX, SIGNATURE)
+    listing = image.digest.replace(":", "-")
+    proxy = fault_proxy(production.address, Fault("PUT", f"/manifests/{listing}", status=403))
+    agent.use("DOCKER_REGISTRY_PROD", production, proxy.address)
+    assert agent("promote", "--version", VERSION).code == 1
+    assert ask.tags(production, code) == []
+    proxy.faults.clear()
+    proxy.requests.clear()
+
+    assert agent("promote", "--version", VERSION).code == 0
+
+    written = [path.rpartition("/")[2] for method, path, _status in proxy.requests if method == "PUT"]
+    assert written == [listing, VERSION, "latest"]
+    stored = json.loads(ask.registry(production, "GET", f"/v2/{code}/manifests/{listing}").body)
+    assert {entry["digest"] for entry in stored["manifests"]} == {one.digest for one in made}
+
+
+def test_another_run_in_between_loses_nothing(agent, development, production, code, fault_proxy):
+    """The other run's list replaces ours right after we wrote it, as a run on another machine can do."""
+    image = images.put_image(development, code, VERSION)
+    (ours,) = attach(development, code, image, SPDX)
+    images.put_image(production, code, "there")
+    theirs = images.put_referrer(production, code, image, SIGNATURE)
+    listing = image.digest.replace(":", "-")
+    proxy = fault_proxy(production.address, Fault("HEAD", f"/manifests/{listing}", delay=0.4, times=1))
+    agent.use("DOCKER_REGISTRY_PROD", production, proxy.address)
+
+    def overwrite():
+        while not proxy.count("HEAD", f"/manifests/{listing}"):
+            threading.Event().wait(0.01)
+        images.list_referrers(production, code, image, theirs)
+
+    other = threading.Thread(target=overwrite)
+    other.start()
+    outcome = agent("promote", "--version", VERSION)
+    other.join()
+
+    assert outcome.code == 0, outcome.err
+    stored = json.loads(ask.registry(production, "GET", f"/v2/{code}/manifests/{listing}").body)
+    assert {entry["digest"] for entry in stored["manifests"]} == {ours.digest, theirs.digest}
+
+
+def test_promotion_without_referrers_asks_once_and_together(agent, development, production, code, fault_proxy):
+    image = images.put_image(development, code, VERSION)
+    proxy = fault_proxy(development.address)
+    agent.use("DOCKER_REGISTRY", development, proxy.address)
+
+    assert agent("promote", "--version", VERSION).code == 0
+
+    hexes = image.digest.replace(":", "-")
+    about = sorted(path.rpartition("/")[2] for _method, path, _status in proxy.requests if image.digest[7:] in path)
+    assert about == sorted([image.digest, hexes, f"{hexes}.sig", f"{hexes}.att", f"{hexes}.sbom"])
