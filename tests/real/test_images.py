@@ -40,6 +40,8 @@ def test_the_result_names_digests_sizes_and_dates(agent, development, code):
             "here": False,
             "size": size,
             "created": "2026-11-24T09:30:15+00:00",
+            "signed": False,
+            "sbom": False,
             "registries": {"development": image.digest},
             "latest": ["development"],
         }

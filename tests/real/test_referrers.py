@@ -322,3 +322,59 @@ def test_promotion_without_referrers_asks_once_and_together(agent, development, 
     hexes = image.digest.replace(":", "-")
     about = sorted(path.rpartition("/")[2] for _method, path, _status in proxy.requests if image.digest[7:] in path)
     assert about == sorted([image.digest, hexes, f"{hexes}.sig", f"{hexes}.att", f"{hexes}.sbom"])
+
+
+@pytest.fixture(params=["old", "new"])
+def alone(request, agent, development, referrers_factory):
+    """A development registry without, and one with the referrers API."""
+    one = development if request.param == "old" else referrers_factory()
+    agent.use("DOCKER_REGISTRY", one)
+    return one
+
+
+def sign(one, code, image):
+    """Put a manifest where cosign puts a signature."""
+    document = images.put_image(one, code, "", 10, media_type=images.OCI).document
+    return images.put_manifest(one, code, f"{image.digest.replace(':', '-')}.sig", document)
+
+
+def test_prune_deletes_what_refers_to_a_version(agent, alone, code):
+    old, new = images.put_image(alone, code, VERSION), images.put_image(alone, code, NEXT)
+    belongs = {image.digest: [sign(alone, code, image), *attach(alone, code, image, SPDX)] for image in (old, new)}
+    nested = sign(alone, code, belongs[old.digest][1])
+
+    planned = agent("prune", "--keep", "1", "--dry-run").out
+    assert f"delete {belongs[old.digest][0].digest[7:19]}, which refers to {alone.address}/{code}:{VERSION}" in planned
+    outcome = agent("prune", "--keep", "1")
+
+    assert outcome.code == 0, outcome.err
+    gone = [old, nested, *belongs[old.digest]]
+    assert [ask.digest(alone, code, one.digest) for one in gone] == [None] * 4
+    for one in (new, *belongs[new.digest]):
+        assert ask.digest(alone, code, one.digest) == one.digest
+
+
+def test_prune_deletes_no_stranger_of_a_wrong_list(agent, development, code):
+    old, new = images.put_image(development, code, VERSION), images.put_image(development, code, NEXT)
+    (stranger,) = attach(development, code, new, SPDX)
+    images.list_referrers(development, code, old, stranger)
+
+    assert agent("prune", "--keep", "1").code == 0
+
+    assert ask.digest(development, code, old.digest) is None
+    assert ask.digest(development, code, stranger.digest) == stranger.digest
+
+
+def test_images_shows_signatures_and_sboms(agent, alone, code):
+    plain, signed = images.put_image(alone, code, VERSION), images.put_image(alone, code, NEXT)
+    sign(alone, code, signed)
+    attach(alone, code, signed, SPDX)
+
+    rows = agent("images", "--json").result["images"]
+
+    assert [(row["version"], row["signed"], row["sbom"]) for row in rows] == [
+        (NEXT, True, True),
+        (VERSION, False, False),
+    ]
+    assert plain.digest[7:19] in (shown := agent("images").out)
+    assert "signature, SBOM" in shown

@@ -23,8 +23,12 @@ class Delete(Step):
     image: ImageRef
     digest: Digest
     access: RegistryAccess
+    #: Whether it only refers to the image, as a signature does.
+    refers: bool = False
 
     def describe(self) -> str:
+        if self.refers:
+            return _("delete {digest}, which refers to {image}", image=self.image, digest=self.digest.short)
         return _("delete {image} ({digest})", image=self.image, digest=self.digest.short)
 
 
@@ -45,6 +49,10 @@ class Held:
 
     tags: Mapping[str, Digest]
     parts: Mapping[Digest, Collection[Digest]] = field(default_factory=dict)
+    #: Tag of a list of referrers, or of a referrer → the manifest to which it belongs.
+    subjects: Mapping[str, Digest] = field(default_factory=dict)
+    #: Manifest → what refers to it, as far as it was asked.
+    referrers: Mapping[Digest, Collection[Digest]] = field(default_factory=dict)
 
 
 def versions(tags: Collection[str]) -> list[str]:
@@ -52,13 +60,47 @@ def versions(tags: Collection[str]) -> list[str]:
     return sorted(filter(_VERSION.fullmatch, tags), reverse=True)
 
 
+def going(held: Held, keep: int, in_use: Collection[str]) -> list[Digest]:
+    """Return the manifests of all versions to delete, with the manifests of their indexes: what refers to these goes, too."""
+    doomed, stays = _divide(held, keep, in_use)
+    found = [each for tag in doomed for each in _whole(held, held.tags[tag]) if held.tags[tag] not in stays]
+    return [digest for digest in dict.fromkeys(found) if digest not in stays]
+
+
 def plan(image: ImageRef, access: RegistryAccess, held: Held, keep: int, in_use: Collection[str]) -> list[Step]:
     """Plan to delete all versions except the newest ``keep`` and those ``in_use``; ``image`` has registry and repository."""
-    found = versions(held.tags)
-    doomed = {tag for tag in found[keep:] if tag not in in_use}
-    stays = {digest for tag, digest in held.tags.items() if tag not in doomed}
-    stays |= {part for digest in stays for part in held.parts.get(digest, ())}
-    return list(_deletions(image, access, held, sorted(doomed), stays))
+    doomed, stays = _divide(held, keep, in_use)
+    gone = _with_referrers(held, going(held, keep, in_use))
+    belongs = {tag for tag, subject in held.subjects.items() if subject in gone}
+    stays |= {
+        part for tag, digest in held.tags.items() if tag not in {*belongs, *doomed} for part in _whole(held, digest)
+    }
+    return list(_deletions(image, access, held, doomed, stays))
+
+
+def _divide(held: Held, keep: int, in_use: Collection[str]) -> tuple[list[str], set[Digest]]:
+    """Return the versions to delete, oldest first, and the manifests that stay because of another tag."""
+    doomed = sorted(tag for tag in versions(held.tags)[keep:] if tag not in in_use)
+    others = {digest for tag, digest in held.tags.items() if tag not in {*doomed, *held.subjects}}
+    return doomed, {part for digest in others for part in _whole(held, digest)}
+
+
+def _whole(held: Held, digest: Digest) -> tuple[Digest, ...]:
+    return (digest, *held.parts.get(digest, ()))
+
+
+def _with_referrers(held: Held, digests: Collection[Digest]) -> dict[Digest, None]:
+    """Return ``digests`` and all that refers to them, and to that in turn."""
+    gone = dict.fromkeys(digests)
+    waiting = list(digests)
+    while waiting:
+        subject = waiting.pop()
+        lists = [held.tags[tag] for tag, known in held.subjects.items() if known == subject and tag in held.tags]
+        # Not all that a list names: it may be wrong, and what it names may refer to another image.
+        new = [digest for digest in (*held.referrers.get(subject, ()), *lists) if digest not in gone]
+        gone.update(dict.fromkeys(new))
+        waiting += new
+    return gone
 
 
 def plan_local(held: Mapping[ImageRef, str], keep: int, in_use: Collection[str]) -> list[Step]:
@@ -79,11 +121,15 @@ def plan_local(held: Mapping[ImageRef, str], keep: int, in_use: Collection[str])
 def _deletions(
     image: ImageRef, access: RegistryAccess, held: Held, doomed: list[str], stays: set[Digest]
 ) -> Iterator[Step]:
-    """Yield oldest first; the manifests of an index after the index itself."""
+    """Yield oldest first; what refers to a version before it, so that a cut run finds it again; an index before its manifests."""
     gone = set(stays)
     for tag in doomed:
-        digest = held.tags[tag]
-        for each in (digest, *held.parts.get(digest, ())):
-            if digest not in stays and each not in gone:
+        own = _whole(held, held.tags[tag])
+        if own[0] in stays:
+            continue
+        going = [digest for digest in own if digest not in stays]
+        referring = [digest for digest in _with_referrers(held, going) if digest not in own]
+        for each in (*referring, *own):
+            if each not in gone:
                 gone.add(each)
-                yield Delete(image.with_tag(tag), each, access)
+                yield Delete(image.with_tag(tag), each, access, refers=each not in own)

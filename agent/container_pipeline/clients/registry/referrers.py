@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -56,7 +57,17 @@ class Referrer:
         return kind_of(self.manifest, self.tag)
 
 
+_TAG = re.compile(r"sha256-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?")
+
+
+def subject_of(tag: str) -> Digest | None:
+    """Return the digest to which a fallback tag or one of cosign's tags belongs, None for any other tag."""
+    found = _TAG.fullmatch(tag)
+    return Digest(f"sha256:{found[1]}") if found else None
+
+
 def fallback_tag(subject: Digest) -> str:
+    """Return the tag under which a registry without the referrers API lists what refers to ``subject``."""
     return str(subject).replace(":", "-")
 
 
@@ -68,7 +79,11 @@ def kind_of(manifest: Manifest, tag: str = "") -> str:
     named += [pick(layer, "mediaType", str) for layer in layers]
     for holder in (document, *layers):
         notes = pick(holder, "annotations", dict)
-        named += [str(value) for name, value in notes.items() if "predicate" in name.lower() or "content" in name]
+        named += [
+            str(value)
+            for name, value in notes.items()
+            if "predicate" in name.lower() or name == "dev.sigstore.bundle.content"
+        ]
     text = " ".join(named).lower()
     if tag.endswith(".sig") or any(mark in text for mark in _SIGNATURES):
         return SIGNATURE
@@ -86,15 +101,23 @@ _SIGNATURES = (
 )
 
 
-def find(place: Place, subjects: Iterable[Digest], tell: Callable[[str], None]) -> tuple[Referrer, ...]:
+def find(
+    place: Place,
+    subjects: Iterable[Digest],
+    tell: Callable[[str], None],
+    *,
+    tags: Collection[str] | None = None,
+    api: bool = True,
+) -> tuple[Referrer, ...]:
     """Return all that refers to ``subjects``, and what refers to that in turn.
 
     Everything about the subjects is asked at once: an image to which nothing refers costs one round trip.
-    ``tell`` gets a line about each entry that a list has in error; it is left out.
+    ``tell`` gets a line about each entry that a list has in error; it is left out. ``tags`` are those of the repository,
+    if the caller knows them; ``api`` is False where the registry is known to lack the API.
     """
     found: list[Referrer] = []
-    level, seen = list(dict.fromkeys(subjects)), set(subjects)
-    api, tags = True, None
+    level = list(dict.fromkeys(subjects))
+    seen = set(level)
     for _depth in range(DEPTH + 1):
         told = _ask(place, level, api, tags)
         pairs = [(subject, digest) for subject in level for digest in sorted(told.lists[subject])]

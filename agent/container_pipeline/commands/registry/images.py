@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from container_pipeline.clients.registry import referrers
 from container_pipeline.clients.registry.client import CONNECTIONS
+from container_pipeline.clients.registry.copy import Place
 from container_pipeline.console import human_size
 from container_pipeline.errors import EngineError, RegistryError
 from container_pipeline.execute import Run
@@ -23,11 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listed:
-    """The image under a digest: ``size`` is its transfer size in bytes, ``created`` its time if known; or the problem with it."""
+    """The image under a digest, or the problem with it: its transfer size in bytes, its time if known, the kinds of what refers to it."""
 
     size: int
     created: datetime | None
     problem: str = ""
+    attached: frozenset[str] = frozenset()
 
 
 def run(run: Run, *, production: bool = False) -> None:
@@ -37,10 +40,11 @@ def run(run: Run, *, production: bool = False) -> None:
     if not production and settings.production:
         accesses.append(settings.production)
     problems: dict[str, str] = {}
-    held = {access.role: _tags(actions, access, problems) for access in accesses}
+    tags = {access.role: actions.registry(access).tags(settings.repository) for access in accesses}
+    held = {access.role: _tags(actions, access, tags[access.role], problems) for access in accesses}
     here = _here(actions, accesses)
     versions = sorted({*here, *problems, *(tag for tags in held.values() for tag in tags)} - {"latest"}, reverse=True)
-    images = _images(actions, accesses, held)
+    images = _images(actions, accesses, held, tags)
     rows = [_entry(version, held, images, here.get(version), problems.get(version, "")) for version in versions]
     if any(row.get("problem") for row in rows):
         # Blame the image only if its registry responds at all.
@@ -48,8 +52,10 @@ def run(run: Run, *, production: bool = False) -> None:
             actions.registry(access).ping()
     run.result.add(Images(images=rows))
     roles = [_role(access) for access in accesses]
-    heads = (_("VERSION"), _("DIGEST"), _("SIZE"), _("CREATED"), _("AGE"), _("HERE"), *roles)
-    run.console.table(heads, [_row(entry, held) for entry in rows])
+    heads = (_("VERSION"), _("DIGEST"), _("SIZE"), _("CREATED"), _("AGE"), _("HERE"), *roles, _("ATTACHED"))
+    if not any(row["signed"] or row["sbom"] for row in rows):
+        heads = heads[:-1]
+    run.console.table(heads, [_row(entry, held)[: len(heads)] for entry in rows])
     for row in rows:
         if row.get("problem"):
             run.console.warning(f"{row['version']}: {row['problem']}")
@@ -70,10 +76,10 @@ def _here(actions: Actions, accesses: list[RegistryAccess]) -> dict[str, Listed]
     return found
 
 
-def _tags(actions: Actions, access: RegistryAccess, problems: dict[str, str]) -> dict[str, Digest]:
-    """Return each tag's digest; a tag deleted meanwhile has none, and an unreadable one is a problem."""
+def _tags(actions: Actions, access: RegistryAccess, listed: list[str], problems: dict[str, str]) -> dict[str, Digest]:
+    """Return each image's tag with its digest; a tag deleted meanwhile has none, and an unreadable one is a problem."""
     registry, repository = actions.registry(access), actions.run.settings.repository
-    tags = registry.tags(repository)
+    tags = [tag for tag in listed if not referrers.subject_of(tag)]
 
     def resolve(tag: str) -> Digest | None:
         try:
@@ -87,21 +93,44 @@ def _tags(actions: Actions, access: RegistryAccess, problems: dict[str, str]) ->
 
 
 def _images(
-    actions: Actions, accesses: list[RegistryAccess], held: dict[str, dict[str, Digest]]
+    actions: Actions,
+    accesses: list[RegistryAccess],
+    held: dict[str, dict[str, Digest]],
+    tags: dict[str, list[str]],
 ) -> dict[Digest, Listed]:
     where = {digest: access for access in reversed(accesses) for digest in held[access.role].values()}
-    found = in_parallel(lambda item: _image(actions, *item), where.items(), CONNECTIONS)
+    first = {access: digest for digest, access in where.items()}
+    # One question for each registry says whether it has to be asked about each image.
+    api = {access.role: _has_api(actions, access, digest) for access, digest in first.items()}
+    known = {role: frozenset(tags[role]) for role in tags}
+
+    def look(item: tuple[Digest, RegistryAccess]) -> Listed:
+        digest, access = item
+        return _image(actions, digest, access, known[access.role], api[access.role])
+
+    found = in_parallel(look, where.items(), CONNECTIONS)
     return dict(zip(where, found))
 
 
-def _image(actions: Actions, digest: Digest, access: RegistryAccess) -> Listed:
+def _has_api(actions: Actions, access: RegistryAccess, digest: Digest) -> bool:
+    try:
+        return actions.registry(access).referrers(actions.run.settings.repository, digest) is not None
+    except RegistryError:
+        return True  # the image's own row says what is wrong
+
+
+def _image(actions: Actions, digest: Digest, access: RegistryAccess, tags: frozenset[str], api: bool) -> Listed:
     """Return the image under a digest; if it cannot be read, the problem is limited to this image."""
     registry, repository = actions.registry(access), actions.run.settings.repository
     try:
         manifest = registry.manifest(repository, str(digest))
         manifests = [registry.manifest(repository, str(child.digest)) for child in manifest.children] or [manifest]
         blobs = {blob.digest: blob.size for each in manifests for blob in each.blobs}
-        return Listed(sum(blobs.values()), _created(registry, actions, manifests[0]))
+        # What BuildKit itself attaches is in the index.
+        kinds = {referrers.kind_of(each) for each in manifests if manifest.children}
+        place, subjects = Place(registry, repository), (digest, *(child.digest for child in manifest.children))
+        kinds |= {one.kind for one in referrers.find(place, subjects, actions.run.console.detail, tags=tags, api=api)}
+        return Listed(sum(blobs.values()), _created(registry, actions, manifests[0]), attached=frozenset(kinds))
     except RegistryError as error:
         return Listed(0, None, error.message)
 
@@ -126,6 +155,8 @@ def _entry(
         "here": here is not None,
         "size": image.size,
         "created": image.created.isoformat() if image.created else "",
+        "signed": referrers.SIGNATURE in image.attached,
+        "sbom": referrers.SBOM in image.attached,
         "registries": {role: str(digest) for role, digest in digests.items()},
         "latest": [role for role, tags in held.items() if tags.get("latest") == digests.get(role, "")],
     }
@@ -141,6 +172,7 @@ def _row(entry: dict[str, Any], held: dict[str, dict[str, Digest]]) -> list[str]
         _age(created) if created else "-",
         _("yes") if entry["here"] else "-",
         *(_state(entry, role) for role in held),
+        ", ".join(text for key, text in (("signed", _("signature")), ("sbom", _("SBOM"))) if entry[key]) or "-",
     ]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from container_pipeline.clients.registry import referrers
 from container_pipeline.clients.registry.client import CONNECTIONS
+from container_pipeline.clients.registry.copy import Place
 from container_pipeline.execute import Run
 from container_pipeline.execute.image import Actions
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess
 from container_pipeline.parallel import in_parallel
-from container_pipeline.plan.prune import Delete, Held, Remove, plan, plan_local
+from container_pipeline.plan.prune import Delete, Held, Remove, going, plan, plan_local
 from container_pipeline.project import state
 
 
@@ -20,7 +22,9 @@ def run(run: Run, *, production: bool = False) -> None:
     actions = Actions(run)
     image = run.settings.image(access, "latest")
     held = _held(actions, access)
-    steps = plan(image, access, held, run.settings.values.keep, _in_use(run))
+    in_use = _in_use(run)
+    held = _with_referrers(actions, access, held, going(held, run.settings.values.keep, in_use))
+    steps = plan(image, access, held, run.settings.values.keep, in_use)
     run.execute(steps, {Delete: lambda step: _delete(actions, step, held)})
     if not steps:
         run.console.line(_("{image} holds no version to remove", image=image.name))
@@ -49,7 +53,19 @@ def _held(actions: Actions, access: RegistryAccess) -> Held:
         for manifest in found.values()
         if manifest.children
     }
-    return Held({tag: manifest.digest for tag, manifest in found.items()}, parts)
+    subjects = {tag: subject for tag in found if (subject := referrers.subject_of(tag))}
+    return Held({tag: manifest.digest for tag, manifest in found.items()}, parts, subjects)
+
+
+def _with_referrers(actions: Actions, access: RegistryAccess, held: Held, subjects: list[Digest]) -> Held:
+    """Ask what refers to the manifests that go."""
+    if not subjects:
+        return held
+    place = Place(actions.registry(access), actions.run.settings.repository)
+    found: dict[Digest, list[Digest]] = {}
+    for one in referrers.find(place, subjects, actions.run.console.detail, tags=held.tags):
+        found.setdefault(one.subject, []).extend(each.digest for each in one.manifests[::-1])
+    return replace(held, referrers=found)
 
 
 def _in_use(run: Run) -> set[str]:
