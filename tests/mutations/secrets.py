@@ -35,7 +35,12 @@ PRUNED = [
     Mutation(
         "A registry keeps what a server's release needs",
         "plan/prune.py",
-        (("{tag for tag in found[keep:] if tag not in in_use}", "set(found[keep:])"),),
+        (
+            (
+                "sorted(tag for tag in versions(held.tags)[keep:] if tag not in in_use)",
+                "sorted(versions(held.tags)[keep:])",
+            ),
+        ),
         (
             "real/test_prune.py::test_prune_keeps_deployed_versions_and_requires_reachable_servers",
             "real/test_prune.py::test_what_a_server_keeps_is_not_deleted",
