@@ -56,7 +56,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if count := config.stash.get(LEFT_OUT, 0):
+    count = config.stash.get(LEFT_OUT, 0)
+    if count and config.option.markexpr == "not matrix":
         terminalreporter.write_line(f"{count} tests of the matrix were left out; `make test-all` runs them, too")
 
 

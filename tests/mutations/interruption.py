@@ -41,7 +41,7 @@ LOCK = [
                 "until mkdir .held 2>/dev/null && trap 'rmdir \"$folder/.held\"; clean_up' EXIT; do",
             ),
         ),
-        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[compose-v2]",),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[renames]",),
     ),
     Mutation(
         "What goes on with the service does not inherit the lock",
@@ -76,7 +76,7 @@ KILLED = [
                 "    rm -f docker-compose.yml .env\n",
             ),
         ),
-        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[compose-v2]",),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[renames]",),
     ),
     Mutation(
         "The next run puts right what a killed one left in the middle of its switch",

@@ -176,7 +176,7 @@ SECRETS = [
         "The registry's login is deleted on the server, the program killed or not",
         _COMMON,
         (('        rm -rf "$work" "$private"\n    } </dev/null', "    } </dev/null"),),
-        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[compose-v2]",),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[renames]",),
     ),
     Mutation(
         ".env is for its owner alone",
