@@ -101,7 +101,6 @@ KILLED = [
         (('        [ "$lost" = no ] || { bad="connection" && return 1; }\n', ""),),
         (
             "real/test_interruption.py::test_server_recovers_by_itself_after_agent_is_killed[compose-v2-waiting for health]",
-            "real/test_interruption.py::test_deploy_asks_server_for_outcome_after_lost_connection[waits for ever-waiting for health-3]",
             "real/test_interruption.py::test_an_agent_that_is_silent_loses_the_lock",
         ),
     ),
@@ -152,10 +151,7 @@ FROZEN = [
         "Going back waits for an engine that is started anew",
         _COMMON,
         (("    until answers; do\n", "    until true; do\n"),),
-        (
-            "real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[at its beginning]",
-            "real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[while it stops the container]",
-        ),
+        ("real/test_frozen_engine.py::test_rollback_waits_for_a_restarting_engine[while it stops the container]",),
     ),
 ]
 
