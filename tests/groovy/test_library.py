@@ -13,6 +13,9 @@ from container_pipeline.plan.jenkinsfile import CREDENTIALS
 from groovy.jenkins import ROOT
 from lab.chat import Chat, chat
 
+# With its folder, which goes to one worker and would else end alone.
+pytestmark = pytest.mark.slow
+
 PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))
 # It needs the agent and its settings, and fails at once: there is no registry.
 PROMOTE = "node { containerPromote(code: 'a-b', version: '20261124093015') }"

@@ -12,6 +12,9 @@ from lab.hudson import Hudson
 from seed.conftest import Administrator
 from seed.standin import Standin
 
+# With its folder, which goes to one worker and would else end alone.
+pytestmark = pytest.mark.slow
+
 DEFAULTS = "defaults: {kind: freestyle, repository: 'git@git.example:team/{code}.git'}\n"
 TWO = DEFAULTS + "projects: [CODE-web-re, CODE-ui-re]\n"
 ODD = (
