@@ -7,7 +7,7 @@ import groovy.transform.Field
  */
 
 /** Programs that a command needs on the node, besides python3. */
-@Field static final Map NEEDS = [build: 'docker', push: 'docker', deploy: 'ssh', rollback: 'ssh', status: 'ssh']
+@Field static final Map NEEDS = [build: 'docker', push: 'docker', deploy: 'ssh', rollback: 'ssh', status: 'ssh', hold: 'ssh', resume: 'ssh']
 
 /** Runs a single step: checks the options, allocates a node, runs one command of the agent, fails with its error. */
 Map call(String step, String command, Map options, List arguments = []) {
@@ -164,7 +164,7 @@ private withVariables(List variables, List bound, Closure body) {
 /** Returns the options of a single step that are not settings, as arguments of the agent. */
 private List given(Map options) {
     List words = []
-    for (name in ['environment', 'version']) {
+    for (name in ['environment', 'version', 'override']) {
         if (options[name]) {
             words.addAll(["--${name}".toString(), options[name].toString()])
         }

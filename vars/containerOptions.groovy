@@ -13,6 +13,11 @@ String problem(Map options, Map keys, Map words) {
     if (keys.code?.required && !options.code) {
         return sentence(words, "no project code; write code: 'aglaia-web-re'")
     }
+    for (entry in keys) {
+        if (entry.value.required && !options[entry.key]) {
+            return sentence(words, '{name} is missing', [name: entry.key])
+        }
+    }
     for (entry in options) {
         String found = wrong(entry.key.toString(), entry.value, keys, words)
         if (found) {

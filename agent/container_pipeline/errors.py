@@ -12,6 +12,7 @@ PipelineError
  │   ├─ NotRolledBackError 4 the deploy and its rollback failed: a person is needed
  │   └─ OutcomeUnknownError 7 the connection was lost, and the outcome is unknown
  ├─ LockedError           5  another run holds the lock
+ ├─ HeldError             5  somebody holds the code; nothing was changed
  ├─ OvertakenError        6  a release that was built later runs; nothing was changed
  ├─ JenkinsError          1  a Jenkins controller refused or failed
  ├─ ChecksFailed          1  lint or doctor found something
@@ -100,6 +101,11 @@ class OutcomeUnknownError(ServerError):
 
 class LockedError(PipelineError):
     category = "lock"
+    exit_code = 5
+
+
+class HeldError(PipelineError):
+    category = "hold"
     exit_code = 5
 
 

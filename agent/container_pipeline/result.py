@@ -59,6 +59,18 @@ class Told(Payload):
     commits: list[dict[str, str]]
 
 
+class Reason(Payload):
+    """hold: why."""
+
+    reason: str
+
+
+class Override(Payload):
+    """deploy, up: why they went on in spite of a hold or a freeze."""
+
+    override: str
+
+
 class ImageBuilt(Payload):
     """build: the commit, or "", and the image's size in bytes."""
 

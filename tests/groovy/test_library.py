@@ -35,6 +35,8 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
         ("containerPipeline(code: 'a-b', environment: 'x')", "unknown key 'environment'; did you mean 'environments'?"),
         ("containerPipeline(code: 'a-b', version: 'x')", "unknown key 'version'"),
         ("containerPush(code: 'a-b', environment: 'x')", "unknown key 'environment'"),
+        ("containerHold(code: 'a-b')", "containerHold: reason is missing"),
+        ("containerResume(code: 'a-b', reason: 'x')", "unknown key 'reason'"),
         ("containerStatus(code: 'a-b', version: 'x')", "unknown key 'version'"),
         ("containerPipeline(code: 'a-b', env_file: 'x')", "unknown key 'env_file'; did you mean 'envFile'?"),
         ("containerPipeline(code: 'a-b', xyzzy: 1)", "unknown key 'xyzzy'; use one of:"),
@@ -344,7 +346,7 @@ EVERY_CREDENTIAL = {
     "file": {"type": "file", "content": "a=1\n"},
     "hook": {"type": "string", "secret": "http://127.0.0.1:1/"},
 }
-STEPS = ["Build", "Push", "Promote", "Deploy", "Rollback", "Status"]
+STEPS = ["Build", "Push", "Promote", "Deploy", "Rollback", "Status", "Hold", "Resume"]
 
 
 @pytest.mark.parametrize("step", [*STEPS, "Seed"])
@@ -361,6 +363,7 @@ def test_every_step_hands_over_every_kind_of_option(build, node, step):
             "envFile: \"${'x'}.env\""
         )
     )
+    options += ", reason: 'why not'" if step == "Hold" else ""
     notify = "" if step in ("Seed", "Status") else ", notify: [credentials: 'hook', mention: 'all', on: 'failure']"
     run = build(
         f"node {{ container{step}({options}, credentials: {credentials}{notify}) }}", credentials=EVERY_CREDENTIAL

@@ -71,6 +71,18 @@ REFUSED = [
         ("real/test_releases.py::test_deploy_uses_built_digest_even_if_tag_moved",),
     ),
     Mutation(
+        "A deploy changes nothing while somebody holds the code",
+        _DEPLOY,
+        (('    [ "$action" = rollback ] || heed_hold\n', ""),),
+        ("real/test_hold.py::test_a_hold_stops_deploys_but_no_rollback[compose-v2]",),
+    ),
+    Mutation(
+        "`up` changes nothing while somebody holds the code",
+        "remote/programs/control.sh",
+        (('    [ "$action" != up ] || heed_hold\n', ""),),
+        ("real/test_hold.py::test_a_hold_stops_deploys_but_no_rollback[compose-v2]",),
+    ),
+    Mutation(
         "A pipeline's deploy leaves a release that was built later",
         _DEPLOY,
         (('        [ -z "$created" ] || heed_newer\n', ""),),

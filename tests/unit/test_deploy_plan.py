@@ -86,7 +86,7 @@ PROGRAMS = [
     ["common", words, *rest]
     for words in ("health", "swarm")
     for rest in (list(DEPLOY), ["status"], ["containers", "control"], ["logs"])
-] + [["common", "doctor"], ["common", "outcome"]]
+] + [["common", "doctor"], ["common", "outcome"], ["common", "hold"]]
 
 
 @SHELLS

@@ -23,7 +23,7 @@ PROGRAMS = sorted((REPOSITORY / "agent/container_pipeline/remote/programs").glob
 ARCHITECTURE = (REPOSITORY / "docs/architecture.md").read_text()
 
 #: Modules that serve several commands, as docs/architecture.md has it.
-SHARED = {"up": "control", "down": "control", "pull": "control"}
+SHARED = {"up": "control", "down": "control", "pull": "control", "resume": "hold"}
 SHARED |= {word: "words" for word in GROUPS["image"] if word != "run"}
 
 COMMANDS = [(group, name) for group, names in {**GROUPS, **HIDDEN}.items() for name in names]

@@ -30,6 +30,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "down": _("stop and remove the service's containers"),
         "pull": _("pull the service's image"),
         "logs": _("show the service's logs"),
+        "hold": _("stop deploys of this code until `resume`"),
+        "resume": _("let deploys go on after `hold`"),
     },
     "start": {
         "init": _("write a new project's files by the convention"),
@@ -92,6 +94,9 @@ GUESSES = {
     "log": "logs",
     "releases": "history",
     "undo": "rollback",
+    "pause": "hold",
+    "unpause": "resume",
+    "freeze": "hold",
     "release": "ship",
     "check": "doctor",
     "new": "init",

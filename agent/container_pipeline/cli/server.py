@@ -1,8 +1,9 @@
-"""deploy, rollback, status, history, up, down, pull, logs."""
+"""deploy, rollback, status, history, up, down, pull, logs, hold, resume."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -28,6 +29,11 @@ _TIMEOUT = click.option(
     "--timeout", metavar="SECONDS", help=_("how long to wait until the service is healthy (default: 60)")
 )
 
+_OVERRIDE = click.option(
+    "--override",
+    metavar="REASON",
+    help=_("go on in spite of a hold; the history keeps the reason"),
+)
 _ROLLING = click.option(
     "--rolling",
     type=click.IntRange(1),
@@ -50,6 +56,7 @@ _ROLLING = click.option(
         help=_("keep a release that was built later (default without --version)"),
     ),
     _ROLLING,
+    _OVERRIDE,
     _WAIT,
     _ACCEPT_NEW,
     changes=True,
@@ -61,10 +68,19 @@ _ROLLING = click.option(
         "deploy --rolling 1 --dry-run",
     ),
 )
-def deploy(run: Run, version: str | None, keep_newer: bool, rolling: int | None, wait: int, accept_new: bool) -> None:
+def deploy(run: Run, version: str | None, rolling: int | None, override: str | None, **more: Any) -> None:
     from container_pipeline.commands.server import deploy
 
-    deploy.run(run, version=version, keep_newer=keep_newer, rolling=rolling or 0, wait=wait, accept_new=accept_new)
+    deploy.run(run, version=version, rolling=rolling or 0, override=_reason(override), **more)
+
+
+def _reason(text: str | None) -> str:
+    if text is None:
+        return ""
+    from container_pipeline.commands.server import hold
+
+    # On the server, bars separate the fields of the history.
+    return hold.check(text).replace("|", "/")
 
 
 @command(
@@ -99,11 +115,13 @@ def history(run: Run, accept_new: bool) -> None:
     history.run(run, accept_new=accept_new)
 
 
-@command("up", _TIMEOUT, _WAIT, _ACCEPT_NEW, changes=True, servers=True, examples=("up --server web-1.example",))
-def up(run: Run, wait: int, accept_new: bool) -> None:
+@command(
+    "up", _TIMEOUT, _OVERRIDE, _WAIT, _ACCEPT_NEW, changes=True, servers=True, examples=("up --server web-1.example",)
+)
+def up(run: Run, override: str | None, wait: int, accept_new: bool) -> None:
     from container_pipeline.commands.server import control
 
-    control.run(run, "up", wait=wait, accept_new=accept_new)
+    control.run(run, "up", override=_reason(override), wait=wait, accept_new=accept_new)
 
 
 @command(
@@ -159,6 +177,28 @@ def logs(run: Run, tail: int, follow: bool, accept_new: bool) -> None:
     logs.run(run, tail=tail, follow=follow, accept_new=accept_new)
 
 
+@command(
+    "hold",
+    click.argument("reason"),
+    _ACCEPT_NEW,
+    changes=True,
+    servers=True,
+    tells=True,
+    examples=("hold 'the database is being moved'", "hold 'inventory until noon' --environment prod"),
+)
+def hold(run: Run, reason: str, accept_new: bool) -> None:
+    from container_pipeline.commands.server import hold
+
+    hold.run(run, hold.check(reason), accept_new=accept_new)
+
+
+@command("resume", _ACCEPT_NEW, changes=True, servers=True, tells=True, examples=("resume",))
+def resume(run: Run, accept_new: bool) -> None:
+    from container_pipeline.commands.server import hold
+
+    hold.run(run, accept_new=accept_new)
+
+
 COMMANDS = {
     "deploy": deploy,
     "rollback": rollback,
@@ -168,4 +208,6 @@ COMMANDS = {
     "down": down,
     "pull": pull,
     "logs": logs,
+    "hold": hold,
+    "resume": resume,
 }

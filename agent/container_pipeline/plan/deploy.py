@@ -134,6 +134,43 @@ class Compose(OnServers):
         )
 
 
+@dataclass(frozen=True)
+class Hold(OnServers):
+    """Hold the code on the servers for ``reason``, so that nothing is deployed; resume without one."""
+
+    name: ClassVar[str] = "hold"
+    code: Code
+    reason: str
+
+    def describe(self) -> str:
+        servers = ", ".join(server.name for server in self.servers)
+        if self.reason:
+            return _("hold {code} on {servers}: {reason}", code=self.code, servers=servers, reason=self.reason)
+        return _("resume {code} on {servers}", code=self.code, servers=servers)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A hold, as its file on a server says: who, since when, why."""
+
+    by: str
+    since: str
+    reason: str
+
+    @classmethod
+    def parse(cls, text: str) -> Holding | None:
+        """Return the hold in a line of its file; None for an empty one."""
+        return cls(*[*text.split("|", 2), "", ""][:3]) if text else None
+
+    def told(self) -> str:
+        return _(
+            "held by {who} since {since}: {reason}",
+            who=self.by or "?",
+            since=self.since or "?",
+            reason=self.reason or "-",
+        )
+
+
 def holder(lock: str) -> str:
     """Return a sentence about a lock from its content: who holds it, since when, for which version."""
     by, since, version = [*lock.split("|"), "", ""][:3]

@@ -28,9 +28,11 @@ JENKINS_KEYS: tuple[Key, ...] = (
 STEP_KEYS: dict[str, tuple[str, ...]] = {
     "containerPush": ("version",),
     "containerPromote": ("version",),
-    "containerDeploy": ("environment", "version"),
+    "containerDeploy": ("environment", "version", "override"),
     "containerRollback": ("environment", "version"),
     "containerStatus": ("environment",),
+    "containerHold": ("environment", "reason"),
+    "containerResume": ("environment",),
 }
 #: Keys of containerSeed, which has no project.
 SEED_KEYS: tuple[Key, ...] = (
@@ -106,6 +108,8 @@ USES: dict[str, tuple[str, ...]] = {
     "deploy": ("registry", "registryPull", "production", "productionPull", "ssh", "knownHosts", "env"),
     "rollback": ("registry", "registryPull", "production", "productionPull", "ssh", "knownHosts"),
     "status": ("ssh", "knownHosts"),
+    "hold": ("ssh", "knownHosts"),
+    "resume": ("ssh", "knownHosts"),
     "report": ("notify", "notifySecret"),
     "seed": ("jenkins",),
 }
@@ -122,9 +126,13 @@ def library_keys() -> dict[str, dict[str, Any]]:
     keys["credentials"]["keys"] = list(PROJECT_CREDENTIALS)
     keys["notify"].update(_described(BY_NAME["notify"], BY_NAME["notify"].variable), kind="text or map", of=NOTIFY_KEYS)
     keys["notify"]["keys"] = list(NOTIFY_KEYS)
+    required = {"reason": {"kind": "text", "required": True}}
     seed = {key.name: _described(key) for key in SEED_KEYS}
     seed["credentials"]["keys"] = ["jenkins"]
-    single = {step: {**keys, **{name: {"kind": "text"} for name in names}} for step, names in STEP_KEYS.items()}
+    single = {
+        step: {**keys, **{name: required.get(name, {"kind": "text"}) for name in names}}
+        for step, names in STEP_KEYS.items()
+    }
     return {"": keys, **single, "containerSeed": seed}
 
 

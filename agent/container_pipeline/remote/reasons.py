@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from container_pipeline.errors import (
+    HeldError,
     LockedError,
     NotRolledBackError,
     OutcomeUnknownError,
@@ -15,7 +16,7 @@ from container_pipeline.errors import (
 )
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
-from container_pipeline.plan.deploy import holder, mending
+from container_pipeline.plan.deploy import Holding, holder, mending
 
 
 def step(name: str) -> str:
@@ -126,6 +127,14 @@ def _error(
         return LockedError(
             _("another run holds the lock: {holder}", holder=holder(text)),
             _("try again once it has ended, or wait for it with --wait SECONDS"),
+        )
+    if status == "held":
+        hold = Holding.parse(text) or Holding("", "", "")
+        return HeldError(
+            _("{hold}; nothing was changed", hold=hold.told()),
+            _(
+                "run `container-pipeline resume` once it is over, or pass --override REASON; `rollback` is never stopped"
+            ),
         )
     if status == "overtaken":
         return OvertakenError(

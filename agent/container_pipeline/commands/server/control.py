@@ -5,12 +5,15 @@ from __future__ import annotations
 from container_pipeline.execute import Run, rollout
 from container_pipeline.plan.deploy import Compose
 from container_pipeline.remote.fleet import ServerTask, parts
+from container_pipeline.result import Override
 
 
-def run(run: Run, action: str, *, wait: int = 0, accept_new: bool = False) -> None:
-    """Run ``action`` on all servers; raises the worst server's error."""
+def run(run: Run, action: str, *, override: str = "", wait: int = 0, accept_new: bool = False) -> None:
+    """Run ``action`` on all servers; raises the worst server's error. ``override``: the reason to go on in spite of a hold."""
     step = Compose(run.settings.targets(), run.settings.code, action)
-    values = rollout.common(run, action, wait, login=action != "down")
+    values = {**rollout.common(run, action, wait, login=action != "down"), "override": override}
+    if override:
+        run.result.add(Override(override=override))
     task = ServerTask(parts(run.settings, "control"), values, changes=True, must=("health",) if action == "up" else ())
     answers = rollout.on_servers(run, [step], task, accept_new=accept_new)
     rollout.report(run, answers, running=action == "up")

@@ -11,6 +11,7 @@ from container_pipeline.plan import deploy as plan
 from container_pipeline.plan import resolved
 from container_pipeline.remote import transfer
 from container_pipeline.remote.fleet import Answer, ServerTask, parts
+from container_pipeline.result import Override
 
 
 def run(
@@ -18,6 +19,7 @@ def run(
     *,
     version: str | None = None,
     keep_newer: bool = False,
+    override: str = "",
     rolling: int = 0,
     wait: int = 0,
     accept_new: bool = False,
@@ -25,11 +27,14 @@ def run(
     """Deploy ``version`` (default: the one built last).
 
     ``keep_newer``: leave a release that was built later in place; always so without ``version``.
+    ``override``: the reason to go on in spite of a hold.
     ``rolling``: number of servers at a time; the next ones follow once these are healthy. ``wait``: seconds to wait for the lock.
     Raises the worst server's error; each server's result is in ``run.result``.
     """
     upload = release.gather(run, version)
-    task = _task(run, upload, wait, keep_newer=keep_newer or not version)
+    task = _task(run, upload, wait, keep_newer=keep_newer or not version, override=override)
+    if override:
+        run.result.add(Override(override=override))
     steps = [plan.Deploy(group, upload.release) for group in plan.groups(run.settings.targets(), rolling)]
     answers = rollout.on_servers(run, steps, task, accept_new=accept_new)
     _tell_latest(run, answers, str(upload.release.version))
@@ -54,7 +59,7 @@ def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
         )
 
 
-def _task(run: Run, upload: Upload, wait: int, *, keep_newer: bool) -> ServerTask:
+def _task(run: Run, upload: Upload, wait: int, *, keep_newer: bool, override: str) -> ServerTask:
     this = upload.release
     files = transfer.bundle(upload.files)
     values = {
@@ -63,6 +68,7 @@ def _task(run: Run, upload: Upload, wait: int, *, keep_newer: bool) -> ServerTas
         "digest": this.digest,
         "created": this.created,
         "keep_newer": keep_newer,
+        "override": override,
         "image": this.image.name,
         "familiar": this.image.familiar,
         "services": " ".join(this.services),

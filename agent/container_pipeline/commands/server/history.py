@@ -39,6 +39,11 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
         for one in attempts(answer)
         if one.get("outcome", "").startswith("failed ")
     ]
+    rows += [
+        (name, one["version"] or "-", one["when"], one["by"], "-", _("override: {reason}", reason=one["outcome"][11:]))
+        for one in attempts(answer)
+        if one.get("outcome", "").startswith("overridden ")
+    ]
     return sorted(rows, key=lambda row: row[2], reverse=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.outside import read_json
+from container_pipeline.plan.deploy import Holding
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
 from container_pipeline.result import Origins
 
@@ -62,6 +63,7 @@ def details(answer: Answer) -> dict[str, Any]:
         "containers": containers(answer),
         "differs": differences(answer),
         "lock": answer.facts.get("lock", ""),
+        "hold": vars(held) if (held := Holding.parse(answer.facts.get("hold", ""))) else {},
     }
 
 
@@ -76,8 +78,13 @@ def _row(answer: Answer) -> tuple[str, ...]:
         _state(answer),
         answer.facts.get("since") or deployed.get("when", "-"),
         deployed.get("build") or deployed.get("by", "-"),
-        ", ".join(difference(word) for word in differences(answer)) or "-",
+        ", ".join([*_held(answer), *(difference(word) for word in differences(answer))]) or "-",
     )
+
+
+def _held(answer: Answer) -> list[str]:
+    held = Holding.parse(answer.facts.get("hold", ""))
+    return [held.told()] if held else []
 
 
 def _state(answer: Answer) -> str:

@@ -496,6 +496,24 @@ lock_holder() {
     dd bs=1000 count=1 2>/dev/null <"$1" | head -n 1
 }
 
+# Who holds the code, since when and why; nothing if nobody does.
+held_by() {
+    [ ! -e .hold ] || lock_holder .hold
+}
+
+# Ends the program if the code is held. $override is the reason to go on nevertheless, which the history keeps.
+heed_hold() {
+    if [ -n "$override" ]; then
+        log_attempt "overridden $override"
+    elif [ -e .hold ]; then
+        end held hold "$(held_by)"
+    fi
+}
+
+log_attempt() {
+    (umask 022 && printf '%s|%s|%s|%s|%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who" "$action" "$version" "$1" >>releases/.log) 2>/dev/null
+}
+
 # Takes the lock: one run at a time per code. The kernel frees it when this process and its Compose are gone.
 take_lock() {
     (umask 022 && touch .lock) 2>"$work/out" || refuse_write

@@ -1,5 +1,5 @@
 #!/bin/sh
-# up, down and pull with Compose, in the project's folder, under the lock. Requires common.sh, health.sh and containers.sh; action, timeout, settle.
+# up, down and pull with Compose, in the project's folder, under the lock. Requires common.sh, health.sh and containers.sh; action, timeout, settle, override.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 control() {
@@ -10,6 +10,7 @@ control() {
     [ -f docker-compose.yml ] || [ -n "$(current_release)" ] || refuse nothing
     watch_connection
     take_lock
+    [ "$action" != up ] || heed_hold
     [ ! -d releases/.former ] || refuse unfinished
     say "fact version $(current_release)"
     know_current

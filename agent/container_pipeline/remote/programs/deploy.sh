@@ -2,7 +2,7 @@
 # Deploys a release, or rolls back to an earlier one. Requires common.sh, health.sh, switch.sh, containers.sh, found.sh and ask.sh, and
 # from the agent also: action (deploy or rollback), size (bytes of the payload), image (name without tag), digest, services, units
 # (files of the release, one per line), timeout, settle, keep, strategy (recreate or start-first); for a deploy created (the image's
-# build time, or nothing) and keep_newer (yes or no).
+# build time, or nothing), keep_newer (yes or no) and override (the reason to go on in spite of a hold, or nothing).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 open_folder() {
@@ -288,10 +288,6 @@ clean_image() {
     [ -d "releases/$version" ] || dock rmi "$image:$version" >/dev/null 2>&1
 }
 
-log_attempt() {
-    (umask 022 && printf '%s|%s|%s|%s|%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who" "$action" "$version" "$1" >>releases/.log) 2>/dev/null
-}
-
 # Repairs the switch of an earlier run that was killed.
 recover() {
     for left in releases/.incoming.*; do
@@ -368,6 +364,7 @@ deploy() {
     [ "$action" = rollback ] || receive
     watch_connection
     take_lock
+    [ "$action" = rollback ] || heed_hold
     recover
     say "fact former $(current_release)"
     say "fact former_commit $(field commit "releases/$(current_release)/release.json")"

@@ -1,0 +1,4 @@
+/** See containerHold.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerHold', 'hold', options, [options.reason.toString()])
+}

@@ -1,0 +1,4 @@
+/** See containerResume.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerResume', 'resume', options)
+}
