@@ -71,7 +71,7 @@ _EXIT_CODES = {
     "3": "the deploy failed, and the previous release runs again",
     "4": "the deploy and its rollback failed: a person is needed",
     "7": "outcome unknown: the connection was lost, and the server could not be asked again",
-    "5": "another run holds the lock, or somebody holds the code",
+    "5": "another run holds the lock, or a hold or a freeze stands",
     "6": "overtaken: a release that was built later runs; nothing was changed",
     "130, 143": "interrupted, terminated",
 }

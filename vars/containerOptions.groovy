@@ -58,6 +58,10 @@ private String unfit(String name, Object value, Map key, Map words) {
         if (key.pattern && !(item ==~ key.pattern)) {
             return against(key.rule, name, item, words)
         }
+        if (key.rule == 'freeze' && unknownZone(item)) {
+            return sentence(words, "{name}: there is no time zone in '{value}'; write a name of the time zone database, such as Asia/Shanghai",
+                [name: name, value: item])
+        }
         if (key.choices && !(item in key.choices)) {
             return sentence(words, "{name} is '{value}'; {hint}", [name: name, value: item, hint: nearest(item, key.choices, words)])
         }
@@ -81,13 +85,30 @@ private List items(String kind, Object value) {
     if (value instanceof List) {
         return value.collect { it.toString() }
     }
+    if (kind == 'freeze') {
+        return value.toString().split(',').toList()
+    }
     return kind == 'list' ? value.toString().split(/[,\s]+/).toList() : [value.toString()]
+}
+
+/** @return whether a window of time ends with a word that is no time zone. Java takes what it does not know for GMT. */
+@NonCPS
+private boolean unknownZone(String window) {
+    String last = window.trim().tokenize(' ')[-1]
+    String day = '(?i:mon|tue|wed|thu|fri|sat|sun)'
+    if (!(last ==~ '[A-Za-z].*') || last ==~ "${day}(-${day})?".toString() || last == 'GMT') {
+        return false
+    }
+    return TimeZone.getTimeZone(last) == TimeZone.getTimeZone('GMT')
 }
 
 /** @return the sentence about a text that does not match the pattern of a rule. */
 @NonCPS
 private String against(String rule, String name, String value, Map words) {
     switch (rule) {
+        case 'freeze':
+            return sentence(words, "{name}: '{value}' is not a window of time; write one such as 'Fri 18:00-Mon 08:00 Asia/Shanghai' or '2027-02-06..2027-02-14'",
+                [name: name, value: value])
         case 'mention':
             return sentence(words, "{name} cannot be '{value}'; write telephone numbers, or all; for Feishu and Slack ids of people, such as ou_1a2b3c",
                 [name: name, value: value])

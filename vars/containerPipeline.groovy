@@ -32,7 +32,7 @@ Map call(Map options = [:]) {
 
 /** Returns the stages from the agent, because the project's settings are on the node; its refusal is the run's first result. */
 private List stages(Map options, List results) {
-    Map wishes = options.subMap(['promote', 'deploy', 'approve', 'environments'])
+    Map wishes = options.subMap(['promote', 'deploy', 'approve', 'environments', 'override'])
     Map answer = containerAgent.attempt('stages', options, ['--wishes', groovy.json.JsonOutput.toJson(wishes)])
     if (!answer.ok) {
         results << answer

@@ -13,6 +13,7 @@ PipelineError
  │   └─ OutcomeUnknownError 7 the connection was lost, and the outcome is unknown
  ├─ LockedError           5  another run holds the lock
  ├─ HeldError             5  somebody holds the code; nothing was changed
+ ├─ FrozenError           5  a window of `freeze` stands; nothing was changed
  ├─ OvertakenError        6  a release that was built later runs; nothing was changed
  ├─ JenkinsError          1  a Jenkins controller refused or failed
  ├─ ChecksFailed          1  lint or doctor found something
@@ -106,6 +107,11 @@ class LockedError(PipelineError):
 
 class HeldError(PipelineError):
     category = "hold"
+    exit_code = 5
+
+
+class FrozenError(PipelineError):
+    category = "freeze"
     exit_code = 5
 
 

@@ -25,7 +25,7 @@ def camel(name: str) -> str:
 class Key:
     """One key of the settings.
 
-    ``kind``: text, text or boolean, integer, boolean, list, map, program, servers, branches, notify or environments.
+    ``kind``: text, text or boolean, integer, boolean, list, map, program, servers, branches, freeze, notify or environments.
     """
 
     name: str
@@ -130,6 +130,12 @@ class Values:
     )
     approve: str = _key(
         "text or boolean", "", "ask in Jenkins before production: true, or the question", per_environment=True
+    )
+    freeze: tuple[str, ...] = _key(
+        "freeze",
+        (),
+        "when nothing is deployed, such as `Fri 18:00-Mon 08:00 Asia/Shanghai`; every source adds to the others",
+        per_environment=True,
     )
     notify: Mapping[str, Any] = _key(
         "notify", {}, "messages to a chat: {format, mention, on}; in a Jenkinsfile also credentials and secret"

@@ -96,7 +96,7 @@ class Settings:
             (environment, key)
             for environment, values in self.values.environments.items()
             for key in values
-            if key != "branches" and self.sources[key] == ENVIRONMENT
+            if key not in ("branches", "freeze") and self.sources[key] == ENVIRONMENT
         ]
 
     @property
@@ -222,8 +222,7 @@ def load(
     for source, layer in layers:
         for name, value in layer.items():
             converted = convert(BY_NAME[name], value, source)
-            # Of ``notify``, each source may hold another part.
-            values[name] = {**values.get(name, {}), **converted} if name == "notify" else converted
+            values[name] = _joined(name, values, converted)
             sources[name] = source
         named += targets(values["servers"])
     if environment:
@@ -267,9 +266,11 @@ def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) ->
             nearest(environment, list(known)) if known else _("set `environments:` in {file}", file=PROJECT_FILE),
         )
     for name, value in known[environment].items():
-        if name != "branches" and sources[name] in ("default", SITE, PROJECT_FILE):
+        if name not in ("branches", "freeze") and sources[name] in ("default", SITE, PROJECT_FILE):
             values[name] = value
             sources[name] = f"environments.{environment}"
+        if name == "freeze":
+            values[name] = _joined(name, values, value)
 
 
 def _choose_env(values: dict[str, Any], sources: dict[str, str]) -> None:
@@ -285,6 +286,13 @@ def _choose_env(values: dict[str, Any], sources: dict[str, str]) -> None:
     order = ("default", SITE, PROJECT_FILE, "", ENVIRONMENT, "option")
     if order.index(file if file in order else "") > order.index(program if program in order else ""):
         values["env_from"] = None
+
+
+def _joined(name: str, values: Mapping[str, Any], value: Any) -> Any:
+    """Return the value of a key with a further source: windows of ``freeze`` add up, ``notify`` may have a part in each."""
+    if name == "freeze":
+        return tuple(dict.fromkeys((*values.get(name, ()), *value)))
+    return {**values.get(name, {}), **value} if name == "notify" else value
 
 
 def _read_project_file(path: Path) -> dict[str, Any]:

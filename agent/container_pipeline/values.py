@@ -11,6 +11,7 @@ from container_pipeline.i18n import _
 from container_pipeline.keys import KEYS, Key, nearest
 from container_pipeline.model import Program, Target
 from container_pipeline.outside import LARGEST_YAML, read_json
+from container_pipeline.windows import parse, zone_of
 
 
 class Spelled(str):
@@ -138,6 +139,22 @@ def _map(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise SettingsError(_("{where} must be a map of names and values", where=where))
     return {str(name): item for name, item in value.items()}
+
+
+def _freeze(value: Any, where: str) -> tuple[str, ...]:
+    """Return windows of time, each in one form; a text has several between commas."""
+    value = _structured(value, where)
+    if value is None or isinstance(value, str):
+        value = [item for item in str(value or "").split(",") if item.strip()]
+    found = []
+    for text in _list(value, where):
+        try:
+            window = parse(text)
+            zone_of(window.zone)
+        except SettingsError as error:
+            raise SettingsError(_("{where}: {problem}", where=where, problem=error.message), error.hint) from error
+        found.append(window.text)
+    return tuple(found)
 
 
 #: Formats of messages to a chat, and what they are sent for; without ``on`` for all but success.
@@ -278,6 +295,7 @@ _CONVERTERS = {
     "list": _list,
     "branches": _branches,
     "map": _map,
+    "freeze": _freeze,
     "notify": _notify,
     "program": _program,
     "servers": _servers,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import time
 from pathlib import Path
@@ -48,8 +49,8 @@ def version_of(done) -> str:
     return re.search(rf"{CODE} (\d{{14}})", done.description).group(1)
 
 
-def test_there_are_eleven():
-    assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, flags=re.M)] == list(range(1, 12))
+def test_there_are_twelve():
+    assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, flags=re.M)] == list(range(1, 13))
 
 
 def test_the_root_example_matches_the_first_documented_one():
@@ -264,6 +265,26 @@ def test_11_each_branch_runs_only_its_allowed_stages(run, company, node, web):
             current = folder / "releases" / ".current"
             assert (current.read_text().splitlines()[0] if current.exists() else "") == reached[name], ref
         assert ("build only: " in done.log) == (stages == ["Build"]), ref
+
+
+def test_12_a_frozen_week_needs_a_reason(run, build, company, node, web):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    # Windows of this form that are over, whenever this runs.
+    weekly = f"{datetime.date.today() - datetime.timedelta(3):%a} 18:00-{datetime.date.today() - datetime.timedelta(2):%a} 08:00"
+    text = printed(12, "yaml").replace("Fri 18:00-Mon 08:00", weekly).replace("2027-", "2021-")
+    web.write("container-pipeline.yml", text)
+    version = version_of(run(12, params={"OVERRIDE": ""}))
+    today = datetime.date.today()
+    web.write("container-pipeline.yml", f"freeze: {today - datetime.timedelta(1)}..{today + datetime.timedelta(1)}\n")
+    frozen = build(printed(12), scm=str(web.folder), credentials=company.credentials(), params={"OVERRIDE": ""})
+    assert frozen.result == "FAILURE"
+    assert "ERROR: deploy: frozen: " in frozen.log
+    assert company.servers["web-1"].get(web.port)["version"] == version
+    done = run(12, params={"OVERRIDE": "the shop is down"})
+    assert company.servers["web-1"].get(web.port)["version"] == version_of(done)
+    log = company.servers["web-1"].folder / "compose" / CODE / "releases" / ".log"
+    assert "overridden the shop is down" in log.read_text()
 
 
 def test_an_overtaken_build_leaves_the_newer_release_running(build, company, node, web, tmp_path):

@@ -35,6 +35,12 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
         ("containerPipeline(code: 'a-b', environment: 'x')", "unknown key 'environment'; did you mean 'environments'?"),
         ("containerPipeline(code: 'a-b', version: 'x')", "unknown key 'version'"),
         ("containerPush(code: 'a-b', environment: 'x')", "unknown key 'environment'"),
+        ("containerPipeline(code: 'a-b', freeze: 'soon')", "freeze: 'soon' is not a window of time"),
+        ("containerPipeline(code: 'a-b', freeze: ['Sat-Sun', 'Fri 18:00'])", "freeze: 'Fri 18:00' is not a window"),
+        (
+            "containerPipeline(code: 'a-b', freeze: 'Sat-Sun, Fri 18:00-Mon 08:00 Mars/Olympus')",
+            "there is no time zone in ' Fri 18:00-Mon 08:00 Mars/Olympus'",
+        ),
         ("containerHold(code: 'a-b')", "containerHold: reason is missing"),
         ("containerResume(code: 'a-b', reason: 'x')", "unknown key 'reason'"),
         ("containerStatus(code: 'a-b', version: 'x')", "unknown key 'version'"),
@@ -73,6 +79,12 @@ def test_bad_input_fails_before_a_node_is_allocated(build, call, sentence):
     assert sentence in run.log
     assert "node" not in run.calls
     assert len([line for line in run.lines if line.startswith("ERROR")]) == 1
+
+
+def test_windows_and_people_that_exist_are_accepted(build):
+    windows = "['Fri 18:00-Mon 08:00 Asia/Shanghai', 'Sat - Sun', '22:00-06:00 GMT', '2027-02-06..2027-02-14 UTC']"
+    call = f"containerDeploy(code: 'a-b', freeze: {windows}, override: 'x', notify: [mention: ['all', '13800000000']])"
+    assert "ERROR: deploy: no server is set" in build(f"node {{ {call} }}").log
 
 
 def test_the_librarys_own_sentences_come_in_chinese_too(build):

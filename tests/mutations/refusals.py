@@ -83,6 +83,12 @@ REFUSED = [
         ("real/test_hold.py::test_a_hold_stops_deploys_but_no_rollback[compose-v2]",),
     ),
     Mutation(
+        "A deploy changes nothing in a window of `freeze`",
+        "commands/server/deploy.py",
+        (("    rollout.heed_freeze(run, override)\n", ""),),
+        ("real/test_hold.py::test_a_freeze_stops_deploys_but_no_rollback",),
+    ),
+    Mutation(
         "A pipeline's deploy leaves a release that was built later",
         _DEPLOY,
         (('        [ -z "$created" ] || heed_newer\n', ""),),

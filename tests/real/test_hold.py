@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
 from lab.chat import chat
@@ -54,6 +56,27 @@ def test_a_hold_precedes_the_first_deploy(site: Site):
     assert site.sh("ls releases") == ""
     assert site("resume").code == 0
     assert site("resume", "--server", "server-2").code == 1
+
+
+def test_a_freeze_stops_deploys_but_no_rollback(site: Site):
+    first, second = site.deployed("plain"), site.deployed("plain")
+    today = datetime.date.today()
+    days = f"{today - datetime.timedelta(days=1)}..{today + datetime.timedelta(days=1)}"
+    site.set("CONTAINER_PIPELINE_DEFAULT_FREEZE", days)
+    site.write("container-pipeline.yml", "freeze: []\n")
+    before = (site.files(), site.container(), site.sh("cat releases/.current releases/.log"))
+    for command in (("deploy", "--version", first), ("up",), ("ship",)):
+        done = site(*command, "--json")
+        assert (done.code, done.result["error"]["category"]) == (5, "freeze"), done.err
+        assert done.result["error"]["message"] == f"frozen: {days}; nothing was changed"
+    assert (site.files(), site.container(), site.sh("cat releases/.current releases/.log")) == before
+    dry = site("deploy", "--version", first, "--dry-run")
+    assert (dry.code, f"frozen: {days}" in dry.err) == (0, True)
+    assert site("rollback").code == 0
+    assert site.running() == first
+    assert site("deploy", "--version", second, "--override", "hot fix 7").code == 0
+    assert site.running() == second
+    assert "override: hot fix 7" in site("history").out
 
 
 @pytest.mark.parametrize("reason", ["", " ", "a\nb", "x" * 301, "\x1b[31m"])

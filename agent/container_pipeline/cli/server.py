@@ -32,7 +32,7 @@ _TIMEOUT = click.option(
 _OVERRIDE = click.option(
     "--override",
     metavar="REASON",
-    help=_("go on in spite of a hold; the history keeps the reason"),
+    help=_("go on in spite of a hold or freeze; the history keeps the reason"),
 )
 _ROLLING = click.option(
     "--rolling",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 
-from container_pipeline.errors import OvertakenError
+from container_pipeline.errors import FrozenError, OvertakenError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 from container_pipeline.plan import deploy as plan
+from container_pipeline.plan.freeze import frozen
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish
 
 #: The files of ``remote/programs/`` that deploy and roll back.
@@ -37,6 +39,17 @@ def on_servers(run: Run, steps: Sequence[plan.OnServers], task: ServerTask, *, a
 
     run.execute(steps, {plan.OnServers: carry_out})
     return answers
+
+
+def heed_freeze(run: Run, override: str) -> None:
+    """Raise FrozenError in a window of ``freeze``, unless a reason overrides it; a dry run only says so."""
+    window = frozen(run.settings.values.freeze, datetime.now(timezone.utc))
+    if not window or override:
+        return
+    sentence = _("frozen: {window}; nothing was changed", window=window)
+    if not run.dry_run:
+        raise FrozenError(sentence, _("run it after that time, or pass --override REASON; `rollback` is never stopped"))
+    run.console.warning(sentence)
 
 
 def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str, object]:

@@ -34,6 +34,8 @@ class Wishes:
     promote: bool | None = None
     deploy: bool | None = None
     approve: str | bool | None = None
+    #: The reason to deploy in spite of a hold or a freeze.
+    override: str = ""
 
 
 def stages(
@@ -98,16 +100,17 @@ def _deploys(
         if not settings.servers and not wishes.deploy:
             absent.append(_("Deploy: skipped; no servers are set"))
             return []
-        return [(_deploy(settings), settings)]
-    return [(_deploy(each, name), each) for name, each in environments]
+        return [(_deploy(settings, "", wishes), settings)]
+    return [(_deploy(each, name, wishes), each) for name, each in environments]
 
 
-def _deploy(settings: Settings, environment: str = "") -> Stage:
+def _deploy(settings: Settings, environment: str, wishes: Wishes) -> Stage:
     login = "production" if settings.pulls_from_production else "registry"
     credentials = (login, f"{login}Pull", "ssh", "knownHosts", "env")
+    more = ("--keep-newer", *(("--override", wishes.override) if wishes.override else ()))
     if not environment:
-        return Stage("Deploy", "deploy", ("--keep-newer",), credentials=credentials)
-    arguments = ("--environment", environment, "--keep-newer")
+        return Stage("Deploy", "deploy", more, credentials=credentials)
+    arguments = ("--environment", environment, *more)
     return Stage(f"Deploy {environment}", "deploy", arguments, environment, credentials=credentials)
 
 

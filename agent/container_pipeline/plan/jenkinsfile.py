@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from container_pipeline import windows
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.keys import BY_NAME, KEYS, Key
@@ -26,6 +27,7 @@ JENKINS_KEYS: tuple[Key, ...] = (
 )
 #: Additional keys of single steps, which become options of the agent's command; other steps do not accept them.
 STEP_KEYS: dict[str, tuple[str, ...]] = {
+    "containerPipeline": ("override",),
     "containerPush": ("version",),
     "containerPromote": ("version",),
     "containerDeploy": ("environment", "version", "override"),
@@ -122,6 +124,7 @@ def library_keys() -> dict[str, dict[str, Any]]:
     own = {key.name for key in JENKINS_KEYS}
     keys = {key.camel: _described(key, key.variable) for key in KEYS if key.name not in own}
     keys.update({key.name: _described(key) for key in JENKINS_KEYS})
+    keys["freeze"].update(pattern=windows.PATTERN, rule="freeze")
     keys["code"].update(required=True, pattern=Code.PATTERN, rule="code")
     keys["credentials"]["keys"] = list(PROJECT_CREDENTIALS)
     keys["notify"].update(_described(BY_NAME["notify"], BY_NAME["notify"].variable), kind="text or map", of=NOTIFY_KEYS)
@@ -156,6 +159,8 @@ def wishes_of(data: Mapping[str, Any]) -> tuple[Wishes, list[str]]:
     names = data.get("environments") or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SettingsError(_("environments must be a list of names, such as ['test', 'prod']"))
+    if not isinstance(data.get("override", ""), str):
+        raise SettingsError(_("{where} must be text", where="override"))
     for name, kinds in (("promote", bool), ("deploy", bool), ("approve", (bool, str))):
         if not isinstance(data.get(name), (type(None), *(kinds if isinstance(kinds, tuple) else (kinds,)))):
             raise SettingsError(
@@ -163,4 +168,4 @@ def wishes_of(data: Mapping[str, Any]) -> tuple[Wishes, list[str]]:
                 if kinds is bool
                 else _("{name} must be true, false or text", name=name)
             )
-    return Wishes(data.get("promote"), data.get("deploy"), data.get("approve")), names
+    return Wishes(data.get("promote"), data.get("deploy"), data.get("approve"), data.get("override", "")), names

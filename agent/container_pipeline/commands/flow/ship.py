@@ -5,7 +5,7 @@ from __future__ import annotations
 from container_pipeline.commands.image import words
 from container_pipeline.commands.registry import promote
 from container_pipeline.commands.server import deploy
-from container_pipeline.execute import Run, building, release
+from container_pipeline.execute import Run, building, release, rollout
 from container_pipeline.i18n import _
 from container_pipeline.plan.flow import Stage, Wishes, stages
 from container_pipeline.plan.image import WORDS
@@ -43,6 +43,8 @@ def _words(stage: Stage) -> tuple[str, ...]:
 
 def _check(run: Run, commands: list[str]) -> None:
     settings = run.settings
+    if "deploy" in commands:
+        rollout.heed_freeze(run, "")
     building.check(settings)
     settings.access("development", login="push" in commands)
     if "promote" in commands:

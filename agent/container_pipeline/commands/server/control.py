@@ -9,7 +9,9 @@ from container_pipeline.result import Override
 
 
 def run(run: Run, action: str, *, override: str = "", wait: int = 0, accept_new: bool = False) -> None:
-    """Run ``action`` on all servers; raises the worst server's error. ``override``: the reason to go on in spite of a hold."""
+    """Run ``action`` on all servers; raises the worst server's error. ``override``: the reason to go on in spite of a hold or a freeze."""
+    if action == "up":
+        rollout.heed_freeze(run, override)
     step = Compose(run.settings.targets(), run.settings.code, action)
     values = {**rollout.common(run, action, wait, login=action != "down"), "override": override}
     if override:

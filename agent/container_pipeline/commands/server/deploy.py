@@ -27,10 +27,11 @@ def run(
     """Deploy ``version`` (default: the one built last).
 
     ``keep_newer``: leave a release that was built later in place; always so without ``version``.
-    ``override``: the reason to go on in spite of a hold.
+    ``override``: the reason to go on in spite of a hold or a freeze.
     ``rolling``: number of servers at a time; the next ones follow once these are healthy. ``wait``: seconds to wait for the lock.
     Raises the worst server's error; each server's result is in ``run.result``.
     """
+    rollout.heed_freeze(run, override)
     upload = release.gather(run, version)
     task = _task(run, upload, wait, keep_newer=keep_newer or not version, override=override)
     if override:
