@@ -177,7 +177,10 @@ REFUSED = [
     Mutation(
         "A user who may not use Docker is one sentence",
         _COMMON,
-        (('        refuse docker "$(last_line "$work/out")"\n', "        :\n"),),
+        (
+            ('        refuse docker "$(last_line "$work/out")"\n    fi\n', "        :\n    fi\n"),
+            ('|| refuse frozen\n    refuse docker "$(last_line "$work/out")"\n', "|| refuse frozen\n"),
+        ),
         ("real/test_deploy_refusals.py::test_deploy_suggests_sudo_and_succeeds_with_it",),
     ),
     Mutation(

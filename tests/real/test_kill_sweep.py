@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import stat
+import time
 from collections.abc import Callable
 
 import pytest
@@ -74,6 +75,14 @@ def state(site: Site) -> tuple[object, ...]:
     return site.files(), mounted(site), current(site), site.container()
 
 
+def login_is_gone(site: Site, patience: float = 20) -> None:
+    """Wait until the server has deleted the killed run's login, which the next run would delete, too."""
+    end = time.monotonic() + patience
+    while site.sh(f"ls -d /dev/shm/container-pipeline.{site.code}.* 2>/dev/null || true"):
+        assert time.monotonic() < end, "the login of the killed run is still there"
+        time.sleep(0.2)
+
+
 def untouched(site: Site, before: tuple[object, ...]) -> bool:
     """Return whether the killed run had not begun its switch: it left no journal and changed nothing."""
     journal = site.servers[0].folder / "compose" / site.code / "releases" / ".former"
@@ -118,6 +127,7 @@ def test_next_deploy_repairs_a_kill_at_any_point(
         cut_short = site("deploy", "--version", versions[wanted])
         monkeypatch.setattr(transfer, "program", genuine)
         settled(site)
+        login_is_gone(site)
         old_or_new(site, composes)
         if cut_short.code == 0:
             break
