@@ -122,6 +122,9 @@ class Values:
         per_environment=True,
         choices=("production", "development"),
     )
+    latest: bool = _key(
+        "boolean", True, "move the tag latest with each version; false where the registry's tags are immutable"
+    )
     branches: tuple[str, ...] = _key(
         "branches",
         ("main", "master"),

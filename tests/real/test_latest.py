@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import threading
 
@@ -41,6 +42,42 @@ def test_promotion_keeps_a_latest_that_was_built_later(agent, development, produ
     # A person may want it back, after a deploy that failed.
     assert agent("promote", "--version", EARLIER[0], "--force-latest").code == 0
     assert ask.digest(production, code, "latest") == earlier.digest
+
+
+def test_promotion_never_writes_latest_where_it_is_off(agent, development, production, code, monkeypatch):
+    monkeypatch.setenv("CONTAINER_PIPELINE_LATEST", "false")
+    image = put(development, code, EARLIER)
+    done = agent("promote", "--version", EARLIER[0], "--json")
+    assert (done.code, done.result["published"]) == (0, [f"{production.address}/{code}:{EARLIER[0]}"]), done.err
+    again = agent("promote", "--version", EARLIER[0])
+    assert (again.code, f"{EARLIER[0]} is already in production\n" in again.err) == (0, True), again.err
+    assert ask.tags(production, code) == [EARLIER[0]]
+    assert ask.digest(production, code, EARLIER[0]) == image.digest
+    refused = agent("promote", "--version", EARLIER[0], "--force-latest")
+    assert (refused.code, "`latest: false` is set" in refused.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (412, "Failed to process request due to 'x:latest' configured as immutable."),
+        (412, ""),
+        (400, "The image tag already exists and cannot be overwritten because the repository is immutable."),
+    ],
+    ids=["Harbor", "bare", "ECR"],
+)  # fmt: skip
+def test_an_immutable_latest_is_one_sentence(agent, development, production, code, fault_proxy, status, said):
+    put(development, code, EARLIER)
+    body = json.dumps({"errors": [{"code": "DENIED", "message": said}]}).encode() if said else b""
+    proxy = fault_proxy(production.address, Fault("PUT", "/manifests/latest", status=status, body=body))
+    agent.use("DOCKER_REGISTRY_PROD", production, proxy.address)
+    done = agent("promote", "--version", EARLIER[0])
+    assert done.code == 1
+    assert f"does not let {code}:latest change: its tags are immutable" in done.err
+    assert "set `latest: false`" in done.err
+    # It is asked once, and the version is there.
+    assert proxy.count("PUT", "/manifests/latest") == 1
+    assert ask.tags(production, code) == [EARLIER[0]]
 
 
 def test_a_promotion_in_order_moves_latest(agent, development, production, code):

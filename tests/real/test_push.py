@@ -56,6 +56,14 @@ def test_push_with_latest_option_moves_latest(agent, development, code):
     assert ask.digest(development, code, "latest") == ask.digest(development, code, version(agent))
 
 
+def test_no_push_writes_latest_where_it_is_off(agent, development, production, code, monkeypatch):
+    monkeypatch.setenv("CONTAINER_PIPELINE_LATEST", "false")
+    assert agent("push", "--latest").code == 0
+    assert agent("pipeline-all").code == 0
+    assert ask.tags(development, code) == ask.tags(production, code) == [version(agent)]
+    assert agent("push-latest").code == 1
+
+
 def test_a_version_that_is_named_is_pushed(agent, development, code):
     first = version(agent)
     assert agent("build").code == 0

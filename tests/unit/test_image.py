@@ -55,6 +55,20 @@ def test_only_standalone_commands_may_move_latest_back(settings, words):
     assert len(moves) == sum(word in ("push-latest", "push-prod-latest") for word in words)
 
 
+@pytest.mark.parametrize("words", [("push", "tag-latest", "push-latest"), *WORDS.values()])
+def test_nothing_writes_latest_where_it_is_off(tmp_path, words):
+    off = load(tmp_path, {"code": "aglaia-web-re"}, environ={**LOGIN, "CONTAINER_PIPELINE_DEFAULT_LATEST": "false"})
+    facts = built(engine={f"{DEV}:latest": ID, f"{PROD}:latest": ID, f"{PROD}:{V}": ID})
+    facts.new_version = Version(V)
+    made = plan(words, off, facts)
+    assert "latest" not in " ".join(shown(made.steps))
+    if len(words) > 1:
+        assert made.refusal is None
+        assert made.steps
+    elif words[0].endswith("latest"):
+        assert made.refusal.message == f"{words[0]} writes `latest`, and `latest: false` is set"
+
+
 def test_full_pipeline_pushes_once_and_copies_the_rest(settings):
     made = plan(WORDS["pipeline-all"], settings, ImageFacts(None, Version(V)))
     assert [type(step) for step in made.steps] == [Build, Push, Tag, MoveTag, Tag, Promote, Tag, MoveTag]

@@ -46,6 +46,13 @@ def test_the_shortest_way_to_the_same_end(named, expected):
     assert steps(**named) == expected
 
 
+def test_without_latest_only_the_version_is_promoted():
+    settings = load(Path("/"), {"code": "a-b", "latest": False}, environ=ENVIRONMENT)
+    (step,) = plan(settings, PromotionFacts(VERSION, development=BUILT))
+    assert step.tags == (VERSION,)
+    assert plan(settings, PromotionFacts(VERSION, development=BUILT, production=BUILT)) == []
+
+
 def test_what_is_promoted_is_what_was_built():
     facts = PromotionFacts(VERSION, built=BUILT, development=OTHER)
     assert facts.digest == BUILT

@@ -31,15 +31,15 @@ def _word(name: str) -> click.Command:
 @command(
     "push",
     VERSION,
-    click.option("--latest", is_flag=True, help=_("also move `latest` to this version")),
+    click.option("--latest", "move_latest", is_flag=True, help=_("also move `latest` to this version")),
     changes=True,
     image=True,
     examples=("push", "push --latest"),
 )
-def push(run: Run, latest: bool, version: str | None) -> None:
+def push(run: Run, move_latest: bool, version: str | None) -> None:
     from container_pipeline.commands.image import words
 
-    words.push(run, latest, version)
+    words.push(run, move_latest, version)
 
 
 @command(

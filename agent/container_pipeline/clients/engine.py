@@ -294,11 +294,13 @@ def _login(access: RegistryAccess) -> dict[str, str]:
 
 
 def _refused(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> RegistryError:
+    from container_pipeline.clients.registry import sentences
+
     text = short(event["error"], MESSAGE)
     denied = any(word in text for word in ("unauthorized", "denied", "no basic auth", "authentication required"))
     user, password = f"{access.login_variable}_USER", f"{access.login_variable}_PASS"
     hint = _("check {user} and {password}", user=user, password=password) if denied else ""
-    return RegistryError(f"{failed}: {text}", hint)
+    return RegistryError(f"{failed}: {text}", sentences.immutable() if "immutable" in text else hint)
 
 
 class _Layers:

@@ -76,7 +76,9 @@ def stages(
     at, before = sum(wanted[:at]), sum(wanted[:before])
     flow[at:at] = production
     flow[before:before] = question
-    push = Stage("Push", "push", ("--latest",) if released else (), credentials=("registry",))
+    push = Stage(
+        "Push", "push", ("--latest",) if released and settings.values.latest else (), credentials=("registry",)
+    )
     return [build, push, *flow], absent
 
 

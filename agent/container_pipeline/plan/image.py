@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from container_pipeline.errors import EngineError, PipelineError, RegistryError, StateError
+from container_pipeline.errors import EngineError, PipelineError, RegistryError, SettingsError, StateError
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess, Version
 from container_pipeline.plan.steps import MoveTag, Promote, Push, Step, Tag
@@ -95,6 +95,13 @@ def plan(words: Sequence[str], settings: Settings, facts: ImageFacts) -> Plan:
     made = Plan([])
     # By itself each of docker.sh's words does as it is told.
     planner = _Planner(settings, facts, forward=len(words) > 1)
+    if not settings.values.latest:
+        if len(words) == 1 and words[0].endswith("latest"):
+            made.refusal = SettingsError(
+                _("{word} writes `latest`, and `latest: false` is set", word=words[0]),
+                _("remove `latest: false` where the registry lets tags move"),
+            )
+        words = [word for word in words if not word.endswith("latest")]
     for word in words:
         try:
             made.steps.extend(planner.step(word))

@@ -61,9 +61,9 @@ def plan(settings: Settings, facts: PromotionFacts, *, forward: bool = True) -> 
             _("build a new version and promote that"),
         )
     if facts.production is None:
-        tags = (str(facts.version), "latest")
+        tags = (str(facts.version), "latest") if settings.values.latest else (str(facts.version),)
         return [Promote(source, target, tags, development, production, facts.digest, forward=forward)]
     steps: list[Step] = [Carry(source, target, development, production)] if facts.lacks_referrers else []
-    if facts.latest != facts.digest:
+    if settings.values.latest and facts.latest != facts.digest:
         steps.append(MoveTag(target, "latest", production, forward=forward))
     return steps

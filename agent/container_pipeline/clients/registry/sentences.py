@@ -161,6 +161,16 @@ def answered(access: RegistryAccess, method: str, what: str, status: int, body: 
             _("registry {host} refuses {what} as too large (413)", host=host, what=what),
             _("raise the limit of the proxy in front of it, such as nginx's client_max_body_size"),
         )
+    if status == 412 or "immutable" in said:
+        return RegistryError(
+            _(
+                "registry {host} does not let {what} change: its tags are immutable{said}",
+                host=host,
+                what=what,
+                said=said,
+            ),
+            immutable(),
+        )
     return RegistryError(
         _(
             "registry {host} returned {status} for {method} {what}{said}",
@@ -172,6 +182,11 @@ def answered(access: RegistryAccess, method: str, what: str, status: int, body: 
         ),
         _("its own log says more; it is safe to run this again") if status >= 429 else "",
     )
+
+
+def immutable() -> str:
+    """Return what to do where a registry refuses to move a tag, as Harbor and ECR do."""
+    return _("set `latest: false`, or exempt the tag `latest` in the registry; a version's own tag is never moved")
 
 
 def corrupt(access: RegistryAccess, what: str, found: str) -> RegistryError:

@@ -59,7 +59,7 @@ def _announce(run: Run, stage: Stage, version: str) -> None:
     if stage.command == "promote":
         development, production = settings.access("development"), settings.access("production")
         source, target = settings.image(development, version), settings.image(production, version)
-        step = Promote(source, target, (version, "latest"), development, production)
+        step = Promote(source, target, (version,), development, production)
         run.console.result(step.describe())
     elif stage.command == "deploy":
         servers = ", ".join(target.name for target in settings.targets())

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from container_pipeline.console import human_size
-from container_pipeline.errors import StateError
+from container_pipeline.errors import SettingsError, StateError
 from container_pipeline.execute import Run, promotion
 from container_pipeline.execute.registries import Registries
 from container_pipeline.i18n import _
@@ -27,6 +27,11 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
 
     ``force_latest``: point `latest` at it even if `latest` names an image that was built later.
     """
+    if force_latest and not run.settings.values.latest:
+        raise SettingsError(
+            _("--force-latest moves `latest`, and `latest: false` is set"),
+            _("remove `latest: false` where the registry lets tags move"),
+        )
     registries = Registries(run)
     facts, image = _look(registries, _version(run, version))
     later = _referrers(registries, facts, image)
@@ -54,7 +59,10 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
         },
     )
     if not steps:
-        run.console.line(_("{version} is already in production, and is `latest` there", version=facts.version))
+        there = _("{version} is already in production", version=facts.version)
+        if run.settings.values.latest:
+            there = _("{version} is already in production, and is `latest` there", version=facts.version)
+        run.console.line(there)
     if run.dry_run:
         cargo = [promotion.survey(registries, step, image) for step in steps if isinstance(step, Promote)]
         promotion.show(registries, [*later, *(one for each in cargo for one in each.referrers)])
@@ -103,8 +111,10 @@ def _look(registries: Registries, version: Version) -> tuple[PromotionFacts, Man
         found.append(image)
         return image.digest if image else None
 
-    questions = ((development, str(version)), (production, str(version)), (production, "latest"))
-    here, there, latest = in_parallel(ask, questions, len(questions))
+    questions = [(development, str(version)), (production, str(version))]
+    if settings.values.latest:
+        questions.append((production, "latest"))
+    here, there, latest = [*in_parallel(ask, questions, len(questions)), None][:3]
     return PromotionFacts(version, _built(registries.run, version), here, there, latest), found[0]
 
 

@@ -50,7 +50,12 @@ def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
     """Warn if a promotion has moved `latest` to a version that every server rolled back."""
     previous = {answer.facts.get("version", "") for answer in answers if answer.status == "rolled-back"}
     released = [one for one in previous if one and not one.startswith("found-")]
-    if released and run.settings.pulls_from_production and not any(answer.status == "ok" for answer in answers):
+    if (
+        released
+        and run.settings.values.latest
+        and run.settings.pulls_from_production
+        and not any(answer.status == "ok" for answer in answers)
+    ):
         run.console.warning(
             _(
                 "no server runs {version}; if `latest` in production names it, `{command}` moves `latest` back",
