@@ -93,6 +93,11 @@ Map attempt(String command, Map options, List arguments = [], List uses = null) 
     }
 }
 
+/** Returns whether a chat may be told of this build. */
+boolean tells(Map options) {
+    options.notify || env.CONTAINER_PIPELINE_CREDENTIALS_NOTIFY || env.CONTAINER_PIPELINE_WEBHOOK
+}
+
 /** Returns whether the last build before this one that was neither aborted nor overtaken failed. */
 boolean failedBefore() {
     def before = currentBuild.previousBuild

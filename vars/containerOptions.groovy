@@ -109,6 +109,8 @@ private String against(String rule, String name, String value, Map words) {
         case 'freeze':
             return sentence(words, "{name}: '{value}' is not a window of time; write one such as 'Fri 18:00-Mon 08:00 Asia/Shanghai' or '2027-02-06..2027-02-14'",
                 [name: name, value: value])
+        case 'within':
+            return sentence(words, "{name} cannot be '{value}'; write a number and s, m, h or d, such as 4h", [name: name, value: value])
         case 'mention':
             return sentence(words, "{name} cannot be '{value}'; write telephone numbers, or all; for Feishu and Slack ids of people, such as ou_1a2b3c",
                 [name: name, value: value])
@@ -124,7 +126,7 @@ private boolean fits(String kind, Object value) {
         case 'text': return text
         case 'integer': return value instanceof Integer && value > 0
         case 'boolean': return value instanceof Boolean
-        case 'text or boolean': return text || value instanceof Boolean
+        case 'approve': return text || value instanceof Boolean || value instanceof Map
         case 'map': return value instanceof Map
         case 'text or map': return text || value instanceof Map
         case 'program': return text || value instanceof List || value instanceof Map

@@ -5,15 +5,17 @@ Map call(Map options = [:]) {
         List results = []
         List used = []
         String unfinished = ''
+        String approver = ''
         try {
             for (step in stages(options, results)) {
                 unfinished = step.name
                 used.addAll(step.credentials)
-                if (step.question) {
-                    containerAgent.report([results: results, question: step.question], options, used)
-                }
                 stage(step.name) {
-                    carryOut(step, options, results)
+                    if (step.question) {
+                        approver = ask(step, options, results, used)
+                    } else {
+                        withEnv(["CONTAINER_PIPELINE_APPROVED_BY=${approver}"]) { carryOut(step, options, results) }
+                    }
                 }
                 unfinished = ''
             }
@@ -40,11 +42,19 @@ private List stages(Map options, List results) {
     containerAgent.insist(answer).stages
 }
 
-private void carryOut(Map step, Map options, List results) {
-    if (step.question) {
-        input(message: step.question)
-        return
+/** Asks before production, and tells the chat that a question stands; returns who answered it. */
+private String ask(Map step, Map options, List results, List used) {
+    if (containerAgent.tells(options)) {
+        containerAgent.report([results: results, question: step.question], options, used)
     }
+    Map question = [message: step.question, submitterParameter: 'approver'] + (step.by ? [submitter: step.by] : [:])
+    if (!step.within) {
+        return input(question)
+    }
+    timeout(time: step.within, unit: 'SECONDS') { input(question) }
+}
+
+private void carryOut(Map step, Map options, List results) {
     List version = results ? ['--version', results[0].version] : []
     Map own = step.environment ? options + [environment: step.environment] : options
     Map result = containerAgent.attempt(step.command, own, step.arguments + version, step.credentials)

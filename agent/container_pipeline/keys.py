@@ -25,7 +25,7 @@ def camel(name: str) -> str:
 class Key:
     """One key of the settings.
 
-    ``kind``: text, text or boolean, integer, boolean, list, map, program, servers, branches, freeze, notify or environments.
+    ``kind``: text, approve, integer, boolean, list, map, program, servers, branches, freeze, notify or environments.
     """
 
     name: str
@@ -131,8 +131,11 @@ class Values:
         "branches and tags whose builds publish, such as release/*; by default the primary branch, too",
         per_environment=True,
     )
-    approve: str = _key(
-        "text or boolean", "", "ask in Jenkins before production: true, or the question", per_environment=True
+    approve: Any = _key(
+        "approve",
+        "",
+        "ask in Jenkins before production: true, the question, or {question, by, within}",
+        per_environment=True,
     )
     freeze: tuple[str, ...] = _key(
         "freeze",

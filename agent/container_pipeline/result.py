@@ -65,6 +65,12 @@ class Reason(Payload):
     reason: str
 
 
+class Approved(Payload):
+    """deploy: who answered the question of the pipeline."""
+
+    approved_by: str
+
+
 class Override(Payload):
     """deploy, up: why they went on in spite of a hold or a freeze."""
 

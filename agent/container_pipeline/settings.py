@@ -52,6 +52,8 @@ class Settings:
     ssh_config: Path | None = None
     known_hosts: Path | None = None
     build_url: str = ""
+    #: Who answered the question of the pipeline, "" if nobody was asked.
+    approved_by: str = ""
     #: Address of a chat's webhook, and the secret that its messages are signed with.
     webhook: Secret = field(default=Secret(""))
     webhook_secret: Secret = field(default=Secret(""))
@@ -243,6 +245,7 @@ def load(
         ssh_config=_optional_path(environ, "SSH_CONFIG"),
         known_hosts=_optional_path(environ, "KNOWN_HOSTS"),
         build_url=_one_line(environ, "BUILD_URL"),
+        approved_by=_one_line(environ, PREFIX + "APPROVED_BY"),
         webhook=Secret(environ.get(PREFIX + "WEBHOOK", "")),
         webhook_secret=Secret(environ.get(PREFIX + "WEBHOOK_SECRET", "")),
         in_library=PREFIX + "START" in environ,

@@ -85,6 +85,33 @@ def _text_or_boolean(value: Any, where: str) -> str:
     return text if known is None else "true" if known else ""
 
 
+#: Who may approve is a list of users and groups; how long a question stands is a number with its unit.
+APPROVE = ("question", "by", "within")
+WITHIN = r"[1-9][0-9]{0,3} ?[smhd]"
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _approve(value: Any, where: str) -> Any:
+    """Return "true" for yes, "" for no, any other text unchanged; of a map its keys, with ``within`` in seconds."""
+    value = _structured(value, where)
+    if not isinstance(value, Mapping):
+        return _text_or_boolean(value, where)
+    refuse_unknown(value, APPROVE, where)
+    checked: dict[str, Any] = {"question": _text(value.get("question"), f"{where}.question")}
+    people = value.get("by", ())
+    checked["by"] = tuple(name for name in _list(people, f"{where}.by") if name)
+    if "by" in value and not checked["by"]:
+        raise SettingsError(_("{where} is empty: nobody could approve", where=f"{where}.by"))
+    within = _text(value.get("within"), f"{where}.within")
+    if within and not re.fullmatch(WITHIN, within):
+        raise SettingsError(
+            _("{where} cannot be {value!r}", where=f"{where}.within", value=within),
+            _("write a number and s, m, h or d, such as 4h"),
+        )
+    checked["within"] = int(within[:-1]) * _SECONDS[within[-1]] if within else 0
+    return checked
+
+
 def _structured(value: Any, where: str) -> Any:
     """Parse a variable's value as JSON if it looks like JSON."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
@@ -289,7 +316,7 @@ def _environments(value: Any, where: str) -> dict[str, dict[str, Any]]:
 
 _CONVERTERS = {
     "text": _text,
-    "text or boolean": _text_or_boolean,
+    "approve": _approve,
     "integer": _integer,
     "boolean": _boolean,
     "list": _list,

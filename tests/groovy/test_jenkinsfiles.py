@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from groovy.jenkins import ROOT
 from lab import ask
+from lab.chat import chat
 from lab.project import Project
 
 pytestmark = pytest.mark.slow
@@ -125,6 +127,40 @@ def test_5_refused_nothing_reaches_production(build, company, node, web):
     done = build(printed(5), scm=str(web.folder), credentials=company.credentials(**hook), input="abort")
     assert done.result == "ABORTED"
     assert company.tags(CODE)[1] == []
+
+
+APPROVE = f"containerPipeline(code: '{CODE}', notify: [credentials: 'hook'], approve: [by: 'ops,alice'%s])"
+
+
+def test_who_approved_stands_in_record_and_message(build, company, node, web):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    with chat() as robot:
+        web.write("container-pipeline.yml", "notify: {on: [question, success]}\n")
+        credentials = company.credentials(hook={"type": "string", "secret": robot.address})
+        call = APPROVE % ", within: '1h'"
+        done = build(f"node {{ checkout scm\n{call} }}", scm=str(web.folder), credentials=credentials, person="alice")
+        assert done.result == "SUCCESS", done.log
+    question, end = [one["text"] for one in robot.told]
+    assert f"❓ {CODE} {version_of(done)}: Deploy {CODE} to production?" in question
+    assert "/1/input/" in question
+    assert "*Approved by*: alice" in end
+    release = company.servers["web-1"].folder / "compose" / CODE / "releases" / version_of(done) / "release.json"
+    assert json.loads(release.read_text())["approved_by"] == "alice"
+    assert "alice" in (done.archive / f"container-pipeline-{CODE}.html").read_text()
+
+
+def test_an_expired_question_aborts_without_a_promotion(build, company, node, web):
+    company.equip(node)
+    call = APPROVE % ", within: '1s'"
+    with chat() as robot:
+        credentials = company.credentials(hook={"type": "string", "secret": robot.address})
+        # Somebody who may not answer does.
+        done = build(f"node {{ checkout scm\n{call} }}", scm=str(web.folder), credentials=credentials, person="bob")
+    assert done.result == "ABORTED", done.log
+    assert company.tags(CODE)[1] == []
+    assert done.description.endswith(": stopped in Approve")
+    assert [one["text"][1:2] for one in robot.told] == ["❓", "✘"]
 
 
 def test_6_test_then_production_with_one_version(run, company, node, web):

@@ -35,6 +35,11 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
         ("containerPipeline(code: 'a-b', environment: 'x')", "unknown key 'environment'; did you mean 'environments'?"),
         ("containerPipeline(code: 'a-b', version: 'x')", "unknown key 'version'"),
         ("containerPush(code: 'a-b', environment: 'x')", "unknown key 'environment'"),
+        (
+            "containerPipeline(code: 'a-b', approve: [within: 'soon'])",
+            "approve.within cannot be 'soon'; write a number",
+        ),
+        ("containerPipeline(code: 'a-b', approve: [who: 'ops'])", "unknown key 'who' in approve"),
         ("containerPipeline(code: 'a-b', freeze: 'soon')", "freeze: 'soon' is not a window of time"),
         ("containerPipeline(code: 'a-b', freeze: ['Sat-Sun', 'Fri 18:00'])", "freeze: 'Fri 18:00' is not a window"),
         (

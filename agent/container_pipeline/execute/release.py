@@ -61,6 +61,7 @@ def gather(run: Run, version: str | None) -> Upload:
         when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         by=who(),
         build=settings.build_url,
+        approved_by=settings.approved_by,
         commit=known.revision if known else "",
         created=build_time(known.created) if known else "",
         mounts=mounts,

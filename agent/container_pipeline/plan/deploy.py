@@ -26,6 +26,7 @@ class Release:
     when: str
     by: str
     build: str = ""
+    approved_by: str = ""
     commit: str = ""
     #: Build time of the image, in UTC; "" if only the image itself knows it.
     created: str = ""
@@ -46,6 +47,8 @@ class Release:
             "build": self.build,
             "commit": self.commit,
         }
+        if self.approved_by:
+            fields["approved_by"] = self.approved_by
         if self.created:
             fields["created"] = self.created
         # The server adds what Compose resolves.

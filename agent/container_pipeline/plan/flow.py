@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ class Stage:
     arguments: tuple[str, ...] = ()
     environment: str = ""
     question: str = ""
+    #: Who may answer the question, separated by commas, and for how many seconds it stands; "" and 0 for anybody, and for ever.
+    by: str = ""
+    within: int = 0
     credentials: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -33,7 +36,7 @@ class Wishes:
 
     promote: bool | None = None
     deploy: bool | None = None
-    approve: str | bool | None = None
+    approve: Any = None
     #: The reason to deploy in spite of a hold or a freeze.
     override: str = ""
 
@@ -138,16 +141,17 @@ def _question(
     """Return the question and the place it stands at. Without a production registry, the last deploy is production."""
     place = at if at is not None else max(len(deploys) - 1, 0)
     of = deploys[place][1] if place < len(deploys) else settings
-    wish: str | bool = of.values.approve if wishes.approve is None else wishes.approve
+    wish: Any = of.values.approve if wishes.approve is None else wishes.approve
     if not wish:
         absent.append(_("Approve: skipped; set `approve: true` to be asked"))
         return [], place
     if at is None and not deploys:
         absent.append(_nothing_for_production())
         return [], place
-    own = "" if wish is True or wish == "true" else str(wish)
-    text = own or _("Deploy {code} to production?", code=settings.code)
-    return [Stage("Approve", question=text)], place
+    rules = wish if isinstance(wish, Mapping) else {"question": "" if wish is True or wish == "true" else str(wish)}
+    text = rules.get("question") or _("Deploy {code} to production?", code=settings.code)
+    people, within = ",".join(rules.get("by", ())), rules.get("within", 0)
+    return [Stage("Approve", question=text, by=people, within=within)], place
 
 
 def _nothing_for_production() -> str:

@@ -12,13 +12,15 @@ from container_pipeline.i18n import _
 from container_pipeline.keys import BY_NAME, KEYS, Key
 from container_pipeline.model import Code
 from container_pipeline.plan.flow import Wishes
-from container_pipeline.values import CHATS, EVENTS, MENTION
+from container_pipeline.values import CHATS, EVENTS, MENTION, WITHIN, convert
 
 #: Keys of the steps that are not settings of the agent. ``kind`` as in settings, and "text or boolean", "text or map".
 JENKINS_KEYS: tuple[Key, ...] = (
     Key("promote", "boolean", None, "promote; by default where a production registry is set"),
     Key("deploy", "boolean", None, "deploy; by default where servers are set"),
-    Key("approve", "text or boolean", None, "ask before anything reaches production: true, or the question"),
+    Key(
+        "approve", "approve", None, "ask before anything reaches production: true, the question, or [by: …, within: …]"
+    ),
     Key("environments", "list", None, "which environments, in which order"),
     Key("notify", "text or map", None, "id of a secret text: a webhook's address; or [credentials: id, on: …]"),
     Key("node", "text", None, "label of the node to allocate where none is"),
@@ -45,6 +47,12 @@ SEED_KEYS: tuple[Key, ...] = (
     Key("dryRun", "boolean", None, "only show what would change"),
     *(key for key in JENKINS_KEYS if key.name in ("node", "checkout", "credentials")),
 )
+#: The same of ``approve``.
+APPROVE_KEYS: dict[str, dict[str, Any]] = {
+    "question": {"kind": "text"},
+    "by": {"kind": "list"},
+    "within": {"kind": "text", "pattern": WITHIN, "rule": "within"},
+}
 #: What the library checks of the keys within ``notify``; ``rule`` names its sentence.
 NOTIFY_KEYS: dict[str, dict[str, Any]] = {
     "credentials": {"kind": "text"},
@@ -128,6 +136,7 @@ def library_keys() -> dict[str, dict[str, Any]]:
     keys["code"].update(required=True, pattern=Code.PATTERN, rule="code")
     keys["credentials"]["keys"] = list(PROJECT_CREDENTIALS)
     keys["notify"].update(_described(BY_NAME["notify"], BY_NAME["notify"].variable), kind="text or map", of=NOTIFY_KEYS)
+    keys["approve"].update(of=APPROVE_KEYS, keys=list(APPROVE_KEYS))
     keys["notify"]["keys"] = list(NOTIFY_KEYS)
     required = {"reason": {"kind": "text", "required": True}}
     seed = {key.name: _described(key) for key in SEED_KEYS}
@@ -161,11 +170,8 @@ def wishes_of(data: Mapping[str, Any]) -> tuple[Wishes, list[str]]:
         raise SettingsError(_("environments must be a list of names, such as ['test', 'prod']"))
     if not isinstance(data.get("override", ""), str):
         raise SettingsError(_("{where} must be text", where="override"))
-    for name, kinds in (("promote", bool), ("deploy", bool), ("approve", (bool, str))):
-        if not isinstance(data.get(name), (type(None), *(kinds if isinstance(kinds, tuple) else (kinds,)))):
-            raise SettingsError(
-                _("{name} must be true or false", name=name)
-                if kinds is bool
-                else _("{name} must be true, false or text", name=name)
-            )
-    return Wishes(data.get("promote"), data.get("deploy"), data.get("approve"), data.get("override", "")), names
+    for name, kinds in (("promote", bool), ("deploy", bool)):
+        if not isinstance(data.get(name), (type(None), kinds)):
+            raise SettingsError(_("{name} must be true or false", name=name))
+    approve = None if data.get("approve") is None else convert(BY_NAME["approve"], data["approve"], "Jenkinsfile")
+    return Wishes(data.get("promote"), data.get("deploy"), approve, data.get("override", "")), names

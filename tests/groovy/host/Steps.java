@@ -200,13 +200,24 @@ final class Steps {
     private static Outcome input(Build build, int branchId, Step step) {
         build.log.line(step.text("message"));
         String answer = build.request.text("input");
-        if ("wait".equals(answer)) {
+        // Jenkins takes no answer from somebody who may not give one; the question stands.
+        String may = step.text("submitter");
+        boolean refused = step.get("submitter") != null && !List.of(may.split(",")).contains(person(build));
+        if ("wait".equals(answer) || refused) {
             Consumer<Outcome>[] done = new Consumer[1];
             done[0] = build.await(branchId, cause -> done[0].accept(new Outcome(null, cause)));
             return null;
         }
-        return "abort".equals(answer) ? new Outcome(null, new FlowInterruptedException("Rejected by a person"))
-                : new Outcome(null, null);
+        if ("abort".equals(answer)) {
+            return new Outcome(null, new FlowInterruptedException("Rejected by a person"));
+        }
+        // With submitterParameter alone, the step returns who answered.
+        return new Outcome(step.get("submitterParameter") == null ? null : person(build), null);
+    }
+
+    private static String person(Build build) {
+        String given = build.request.text("person");
+        return given == null ? "ann" : given;
     }
 
     static void cleanUp(Build build) {

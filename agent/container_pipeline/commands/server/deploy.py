@@ -11,7 +11,7 @@ from container_pipeline.plan import deploy as plan
 from container_pipeline.plan import resolved
 from container_pipeline.remote import transfer
 from container_pipeline.remote.fleet import Answer, ServerTask, parts
-from container_pipeline.result import Override
+from container_pipeline.result import Approved, Override
 
 
 def run(
@@ -34,6 +34,8 @@ def run(
     rollout.heed_freeze(run, override)
     upload = release.gather(run, version)
     task = _task(run, upload, wait, keep_newer=keep_newer or not version, override=override)
+    if upload.release.approved_by:
+        run.result.add(Approved(approved_by=upload.release.approved_by))
     if override:
         run.result.add(Override(override=override))
     steps = [plan.Deploy(group, upload.release) for group in plan.groups(run.settings.targets(), rolling)]

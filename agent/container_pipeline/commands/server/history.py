@@ -28,7 +28,7 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
             name,
             record["version"],
             record.get("when", "-"),
-            record.get("build") or record.get("by", "-"),
+            _by(record),
             record.get("digest", "")[7:19] or "-",
             _("current") if record["version"] == answer.facts.get("version") else "",
         )
@@ -45,6 +45,11 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
         if one.get("outcome", "").startswith("overridden ")
     ]
     return sorted(rows, key=lambda row: row[2], reverse=True)
+
+
+def _by(record: dict[str, Any]) -> str:
+    by = str(record.get("build") or record.get("by", "-"))
+    return _("{by}, approved by {who}", by=by, who=record["approved_by"]) if record.get("approved_by") else by
 
 
 def _ask(run: Run, action: str, *, accept_new: bool = False) -> list[Answer]:

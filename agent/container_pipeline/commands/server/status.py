@@ -36,7 +36,7 @@ def record(text: str) -> dict[str, Any]:
         found = read_json(text, dict)
     except ValueError:
         return {}
-    texts = ("version", "digest", "when", "by", "build")
+    texts = ("version", "digest", "when", "by", "build", "approved_by")
     return {name: value for name, value in found.items() if name not in texts or isinstance(value, str)}
 
 
