@@ -40,8 +40,8 @@ def facts(rule: str, text: str, more: dict[str, Any] | None = None) -> lint.Fact
             continue
         if name == "requirements":
             value = (lint.Source("requirements.txt", value),)
-        elif name == "dockerignore":
-            value = lint.Source(".dockerignore", value)
+        elif name in ("dockerfile", "dockerignore"):
+            value = lint.Source(name, value)
         given[name] = frozenset(value) if name == "tracked" else tuple(value) if isinstance(value, list) else value
     if kind in FIELDS:
         source = lint.Source(kind, text, encoding)

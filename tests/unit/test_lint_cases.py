@@ -43,6 +43,37 @@ DOCKERFILES: dict[str, tuple[str, list[tuple[str, int, int]]]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "command", "warned"),
+    [
+        ('ENTRYPOINT ["python", "app.py"]', "python worker.py", True),
+        ('ENTRYPOINT ["python", "app.py"]', "[celery, -A, app]", True),
+        ('ENTRYPOINT ["python", "app.py"]', "./worker", True),
+        ("ENTRYPOINT gunicorn app:app", "python worker.py", True),
+        ('ENTRYPOINT ["tini", "--", "gunicorn"]', "python worker.py", True),
+        ('ENTRYPOINT ["python", "manage.py"]', "runworker", False),
+        ('ENTRYPOINT ["python", "app.py"]', "--verbose", False),
+        ('ENTRYPOINT ["tini", "--"]', "python worker.py", False),
+        ('ENTRYPOINT ["/docker-entrypoint.sh"]', "python worker.py", False),
+        ('ENTRYPOINT ["/usr/bin/tini", "--", "/entrypoint"]', "python worker.py", False),
+        ('ENTRYPOINT ["sh", "/app/start.sh"]', "python worker.py", False),
+        ('ENTRYPOINT ["sh", "-c", "exec \\"$@\\"", "x"]', "python worker.py", False),
+        ('CMD ["python", "app.py"]', "python worker.py", False),
+        ('FROM b AS c\nENTRYPOINT ["python", "app.py"]\nFROM b', "python worker.py", False),
+    ],
+)
+def test_a_worker_command_under_an_entrypoint_is_found(dockerfile, command, warned):
+    image = "image: ${DOCKER_REGISTRY:-registry.example}/a-b:${VERSION:-latest}"
+    text = f"services:\n  a-b:\n    {image}\n  worker:\n    {image}\n    command: {command}\n"
+    facts = lint.Facts(
+        code="a-b",
+        dockerfile=lint.Source("Dockerfile", f"FROM a:1\n{dockerfile}\n"),
+        compose=(lint.Source("docker-compose.yml", text),),
+    )
+    found = [one for one in lint.check(facts) if one.rule == "CP216"]
+    assert [one.line for one in found] == [6] * warned
+
+
 @pytest.mark.parametrize("windows", [False, True], ids=["unix", "windows"])
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_a_dockerfile_is_read_as_buildkit_reads_it(name, windows):

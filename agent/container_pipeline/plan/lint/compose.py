@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+import shlex
 from collections.abc import Iterator
 
 import yaml
@@ -18,6 +20,7 @@ from container_pipeline.plan.lint.composefile import (
     pairs,
     replace_value,
 )
+from container_pipeline.plan.lint.dockerfile import Dockerfile
 from container_pipeline.plan.lint.model import Facts, Hit, looks_secret, rule
 from container_pipeline.plan.yamltext import scalar
 
@@ -279,3 +282,56 @@ def mounted_file(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
                     _("{path} is mounted but not uploaded", path=path),
                     _("add it to `files:` in container-pipeline.yml"),
                 )
+
+
+#: Programs that a `command:` begins with only where it means a program of its own, not arguments of the image's.
+_PROGRAMS = re.compile(
+    r"python[\d.]*|node|npm|java|ruby|php|perl|sh|bash|celery|gunicorn|uvicorn|rq|dramatiq|flask|dotnet|\.{0,2}/.*"
+)
+#: Programs that start the one in their arguments, and scripts that may.
+_STARTERS = re.compile(r"tini|dumb-init|catatonit|init|env|exec|su-exec|gosu|sh|bash")
+_SCRIPTS = re.compile(r".*entry.?point.*|.*\.(?:sh|bash)")
+
+
+@rule(
+    "CP216", _KIND, _("`command:` is appended to the image's ENTRYPOINT, so a worker runs the web server a second time")
+)
+def worker_command(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
+    own = _service(file, facts)
+    image = own.text("image") if own else ""
+    program = _entrypoint(facts) if image else ""
+    for service in file.services.values() if program else ():
+        node = service.get("command")
+        if service is own or node is None or service.text("image") != image or not service.lacks("entrypoint"):
+            continue
+        words = [str(item.value) for item in items(node)] or _split(service.text("command"))
+        if words and _PROGRAMS.fullmatch(words[0]):
+            yield Hit(
+                line(node),
+                _(
+                    "{service} runs the image's ENTRYPOINT, {program}, with this command as its arguments",
+                    service=service.name,
+                    program=program,
+                ),
+                _("write `entrypoint:` instead of `command:`"),
+            )
+
+
+def _entrypoint(facts: Facts) -> str:
+    """Return the program that the image always runs; "" where it has none, or one that starts what it is given."""
+    if facts.dockerfile is None:
+        return ""
+    found = [one for one in Dockerfile(facts.dockerfile).final if one.keyword == "ENTRYPOINT"]
+    words = found[-1].words if found else []
+    if not words or any("$@" in word or "$*" in word for word in words):
+        return ""
+    names = [posixpath.basename(word) for word in words if not word.startswith("-")]
+    program = next((name for name in names if not _STARTERS.fullmatch(name)), "")
+    return "" if _SCRIPTS.fullmatch(program) else program
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
