@@ -205,6 +205,7 @@ def test_deploy_rolls_back_if_release_cannot_be_recorded(site: Site, server_fact
     assert site.running() == former
 
 
+@pytest.mark.matrix  # as tests of a release's files, without a companion
 def test_deploy_and_rollback_update_files_mounted_by_compose(site: Site):
     text = (site.folder / "docker-compose.yml").read_text()
     site.write(
