@@ -130,6 +130,9 @@ private boolean fits(String kind, Object value) {
         case 'map': return value instanceof Map
         case 'text or map': return text || value instanceof Map
         case 'program': return text || value instanceof List || value instanceof Map
+        case 'command': return text || value instanceof List || value instanceof Map
+        case 'check': return text || value instanceof Map
+        case 'drain': return value instanceof Integer || value instanceof Map
         default: return text || value instanceof List
     }
 }

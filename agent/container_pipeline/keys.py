@@ -25,7 +25,8 @@ def camel(name: str) -> str:
 class Key:
     """One key of the settings.
 
-    ``kind``: text, approve, integer, boolean, list, map, program, servers, branches, freeze, notify or environments.
+    ``kind``: text, approve, integer, boolean, list, map, program, command, check, drain, servers, branches, freeze, notify or
+    environments.
     """
 
     name: str
@@ -111,6 +112,24 @@ class Values:
         "stop the old container first, or start the new one first",
         per_environment=True,
         choices=("recreate", "start-first"),
+    )
+    release: Mapping[str, Any] = _key(
+        "command",
+        {},
+        "command, such as a migration, that a deploy runs once in the new image before it touches what runs",
+        per_environment=True,
+    )
+    check: Mapping[str, Any] = _key(
+        "check",
+        {},
+        "path that the new container must respond to over HTTP before a deploy is called well",
+        per_environment=True,
+    )
+    drain: Mapping[str, Any] = _key(
+        "drain",
+        {},
+        "with start-first: seconds, or a command on the server, before the old container stops",
+        per_environment=True,
     )
     run: Mapping[str, Any] = _key("map", {}, "options of `run`: ports, volumes, environment, env_file, name, detach")
     sudo: bool = _key("boolean", False, "use Docker on the servers with sudo -n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -268,6 +269,89 @@ def _arguments(value: Any, where: str) -> tuple[str, ...]:
     return tuple(map(str, items))
 
 
+def _options(value: Any, where: str, main: str, known: Sequence[str]) -> dict[str, Any]:
+    """Return a map with the keys in ``known``; any other value stands for the key ``main`` alone, an empty one for {}."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        # A shell's text may begin with a bracket, too.
+        with contextlib.suppress(ValueError):
+            value = read_json(value, object, LARGEST_YAML)
+    if value is None or value == "" or value in ([], {}, ()):
+        return {}
+    if not isinstance(value, Mapping):
+        return {main: value}
+    refuse_unknown(value, known, where)
+    return {name: item for name, item in value.items() if item is not None}
+
+
+def _command(value: Any, where: str) -> tuple[str, ...]:
+    """Return an argument list: a text is run by ``sh -c``, a list as it is."""
+    texts = value if isinstance(value, (list, tuple)) else [value]
+    if not texts or not all(isinstance(text, (str, int, float)) and not isinstance(text, bool) for text in texts):
+        raise SettingsError(_("{where} must be a text or a list of texts", where=where))
+    words = tuple(map(str, texts))
+    if not words[0].strip() or any(re.search(r"[\x00-\x08\x0b-\x1f\x7f]", word) for word in words):
+        raise SettingsError(_("{where} is empty or holds a control character", where=where))
+    return words if isinstance(value, (list, tuple)) else ("sh", "-c", words[0])
+
+
+def _release(value: Any, where: str) -> dict[str, Any]:
+    """Return ``command`` (an argument list), ``timeout`` in seconds and ``service`` ("": the code's); {} for none."""
+    data = _options(value, where, "command", ("command", "timeout", "service"))
+    if not data:
+        return {}
+    if "command" not in data:
+        raise SettingsError(_("{where} has no `command:`", where=where))
+    service = _text(data.get("service"), f"{where}.service")
+    if service and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", service):
+        raise SettingsError(
+            _("{where} is not the name of a service: {value!r}", where=f"{where}.service", value=service)
+        )
+    return {
+        "command": _command(data["command"], f"{where}.command"),
+        "timeout": _integer(data.get("timeout", 600), f"{where}.timeout"),
+        "service": service,
+    }
+
+
+_STATUS = r"[1-5][0-9][0-9](-[1-5][0-9][0-9])?"
+
+
+def _check(value: Any, where: str) -> dict[str, Any]:
+    """Return ``path``, ``port`` (0: the container's own), ``status`` (numbers and ranges), ``within`` and ``host``; {} for none."""
+    data = _options(value, where, "path", ("path", "port", "status", "within", "host"))
+    if not data:
+        return {}
+    path, host = _text(data.get("path"), f"{where}.path"), _text(data.get("host") or "localhost", f"{where}.host")
+    if not re.fullmatch(r"/[!-~]{0,2000}", path):
+        raise SettingsError(
+            _("{where} must be a path such as /health, not {value!r}", where=f"{where}.path", value=path),
+            _("it begins with / and has no blanks; write other characters as %XX"),
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}|\[[0-9a-fA-F:.]+\](:[0-9]+)?", host):
+        raise SettingsError(_("{where} is not the name of a host: {value!r}", where=f"{where}.host", value=host))
+    port = _integer(data["port"], f"{where}.port") if "port" in data else 0
+    given = data.get("status", "200-399")
+    status = [str(one) for one in given] if isinstance(given, (list, tuple)) else re.split(r"[,\s]+", str(given))
+    if port > 65535 or not all(re.fullmatch(_STATUS, one) for one in status):
+        raise SettingsError(
+            _("{where} has a port or a status that does not exist", where=where),
+            _("write a port up to 65535, and statuses such as 200 or 200-399"),
+        )
+    within = _integer(data.get("within", 60), f"{where}.within")
+    return {"path": path, "port": port, "status": tuple(status), "within": within, "host": host}
+
+
+def _drain(value: Any, where: str) -> dict[str, Any]:
+    """Return ``seconds`` and ``command`` (an argument list, or ()); {} for none."""
+    data = _options(value, where, "seconds", ("seconds", "command"))
+    if not data:
+        return {}
+    return {
+        "seconds": _integer(data["seconds"], f"{where}.seconds") if "seconds" in data else 0,
+        "command": _command(data["command"], f"{where}.command") if data.get("command") else (),
+    }
+
+
 _SERVER_KEYS = ("host", "user", "port", "remote_root", "name")
 
 
@@ -325,6 +409,9 @@ _CONVERTERS = {
     "freeze": _freeze,
     "notify": _notify,
     "program": _program,
+    "command": _release,
+    "check": _check,
+    "drain": _drain,
     "servers": _servers,
     "environments": _environments,
 }

@@ -32,7 +32,9 @@ REFUSED = [
         (
             (
                 '    get_image\n    [ "$action" = rollback ] || [ -n "$created" ] || learn_age\n'
-                '    [ "$lost" = no ] || end stopped connection\n    keep_found\n    switch\n',
+                '    [ "$lost" = no ] || end stopped connection\n    [ -z "${check_path-}" ] || find_asker\n'
+                '    [ -z "${release_program-}" ] || release_early\n'
+                "    keep_found\n    switch\n",
                 '    id=\'\' && tagged() { true; }\n    switch\n    get_image\n    dock tag "$id" "$image:$version"\n',
             ),
         ),

@@ -172,14 +172,14 @@ SECRETS = [
         # Whoever watches the run would delete it a second later.
         (
             ('    [ -z "$work" ] || rm -rf "$work"\n', ""),
-            ('        rm -rf "$work" "$private"\n    } </dev/null', "    } </dev/null"),
+            ('        rm -rf "$work"\n    } </dev/null', "    } </dev/null"),
         ),
         ("real/test_ssh.py::test_deploy_keeps_passwords_from_arguments_logs_and_servers[compose-v2]",),
     ),
     Mutation(
         "The registry's login is deleted on the server, the program killed or not",
         _COMMON,
-        (('        rm -rf "$work" "$private"\n    } </dev/null', "    } </dev/null"),),
+        (('        rm -rf "$work"\n    } </dev/null', "    } </dev/null"),),
         ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[renames]",),
     ),
     Mutation(
@@ -199,7 +199,7 @@ SECRETS = [
                 '    [ -f "$stage/.env.v1" ] || return 0\n',
                 '    chmod 644 "$stage/.env"\n    [ -f "$stage/.env.v1" ] || return 0\n',
             ),
-            ("    switch\n    step start\n", '    chmod 600 "$stage/.env"\n    switch\n    step start\n'),
+            ("    keep_found\n    switch\n", '    keep_found\n    chmod 600 "$stage/.env"\n    switch\n'),
         ),
         ("real/test_deploy.py::test_env_files_are_never_readable_by_others",),
     ),

@@ -6,6 +6,7 @@ from mutations.compose import COMPOSE
 from mutations.health import FAILED
 from mutations.interruption import ABORTED, FORGED, FROZEN, KILLED, LOCK, LOGIN_SHELLS
 from mutations.refusals import HOST_KEYS, MANY, REFUSED
+from mutations.release import CHECK, RELEASE
 from mutations.secrets import PRUNED, SECRETS, VALUES
 from mutations.swarm import SWARM
 
@@ -20,6 +21,8 @@ MUTATIONS = [
     *FAILED,
     *REFUSED,
     *MANY,
+    *RELEASE,
+    *CHECK,
     *COMPOSE,
     *PRUNED,
     *VALUES,

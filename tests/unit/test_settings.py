@@ -126,6 +126,77 @@ def test_map_variable_accepts_json_or_pairs(tmp_path):
         assert settings.values.build_args["A"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("release: echo $A && b", ("sh", "-c", "echo $A && b")),
+        ("release: '[ -f x ] && migrate'", ("sh", "-c", "[ -f x ] && migrate")),
+        ("release: |\n  one\n  two", ("sh", "-c", "one\ntwo")),
+        ("release: [python, manage.py, '1']", ("python", "manage.py", "1")),
+        ("release: {command: [sleep, 1], timeout: 9, service: worker}", ("sleep", "1")),
+    ],
+)
+def test_release_command_is_a_text_or_a_list(tmp_path, text, command):
+    (tmp_path / "container-pipeline.yml").write_text(text)
+    values = load(tmp_path, {}, environ={}).values
+    assert values.release["command"] == command
+    assert values.release["timeout"] == (9 if "timeout" in text else 600)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{timeout: 3}",
+        "{command: x, time: 3}",
+        "['']",
+        "[[a]]",
+        "{command: x, timeout: 0}",
+        "{command: x, service: a b}",
+    ],
+)
+def test_wrong_release_command_is_refused(tmp_path, text):
+    (tmp_path / "container-pipeline.yml").write_text(f"release: {text}")
+    with pytest.raises(SettingsError, match="release"):
+        load(tmp_path, {}, environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("check: /health", {"path": "/health", "port": 0, "status": ("200-399",), "within": 60, "host": "localhost"}),
+        (
+            "check: {path: /, port: 80, status: [200, 401], within: 5, host: 'a.example:8080'}",
+            {"path": "/", "port": 80, "status": ("200", "401"), "within": 5, "host": "a.example:8080"},
+        ),
+        ("drain: 5", {"seconds": 5, "command": ()}),
+        ("drain: {command: [a, b c]}", {"seconds": 0, "command": ("a", "b c")}),
+    ],
+)
+def test_check_and_drain_have_short_forms(tmp_path, text, value):
+    (tmp_path / "container-pipeline.yml").write_text(text)
+    assert getattr(load(tmp_path, {}, environ={}).values, text.partition(":")[0]) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "check: health",
+        "check: '/a b'",
+        "check: {port: 80}",
+        "check: {path: /, port: 70000}",
+        "check: {path: /, status: 99}",
+        "check: {path: /, host: 'a b'}",
+        "check: {pth: /}",
+        "drain: soon",
+        "drain: {second: 3}",
+    ],
+)
+def test_wrong_check_or_drain_is_refused(tmp_path, text):
+    (tmp_path / "container-pipeline.yml").write_text(text)
+    with pytest.raises(SettingsError, match=text.partition(":")[0]):
+        load(tmp_path, {}, environ={})
+
+
 def test_environment_overrides_file_and_yields_to_options(project):
     folder = project("code: a\nservers: [x]\ntimeout: 9\nenvironments:\n  prod: {servers: [y, z], timeout: 30}\n")
     assert [t.name for t in load(folder, {}, "prod", environ={}).servers] == ["y", "z"]

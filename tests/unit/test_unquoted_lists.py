@@ -33,6 +33,10 @@ WORDS = {
     "limit",
     "numbers",
     "json",
+    "needs",
+    "addresses",
+    "check_status",
+    "bounded",
     "flags",
 }
 #: Functions of ours that print such words.

@@ -55,6 +55,7 @@ _ROLLING = click.option(
         is_flag=True,
         help=_("keep a release that was built later (default without --version)"),
     ),
+    click.option("--no-release", is_flag=True, help=_("skip the release command of the key `release`")),
     _ROLLING,
     _OVERRIDE,
     _WAIT,

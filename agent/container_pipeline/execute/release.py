@@ -156,6 +156,26 @@ def _public(run: Run, values: Mapping[str, str]) -> list[str]:
     ]
 
 
+def _check_mode(settings: Settings) -> None:
+    """Refuse keys that the mode or the strategy does not have."""
+    if settings.values.mode == "swarm":
+        for key, instead in (
+            ("release", _("run the command as a service of the stack")),
+            ("check", _("write a `healthcheck:`")),
+            ("drain", _("write `stop_grace_period:`, and let the service end its requests")),
+        ):
+            if getattr(settings.values, key):
+                raise SettingsError(
+                    _("`{key}` is not for Swarm, which decides where containers run and when they stop", key=key),
+                    _("remove it; {instead}", instead=instead),
+                )
+    elif settings.values.drain and settings.values.strategy != "start-first":
+        raise SettingsError(
+            _("`drain` needs `strategy: start-first`: otherwise the old container stops before the new one starts"),
+            _("set it, or remove `drain`"),
+        )
+
+
 def _files(
     run: Run, image: ImageRef, values: dict[str, str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[File, ...]]:
@@ -169,6 +189,7 @@ def _files(
             _("write one, or let `container-pipeline init` write it"),
         )
     text = path.read_bytes()
+    _check_mode(settings)
     units = composefile.units(settings.values.files)
     services: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()

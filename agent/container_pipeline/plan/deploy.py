@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -73,15 +74,23 @@ class Deploy(OnServers):
 
     name: ClassVar[str] = "deploy"
     release: Release
+    #: The release command, which one of all servers runs before any switches.
+    command: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        return _(
+        what = _(
             "deploy {code} {version} ({digest}) to {servers}",
             code=self.release.code,
             version=self.release.version,
             digest=self.release.digest.short,
             servers=", ".join(server.name for server in self.servers),
         )
+        if not self.command:
+            return what
+        shown = (
+            self.command[2] if self.command[:2] == ("sh", "-c") and len(self.command) == 3 else shlex.join(self.command)
+        )
+        return _("{what}, after the release command has run once: {command}", what=what, command=shown)
 
 
 @dataclass(frozen=True)

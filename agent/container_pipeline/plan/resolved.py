@@ -14,7 +14,7 @@ from typing import Any
 
 from container_pipeline.errors import ServerError
 from container_pipeline.i18n import _
-from container_pipeline.model import Code, ImageRef
+from container_pipeline.model import Code, Digest, ImageRef
 
 #: Valid names of Compose and image references of Docker; anything else would not be one word for the server's shell.
 _SERVICE = r"[A-Za-z0-9._-]{1,200}"
@@ -63,6 +63,8 @@ class Resolved:
     #: Keys of all networks: v1 notices a missing one only when it starts.
     declared: tuple[str, ...] = ("default",)
     generation: str = "v2"
+    #: Compose v1 accepts only files of one version.
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class Verdict:
     paths: tuple[str, ...]
     networks: tuple[str, ...]
     volumes: tuple[str, ...]
+    #: For a release command: the services that it needs, and the Compose file that is added for its container.
+    needs: tuple[str, ...] = ()
+    throwaway: str = ""
 
 
 def read(text: bytes, generation: str, folder: str) -> Resolved:
@@ -84,7 +89,14 @@ def read(text: bytes, generation: str, folder: str) -> Resolved:
             _service(str(name), entry, data, folder, generation) for name, entry in _map(data, "services").items()
         )
         declared = ("default", *map(str, _map(data, "networks")))
-        return Resolved(services, _external(data, "networks"), _external(data, "volumes"), declared, generation)
+        return Resolved(
+            services,
+            _external(data, "networks"),
+            _external(data, "volumes"),
+            declared,
+            generation,
+            str(data.get("version") or ""),
+        )
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         # `from None`: the exception's text could show part of the form.
         raise ServerError(
@@ -249,6 +261,36 @@ def judge(
         networks=tuple(resolved.networks[key] for key in _used(started, "networks", resolved.networks)),
         volumes=tuple(resolved.volumes[key] for key in _used(started, "volumes", resolved.volumes)),
     )
+
+
+def throwaway(
+    resolved: Resolved, verdict: Verdict, code: Code, service: str, image: ImageRef, digest: Digest, file: str
+) -> Verdict:
+    """Return ``verdict`` with what a release command in ``service`` needs; raises ServerError if there is no such service.
+
+    Where the service runs ``image``, the container runs it by ``digest``. It never restarts, and other containers do not find it
+    under the service's host name.
+    """
+    known = {one.name: one for one in resolved.services}
+    if service not in known:
+        raise ServerError(
+            _("{file} has no service {service}, in which the release command would run", file=file, service=service),
+            _("set `service:` of `release` to one of: {names}", names=", ".join(known)),
+        )
+    needs: list[str] = []
+    names = list(known[service].needs)
+    while names:
+        name = names.pop(0)
+        if name in verdict.services and name not in (service, *needs):
+            needs.append(name)
+            names += known[name].needs
+    entry: dict[str, Any] = {"restart": "no", "hostname": "release", "logging": {"driver": "json-file"}}
+    if known[service].image == str(image):
+        entry["image"] = f"{image.name}@{digest}"
+    form: dict[str, Any] = {"services": {service: entry}}
+    if resolved.generation == "v1":
+        form["version"] = resolved.version
+    return replace(verdict, needs=tuple(name for name in needs if name != code), throwaway=json.dumps(form))
 
 
 def _must_exist(source: MountSource) -> bool:

@@ -21,6 +21,7 @@ from container_pipeline.i18n import _
 from container_pipeline.model import Target
 from container_pipeline.plan.resolved import Verdict
 from container_pipeline.remote import reasons, transfer
+from container_pipeline.remote.once import Once
 from container_pipeline.remote.ssh import CONNECT_TIMEOUT, SILENCE, TAKEN, Access, Ending, Session
 from container_pipeline.result import Result, ServerResult
 from container_pipeline.settings import Settings
@@ -66,6 +67,8 @@ class ServerTask:
     raw: Callable[[Target, str], None] | None = None
     #: Judges the output of ``compose config``, given Compose's generation and the folder; returns what the server needs.
     judge: Callable[[str, str, bytes], Verdict] | None = None
+    #: Decides which server runs the release command.
+    once: Once | None = None
 
 
 def parts(settings: Settings, *names: str) -> tuple[str, ...]:
@@ -128,6 +131,14 @@ class Fleet:
     def one(self, target: Target, task: ServerTask) -> Answer:
         """Run ``task`` on one target, in this thread. Never raises for the server's failure."""
         answer = Answer(target)
+        try:
+            return self._run(answer, task)
+        finally:
+            if task.once:
+                task.once.leave(target)
+
+    def _run(self, answer: Answer, task: ServerTask) -> Answer:
+        target = answer.target
         session = Session(target, self.access)
         if task.raw:
             session.max_output = float("inf")
@@ -158,6 +169,7 @@ class Fleet:
         return {
             "code": settings.code,
             "folder": f"{root.rstrip('/')}/{settings.code}",
+            "server": target.name,
             "sudo": settings.values.sudo,
             "wait": 0,
             "who": (settings.build_url or who()).replace("|", "%7C"),
@@ -183,9 +195,13 @@ class Fleet:
             answer.steps.append(text)
             self.tell(answer.target, reasons.step(text))
         elif kind in reasons.NEWS:
+            if kind == "released" and task.once:
+                task.once.finish(answer.target)
             self.tell(answer.target, reasons.news(kind, text))
         elif kind == "resolved":
             answer.resolved.append(text)
+        elif kind == "turn" and task.once:
+            return task.once.turn(answer.target)
         elif kind == "ask" and task.judge:
             return _judge(answer, text, task.judge)
         else:
@@ -259,6 +275,8 @@ def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict
         "must_exist": "\n".join(verdict.paths),
         "outside_networks": "\n".join(verdict.networks),
         "outside_volumes": "\n".join(verdict.volumes),
+        "needs": " ".join(verdict.needs),
+        "throwaway_file": verdict.throwaway,
     }
     line = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
     return line.replace("\n", "\1").encode() + b"\n"

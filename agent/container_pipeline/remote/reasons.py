@@ -25,9 +25,11 @@ def step(name: str) -> str:
         "check": _("checking"),
         "recover": _("repairing what an interrupted run left"),
         "pull": _("pulling the image"),
+        "release": _("running the release command"),
         "switch": _("switching the files"),
         "start": _("starting"),
         "health": _("waiting for health"),
+        "drain": _("draining the old container"),
         "retire": _("stopping the old container"),
         "keep": _("recording the release"),
         "back": _("rolling back to the previous release"),
@@ -39,19 +41,23 @@ def waiting(text: str) -> str:
     kind, _blank, rest = text.partition(" ")
     if kind == "lock":
         return _("waiting for the lock: {holder}", holder=holder(rest))
+    if kind == "release":
+        return _("waiting for the release command on {server}", server=rest)
     if kind == "engine":
         return _("waiting for the Docker engine")
     return _("waiting: {what}", what=health(rest))
 
 
 #: Kinds of lines that are shown at once, each as a sentence.
-NEWS = ("wait", "recovered", "found", "dropped")
+NEWS = ("wait", "ran", "released", "recovered", "found", "dropped")
 
 
 def news(kind: str, text: str) -> str:
     """Return the sentence for one of ``NEWS``."""
     return {
         "wait": waiting(text),
+        "ran": f"| {text}",
+        "released": _("the release command has succeeded"),
         "recovered": _("an earlier run was interrupted; its previous files are restored"),
         "found": _("the service that ran here before is kept as release {version}", version=text),
         "dropped": _("the release no longer has service {service}; its container is removed", service=text),
@@ -63,6 +69,8 @@ def health(text: str) -> str:
     service, _blank, rest = text.partition(" ")
     timed_out = rest.endswith(" timeout")
     word, _blank, value = rest[: -len(" timeout")].partition(" ") if timed_out else rest.partition(" ")
+    if rest.startswith("check "):
+        return _response(service, rest)
     sentence = {
         "unhealthy": _("{service} is unhealthy", service=service),
         "starting": _("{service} is not healthy yet", service=service),
@@ -80,6 +88,34 @@ def health(text: str) -> str:
     return _("{sentence} (timed out)", sentence=sentence) if timed_out else sentence
 
 
+def _response(service: str, text: str) -> str:
+    """Return the sentence for what came back to a check, such as ``check /health 500 no database``; status "-" for nothing."""
+    _word, path, status, line = [*text.split(" ", 3), "", ""][:4]
+    if status == "-":
+        return _("{service} does not respond to GET {path}: {line}", service=service, path=path, line=line or "-")
+    return _(
+        "{service} responds to GET {path} with {status}: {line}",
+        service=service,
+        path=path,
+        status=status,
+        line=line or "-",
+    )
+
+
+def command_failure(text: str) -> str:
+    """Return the sentence about why the release command failed."""
+    word, _blank, rest = text.partition(" ")
+    known = {
+        "exited": _("the release command failed (exit code {value})", value=rest),
+        "timeout": _("the release command did not end within {seconds} s and was killed", seconds=rest),
+        "start": _("the release command could not be started: {text}", text=rest),
+        "connection": _("the connection was lost while the release command ran, which was killed"),
+        "companions": _("the services that the release command needs could not be started: {text}", text=rest),
+        "companion": _("the release command needs a service that is not well: {text}", text=health(rest)),
+    }
+    return known.get(word, text)
+
+
 def failure(text: str) -> str:
     """Return the sentence about why a new release failed."""
     word, _blank, rest = text.partition(" ")
@@ -88,6 +124,8 @@ def failure(text: str) -> str:
         "switch": _("the release's files could not be put in place: {text}", text=rest),
         "keep": _("the release could not be recorded: {text}", text=rest),
         "down": _("Compose could not stop the service: {text}", text=rest),
+        "drain": _("the drain command failed: {text}", text=rest or "-"),
+        "release": command_failure(rest),
         "connection": _("the connection was lost"),
         "docker": _("Docker does not respond"),
     }
@@ -147,15 +185,25 @@ def _error(
         )
     if status in ("rolled-back", "broken", "taken-down"):
         return _failed(target, status, rest, details)
-    if status == "stopped" and reason == "unfinished":
+    if status == "stopped":
+        return _stopped(reason)
+    message, hint = _refusal(reason, text)
+    return ServerError(message, hint, details=details)
+
+
+def _stopped(reason: str) -> ServerError:
+    """Return the error for a run that ended because nobody listened any more."""
+    if reason == "unfinished":
         return ServerError(
             _("the run was terminated there while it changed the release"),
             _("run `container-pipeline deploy` or `rollback`: they repair it first"),
         )
-    if status == "stopped":
-        return ServerError(_("the connection was lost before anything was changed"), _("run it again"))
-    message, hint = _refusal(reason, text)
-    return ServerError(message, hint, details=details)
+    if reason == "release":
+        return ServerError(
+            command_failure("connection"),
+            _("every server still runs what it ran; check the database, then deploy again"),
+        )
+    return ServerError(_("the connection was lost before anything was changed"), _("run it again"))
 
 
 def _unfinished(status: str, fault: str, facts: Mapping[str, str], errors: Sequence[str]) -> ServerError:
@@ -282,6 +330,10 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
     table = {
         "temporary": (_("there is no space for temporary files"), _("free some in /dev/shm or /tmp")),
         "no-flock": (_("flock is not installed"), _("install util-linux")),
+        "no-asker": (
+            _("`check` needs curl, bash, nc or wget on the server, and none is there"),
+            _("install one of them; nothing was changed"),
+        ),
         "no-docker": (_("Docker is not installed"), _("install Docker, or put its command on the PATH of SSH logins")),
         "no-compose": (_("Docker Compose is not installed"), _("install the Compose plugin (v2) or docker-compose (v1)")),
         "no-manager": (
@@ -375,6 +427,14 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
         "unfinished": (
             _("a deploy was interrupted there"),
             _("run `container-pipeline deploy` or `rollback`: they repair it first"),
+        ),
+        "release": (
+            command_failure(text),
+            _("its last lines are above; every server still runs what it ran, and --no-release skips the command"),
+        ),
+        "release-elsewhere": (
+            _("the release command did not succeed on {server}, so nothing was changed here", server=text),
+            _("see what {server} reports", server=text),
         ),
         "unwell": (health(text), _("see `container-pipeline logs`")),
         "command": (_("Compose failed: {text}", text=text), _("run Compose by hand in the folder to see more")),

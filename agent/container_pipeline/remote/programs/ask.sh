@@ -62,7 +62,7 @@ ask_compose() {
     [ "$generation" != swarm ] || { ask_swarm && return; }
     name_project
     write_names
-    if same_as_current; then
+    if [ -z "${release_program-}" ] && same_as_current; then
         unchanged=yes services=$(field services "$record") images=$(field images "$record")
     else
         speak
@@ -96,23 +96,34 @@ check_speech() {
 # Sends the resolved form to the agent, which replies with assignments: verdict, services, images, must_exist, outside_networks
 # and outside_volumes.
 resolve() {
-    json=''
+    json='' all_profiles=''
+    # The release command's service may be one that no enabled profile starts. (v1 lists those, too.)
+    [ "${release_service:-$code}" = "$code" ] || [ "$generation" = v1 ] || all_profiles='--profile *'
+    # No file name stands for the star.
+    set -f
     [ "$generation" = v1 ] || json='--format json'
     # shellcheck disable=SC2086 # two words or none
-    (cd "$stage" && ask config $json) >"$work/resolved" 2>"$work/out" || refuse_compose_file
+    (cd "$stage" && ask $all_profiles config $json) >"$work/resolved" 2>"$work/out" || refuse_compose_file
+    set +f
     [ "$(wc -c <"$work/resolved")" -lt 4000000 ] || refuse compose-file 'its resolved form is larger than 4 MB'
     base64 <"$work/resolved" | say_lines resolved
     rm -f "$work/resolved"
-    say "ask $generation $(cd "$stage" && pwd -P)"
+    verdict=''
+    consult "ask $generation $(cd "$stage" && pwd -P)"
+    [ "$verdict" = good ] || refuse resolved
+}
+
+# consult SENTENCE: sends it to the agent, and sets the variables of the reply.
+consult() {
+    rm -f "$work/answer"
+    say "$1"
     turns=0
     until [ -s "$work/answer" ]; do
         [ "$lost" = no ] && [ "$turns" -lt 1200 ] || end stopped connection
         turns=$((turns + 1))
         sleep 0.05 2>/dev/null || sleep 1
     done
-    verdict=''
     eval "$(tr '\001' '\n' <"$work/answer")"
-    [ "$verdict" = good ] || refuse resolved
 }
 
 # Compose's error about the file, without quotes from an env file.

@@ -78,11 +78,17 @@ last_line() {
 
 clean_up() {
     trap '' TERM HUP INT
+    [ -z "$private" ] || { remove_throwaway "$private" && rm -rf "$private"; }
     [ -z "$work" ] || rm -rf "$work"
-    [ -z "$private" ] || rm -rf "$private"
     # Last, because the watcher does the same if this is interrupted.
     # shellcheck disable=SC2086 # a list of process ids
     [ -z "$watchers" ] || kill $watchers 2>/dev/null
+}
+
+# remove_throwaway FOLDER: removes the release command's container that FOLDER/throwaway names. It stays named until it is gone.
+remove_throwaway() {
+    [ -s "$1/throwaway" ] || return 0
+    dock rm -fv "$(cat "$1/throwaway")" >/dev/null 2>"$1/kept" || grep -qi 'no such container' "$1/kept"
 }
 
 # Start time of a process in kernel ticks, because its id may be reused.
@@ -156,9 +162,16 @@ watch_over() {
             kill -TERM $$
             [ "$(cat "$work/progress")" = "$done" ] || stuck=$(date +%s)
             done=$(cat "$work/progress")
-            [ "$(date +%s)" -lt $((stuck + 60)) ] || { rm -rf "$work" "$private" && kill -KILL -$$; }
+            [ "$(date +%s)" -lt $((stuck + 60)) ] || { ! remove_throwaway "$private" || rm -rf "$private"; rm -rf "$work"; kill -KILL -$$; }
         done
-        rm -rf "$work" "$private"
+        if [ -e "$private/throwaway" ]; then
+            remove_throwaway "$private"
+            # A killed program's Compose, which may be about to create it, holds the lock.
+            left=60
+            until flock -n "$folder/.lock" true || [ "$left" -eq 0 ]; do left=$((left - 1)) && sleep 1; done
+        fi
+        ! remove_throwaway "$private" || rm -rf "$private"
+        rm -rf "$work"
     } </dev/null >/dev/null 2>&1 &
     watchers=$!
 }

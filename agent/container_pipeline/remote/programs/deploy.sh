@@ -234,6 +234,7 @@ start_new() {
 # After success: removes the old containers, and starts the release's other changes.
 retire_old() {
     [ -n "$old" ] || return 0
+    [ -z "${drain-}" ] || drain_old || return
     step retire
     ignored=''
     # shellcheck disable=SC2086 # a list of names
@@ -292,7 +293,7 @@ clean_image() {
 recover() {
     for left in releases/.incoming.*; do
         case ${left#releases/.incoming.} in '' | *[!0-9]*) continue ;; esac
-        [ -d "/proc/${left#releases/.incoming.}" ] || rm -rf "$left"
+        [ -d "/proc/${left#releases/.incoming.}" ] || { remove_throwaway "$left" && rm -rf "$left"; }
     done
     [ -d "$former" ] || return 0
     say recovered
@@ -381,8 +382,11 @@ deploy() {
     get_image
     [ "$action" = rollback ] || [ -n "$created" ] || learn_age
     [ "$lost" = no ] || end stopped connection
+    [ -z "${check_path-}" ] || find_asker
+    [ -z "${release_program-}" ] || release_early
     keep_found
     switch
+    [ -z "${release_program-}" ] || release_late || go_back "$bad"
     step start
     park_dropped
     if ! start_new; then
@@ -390,7 +394,7 @@ deploy() {
         go_back "start $(last_line "$work/out")"
     fi
     step health
-    if ! healthy "$id"; then
+    if ! { healthy "$id" && { [ -z "${check_path-}" ] || checked; }; }; then
         show_log
         go_back "$bad"
     fi

@@ -1,0 +1,122 @@
+"""A deploy is well when the new container also responds over HTTP as `check` says, asked from the server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from container_pipeline.remote import transfer
+from real.site import Site
+from real.test_start_first import names
+
+_HEAD = "trap 'exit 0' TERM; mkdir -p /www/cgi-bin; echo fine > /www/index.html\n"
+_SERVE = "httpd -f -p 8080 -h /www & wait\n"
+
+
+def script(status: str, line: str = "", more: str = "") -> str:
+    """Return an entry script that serves /cgi-bin/health with this status and first line."""
+    response = f"Status: {status}\\r\\nContent-Type: text/plain\\r\\n{more}\\r\\n{line}\\n"
+    return f"{_HEAD}cat > /www/cgi-bin/health <<'X'\n#!/bin/sh\nprintf '{response}'\nX\nchmod 755 /www/cgi-bin/health\n{_SERVE}"
+
+
+@pytest.fixture
+def service(either: Site) -> Site:
+    """A service without HEALTHCHECK and published ports, which does what conf/entry says."""
+    site = either
+    text = (site.folder / "docker-compose.yml").read_text()
+    kept = [line for line in text.splitlines(keepends=True) if "ports:" not in line and "container_name" not in line]
+    site.write(
+        "docker-compose.yml", "".join(kept) + "    volumes: ['./conf:/conf:ro']\n    command: [sh, /conf/entry]\n"
+    )
+    site.set("CONTAINER_PIPELINE_FILES", "conf")
+    site.set("CONTAINER_PIPELINE_SETTLE", "1")
+    return site
+
+
+def check(site: Site, path: str = "/cgi-bin/health", **more: object) -> None:
+    site.set("CONTAINER_PIPELINE_CHECK", json.dumps({"path": path, "port": 8080, "within": 2, **more}))
+
+
+def deploy(site: Site, entry: str) -> tuple[int, str]:
+    site.write("conf/entry", entry)
+    done = site("deploy", "--version", site.publish("plain"))
+    return done.code, done.err
+
+
+def test_check_decides_about_a_new_release(service: Site):
+    site = service
+    check(site)
+    code, err = deploy(site, script("200 OK", "fine"))
+    assert code == 0, err
+    running = names(site)
+    # A redirect is no failure, and is not followed.
+    code, err = deploy(site, script("302 Found", "elsewhere", "Location: http://192.0.2.1/\\r\\n"))
+    assert code == 0, err
+    assert names(site) == running
+    for entry, sentence in (
+        (
+            script("500 Broken", "no | database\\nsecond line"),
+            "responds to GET /cgi-bin/health with 500: no / database",
+        ),
+        (script("404 Nowhere"), "responds to GET /cgi-bin/health with 404"),
+        (_HEAD + _SERVE.replace("-p 8080", "-p 127.0.0.1:8080"), "does not respond to GET /cgi-bin/health"),
+        (_HEAD + "mkfifo /in; nc -l -p 8080 < /in & sleep 1000 & wait\n", "does not respond to GET /cgi-bin/health"),
+    ):
+        code, err = deploy(site, entry)
+        assert code == 3, err
+        assert sentence in err
+        assert "second line" not in err
+    assert len(names(site)) == 1
+
+
+def test_check_waits_for_a_late_service(service: Site):
+    site = service
+    check(site, "/", status="200", within=30)
+    code, err = deploy(site, _HEAD + _SERVE.replace("httpd", "sleep 6; httpd"))
+    assert code == 0, err
+    assert "does not respond to GET /" in err
+
+
+def test_check_guards_the_old_container_with_start_first(service: Site):
+    site = service
+    site.set("CONTAINER_PIPELINE_STRATEGY", "start-first")
+    check(site)
+    code, err = deploy(site, script("200 OK"))
+    assert code == 0, err
+    [old] = names(site)
+    started = site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old)
+    code, err = deploy(site, script("503 Busy", "no pool"))
+    assert code == 3, err
+    assert "with 503: no pool" in err
+    assert names(site) == [old]
+    assert site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old) == started
+
+
+@pytest.mark.parametrize("asker", ["bash", "nc", "wget", "none"])
+def test_check_uses_what_the_server_has(service: Site, monkeypatch: pytest.MonkeyPatch, asker: str):
+    site = service
+    genuine: Callable[..., str] = transfer.program
+
+    def program(*given: object) -> str:
+        text = genuine(*given)
+        assert "for asker in curl bash nc wget; do" in text
+        text = text.replace("for asker in curl bash nc wget; do", f"for asker in {asker}; do")
+        # This machine has no nc but BusyBox's.
+        return text.replace("${bound:+$bound 6} nc ", "busybox nc ").replace(
+            "deploy() {\n", "nc() { :; }\ndeploy() {\n"
+        )
+
+    monkeypatch.setattr(transfer, "program", program)
+    check(site)
+    code, err = deploy(site, script("200 OK", "fine"))
+    if asker == "none":
+        assert code == 1
+        assert "needs curl, bash, nc or wget on the server, and none is there" in err
+        assert names(site) == []
+        return
+    assert code == 0, err
+    code, err = deploy(site, script("500 Broken", "no database"))
+    assert code == 3, err
+    assert "with 500: " in err

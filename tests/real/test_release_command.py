@@ -1,0 +1,188 @@
+"""A release command, such as a migration, runs once per deploy in the new image, before anything that runs is touched."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from lab.handle import Lab
+from real.site import Site, settled
+
+_COMPANION = "  db:\n    image: {image}\n    command: [sh, -c, 'trap \"exit 0\" TERM; sleep 1000 & wait']\n"
+
+
+def release(site: Site, command: object, **more: object) -> None:
+    site.set("CONTAINER_PIPELINE_RELEASE", json.dumps({"command": command, **more}))
+
+
+def containers(site: Site) -> dict[str, str]:
+    """Return the containers of the project on the first server: name → id and start time."""
+    server = site.servers[0]
+    names = server.docker("ps", "-a", "--filter", f"name={site.code}", "--format", "{{.Names}}").split()
+    return {name: server.docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", name) for name in names}
+
+
+@pytest.fixture
+def data(either: Site) -> Site:
+    """A service with a folder of the server and a companion; what the command finds and prints is in /data."""
+    site = either
+    image = f"{site.registry.address}/{site.code}:{site.publish('plain')}"
+    volumes = (
+        "    volumes: ['./data:/data', './conf:/conf:ro']\n    depends_on: [db]\n    entrypoint: [sh, /conf/entry]\n"
+    )
+    site.append("docker-compose.yml", volumes + _COMPANION.format(image=image))
+    site.set("CONTAINER_PIPELINE_FILES", "conf")
+    site.servers[0].run(f"mkdir -p /docker/compose/{site.code}/data")
+    site.write("conf/entry", "mkdir -p /data; echo $VERSION >> /data/starts\n" + _SERVE)
+    return site
+
+
+_SERVE = "trap 'exit 0' TERM; mkdir -p /www; echo $VERSION > /www/index.html; httpd -f -p 8080 -h /www & wait\n"
+
+
+def test_command_runs_in_the_new_image_and_release(data: Site):
+    site = data
+    release(site, 'echo "$VERSION $(cat /conf/word) $0" >> /data/ran; sleep 1; echo "migrated $ENV"')
+    site.write("conf/word", "one")
+    first = site.publish()
+    done = site("deploy", "--version", first)
+    assert done.code == 0, done.err
+    assert "| migrated test" in done.err
+    before = containers(site)
+    site.write("conf/word", "two")
+    second = site.publish()
+    done = site("deploy", "--version", second)
+    assert done.code == 0, done.err
+    assert site.sh("cat data/ran").splitlines() == [f"{first} one sh", f"{second} two sh"]
+    # The image's entrypoint did not run beside the command.
+    assert site.sh("cat data/starts").splitlines() == [first, second]
+    # A rollback does not run it, nor does --no-release.
+    assert site("rollback").code == 0
+    assert site("deploy", "--version", second, "--no-release").code == 0
+    assert len(site.sh("cat data/ran").splitlines()) == 2
+    # Nothing that runs is touched before it has succeeded, not even a companion that mounts a changed file.
+    before = containers(site)
+    site.write("conf/word", "three")
+    release(site, ["sh", "-c", 'cat /conf/word; echo "$0"; exit 3', "${VERSION} $$ 'x"])
+    assert site("deploy", "--version", site.publish()).code == 1
+    assert containers(site) == before
+    assert site.sh("cat conf/word") == "two"
+
+
+def test_companions_of_the_command_are_started(data: Site):
+    site = data
+    site.deployed()
+    site.servers[0].docker("rm", "-f", *(name for name in containers(site) if "db" in name))
+    release(site, "exit 3")
+    assert site("deploy", "--version", site.publish()).code == 1
+    assert set(containers(site)) == {site.code}
+    release(site, "echo $VERSION >> /data/ran")
+    version = site.deployed()
+    assert len(containers(site)) == 2
+    assert site.sh("cat data/ran") == version + "\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "timeout", "sentence"),
+    [
+        (["sh", "-c", "echo no such table; exit 3"], 60, "the release command failed (exit code 3)"),
+        ("trap '' TERM; echo waiting; sleep 500", 3, "did not end within 3 s and was killed"),
+        (["/no/such/program"], 60, "the release command could not be started"),
+    ],
+    ids=["fails", "hangs", "missing"],
+)
+def test_failed_command_leaves_everything_as_it_was(either: Site, command: object, timeout: int, sentence: str):
+    site = either
+    version = site.deployed()
+    before, files = containers(site), site.files()
+    release(site, command, timeout=timeout)
+    done = site("deploy", "--version", site.publish())
+    assert done.code == 1, done.err
+    assert sentence in done.err
+    assert ("no such table" in done.err) == (sentence.endswith("3)"))
+    assert (containers(site), site.files(), site.running()) == (before, files, version)
+    assert site.left_over() == ""
+    assert site.lock_is_free()
+
+
+def test_failed_command_takes_a_first_deploy_down(data: Site):
+    site = data
+    release(site, "echo half done; exit 4")
+    done = site("deploy", "--version", site.publish())
+    assert done.code == 1, done.err
+    assert "the first deploy failed and was taken down: the release command failed (exit code 4)" in done.err
+    assert "half done" in done.err
+    assert containers(site) == {}
+
+
+def test_command_runs_on_exactly_one_server(site: Site, lab: Lab):
+    site.on(*lab.servers)
+    release(site, "hostname; echo once")
+    done = site("deploy", "--version", site.publish())
+    assert done.code == 0, done.err
+    assert done.err.count("| once") == 1, done.err
+    assert f"{lab.servers[0].name}: | once" in done.err
+    # Where it fails on the first, no server changes.
+    before = [site.running(server) for server in lab.servers]
+    release(site, "exit 5")
+    done = site("deploy", "--version", site.publish())
+    assert done.code == 1, done.err
+    assert f"the release command did not succeed on {lab.servers[0].name}" in done.err
+    assert [site.running(server) for server in lab.servers] == before
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])
+def test_agent_that_ends_takes_the_command_along(either: Site, how: signal.Signals):
+    site = either
+    version = site.deployed()
+    before, files = containers(site), site.files()
+    release(site, "echo working; sleep 500")
+    newer = site.publish()
+    process = site.start("deploy", "--version", newer)
+    assert process.stderr
+    assert any("| working" in line for line in process.stderr)
+    # Its output is shown while it runs, under the lock.
+    assert not site.lock_is_free()
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    settled(site)
+    assert (containers(site), site.files(), site.running()) == (before, files, version)
+    assert site.left_over(patience=20) == ""
+    site.unset("CONTAINER_PIPELINE_RELEASE")
+    assert site("deploy", "--version", newer).code == 0
+
+
+def test_killed_program_leaves_no_container_of_the_command(either: Site):
+    site = either
+    site.deployed()
+    before = containers(site)
+    release(site, "echo working; sleep 500")
+    newer = site.publish()
+    process = site.start("deploy", "--version", newer)
+    assert process.stderr
+    assert any("| working" in line for line in process.stderr)
+    [incoming] = site.sh("ls -d releases/.incoming.*").split()
+    site.sh(f"kill -9 {incoming.rpartition('.')[2]}")
+    process.communicate(timeout=60)
+    settled(site)
+    assert site.left_over(patience=30) == ""
+    assert containers(site) == before
+
+
+def test_command_runs_in_the_image_of_the_digest(site: Site):
+    version = site.deployed()
+    server = site.servers[0]
+    release(site, "sleep 3")
+    # The tag on the server still names the image of the version before.
+    newer = site.publish(version=version)
+    process = site.start("deploy", "--version", newer)
+    runs = ""
+    while process.poll() is None and not runs:
+        runs = server.docker("ps", "-q", "--filter", f"name={site.code}-release").strip()
+    assert runs
+    image = server.docker("inspect", "-f", "{{.Config.Image}}", runs).strip()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert image == f"{site.registry.address}/{site.code}@{site.digest(newer)}"
