@@ -168,13 +168,21 @@ class Site:
     def __call__(self, *arguments: str) -> Outcome:
         """Run one command of the agent, in this process."""
         self._capsys.readouterr()
-        code = main([*arguments, "--project", str(self.folder)])
+        code = main([arguments[0], "--project", str(self.folder), *arguments[1:]])
         out, err = self._capsys.readouterr()
         return Outcome(code, out, err)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Run one command of the agent in its own process."""
-        command = [sys.executable, "-m", "container_pipeline", *arguments, "--project", str(self.folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "container_pipeline",
+            arguments[0],
+            "--project",
+            str(self.folder),
+            *arguments[1:],
+        ]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
         return subprocess.Popen(
             command,

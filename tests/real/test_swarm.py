@@ -62,7 +62,11 @@ def test_stack_supports_deploy_status_logs_rollback_and_down(swarm: Site):
 
     state = swarm("status", "--json").result["servers"][0]
     assert (state["version"], state["differs"], state["containers"][0]["state"]) == (first, [], "2/2")
-    assert f"serving {first}" in swarm("logs").out
+    assert f"serving {first}" in swarm("logs", "--since", "1h", "--service", swarm.code).out
+    started = swarm.servers[0].docker("service", "ps", "-q", f"{swarm.code}_{swarm.code}")
+    assert swarm("restart", "--service", swarm.code).code == 0
+    assert swarm.servers[0].docker("service", "ps", "-q", f"{swarm.code}_{swarm.code}") != started
+    assert "would change nothing" in swarm("diff", "--version", first).out
     followed_until_ctrl_c(swarm, f"serving {first}")
 
     # Names that mean something to a shell or to our own program mean nothing but themselves.

@@ -85,7 +85,7 @@ SHELLS = pytest.mark.parametrize(
 PROGRAMS = [
     ["common", words, *rest]
     for words in ("health", "swarm")
-    for rest in (list(DEPLOY), ["once", "check", "drain", *DEPLOY], ["status"], ["containers", "control"], ["logs"])
+    for rest in (list(DEPLOY), ["once", "check", "drain", *DEPLOY], ["status"], ["containers", "control"], ["logs"], ["exec"], ["diff"])
 ] + [["common", "doctor"], ["common", "outcome"], ["common", "hold"]]
 
 

@@ -23,7 +23,7 @@ PROGRAMS = sorted((REPOSITORY / "agent/container_pipeline/remote/programs").glob
 ARCHITECTURE = (REPOSITORY / "docs/architecture.md").read_text()
 
 #: Modules that serve several commands, as docs/architecture.md has it.
-SHARED = {"up": "control", "down": "control", "pull": "control", "resume": "hold"}
+SHARED = {"up": "control", "down": "control", "restart": "control", "pull": "control", "resume": "hold"}
 SHARED |= {word: "words" for word in GROUPS["image"] if word != "run"}
 
 COMMANDS = [(group, name) for group, names in {**GROUPS, **HIDDEN}.items() for name in names]
@@ -114,7 +114,19 @@ def test_each_step_and_each_state_has_its_sentence():
 
 def test_each_kind_of_news_is_shown():
     for kind in words(r"^\s+say ([a-z]+)\b") - {"hello", "beat", "fact", "step", "end", "ask"}:
-        told = (*reasons.NEWS, "kept", "use", "attempt", "release", "differs", "container", "out", "log")
+        told = (
+            *reasons.NEWS,
+            "kept",
+            "use",
+            "attempt",
+            "release",
+            "differs",
+            "container",
+            "out",
+            "log",
+            "live",
+            "content",
+        )
         assert kind in told, kind
 
 

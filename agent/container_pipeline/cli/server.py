@@ -1,7 +1,8 @@
-"""deploy, rollback, status, history, up, down, pull, logs, hold, resume."""
+"""deploy, rollback, status, history, diff, up, down, exec, restart, pull, logs, hold, resume."""
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -34,6 +35,18 @@ _OVERRIDE = click.option(
     metavar="REASON",
     help=_("go on in spite of a hold or freeze; the history keeps the reason"),
 )
+_SERVICE = click.option(
+    "--service", callback=lambda _ctx, _option, name: service_name(name), metavar="S", help=_("only this service")
+)
+
+
+def service_name(name: str | None) -> str:
+    """Return the name of a Compose service, or "". Raises click.BadParameter for what no service can be called."""
+    if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise click.BadParameter(_("{name!r} is not the name of a service", name=name))
+    return name or ""
+
+
 _ROLLING = click.option(
     "--rolling",
     type=click.IntRange(1),
@@ -109,6 +122,15 @@ def status(run: Run, accept_new: bool) -> None:
     status.run(run, accept_new=accept_new)
 
 
+@command(
+    "diff", VERSION, _ACCEPT_NEW, servers=True, examples=("diff", "diff --version 20261124093015 --environment prod")
+)
+def diff(run: Run, version: str | None, accept_new: bool) -> None:
+    from container_pipeline.commands.server import diff
+
+    diff.run(run, version=version, accept_new=accept_new)
+
+
 @command("history", _ACCEPT_NEW, servers=True, examples=("history --server web-1.example",))
 def history(run: Run, accept_new: bool) -> None:
     from container_pipeline.commands.server import history
@@ -151,6 +173,36 @@ def _ask(run: Run) -> None:
         raise Stopped(_("nothing was changed"), 1)
 
 
+@command(
+    "restart",
+    _SERVICE,
+    _TIMEOUT,
+    _WAIT,
+    _ACCEPT_NEW,
+    changes=True,
+    servers=True,
+    examples=("restart --server web-1.example", "restart --service worker"),
+)
+def restart(run: Run, service: str, wait: int, accept_new: bool) -> None:
+    from container_pipeline.commands.server import control
+
+    control.run(run, "restart", service=service, wait=wait, accept_new=accept_new)
+
+
+@command(
+    "exec",
+    _SERVICE,
+    _ACCEPT_NEW,
+    click.argument("words", nargs=-1, required=True, metavar="-- COMMAND…", type=click.UNPROCESSED),
+    servers=True,
+    examples=("exec -- sh", "exec --service worker --server web-1.example -- python -m shop.check"),
+)
+def exec_(run: Run, words: tuple[str, ...], service: str, accept_new: bool) -> None:
+    from container_pipeline.commands.server import exec
+
+    exec.run(run, words, service=service, accept_new=accept_new)
+
+
 @command("pull", _WAIT, _ACCEPT_NEW, changes=True, servers=True, examples=("pull",))
 def pull(run: Run, wait: int, accept_new: bool) -> None:
     from container_pipeline.commands.server import control
@@ -163,19 +215,21 @@ def pull(run: Run, wait: int, accept_new: bool) -> None:
     click.option(
         "--tail",
         type=click.IntRange(0),
-        default=500,
         metavar="N",
-        help=_("number of last lines to show (default: 500)"),
+        help=_("number of last lines of each service (default: 500, or all with --since)"),
     ),
+    click.option("--since", default="", metavar="TIME", help=_("only lines since then: 1h30m, or 2026-11-24T09:30")),
+    click.option("--grep", default="", metavar="PATTERN", help=_("only lines with a match of this regular expression")),
+    _SERVICE,
     click.option("-f", "--follow", is_flag=True, help=_("follow the logs until Ctrl-C")),
     _ACCEPT_NEW,
     servers=True,
-    examples=("logs -f", "logs --tail 50 --server web-1.example"),
+    examples=("logs -f", "logs --since 1h --grep 'ERROR|WARN' --service worker --server web-1.example"),
 )
-def logs(run: Run, tail: int, follow: bool, accept_new: bool) -> None:
+def logs(run: Run, tail: int | None, since: str, grep: str, service: str, follow: bool, accept_new: bool) -> None:
     from container_pipeline.commands.server import logs
 
-    logs.run(run, tail=tail, follow=follow, accept_new=accept_new)
+    logs.run(run, tail=tail, since=since, grep=grep, service=service, follow=follow, accept_new=accept_new)
 
 
 @command(
@@ -205,8 +259,11 @@ COMMANDS = {
     "rollback": rollback,
     "status": status,
     "history": history,
+    "diff": diff,
     "up": up,
     "down": down,
+    "restart": restart,
+    "exec": exec_,
     "pull": pull,
     "logs": logs,
     "hold": hold,

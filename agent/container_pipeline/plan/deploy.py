@@ -131,7 +131,7 @@ def login(access: RegistryAccess) -> Secret:
 
 @dataclass(frozen=True)
 class Compose(OnServers):
-    """Run Compose's ``action`` (up, down or pull) in the project's folder."""
+    """Run Compose's ``action`` (up, down, restart or pull) in the project's folder."""
 
     name: ClassVar[str] = "compose"
     code: Code

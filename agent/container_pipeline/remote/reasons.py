@@ -423,6 +423,14 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
               version=text.partition(" ")[0], names=text.partition(" ")[2] or "-"),
             _("deploy it with `container-pipeline deploy --version {version}`", version=text.partition(" ")[0]),
         ),
+        "no-service": (
+            _("it has no service {name}", name=text.partition(" ")[0]),
+            _("its services are {names}", names=", ".join(text.split()[1:]) or "-"),
+        ),
+        "no-container": (
+            _("no container of {name} runs there", name=text),
+            _("see `container-pipeline status`"),
+        ),
         "nothing": (_("nothing is deployed there"), _("run `container-pipeline deploy`")),
         "unfinished": (
             _("a deploy was interrupted there"),

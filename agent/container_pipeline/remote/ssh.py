@@ -12,6 +12,7 @@ import re
 import secrets
 import selectors
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -103,8 +104,8 @@ class Access:
     accept_new: bool = False
     connect_timeout: int = CONNECT_TIMEOUT
 
-    def command(self, target: Target) -> list[str]:
-        """Return the command line. It contains no secret, and no shell parses it."""
+    def command(self, target: Target, words: str = BOOTSTRAP, *, terminal: bool = False) -> list[str]:
+        """Return the command line that has ``words`` run by the login shell. It contains no secret, and no shell here parses it."""
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": str(self.connect_timeout),
@@ -114,20 +115,20 @@ class Access:
             "ControlMaster": "no",
             "ClearAllForwardings": "yes",
             "ForwardAgent": "no",
-            # Its message about a cut connection.
-            "LogLevel": "INFO",
+            # Its message about a cut connection; on a terminal, it would also tell of each that ends well.
+            "LogLevel": "ERROR" if terminal else "INFO",
         }
         if self.key:
             options["IdentityFile"] = _quoted(self.key)
             options["IdentitiesOnly"] = "yes"
         if self.known_hosts:
             options["UserKnownHostsFile"] = _quoted(self.known_hosts)
-        command = ["ssh", "-T"] + (["-F", str(self.config)] if self.config else [])
+        command = ["ssh", "-t" if terminal else "-T"] + (["-F", str(self.config)] if self.config else [])
         for name, value in options.items():
             command += ["-o", f"{name}={value}"]
         command += ["-p", str(target.port)] if target.port else []
         command += ["-l", target.user] if target.user else []
-        return [*command, "--", target.host, BOOTSTRAP]
+        return [*command, "--", target.host, words]
 
 
 def _quoted(path: Path) -> str:
@@ -158,6 +159,27 @@ class Ending:
     def cut(self) -> bool:
         """Whether sentences may have been lost, because ssh or its connection ended before the program."""
         return bool(self.fault) or self.code < 0 or any(_CUT.search(line) for line in self.errors)
+
+
+def attach(access: Access, target: Target, words: str, out: IO[str], *, terminal: bool) -> int:
+    """Run ``words`` on a server with this process's input, and its output to ``out``.
+
+    Returns the exit code; if a signal ended ssh, 128 and its number. With ``terminal``, ssh hands on each key, Ctrl-C too, and
+    the window's size.
+    """
+    environment = {name: os.environ[name] for name in (*_ENVIRONMENT, "TERM") if name in os.environ}
+    # Not ignored, which ssh would inherit.
+    before = signal.signal(signal.SIGINT, lambda *_given: None) if terminal else None
+    try:
+        with subprocess.Popen(access.command(target, words, terminal=terminal), stdout=out, env=environment) as process:
+            try:
+                code = process.wait()
+            finally:
+                process.kill()
+    finally:
+        if before:
+            signal.signal(signal.SIGINT, before)
+    return code if code >= 0 else 128 - code
 
 
 #: Gets each sentence without the run's word; its return value is sent to the program's stdin.

@@ -1,5 +1,6 @@
 #!/bin/sh
-# up, down and pull with Compose, in the project's folder, under the lock. Requires common.sh, health.sh and containers.sh; action, timeout, settle, override.
+# up, down, restart and pull with Compose, in the project's folder, under the lock. Requires common.sh, health.sh and containers.sh; action,
+# timeout, settle, override, service (a name, or nothing for all).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 control() {
@@ -14,12 +15,14 @@ control() {
     [ ! -d releases/.former ] || refuse unfinished
     say "fact version $(current_release)"
     know_current
+    case " $services " in *" ${service:-$code} "*) ;; *) [ -z "$service" ] || refuse no-service "$service $services" ;; esac
     case $action in
     up) long no compose up -d ;;
     down) long no compose down ;;
+    restart) long no compose restart ${service:+"$service"} ;;
     pull) long yes compose pull ;;
     esac || { check_reachable && tell "$work/out" && refuse command "$(last_line "$work/out")"; }
-    if [ "$action" = up ]; then
+    if [ "$action" = up ] || [ "$action" = restart ]; then
         correct_names
         step health
         healthy || { show_log && end refused unwell "$bad"; }

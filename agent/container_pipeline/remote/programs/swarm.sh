@@ -21,8 +21,9 @@ compose() {
     case $* in
     up*) deploy_stack ;;
     down) remove_stack ;;
+    restart*) restart_stack ;;
     *'config --services') dock stack services --format '{{.Name}}' "$code" | sed "s/^${code}_//" ;;
-    logs*) stack_logs "$@" ;;
+    logs*) stack_logs ;;
     *) return 0 ;; # each node pulls for itself
     esac
 }
@@ -80,6 +81,13 @@ stack_deploy() {
     $in_background sh -c "$with_env" sh "'" "$@"
 }
 
+restart_stack() {
+    names=$(dock stack services --format '{{.Name}}' "$code")
+    for name in $names; do
+        [ "${service:-${name#"${code}"_}}" != "${name#"${code}"_}" ] || dock service update --force --detach "$name" >/dev/null || return
+    done
+}
+
 remove_stack() {
     # The command returns before the containers are gone, and refuses a network that one of them still uses.
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
@@ -93,24 +101,10 @@ remove_stack() {
     return 1
 }
 
-# One process per service, all in the group of one shell, which ends with them. (sed would buffer lines.)
-# shellcheck disable=SC2016 # for that shell
-each_log='code=$1 flags=$2 names=$3
-shift 3
-for name in $names; do
-    "$@" service logs --raw $flags "$name" | while IFS= read -r line; do
-        printf "%s\n" "${name#"${code}"_} | $line"
-    done &
-done
-wait'
-
 stack_logs() {
-    shift
-    flags=$(echo "$*" | sed 's/--no-color//')
-    names=$(briefly dock stack services --format '{{.Name}}' "$code")
-    set -- docker
-    [ "$sudo" = no ] || set -- sudo -n "$@"
-    $in_background sh -c "$each_log" sh "$code" "$flags" "$names" "$@"
+    flags="service logs --raw --tail $tail${since:+ --since $since}$([ "$follow" = no ] || echo ' -f')"
+    names=$(briefly dock stack services --format '{{.Name}}' "$code" | sed -n "s/^${code}_${service:-\(.*\)}\$/${service:-\\1}=&/p")
+    show_each "$names" "$flags"
 }
 
 # Prints one line per service, in the form that status.sh reads.
