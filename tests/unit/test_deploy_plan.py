@@ -85,7 +85,15 @@ SHELLS = pytest.mark.parametrize(
 PROGRAMS = [
     ["common", words, *rest]
     for words in ("health", "swarm")
-    for rest in (list(DEPLOY), ["once", "check", "drain", *DEPLOY], ["status"], ["containers", "control"], ["logs"], ["exec"], ["diff"])
+    for rest in (
+        list(DEPLOY),
+        ["once", "check", "drain", *DEPLOY],
+        ["status"],
+        ["containers", "control"],
+        ["logs"],
+        ["exec"],
+        ["diff"],
+    )
 ] + [["common", "doctor"], ["common", "outcome"], ["common", "hold"]]
 
 
