@@ -35,7 +35,7 @@ class Company:
             "production-login": _login(self.production),
             "deploy-key": {
                 "type": "sshUserPrivateKey",
-                "username": "root",
+                "username": "deploy",
                 "content": self.lab.ssh_key.read_text(),
                 "name": "key",
             },
@@ -76,6 +76,8 @@ def two_servers(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for name in ("test-1", "web-1"):
         server = private_server(lab, tmp_path_factory.mktemp(name))
         made.append(server.box)
+        # The user of docs/servers.md, for deploys alone.
+        server.run("chown deploy $(readlink -f /run/docker.sock) && install -d -o deploy -g deploy /docker/compose")
         servers[name] = server
     yield servers
     for box in made:

@@ -61,7 +61,7 @@ def test_the_root_example_matches_the_first_documented_one():
 
 def test_1_one_line_does_it_all(run, company, node, web, jenkins, tmp_path):
     company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
     done = run(1)
     version = version_of(done)
     assert done.stage_names == ["Build", "Push", "Promote", "Deploy"]
@@ -88,7 +88,7 @@ def test_1_promote_and_deploy_are_skipped_without_targets(run, company, node):
 @pytest.mark.matrix
 def test_2_a_labeled_node_promotes_without_deploying(run, company, node):
     company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
     done = run(2, labels=["docker"])
     assert done.stage_names == ["Build", "Push", "Promote"]
     assert "Running on docker in" in done.log
@@ -233,7 +233,7 @@ def test_9_step_by_step(run, company, node, web):
 @pytest.mark.matrix
 def test_10_the_release_before_comes_back(run, company, node, web):
     company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
     first, second = version_of(run(1)), version_of(run(1))
     assert company.servers["web-1"].get(web.port)["version"] == second
     done = run(10, params={"VERSION": ""})
@@ -305,7 +305,7 @@ def test_11_each_branch_runs_only_its_allowed_stages(run, company, node, web):
 
 def test_12_a_frozen_week_needs_a_reason(run, build, company, node, web):
     company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
     # Windows of this form that are over, whenever this runs.
     weekly = f"{datetime.date.today() - datetime.timedelta(3):%a} 18:00-{datetime.date.today() - datetime.timedelta(2):%a} 08:00"
     text = printed(12, "yaml").replace("Fri 18:00-Mon 08:00", weekly).replace("2027-", "2021-")
@@ -325,7 +325,7 @@ def test_12_a_frozen_week_needs_a_reason(run, build, company, node, web):
 
 def test_an_overtaken_build_leaves_the_newer_release_running(build, company, node, web, tmp_path):
     company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
     # The first deploy waits until the other build is through.
     python = (node.bin / "python3").readlink()
     (node.bin / "python3").unlink()
