@@ -82,13 +82,14 @@ correct_names() {
     [ "$generation" != swarm ] || return 0
     listed=$(containers 2>/dev/null)
     case $listed in *'|/'????????????_*) listed='' ;; *) return 0 ;; esac
-    dock ps -a --filter "label=com.docker.compose.project=${project:-$code}" --format '{{.ID}}|{{.Names}}|{{.State}}' >"$work/names" 2>/dev/null
+    dock ps -a --filter "label=com.docker.compose.project=${project:-$code}" --format '{{.ID}}|{{.Names}}|{{.Status}}' >"$work/names" 2>/dev/null
     grep -E '^[^|]*\|[0-9a-f]{12}_' "$work/names" | while IFS='|' read -r container name state; do
         rightful=${name#*_}
         if ! cut -d'|' -f2 "$work/names" | grep -Fqx "$rightful"; then
             dock rename "$container" "$rightful"
-        elif [ "$state" != running ]; then
-            dock rm "$container"
+        else
+            # Docker before 20.10 has no State here.
+            case $state in Up*) ;; *) dock rm "$container" ;; esac
         fi
     done >/dev/null 2>&1
     return 0

@@ -103,7 +103,7 @@ get_image() {
         mv "$work/not-found" "$work/out"
         check_reachable
         step pull
-        long yes dock ${login:+--config "$login"} pull -q "$image@$digest" || refuse_pull "$image@$digest"
+        long yes dock ${login:+--config "$login"} pull "$image@$digest" || refuse_pull "$image@$digest"
         pulled=yes
         ask_for_image
         find_image || { mv "$work/not-found" "$work/out" && refuse_docker; }

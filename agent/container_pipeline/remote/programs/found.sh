@@ -25,7 +25,7 @@ look_for_found() {
     real=$(pwd -P)
     started_from "$folder" >"$work/here" || refuse_docker
     [ "$real" = "$folder" ] || started_from "$real" >>"$work/here"
-    grep -q '|running|\||restarting|' "$work/here" || return 0
+    grep -Eq '\|(Up|Restarting) [^|]*\|' "$work/here" || return 0
     found_project=$({ grep "|$code|" "$work/here" && cat "$work/here"; } | sed -n '1s/^[^|]*|[^|]*|\([^|]*\)|.*/\1/p')
     [ -n "$found_project" ] || found_project=$(sed -n '1s/^[^|]*|[^|]*|\([^|]*\)|.*/\1/p' "$work/here")
     found_ids=$(sed -n "s/^\([^|]*\)|[^|]*|$found_project|.*/\1/p" "$work/here" | tr '\n' ' ')
@@ -34,7 +34,7 @@ look_for_found() {
 # Prints one line per container that Compose started from a folder.
 started_from() {
     dock ps -a --filter "label=com.docker.compose.project.working_dir=$1" --filter label=com.docker.compose.oneoff=False \
-        --format '{{.ID}}|{{.State}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.project.config_files"}}' 2>"$work/out"
+        --format '{{.ID}}|{{.Status}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.project.config_files"}}' 2>"$work/out"
 }
 
 # Compose files of those containers, one per line, relative to this folder.
