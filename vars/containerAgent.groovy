@@ -93,6 +93,31 @@ Map attempt(String command, Map options, List arguments = [], List uses = null) 
     }
 }
 
+/** Stashes what promotion and deploy need of the project; returns the stash's name. */
+String pack(String wishes, Map options) {
+    String name = "container-pipeline-${UUID.randomUUID()}"
+    String place = "${folder()}/${options.code}/${name}"
+    insist(attempt('carry', options, ['--pack', "${place}/carried.tar".toString(), '--wishes', wishes]))
+    dir(place) {
+        stash(name: name, includes: 'carried.tar')
+        deleteDir()
+    }
+    return name
+}
+
+/** Empties the current folder and puts there what `pack` has stashed. */
+void unpack(String name, Map options) {
+    deleteDir()
+    String place = "${folder()}/${options.code}/${name}"
+    dir(place) {
+        unstash(name)
+    }
+    insist(attempt('carry', options, ['--unpack', "${place}/carried.tar".toString()]))
+    dir(place) {
+        deleteDir()
+    }
+}
+
 /** Returns whether a chat may be told of this build. */
 boolean tells(Map options) {
     options.notify || env.CONTAINER_PIPELINE_CREDENTIALS_NOTIFY || env.CONTAINER_PIPELINE_WEBHOOK

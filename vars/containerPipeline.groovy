@@ -1,52 +1,110 @@
 /** See containerPipeline.txt. */
 Map call(Map options = [:]) {
     containerAgent.check('containerPipeline', options)
-    containerAgent.onNode(options) {
-        List results = []
-        List used = []
-        String unfinished = ''
-        String approver = ''
-        try {
-            for (step in stages(options, results)) {
-                unfinished = step.name
-                used.addAll(step.credentials)
+    Map run = [results: [], used: [], unfinished: '', approver: '', stages: null, carries: false, stashed: '']
+    // Where the node is allocated here, none is held while a question stands.
+    boolean own = !env.WORKSPACE
+    while (run.stages == null || run.stages) {
+        Map there = run.stashed ? options + [checkout: false] : options
+        containerAgent.onNode(there) {
+            advance(run, options, own)
+        }
+        if (run.stages) {
+            askWithoutNode(run, options)
+        }
+    }
+    summary(run.results)
+}
+
+/** Carries out stages up to the end, or up to a question that stands while no node is held. */
+private void advance(Map run, Map options, boolean own) {
+    boolean leaves = false
+    try {
+        if (run.stashed) {
+            containerAgent.unpack(run.stashed, options)
+        }
+        if (run.stages == null) {
+            plan(run, options)
+        }
+        while (run.stages && !leaves) {
+            Map step = run.stages[0]
+            run.unfinished = step.name
+            if (step.question && own && run.carries) {
+                tell(step, run, options)
+                run.stashed = containerAgent.pack(wishes(options), options)
+                leaves = true
+            } else {
                 stage(step.name) {
-                    if (step.question) {
-                        approver = ask(step, options, results, used)
-                    } else {
-                        withEnv(["CONTAINER_PIPELINE_APPROVED_BY=${approver}"]) { carryOut(step, options, results) }
-                    }
+                    carryOut(step, run, options)
                 }
-                unfinished = ''
-            }
-        } finally {
-            if (results || unfinished) {
-                describe(results, options, unfinished)
-            }
-            if (results) {
-                Map story = [results: results, unfinished: unfinished, failed_before: containerAgent.failedBefore()]
-                containerAgent.report(story, options, used)
+                run.unfinished = ''
+                run.stages = run.stages.drop(1)
             }
         }
-        summary(results)
+    } finally {
+        if (!leaves) {
+            conclude(run, options)
+        }
     }
 }
 
-/** Returns the stages from the agent, because the project's settings are on the node; its refusal is the run's first result. */
-private List stages(Map options, List results) {
-    Map wishes = options.subMap(['promote', 'deploy', 'approve', 'environments', 'override'])
-    Map answer = containerAgent.attempt('stages', options, ['--wishes', groovy.json.JsonOutput.toJson(wishes)])
+/** Asks; a question that nobody answered, or that was declined, is reported from any node that is free within five minutes. */
+private void askWithoutNode(Map run, Map options) {
+    boolean answered = false
+    try {
+        Map step = run.stages[0]
+        stage(step.name) {
+            run.approver = ask(step)
+        }
+        answered = true
+        run.unfinished = ''
+        run.stages = run.stages.drop(1)
+    } finally {
+        if (!answered) {
+            catchError(buildResult: null, stageResult: null) {
+                timeout(time: 5, unit: 'MINUTES') {
+                    containerAgent.onNode(options + [checkout: false]) {
+                        conclude(run, options)
+                    }
+                }
+            }
+        }
+    }
+}
+
+private void conclude(Map run, Map options) {
+    if (run.results || run.unfinished) {
+        describe(run.results, options, run.unfinished)
+    }
+    if (run.results) {
+        Map story = [results: run.results, unfinished: run.unfinished, failed_before: containerAgent.failedBefore()]
+        containerAgent.report(story, options, run.used)
+    }
+}
+
+private String wishes(Map options) {
+    groovy.json.JsonOutput.toJson(options.subMap(['promote', 'deploy', 'approve', 'environments', 'override']))
+}
+
+/** Gets the stages from the agent, because the project's settings are on the node; its refusal is the run's first result. */
+private void plan(Map run, Map options) {
+    run.stages = []
+    Map answer = containerAgent.attempt('stages', options, ['--wishes', wishes(options)])
     if (!answer.ok) {
-        results << answer
+        run.results << answer
     }
-    containerAgent.insist(answer).stages
+    run.stages = containerAgent.insist(answer).stages
+    run.carries = answer.carries
 }
 
-/** Asks before production, and tells the chat that a question stands; returns who answered it. */
-private String ask(Map step, Map options, List results, List used) {
+private void tell(Map step, Map run, Map options) {
     if (containerAgent.tells(options)) {
-        containerAgent.report([results: results, question: step.question], options, used)
+        containerAgent.report([results: run.results, question: step.question], options, run.used)
     }
+}
+
+/** Asks before production; returns who answered. */
+private String ask(Map step) {
     Map question = [message: step.question, submitterParameter: 'approver'] + (step.by ? [submitter: step.by] : [:])
     if (!step.within) {
         return input(question)
@@ -54,12 +112,20 @@ private String ask(Map step, Map options, List results, List used) {
     timeout(time: step.within, unit: 'SECONDS') { input(question) }
 }
 
-private void carryOut(Map step, Map options, List results) {
-    List version = results ? ['--version', results[0].version] : []
+private void carryOut(Map step, Map run, Map options) {
+    run.used.addAll(step.credentials)
+    if (step.question) {
+        tell(step, run, options)
+        run.approver = ask(step)
+        return
+    }
+    List version = run.results ? ['--version', run.results[0].version] : []
     Map own = step.environment ? options + [environment: step.environment] : options
-    Map result = containerAgent.attempt(step.command, own, step.arguments + version, step.credentials)
-    results << result
-    containerAgent.insist(result)
+    withEnv(["CONTAINER_PIPELINE_APPROVED_BY=${run.approver}"]) {
+        Map result = containerAgent.attempt(step.command, own, step.arguments + version, step.credentials)
+        run.results << result
+        containerAgent.insist(result)
+    }
 }
 
 /** Returns one result for the whole run, in the form of a command's result. */

@@ -156,6 +156,8 @@ class Stages(Payload):
 
     stages: list[dict[str, Any]]
     absent: list[str]
+    #: Whether the stages after a question can run on another node.
+    carries: bool
 
 
 class Files(Payload):

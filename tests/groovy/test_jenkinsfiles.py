@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -129,6 +130,8 @@ def test_5_refused_nothing_reaches_production(build, company, node, web):
     assert company.tags(CODE)[1] == []
 
 
+#: A webhook that nobody listens at.
+DEAF = {"type": "string", "secret": "http://127.0.0.1:9/hook"}
 APPROVE = f"containerPipeline(code: '{CODE}', notify: [credentials: 'hook'], approve: [by: 'ops,alice'%s])"
 
 
@@ -161,6 +164,52 @@ def test_an_expired_question_aborts_without_a_promotion(build, company, node, we
     assert company.tags(CODE)[1] == []
     assert done.description.endswith(": stopped in Approve")
     assert [one["text"][1:2] for one in robot.told] == ["❓", "✘"]
+
+
+def wrap_python(node, when: str, script: str) -> None:
+    """Run ``script`` on the node before each call of the agent that contains ``when``."""
+    python = (node.bin / "python3").readlink()
+    (node.bin / "python3").unlink()
+    text = f'#!/bin/sh\ncase $CONTAINER_PIPELINE_CALL in *{when}*) {script} ;; esac\nexec {python} "$@"\n'
+    (node.bin / "python3").write_text(text)
+    (node.bin / "python3").chmod(0o755)
+
+
+def test_a_late_commit_changes_nothing_after_approval(build, company, node, web):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
+    web.write(".env", "ENV=built\n")
+    wrap_python(node, "--unpack", f"echo ENV=pushed >{web.folder}/.env; echo broken >{web.folder}/docker-compose.yml")
+    done = build(
+        APPROVE % "", scm=str(web.folder), credentials=company.credentials(hook=DEAF), person="alice", restart=True
+    )
+    assert done.result == "SUCCESS", done.log
+    assert done.calls.count("checkout") == 1
+    assert len([line for line in done.lines if line.startswith("Running on")]) == 2
+    assert company.servers["web-1"].get(web.port)["env"] == "built"
+    assert company.servers["web-1"].get(web.port)["version"] == version_of(done)
+
+
+def test_no_node_is_held_while_question_stands(build, company, node, web):
+    company.equip(node)
+    stands = threading.Event()
+
+    def heard(line: str) -> None:
+        if line.startswith("Deploy aglaia-web-re to production?"):
+            stands.set()
+
+    more = {"scm": str(web.folder), "credentials": company.credentials(hook=DEAF), "input": "wait"}
+    waiting = build.start(APPROVE % "", on_line=heard, **more)
+    assert stands.wait(120), waiting.run.log
+    # The workspace of the job is free: a second one would end in @2.
+    other = build('node { echo "in ${pwd()}" }')
+    assert not any(line.startswith("in ") and line.endswith("@2") for line in other.lines)
+    waiting.abort()
+    done = waiting.wait()
+    assert (done.result, done.problems) == ("ABORTED", []), done.log
+    assert company.tags(CODE)[1] == []
+    assert done.description.endswith(": stopped in Approve")
+    assert done.archived[-1] == f"container-pipeline-{CODE}.html"
 
 
 def test_6_test_then_production_with_one_version(run, company, node, web):

@@ -289,7 +289,8 @@ def test_git_lists_the_commits_between_two_releases(tmp_path):
         ("two\twith a tab", "Ann"),
     ]
     assert git.commits(tmp_path, third, first) == []
-    for since in ("", "--all", "0" * 40, "HEAD"):
+    assert len(git.commits(tmp_path, "", "HEAD")) == 3
+    for since in ("--all", "0" * 40, "HEAD"):
         assert git.commits(tmp_path, since, third) == []
 
 

@@ -83,6 +83,7 @@ TITLES = {
 HIDDEN: dict[str, dict[str, str]] = {
     "library": {
         "stages": "the stages that a Jenkinsfile's call goes through",
+        "carry": "what was built, from one node to another",
         "report": "the page that is archived with a build, and the message to a webhook",
     },
 }

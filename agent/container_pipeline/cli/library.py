@@ -31,4 +31,22 @@ def report(run: Run, results: Path) -> None:
     write(run, results)
 
 
-COMMANDS = {"stages": stages, "report": report}
+@command(
+    "carry",
+    click.option("--pack", type=click.Path(path_type=Path)),
+    click.option("--unpack", type=click.Path(path_type=Path)),
+    click.option("--wishes", default="{}"),
+)
+def carry(run: Run, pack: Path | None, unpack: Path | None, wishes: str) -> None:
+    from container_pipeline.commands.library import carry
+    from container_pipeline.outside import read_json
+    from container_pipeline.plan.jenkinsfile import wishes_of
+
+    if pack:
+        names = wishes_of(read_json(wishes, dict))[1]
+        carry.pack(run, pack, [load(run.settings.project, {}, name) for name in names])
+    if unpack:
+        carry.unpack(run, unpack)
+
+
+COMMANDS = {"stages": stages, "report": report, "carry": carry}

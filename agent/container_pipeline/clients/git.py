@@ -37,15 +37,19 @@ def sources(folder: Path, dockerfile: Path) -> Sources:
 _MOST, _LARGEST = 200, 1 << 18
 
 
+#: The list of commits that goes with a build to a node without its repository.
+LIST = ".docker_build_commits.json"
+
+
 def commits(folder: Path, since: str, until: str) -> list[dict[str, str]]:
     """Return the commits that touch ``folder`` after ``since`` up to ``until``, newest first; none that git does not know.
 
-    Each has revision, author and subject. A shallow clone may know too few.
+    Each has revision, author and subject. A shallow clone may know too few. Without ``since``: the last ones.
     """
-    if not all(re.fullmatch("[0-9a-f]{7,64}", revision) for revision in (since, until)):
+    if not all(re.fullmatch("[0-9a-f]{7,64}|HEAD", revision) for revision in (since or until, until)):
         return []
-    form = "--format=%h%x1f%an%x1f%s"
-    told = _git(folder, "log", "-z", f"--max-count={_MOST}", form, f"{since}..{until}", "--", ".") or ""
+    form, span = "--format=%H%x1f%an%x1f%s", f"{since}..{until}" if since else until
+    told = _git(folder, "log", "-z", f"--max-count={_MOST}", form, span, "--", ".") or ""
     lines = [entry.encode("utf-8", "replace").decode() for entry in told[:_LARGEST].split("\0")]
     parts = [line.split("\x1f", 2) for line in lines if line.count("\x1f") >= 2]
     return [dict(zip(("revision", "author", "subject"), entry)) for entry in parts]

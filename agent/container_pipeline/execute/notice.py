@@ -13,7 +13,7 @@ from container_pipeline.errors import PipelineError, SettingsError, StateError, 
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
-from container_pipeline.outside import LARGEST_YAML, read_file
+from container_pipeline.outside import LARGEST_YAML, maps, read_file, read_json
 from container_pipeline.plan import envfile
 from container_pipeline.plan.message import Message, message
 from container_pipeline.remote.fleet import Answer, who
@@ -31,10 +31,20 @@ def add_commits(run: Run, answers: Sequence[Answer], commit: str) -> None:
     if run.dry_run:
         return
     before = next((one for answer in answers if (one := answer.facts.get("former_commit", ""))), "")
-    found = git.commits(settings.project, before, commit) if before and commit else []
+    found = _commits(settings, before, commit) if before and commit else []
     redact = Redactor()
     redact.add(_secrets_of_services(settings))
     run.result.add(Told(environment=settings.environment, commits=redact.within(found)))
+
+
+def _commits(settings: Settings, before: str, commit: str) -> list[dict[str, str]]:
+    """Return the commits after ``before``, from git, else from the list that came with the build."""
+    try:
+        listed = maps({"commits": read_json(read_file(settings.project / git.LIST, LARGEST_YAML), list)}, "commits")
+    except (OSError, ValueError):
+        return git.commits(settings.project, before, commit)
+    place = next((n for n, one in enumerate(listed) if one.get("revision") == before), 0)
+    return [{name: str(one.get(name, "")) for name in ("revision", "author", "subject")} for one in listed[:place]]
 
 
 def _secrets_of_services(settings: Settings) -> list[Secret]:

@@ -24,6 +24,7 @@ from container_pipeline.project import files
 IMAGE_FILE = ".docker_build_image"
 VERSION_FILE = ".docker_build_version"
 RECORD_FILE = ".docker_build.json"
+FILES = (IMAGE_FILE, VERSION_FILE, RECORD_FILE)
 _REPAIR = "container-pipeline build"
 #: Longest file, in bytes.
 _LARGEST = 1 << 16

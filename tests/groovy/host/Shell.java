@@ -48,6 +48,8 @@ final class Shell {
     private Outcome run(Map<String, String> environment) {
         Path folder = Path.of(context.cwd() + "@tmp", cookie);
         try {
+            // As Jenkins does, also after deleteDir.
+            Files.createDirectories(Path.of(context.cwd()));
             Files.createDirectories(folder);
             return outcome(execute(folder, environment), folder);
         } catch (IOException | InterruptedException failure) {

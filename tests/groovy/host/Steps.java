@@ -27,7 +27,7 @@ final class Steps {
     static final Set<String> SYMBOLS = Set.of("string", "file", "usernamePassword", "sshUserPrivateKey", "booleanParam",
             "choice", "buildDiscarder", "logRotator", "disableConcurrentBuilds", "parameters");
     private static final Set<String> LEAVES = Set.of("echo", "error", "sh", "writeFile", "readFile", "fileExists", "pwd",
-            "libraryResource", "archiveArtifacts", "checkout", "input", "isUnix", "deleteDir", "unstable", "sleep",
+            "libraryResource", "archiveArtifacts", "checkout", "input", "isUnix", "deleteDir", "stash", "unstash", "unstable", "sleep",
             "library", "properties", "milestone");
 
     private Steps() { }
@@ -80,6 +80,8 @@ final class Steps {
             case "readFile" -> decoded(Files.readAllBytes(path(context, step.text("file"))), (String) step.get("encoding"));
             case "writeFile" -> write(path(context, step.text("file")), step);
             case "deleteDir" -> Files2.delete(path(context, ".").normalize());
+            case "stash" -> stash(build, context, step);
+            case "unstash" -> unstash(build, context, step);
             case "checkout" -> checkout(build, context, step);
             case "archiveArtifacts" -> archive(build, context, step);
             default -> throw new IllegalStateException(step.name);
@@ -159,6 +161,29 @@ final class Steps {
         Files2.copy(Path.of(build.request.text("scm")), Path.of(context.cwd()));
         build.log.line("Checked out " + build.request.text("scm"));
         return new LinkedHashMap<>(Map.of("GIT_COMMIT", "0".repeat(40), "GIT_BRANCH", "main"));
+    }
+
+    private static Path stashes(Build build, Step step) {
+        return Path.of(build.request.text("archive")).resolveSibling("stashes").resolve(step.text("name"));
+    }
+
+    private static Object stash(Build build, Context context, Step step) throws IOException {
+        Path file = path(context, step.text("includes"));
+        if (!Files.isRegularFile(file)) {
+            throw new AbortException("No files included in stash '" + step.text("name") + "'");
+        }
+        Files.createDirectories(stashes(build, step));
+        Files.copy(file, stashes(build, step).resolve(step.text("includes")));
+        return null;
+    }
+
+    private static Object unstash(Build build, Context context, Step step) throws IOException {
+        Path there = stashes(build, step);
+        if (!Files.isDirectory(there)) {
+            throw new AbortException("No such saved stash '" + step.text("name") + "'");
+        }
+        Files2.copy(there, path(context, "."));
+        return null;
     }
 
     private static Object archive(Build build, Context context, Step step) throws IOException {

@@ -24,10 +24,13 @@ def tell(run: Run, wishes: str, enter: Callable[[str], Settings]) -> None:
         raise SettingsError(
             _("{place} cannot be read: {problem}", place=error.place("--wishes"), problem=error.problem)
         ) from error
-    present, absent = stages(settings, [(name, enter(name)) for name in names], wished)
+    environments = [(name, enter(name)) for name in names]
+    present, absent = stages(settings, environments, wished)
     if settings.ref.name:
         absent += unreachable(settings, names)
     run.console.line(_("stages of {code}: {names}", code=settings.code, names=", ".join(each.name for each in present)))
     for sentence in absent:
         run.console.line(sentence)
-    run.result.add(Stages(stages=[stage.as_dict() for stage in present], absent=absent))
+    # The program of env_from may read any file of the project.
+    carries = not any(one.values.env_from for one in (settings, *(one for _name, one in environments)))
+    run.result.add(Stages(stages=[stage.as_dict() for stage in present], absent=absent, carries=carries))
