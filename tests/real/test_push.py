@@ -56,6 +56,19 @@ def test_push_with_latest_option_moves_latest(agent, development, code):
     assert ask.digest(development, code, "latest") == ask.digest(development, code, version(agent))
 
 
+def test_push_looks_at_latest_before_the_image_arrived(agent, development, code, fault_proxy):
+    proxy = fault_proxy(development.address, Fault("POST", "/blobs/uploads/", status=403))
+    agent.use("DOCKER_REGISTRY", development, proxy.address)
+    assert agent("build").code == 0
+    assert agent("push", "--latest").code == 1
+    # It asks in the background, and the push did not get as far as `latest`.
+    end = time.monotonic() + 30
+    while not [path for _method, path, _status in proxy.requests if path.endswith("/manifests/latest")]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert proxy.count("PUT", "/manifests/latest") == 0
+
+
 def test_no_push_writes_latest_where_it_is_off(agent, development, production, code, monkeypatch):
     monkeypatch.setenv("CONTAINER_PIPELINE_LATEST", "false")
     assert agent("push", "--latest").code == 0

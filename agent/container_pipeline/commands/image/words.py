@@ -12,6 +12,7 @@ from container_pipeline.execute.image import Actions
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess, Version
 from container_pipeline.plan.image import ImageFacts, plan
+from container_pipeline.plan.steps import MoveTag
 from container_pipeline.project import state
 
 
@@ -37,6 +38,10 @@ def run(run: Run, words: Sequence[str], version: str | None = None) -> None:
         run.console.warning(_("this will stop halfway: {problem}", problem=made.refusal.message))
     run.result.version = str(facts.new_version or facts.version or "")
     run.result.digest = built.digest if built else ""
+    if words[0] == "push" and not run.dry_run:
+        for step in made.steps:
+            if isinstance(step, MoveTag) and step.forward:
+                actions.latest(step.access, step.source.repository).look_ahead()
     run.execute(made.steps, actions.performers)
     if made.refusal:
         raise made.refusal
