@@ -1,4 +1,4 @@
-"""Says how much a clone grows by commits that change the agent: ``python -m tools.growth [COMMITS]``.
+"""Measure how much commits that change the agent enlarge a clone: ``python -m tools.growth [COMMITS]``.
 
 Each commit changes one line of the agent's code and packs the agent anew, in a repository of its own.
 """
@@ -15,7 +15,7 @@ from tools import pack
 
 
 def growth(commits: int) -> int:
-    """Return the bytes that a fresh clone has more after the commits."""
+    """Return by how many bytes the commits enlarge a fresh clone."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "repository"
         shutil.copytree(

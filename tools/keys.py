@@ -1,7 +1,7 @@
-"""Writes what the library has of the agent's sources into ``resources/container-pipeline``.
+"""Write the files that the library takes from the agent's sources into ``resources/container-pipeline``.
 
-``keys.json`` is what the library's steps check a Jenkinsfile's map against, and which credentials they bind; ``seed.groovy`` is the agent's Job DSL script,
-for a pipeline that reads it by ``libraryResource``.
+``keys.json`` holds the keys against which the library's steps check a Jenkinsfile's map, and the credentials that they bind. ``seed.groovy`` is the agent's Job DSL script,
+which a pipeline reads by ``libraryResource``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CARRIED_JOB_DSL = RESOURCES / "seed.groovy"
 
 
 def text() -> str:
-    """Return what the file must hold, from the agent's own list of keys."""
+    """Return the content of ``keys.json``, made from the agent's list of keys."""
     sys.path.insert(0, str(ROOT / "agent"))
     from container_pipeline.plan.jenkinsfile import library_facts
 

@@ -1,4 +1,4 @@
-"""Builds the agent as the files that the library carries: ``python -m tools.pack [FOLDER]``.
+"""Build the files with which the library carries the agent: ``python -m tools.pack [FOLDER]``.
 
 ``agent.tar`` is our own code, ``agent.libraries.tar.bz2`` what it imports, and ``agent.sha256`` has the digests of both.
 Our own code changes with almost every commit: uncompressed, git stores each version as a small difference.
@@ -30,18 +30,18 @@ TARGET = ROOT / "resources" / "container-pipeline"
 OWN, LIBRARIES, DIGESTS = "agent.tar", "agent.libraries.tar.bz2", "agent.sha256"
 PLATFORM = ["--platform=manylinux2014_x86_64", "--platform=any", "--python-version=3.9", "--implementation=cp"]
 
-#: Distributions that the agent runs without: rich and what it needs draw bars on a terminal, pbr needs no setuptools here.
+#: Distributions that are left out: rich and its dependencies draw bars on a terminal; pbr does not use setuptools here.
 UNUSED = {"rich", "pygments", "markdown-it-py", "mdurl", "setuptools"}
 #: Published as source only; pure Python.
 SOURCE_ONLY = {"multi-key-dict"}
-#: What of a wheel is carried: its Python, its data, its licence, and the metadata that python-jenkins asks for.
+#: Files of a wheel that are carried: Python, data, licence, and the metadata that python-jenkins reads.
 CARRIED = ("*.py", "*.pem", "*.dist-info/licenses/*", "*.dist-info/LICEN[CS]E*", "*.dist-info/NOTICE*",
            "python_jenkins-*.dist-info/METADATA")  # fmt: skip
 LEFT = ("*/tests/*", "pbr/cmd/*", "pbr/hooks/*", "pbr/_compat/*", "*/__pycache__/*")
 
 
 def build(folder: Path = TARGET, agent: Path = ROOT / "agent") -> str:
-    """Write the files into ``folder`` and return their digests, a blank between."""
+    """Write the files into ``folder``; return their digests, separated by blanks."""
     packed = {OWN: _archive(sorted(_own(agent))), LIBRARIES: bz2.compress(_archive(sorted(_others())), 9)}
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in packed.items():
@@ -71,7 +71,7 @@ def _others() -> Iterator[tuple[str, bytes]]:
 
 
 def _wheels() -> list[Path]:
-    """Return the pinned wheels, kept between runs under the digest of the requirements and of what is left out."""
+    """Return the pinned wheels. They are cached under a digest of the requirements and the left-out distributions."""
     wanted = _pinned(lambda name: name not in UNUSED)
     key = hashlib.sha256(wanted.encode()).hexdigest()[:16]
     kept = ROOT / "build" / f"wheels-{key}"
@@ -114,7 +114,7 @@ def _pip(verb: str, folder: Path, requirements: str, *options: str) -> None:
 
 
 def _pinned(wanted: Callable[[str], bool]) -> str:
-    """Return those entries of the requirements whose distribution is wanted, with their hashes."""
+    """Return the requirements of the wanted distributions, with their hashes."""
     entries: list[str] = []
     for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith((" ", "#")):
@@ -137,7 +137,7 @@ def _archive(files: list[tuple[str, bytes]]) -> bytes:
 
 
 def main() -> int:
-    """Build, or with ``--check`` say whether what is committed is what would be built."""
+    """Build; with ``--check``, compare the committed files with a fresh build."""
     if "--check" in sys.argv:
         committed = (TARGET / DIGESTS).read_text(encoding="ascii").strip()
         with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""Writes the pictures of the README: the terminal of a real `make demo`, and the flow. `make pictures` runs it.
+"""Write the pictures of the README, the terminal of a real `make demo` and the flow; `make pictures` runs this module.
 
 Usage: python -m tools.pictures OUTPUT, where OUTPUT is what `make demo` printed.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 _WIDTH = 146
-#: What a build prints of itself: left out, and counted.
+#: Lines of a build's own log: they are counted and left out.
 _BUILD_LOG = re.compile(r"\s*#\d+ ")
 _STYLES = (
     (re.compile(r"── "), "bold cyan"),
@@ -27,7 +27,7 @@ _STYLES = (
 
 
 def lines(output: str) -> Iterator[str]:
-    """The lines of the demo's first call and of what it led to; a build's log becomes one line that says how long it was."""
+    """Return the lines of the demo's first call and its effects; one line with their number replaces a build's log lines."""
     hidden, titles = 0, 0
     for line in output.replace(f"{ROOT}/", "").splitlines():
         titles += line.startswith("── ")
@@ -43,7 +43,7 @@ def lines(output: str) -> Iterator[str]:
 
 
 def terminal(output: str) -> str:
-    """The demo's lines as an SVG of a terminal, with fonts of the reader's own."""
+    """Return the demo's lines as an SVG of a terminal; it uses the reader's own fonts."""
     from rich.console import Console
     from rich.text import Text
 
@@ -94,7 +94,7 @@ _BOXES = (
         ("`/docker/compose/CODE/", "lock, pull by digest, up -d, health:", "healthy, or the former release again"),
     ),
 )
-#: From, to, what goes along, and where that is written; points in the picture.
+#: Arrows: start, end, label and the label's place, in points of the picture.
 _ARROWS = (
     ((260, 57), (330, 90), "", (0, 0)),
     ((260, 155), (330, 120), "", (0, 0)),
@@ -108,7 +108,7 @@ _ARROWS = (
 
 
 def flow() -> str:
-    """The way of an image from a Jenkinsfile to the servers."""
+    """Return an SVG of the way of an image from a Jenkinsfile to the servers."""
     shapes = [_arrow(*arrow) for arrow in _ARROWS] + [_box(box) for box in _BOXES]
     style = (
         "text{font-family:system-ui,-apple-system,Segoe UI,Noto Sans,sans-serif;font-size:14px;fill:#1f2933}"

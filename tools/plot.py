@@ -1,4 +1,4 @@
-"""Draws what `make bench` measured: one picture of all figures, with the machine that they were measured on."""
+"""Draw the results of `make bench` as one picture that names the machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STYLE = (
 
 
 def picture(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return all benchmarks of ours beside peers, each with bars of its own scale: medians, and lines from best to worst."""
+    """Return bars for each benchmark, ours beside peers, on a scale of its own: medians, with lines from best to worst."""
     parts: list[str] = []
     y = 20
     for title, result in results.items():
