@@ -150,6 +150,11 @@ class Values:
         "branches and tags whose builds publish, such as release/*; by default the primary branch, too",
         per_environment=True,
     )
+    verify: tuple[str, ...] = _key(
+        "list",
+        (),
+        "public keys of cosign, from the project's root; an image is promoted and deployed only if one signed it",
+    )
     approve: Any = _key(
         "approve",
         "",

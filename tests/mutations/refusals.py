@@ -130,6 +130,24 @@ REFUSED = [
         ("real/test_latest.py::test_promotions_on_one_machine_move_latest_in_turn",),
     ),
     Mutation(
+        "Nothing unsigned is promoted",
+        "commands/registry/promote.py",
+        (("    if steps and facts.digest:\n", "    if False:\n"),),
+        ("real/test_verify.py::test_promotion_refuses_what_the_key_did_not_sign[cosign-unsigned]",),
+    ),
+    Mutation(
+        "Nothing unsigned is deployed",
+        "commands/server/deploy.py",
+        (("    verification.verify(run, run.settings.pull_from(), upload.release.digest)\n", ""),),
+        ("real/test_verify.py::test_servers_run_only_signed_releases",),
+    ),
+    Mutation(
+        "A rollback starts no release without a signature",
+        _DEPLOY,
+        (('    *) refuse unsigned "$version" ;;\n', "    *) ;;\n"),),
+        ("real/test_verify.py::test_servers_run_only_signed_releases",),
+    ),
+    Mutation(
         "Nothing that does not refer to the image is carried with it",
         "clients/registry/referrers.py",
         (("if manifest and manifest.subject == subject:", "if manifest:"),),

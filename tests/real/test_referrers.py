@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import subprocess
 
 import pytest
 
 from container_pipeline.clients.registry import RegistryClient
 from lab import ask, images
 from lab.faultproxy import Fault
+from real.cosign import Tools
 
 VERSION, NEXT = "20261124093015", "20261125093015"
 SPDX, SIGNATURE = "application/spdx+json", "application/vnd.cncf.notary.signature"
@@ -30,64 +28,6 @@ def both(request, agent, registry_factory, referrers_factory):
 @pytest.fixture
 def tools(gotool, tmp_path, code):
     return Tools(gotool, tmp_path, code)
-
-
-class Tools:
-    """The real cosign and regctl, with one key pair and the registries' logins."""
-
-    def __init__(self, gotool, folder, code):
-        self._tool, self.folder, self.code = gotool, folder / "tools", code
-        self.folder.mkdir()
-        self.environment = {
-            **os.environ,
-            "HOME": str(self.folder),
-            "DOCKER_CONFIG": str(self.folder),
-            "COSIGN_PASSWORD": "x",
-        }
-        self("cosign", "generate-key-pair")
-
-    def __call__(self, name, *arguments):
-        done = subprocess.run(
-            [self._tool(name), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, f"{name} {arguments}: {done.stderr}"
-        return done.stdout
-
-    def login(self, *registries):
-        auths = {
-            one.address: {"auth": base64.b64encode(f"{one.user}:{one.password}".encode()).decode()}
-            for one in registries
-        }
-        (self.folder / "config.json").write_text(json.dumps({"auths": auths}))
-        for one in registries:
-            self("regctl", "registry", "set", "--tls", "disabled", one.address)
-
-    def name(self, one, digest):
-        return f"{one.address}/{self.code}@{digest}"
-
-    def sign(self, one, digest):
-        self("cosign", "sign", "--key", "cosign.key", "--tlog-upload=false", "--yes", self.name(one, digest))
-
-    def verify(self, one, digest):
-        self(
-            "cosign",
-            "verify",
-            "--key",
-            "cosign.pub",
-            "--insecure-ignore-tlog",
-            "--private-infrastructure",
-            self.name(one, digest),
-        )
-
-    def listed(self, one, digest):
-        """Return the digests that regctl lists as referring to one."""
-        found = json.loads(self("regctl", "artifact", "list", "--format", "{{json .}}", self.name(one, digest)))
-        return {entry["digest"] for entry in found["descriptors"] or ()}
 
 
 def attach(one, code, image, *kinds):
@@ -149,28 +89,16 @@ def test_signatures_of_both_sides_are_kept(agent, development, production, code,
     image = images.put_image(development, code, VERSION)
     tools.sign(development, image.digest)
     assert agent("promote", "--version", VERSION).code == 0
-    (tools.folder / "cosign.key").rename(tools.folder / "first.key")
-    (tools.folder / "cosign.pub").rename(tools.folder / "first.pub")
-    tools("cosign", "generate-key-pair")
-    tools.sign(production, image.digest)
-    (tools.folder / "cosign.key").unlink()
-    (tools.folder / "cosign.pub").rename(tools.folder / "second.pub")
-    tools("cosign", "generate-key-pair")
-    tools.sign(development, image.digest)
+    tools.new_key("second")
+    tools.sign(production, image.digest, "second")
+    tools.new_key("third")
+    tools.sign(development, image.digest, "third")
 
     outcome = agent("promote", "--version", VERSION)
 
     assert outcome.code == 0, outcome.err
-    for key in ("first.pub", "second.pub", "cosign.pub"):
-        tools(
-            "cosign",
-            "verify",
-            "--key",
-            key,
-            "--insecure-ignore-tlog",
-            "--private-infrastructure",
-            tools.name(production, image.digest),
-        )
+    for key in ("cosign", "second", "third"):
+        tools.verify(production, image.digest, key)
 
 
 def test_a_list_in_production_is_extended(agent, development, production, code):

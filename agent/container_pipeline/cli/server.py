@@ -100,6 +100,11 @@ def _reason(text: str | None) -> str:
 @command(
     "rollback",
     click.option("--version", metavar="V", help=_("release to roll back to (default: the previous one)")),
+    click.option(
+        "--no-verify",
+        metavar="REASON",
+        help=_("roll back to a release without a signature; the history keeps the reason"),
+    ),
     _TIMEOUT,
     _ROLLING,
     _WAIT,
@@ -109,10 +114,14 @@ def _reason(text: str | None) -> str:
     tells=True,
     examples=("rollback", "rollback --version 20261124093015 --server web-1.example"),
 )
-def rollback(run: Run, version: str | None, rolling: int | None, wait: int, accept_new: bool) -> None:
+def rollback(
+    run: Run, version: str | None, rolling: int | None, wait: int, accept_new: bool, no_verify: str | None
+) -> None:
     from container_pipeline.commands.server import rollback
 
-    rollback.run(run, version=version, rolling=rolling or 0, wait=wait, accept_new=accept_new)
+    rollback.run(
+        run, version=version, rolling=rolling or 0, wait=wait, accept_new=accept_new, no_verify=no_verify or ""
+    )
 
 
 @command("status", _ACCEPT_NEW, servers=True, examples=("status", "status --json --environment prod"))

@@ -10,7 +10,7 @@ from container_pipeline.clients import git
 from container_pipeline.clients.buildkit import BuildKit
 from container_pipeline.clients.engine import BuildOptions, Engine
 from container_pipeline.errors import BuildError, SettingsError, StateError
-from container_pipeline.execute import Run
+from container_pipeline.execute import Run, verification
 from container_pipeline.i18n import _
 from container_pipeline.model import CREATED, ImageRef, RegistryAccess, Version, build_time
 from container_pipeline.plan.run import scalar
@@ -40,6 +40,7 @@ def check(settings: Settings) -> None:
     for name, path in _secrets(settings).items():
         if not path.is_file():
             raise SettingsError(_("secret {name}: {path} does not exist", name=name, path=path))
+    verification.check(settings)
     problem = state.cannot_write(settings.project)
     if problem:
         raise StateError(

@@ -65,6 +65,8 @@ def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str,
         "keep": values.keep,
         "strategy": values.strategy,
         "login": config.reveal(),
+        "signed": "",
+        "unverified": "",
     }
 
 

@@ -431,6 +431,10 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("no container of {name} runs there", name=text),
             _("see `container-pipeline status`"),
         ),
+        "unsigned": (
+            _("release {version} is not signed by any key of `verify`, so it does not run again", version=text),
+            _("deploy a signed version; or pass `--no-verify` with the reason, which the history keeps"),
+        ),
         "nothing": (_("nothing is deployed there"), _("run `container-pipeline deploy`")),
         "unfinished": (
             _("a deploy was interrupted there"),

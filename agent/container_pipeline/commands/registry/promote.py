@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from container_pipeline.console import human_size
 from container_pipeline.errors import SettingsError, StateError
-from container_pipeline.execute import Run, promotion
+from container_pipeline.execute import Run, promotion, verification
 from container_pipeline.execute.registries import Registries
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, RegistryAccess, Version
@@ -32,6 +32,7 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
             _("--force-latest moves `latest`, and `latest: false` is set"),
             _("remove `latest: false` where the registry lets tags move"),
         )
+    verification.check(run.settings)
     registries = Registries(run)
     facts, image = _look(registries, _version(run, version))
     later = _referrers(registries, facts, image)
@@ -48,6 +49,10 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
             )
         )
 
+    if steps and facts.digest:
+        # What production already holds is asked there; what is still to go there, at its source.
+        there = facts.production == facts.digest and not later
+        verification.verify(run, run.settings.access("production" if there else "development"), facts.digest)
     if steps and facts.latest and not run.dry_run:
         registries.latest(run.settings.access("production"), run.settings.repository).look_ahead()
     run.execute(

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from container_pipeline.execute import Run, release, rollout
+from container_pipeline.execute import Run, release, rollout, verification
 from container_pipeline.execute.release import Upload
 from container_pipeline.i18n import _
 from container_pipeline.plan import deploy as plan
@@ -37,7 +37,9 @@ def run(
     Raises the worst server's error; each server's result is in ``run.result``.
     """
     rollout.heed_freeze(run, override)
+    verification.check(run.settings)
     upload = release.gather(run, version)
+    verification.verify(run, run.settings.pull_from(), upload.release.digest)
     command = {} if no_release else run.settings.values.release
     task = _task(run, upload, wait, command, keep_newer=keep_newer or not version, override=override)
     if upload.release.approved_by:

@@ -13,7 +13,7 @@ from container_pipeline.remote.reasons import failure
 
 def run(run: Run, *, accept_new: bool = False) -> None:
     """Show one line per kept release, and one per deploy that failed, newest first."""
-    answers = _ask(run, "history", accept_new=accept_new)
+    answers = ask(run, accept_new=accept_new)
     rows = [row for answer in answers for row in _rows(answer)]
     run.console.table((_("SERVER"), _("VERSION"), _("WHEN"), _("BY"), _("DIGEST"), ""), rows)
     finish(
@@ -35,6 +35,11 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
         for record in releases(answer)
     ]
     rows += [
+        (name, one["version"], one["when"], one["by"], "-", _("without verification: {why}", why=one["outcome"][14:]))
+        for one in attempts(answer)
+        if one.get("outcome", "").startswith("ok unverified ")
+    ]
+    rows += [
         (name, one["version"], one["when"], one["by"], "-", _("failed: {why}", why=failure(one["outcome"][7:])))
         for one in attempts(answer)
         if one.get("outcome", "").startswith("failed ")
@@ -50,6 +55,11 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
 def _by(record: dict[str, Any]) -> str:
     by = str(record.get("build") or record.get("by", "-"))
     return _("{by}, approved by {who}", by=by, who=record["approved_by"]) if record.get("approved_by") else by
+
+
+def ask(run: Run, *, accept_new: bool = False) -> list[Answer]:
+    """Return what each server keeps."""
+    return _ask(run, "history", accept_new=accept_new)
 
 
 def _ask(run: Run, action: str, *, accept_new: bool = False) -> list[Answer]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from container_pipeline.execute import Run, rollout
-from container_pipeline.model import Version
+from container_pipeline import outside
+from container_pipeline.commands.server import history
+from container_pipeline.execute import Run, rollout, verification
+from container_pipeline.model import Digest, Version
 from container_pipeline.plan import deploy as plan
 from container_pipeline.remote.fleet import ServerTask, parts
 
@@ -15,15 +17,37 @@ def run(
     rolling: int = 0,
     wait: int = 0,
     accept_new: bool = False,
+    no_verify: str = "",
 ) -> None:
-    """Roll back to ``version`` (default: the previous release). Raises the worst server's error."""
+    """Roll back to ``version`` (default: the previous release). Raises the worst server's error.
+
+    ``no_verify``: why a release without a signature may run, although the project has keys; kept in the history.
+    """
     chosen = str(Version(version)) if version else ""
+    values: dict[str, object] = {"version": chosen, "size": 0, "unverified": outside.printable(no_verify)[:200]}
+    if run.settings.values.verify and not no_verify:
+        verification.check(run.settings)
+        values["signed"] = " ".join(_signed(run, chosen, accept_new=accept_new))
     task = ServerTask(
         parts(run.settings, *rollout.DEPLOY),
-        {**rollout.common(run, "rollback", wait), "version": chosen, "size": 0},
+        {**rollout.common(run, "rollback", wait), **values},
         changes=True,
         must=rollout.STEPS,
     )
     groups = plan.groups(run.settings.targets(), rolling)
     steps = [plan.Rollback(group, run.settings.code, chosen) for group in groups]
     rollout.report(run, rollout.on_servers(run, steps, task, accept_new=accept_new), chosen)
+
+
+def _signed(run: Run, version: str, *, accept_new: bool) -> list[str]:
+    """Return the digests of kept releases that may run again; "none" if no release may.
+
+    The server chooses the release, and refuses one that is not among them.
+    """
+    kept = [one for answer in history.ask(run, accept_new=accept_new) for one in history.releases(answer)]
+    digests = [str(one.get("digest", "")) for one in kept if version in ("", one["version"])]
+    known = [Digest(digest) for digest in digests if digest]
+    good, problems = verification.signed(run, run.settings.pull_from(), known)
+    for problem in problems:
+        run.console.warning(problem.message)
+    return [str(digest) for digest in good] or ["none"]

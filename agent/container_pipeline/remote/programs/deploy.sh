@@ -41,6 +41,11 @@ choose_release() {
     sha256:* | yes) ;;
     *) refuse no-release "$version $(list_releases | tr '\n' ' ')" ;;
     esac
+    # signed: the digests that the agent has verified, where the project has keys.
+    case "${signed:+ $signed }" in
+    '' | *" $(field digest "$record") "*) ;;
+    *) refuse unsigned "$version" ;;
+    esac
     cp -Rp "releases/$version/." "$stage/" 2>"$work/out" || refuse_write
     record=$stage/release.json
     image=$(field image "$record") digest=$(field digest "$record")
@@ -324,7 +329,7 @@ keep_release() {
     mv -f releases/.current.new releases/.current
     remove_dropped
     close_journal
-    log_attempt ok
+    log_attempt "ok${unverified:+ unverified $unverified}"
     set -- releases/*/
     [ "$#" -gt "$keep" ] || return 0
     by_worth | sed "1,${keep}d" | while IFS= read -r release; do

@@ -1,0 +1,64 @@
+"""Refuses images that none of the project's keys signed, by digest, before a promotion and before servers are touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from container_pipeline.errors import RegistryError, SettingsError
+from container_pipeline.execute import Run
+from container_pipeline.i18n import _
+from container_pipeline.model import Digest, RegistryAccess
+from container_pipeline.parallel import in_parallel
+from container_pipeline.plan.deploy import login
+from container_pipeline.settings import Settings
+
+_AT_ONCE = 4
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings with which no image can be verified, before anything is changed."""
+    if settings.values.verify:
+        from container_pipeline.clients import cosign
+
+        _keys(settings)
+        cosign.program()
+
+
+def verify(run: Run, access: RegistryAccess, digest: Digest) -> None:
+    """Raise RegistryError unless one of the keys signed the image that ``access`` holds under ``digest``."""
+    settings = run.settings
+    if not settings.values.verify:
+        return
+    from container_pipeline.clients import cosign
+
+    image = f"{access.registry.api_host}/{access.registry.within(settings.repository)}@{digest}"
+    cosign.verify(image, _keys(settings), login(access), insecure=access.insecure)
+    run.console.line(_("{image} is signed", image=image))
+
+
+def signed(run: Run, access: RegistryAccess, digests: Iterable[Digest]) -> tuple[list[Digest], list[RegistryError]]:
+    """Return those of ``digests`` that one of the keys signed, and the errors of the others."""
+    known = list(dict.fromkeys(digests))
+
+    def problem(digest: Digest) -> RegistryError | None:
+        try:
+            verify(run, access, digest)
+        except RegistryError as error:
+            return error
+        return None
+
+    problems = in_parallel(problem, known, _AT_ONCE)
+    good = [digest for digest, error in zip(known, problems) if not error]
+    return good, [error for error in problems if error]
+
+
+def _keys(settings: Settings) -> list[Path]:
+    paths = [settings.project / name for name in settings.values.verify]
+    for path in paths:
+        if not path.is_file():
+            raise SettingsError(
+                _("verify: {path} does not exist", path=path),
+                _("write the path of a public key, as `cosign generate-key-pair` makes it"),
+            )
+    return paths
