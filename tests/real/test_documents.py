@@ -10,7 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +63,8 @@ def clone(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         server.remove("aglaia-web-re")
 
 
-def environment(lab: Lab, clone: Path) -> dict[str, str]:
-    """The environment of a user with the command installed, in the lab."""
+def environment(lab: Lab, clone: Path, *programs: str) -> dict[str, str]:
+    """The environment of a user with the command and other ``programs`` installed, in the lab."""
     commands = clone.parent / "bin"
     if not commands.exists():
         commands.mkdir()
@@ -74,14 +74,15 @@ def environment(lab: Lab, clone: Path) -> dict[str, str]:
     known = lab.environment(LAB_DIR=str(lab.home), LC_ALL="C.UTF-8")
     # Avoid what takes a minute and is tested elsewhere: builds without a cache, and waiting for services to settle.
     known |= {"CONTAINER_PIPELINE_CACHE": "true", "CONTAINER_PIPELINE_SETTLE": "1"}
-    return {**known, "PATH": f"{commands}:{known['PATH']}"}
+    return {**known, "PATH": ":".join([str(commands), *(str(Path(path).parent) for path in programs), known["PATH"]])}
 
 
 @pytest.mark.parametrize("path", TYPED, ids=lambda path: path.name)
-def test_what_a_document_says_to_type_works(lab: Lab, clone: Path, path: Path):
+def test_what_a_document_says_to_type_works(lab: Lab, clone: Path, path: Path, gotool: Callable[[str], str]):
     program = "set -eu\n" + "".join(one.text for one in blocks(path) if one.language == "sh" and not one.skipped)
+    programs = [gotool("cosign")] if "cosign " in program else []
     done = subprocess.run(
-        ["bash", "-c", program], cwd=clone, env=environment(lab, clone), text=True, timeout=500,
+        ["bash", "-c", program], cwd=clone, env=environment(lab, clone, *programs), text=True, timeout=500,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, f"{program}\n{done.stdout[-4000:]}"
