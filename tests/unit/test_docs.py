@@ -139,7 +139,7 @@ def sentences() -> str:
 QUOTED = [
     (path.name, message)
     for path in DOCUMENTS
-    if path.name.partition(".")[0] in ("recovery", "jenkins", "registries")
+    if path.name.partition(".")[0] in ("recovery", "jenkins", "registries", "supply-chain")
     for column in re.findall(r"^\| (\*[^*|].*?) \|", path.read_text("utf-8"), re.M)
     for message in re.findall(r"\*([^*]+)\*", column)
 ]
@@ -152,7 +152,12 @@ def test_a_message_that_a_document_quotes_exists(name, message):
 
 
 def test_documents_quote_messages():
-    assert {name.partition(".")[0] for name, _message in QUOTED} == {"recovery", "jenkins", "registries"}
+    assert {name.partition(".")[0] for name, _message in QUOTED} == {
+        "recovery",
+        "jenkins",
+        "registries",
+        "supply-chain",
+    }
 
 
 def test_flow_diagram_matches_its_script_output():
