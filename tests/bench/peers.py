@@ -15,6 +15,11 @@ def crane() -> str:
     return str(gotools.program("crane"))
 
 
+def regctl() -> str:
+    """Return the path of regctl."""
+    return str(gotools.program("regctl"))
+
+
 def skopeo() -> str:
     """Return the path of skopeo, the distribution's own."""
     if not shutil.which("skopeo"):

@@ -15,7 +15,7 @@ import pytest
 
 from bench import peers
 from bench.record import in_turn, keep, record
-from lab import images
+from lab import ask, images
 from lab.registry import Registry
 
 VERSION = "20261124093015"
@@ -65,6 +65,14 @@ class Stage:
         plain = ["--src-tls-verify=false", "--dest-tls-verify=false"]
         source, there = self._name(self.address), self._name(address or target.address)
         self._run([peers.skopeo(), "copy", "--all", *plain, f"docker://{source}", f"docker://{there}"])
+
+    def regctl(self, target: Registry, address: str = "") -> None:
+        there = self._name(address or target.address)
+        # Its configuration: the registries speak plain http.
+        hosts = json.dumps({"hosts": {one: {"tls": "disabled"} for one in self.logins}})
+        (self.folder / "regctl.json").write_text(hosts)
+        copy = ["image", "copy", "--referrers", "--digest-tags", self._name(self.address), there]
+        self._run([peers.regctl(), *copy], REGCTL_CONFIG=str(self.folder / "regctl.json"))
 
     def _name(self, address: str) -> str:
         return f"{address}/{self.code}:{VERSION}"
@@ -166,6 +174,25 @@ def test_40_small_layers_at_50_ms(stage, registry_factory, tcp_proxy):
 
     seconds = into_empty(stage(SMALL, distant), registry_factory, ["ours", "crane", "skopeo"], distant)
     record("promote 40 layers of 20 kB, 50 ms round trip", seconds)
+
+
+def test_20_referrers(stage, registry_factory):
+    """Beside regctl, which copies referrers, too. Neither registry has the referrers API."""
+    here = stage([1_000_000])
+    made = [images.put_referrer(here.registry, here.code, here.image) for _number in range(20)]
+    images.list_referrers(here.registry, here.code, here.image, *made)
+    seconds: dict[str, list[float]] = {"ours": [], "regctl": []}
+    for turn in range(ROUNDS + 1):
+        for name in ("ours", "regctl") if turn % 2 else ("regctl", "ours"):
+            target = registry_factory()
+            here.knows(target)
+            begin = time.monotonic()
+            getattr(here, name)(target)
+            if turn:
+                seconds[name].append(time.monotonic() - begin)
+            assert [ask.digest(target, here.code, one.digest) for one in made] == [one.digest for one in made]
+            target.stop()
+    record("promote an image with 20 referrers", seconds)
 
 
 _METER = """

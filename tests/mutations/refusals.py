@@ -136,6 +136,12 @@ REFUSED = [
         ("real/test_verify.py::test_promotion_refuses_what_the_key_did_not_sign[cosign-unsigned]",),
     ),
     Mutation(
+        "No command of docker.sh promotes what is not signed",
+        "execute/image.py",
+        (("            verification.verify(self.run, step.source_access, seen)\n", "            pass\n"),),
+        ("real/test_verify.py::test_no_command_of_docker_sh_passes_the_check[cosign]",),
+    ),
+    Mutation(
         "Nothing unsigned is deployed",
         "commands/server/deploy.py",
         (("    verification.verify(run, run.settings.pull_from(), upload.release.digest)\n", ""),),

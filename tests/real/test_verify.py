@@ -97,6 +97,26 @@ def test_what_verify_needs_is_missed_early(agent, tools, development, production
     assert ask.tags(production, code) == []
 
 
+@pytest.mark.parametrize("tools", ["cosign"], indirect=True)
+def test_no_command_of_docker_sh_passes_the_check(agent, tools, engine, development, production, code, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tools.path}:{os.environ['PATH']}")
+    agent.folder.joinpath("Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    assert agent("build").code == 0
+    assert agent("tag-prod").code == 0
+    assert "would reach production without a check" in agent("push-prod").err
+    assert agent("push").code == 0
+
+    refused = agent("push-prod")
+
+    assert refused.code == 1
+    assert "is not verified: cosign.pub: " in refused.err
+    assert ask.tags(production, code) == []
+    tools.sign(
+        development, ask.digest(development, code, agent.folder.joinpath(".docker_build_version").read_text().strip())
+    )
+    assert agent("push-prod").code == 0
+
+
 def test_servers_run_only_signed_releases(site, gotool, tmp_path, registry_factory):
     site.use(registry_factory())
     tools = Tools(gotool, tmp_path, site.code)

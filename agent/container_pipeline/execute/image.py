@@ -79,9 +79,13 @@ class Actions(Registries):
         self.move_tag(step, self.digests.get(step.source))
 
     def _promote(self, step: Promote) -> None:
-        from container_pipeline.execute import promotion
+        from container_pipeline.execute import promotion, verification
 
+        registry = self.registry(step.source_access)
         seen = step.digest or self.digests.get(step.source)
+        seen = seen or registry.resolve(step.source.repository, step.source.tag)
+        if seen:
+            verification.verify(self.run, step.source_access, seen)
         promotion.promote(self, replace(step, digest=seen))
         if seen:
             self.digests[step.target] = seen

@@ -174,6 +174,11 @@ class _Planner:
         if built.registry != access.registry and self._registries.get(str(built)) == image:
             source = self._settings.access("development")
             return Promote(built, target, (target.tag,), source, access)
+        if access.role == "production" and self._settings.values.verify:
+            raise SettingsError(
+                _("{image} would reach production without a check of its signature", image=target),
+                _("push it to the development registry and sign it there first"),
+            )
         return Push(target, access)
 
     def _in_engine(self, image: ImageRef) -> str:
