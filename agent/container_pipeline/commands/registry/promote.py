@@ -51,8 +51,8 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
 
     if steps and facts.digest:
         # What production already holds is asked there; what is still to go there, at its source.
-        there = facts.production == facts.digest and not later
-        verification.verify(run, run.settings.access("production" if there else "development"), facts.digest)
+        role = "production" if facts.production == facts.digest and not later else "development"
+        verification.verify(run, run.settings.access(role), facts.digest)
     if steps and facts.latest and not run.dry_run:
         registries.latest(run.settings.access("production"), run.settings.repository).look_ahead()
     run.execute(
