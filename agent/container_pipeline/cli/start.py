@@ -50,20 +50,23 @@ def init(run: Run, force: bool) -> None:
 @command(
     "adopt",
     click.option(
-        "--verify", is_flag=True, help=_("build with docker.sh and with container-pipeline, and compare the images")
+        "--verify",
+        "compares",  # `verify` is a key
+        is_flag=True,
+        help=_("build with docker.sh and with container-pipeline, and compare the images"),
     ),
     click.option("--remove", is_flag=True, help=_("remove docker.sh afterwards")),
     click.option("--yes", is_flag=True, help=_("replace files that differ without asking")),
     changes=True,
     examples=("adopt --dry-run", "adopt --verify", "adopt --yes --remove"),
 )
-def adopt(run: Run, verify: bool, remove: bool, yes: bool) -> None:
+def adopt(run: Run, compares: bool, remove: bool, yes: bool) -> None:
     from container_pipeline.commands.start import adopt as command
     from container_pipeline.execute.writing import Agreed
 
     questions = Agreed() if yes else _questions(run)
     questions.option = "--yes"
-    command.run(run, questions, verify, remove)
+    command.run(run, questions, compares, remove)
 
 
 @command(
