@@ -174,7 +174,7 @@ def test_killed_program_leaves_no_container_of_the_command(either: Site):
 def test_command_runs_in_the_image_of_the_digest(site: Site):
     version = site.deployed()
     server = site.servers[0]
-    release(site, "sleep 3")
+    release(site, "sleep 8")
     # The tag on the server still names the image of the version before.
     newer = site.publish(version=version)
     process = site.start("deploy", "--version", newer)
