@@ -115,7 +115,7 @@ resolve() {
 
 # consult SENTENCE: sends it to the agent, and sets the variables of the reply.
 consult() {
-    rm -f "$work/answer"
+    : >"$work/answer"
     say "$1"
     turns=0
     until [ -s "$work/answer" ]; do
