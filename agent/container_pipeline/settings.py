@@ -185,7 +185,13 @@ class Settings:
         return tuple(dict.fromkeys([*self.named, *(target_of(item) for item in entries)]))
 
     def targets(self) -> tuple[Target, ...]:
-        """Return the servers; raises SettingsError if none are set."""
+        """Return the servers; raises SettingsError if none are set, or only as a default where environments have their own."""
+        choices = [name for name, values in self.values.environments.items() if values.get("servers")]
+        if choices and not self.environment and self.sources.get("servers", "default") in ("default", SITE):
+            raise SettingsError(
+                _("this project's servers belong to environments: {names}", names=", ".join(choices)),
+                _("choose one with --environment, or servers with --server"),
+            )
         if not self.servers:
             raise SettingsError(
                 _("no server is set"),

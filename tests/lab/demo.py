@@ -28,6 +28,9 @@ def main() -> int:
     shutil.rmtree(folder, ignore_errors=True)
     repository = folder / "repository"
     shutil.copytree(ROOT / "examples" / CODE, repository)
+    # For a person who types commands there; the Jenkinsfile's call has the code itself.
+    (repository / "container-pipeline.yml").write_text(f"code: {CODE}\n")
+    (repository / "Jenkinsfile").write_text(JENKINSFILE)
     git(repository, "init", "-q")
     commit(repository, "The first version")
     # The agent from the current sources, instead of the committed one.

@@ -119,7 +119,9 @@ def _environment(said: dict[str, Any]) -> str:
     lines = ["# The lab's environment:  . .lab/env.sh"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in variables(said).items()]
     lines.append(f"export LAB_SSH_CONFIG={shlex.quote(said['ssh']['config'])}")
-    lines.append(f"PATH={shlex.quote(said['bin'])}:$PATH")
+    # The program too, where `make venv` has installed it.
+    programs = Path(__file__).parents[2] / ".venv/bin"
+    lines.append(f"PATH={shlex.quote(said['bin'])}:{shlex.quote(str(programs))}:$PATH")
     return "\n".join(lines) + "\n"
 
 

@@ -79,6 +79,11 @@ def test_the_service_does_not_inherit_the_lock(site: Site):
 
 def test_status_says_who_holds_the_lock(site: Site):
     site.deployed()
-    other = hold(site, 4)
-    assert site("status", "--json").result["servers"][0]["lock"].startswith("ann@ci|")
+    site.sh("echo >>.env")
+    assert ".env was edited" in site("status").out
+    other = hold(site, 8)
+    told = site("status", "--json").result["servers"][0]
+    assert (told["lock"].partition("|")[0], told["differs"]) == ("ann@ci", [])
+    told = site("status").out
+    assert ("a run is changing it: ann@ci has held it since" in told, "edited" in told) == (True, False), told
     other.join()

@@ -136,6 +136,25 @@ def test_ship_names_each_missing_variable_before_any_change(agent, project, vari
     refused(done, project, f"{variable} is not set")
 
 
+def test_ship_asks_for_approval_and_for_an_environment(agent, project):
+    project.write("container-pipeline.yml", "approve: true\n")
+    done = agent("ship", "--code", project.code)
+    assert (done.returncode, "pass --yes to approve" in done.stderr) == (2, True), done.stderr
+    planned = agent("ship", "--code", project.code, "--yes", "--dry-run")
+    assert (planned.returncode, "promote " in planned.stdout) == (0, True), planned.stderr
+    project.write(
+        "container-pipeline.yml",
+        "environments: {test: {servers: [server-1], registry: development}, prod: {servers: [server-2]}}\n",
+    )
+    for command in ("ship", "deploy", "status"):
+        refused(agent(command, "--code", project.code), project, "belong to environments: test, prod")
+    planned = agent("ship", "--code", project.code, "--environment", "test", "--dry-run")
+    assert "promote " not in planned.stdout
+    assert "Promote: skipped; test pulls from the development registry" in planned.stderr
+    planned = agent("ship", "--code", project.code, "--environment", "prod", "--dry-run")
+    assert ("promote " in planned.stdout, "server-1" in planned.stdout) == (True, False)
+
+
 def test_a_folder_without_a_dockerfile_is_refused(agent, project):
     os.unlink(project.folder / "Dockerfile")
     refused(agent("ship", "--code", project.code), project, "Dockerfile")

@@ -12,15 +12,16 @@ from container_pipeline.i18n import _
 @command(
     "ship",
     click.option("--timeout", metavar="SECONDS", help=_("how long to wait until the service is healthy (default: 60)")),
+    click.option("--yes", is_flag=True, help=_("approve, where the project asks for it (`approve`)")),
     changes=True,
     servers=True,
     tells=True,
     examples=("ship", "ship --environment test", "ship --dry-run"),
 )
-def ship(run: Run) -> None:
+def ship(run: Run, yes: bool) -> None:
     from container_pipeline.commands.flow import ship
 
-    ship.run(run)
+    ship.run(run, yes=yes)
 
 
 COMMANDS = {"ship": ship}

@@ -122,6 +122,10 @@ def _deploy(settings: Settings, environment: str, wishes: Wishes) -> Stage:
 def _production(settings: Settings, wishes: Wishes, absent: list[str]) -> list[Stage]:
     if wishes.promote is False:
         absent.append(_("Promote: skipped; the Jenkinsfile sets `promote: false`"))
+    elif settings.environment and not settings.pulls_from_production:
+        absent.append(
+            _("Promote: skipped; {environment} pulls from the development registry", environment=settings.environment)
+        )
     elif settings.production is None:
         if wishes.promote:
             settings.access("production")
@@ -143,7 +147,8 @@ def _question(
     of = deploys[place][1] if place < len(deploys) else settings
     wish: Any = of.values.approve if wishes.approve is None else wishes.approve
     if not wish:
-        absent.append(_("Approve: skipped; set `approve: true` to be asked"))
+        if wishes.approve is None:
+            absent.append(_("Approve: skipped; set `approve: true` to be asked"))
         return [], place
     if at is None and not deploys:
         absent.append(_nothing_for_production())

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
+import click
+
 from container_pipeline.commands.image import words
 from container_pipeline.commands.registry import promote
 from container_pipeline.commands.server import deploy
+from container_pipeline.errors import Stopped, UsageError
 from container_pipeline.execute import Run, building, release, rollout
 from container_pipeline.i18n import _
 from container_pipeline.plan.flow import Stage, Wishes, stages
@@ -13,13 +18,20 @@ from container_pipeline.plan.steps import Promote
 from container_pipeline.result import StepResult
 
 
-def run(run: Run) -> None:
+def run(run: Run, *, yes: bool = False) -> None:
     """Build, push, promote and deploy. What a later stage would lack is refused before the first stage.
 
     Stages that do not apply are absent, as in a Jenkinsfile, and the log says why; so are those that a multibranch job
-    of Jenkins does not have for this branch. Whoever types this approves of it.
+    of Jenkins does not have for this branch. Where the project asks for approval, so does this, unless ``yes``; whoever
+    types this may answer.
     """
-    present, absent = stages(run.settings, [], Wishes(approve=False))
+    if run.settings.values.environments:
+        run.settings.targets()
+    present, absent = stages(run.settings, [], Wishes(approve=run.settings.values.approve or False))
+    if any(stage.question for stage in present) and not (yes or run.dry_run or sys.stdin.isatty()):
+        raise UsageError(
+            _("this project asks for approval (`approve`), and nobody can answer here"), _("pass --yes to approve")
+        )
     _check(run, [stage.command for stage in present])
     for sentence in absent:
         run.console.line(sentence)
@@ -28,6 +40,8 @@ def run(run: Run) -> None:
     for stage in present:
         if run.dry_run:
             _announce(run, stage, version)
+        elif stage.question and not (yes or click.confirm(stage.question, err=True)):
+            raise Stopped(_("not approved: {version} was pushed, and nothing else was done", version=version), 1)
         elif stage.command == "promote":
             promote.run(run, version)
         elif stage.command == "deploy":

@@ -7,7 +7,7 @@ from typing import Any
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.outside import read_json
-from container_pipeline.plan.deploy import Holding
+from container_pipeline.plan.deploy import Holding, holder
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
 from container_pipeline.result import Origins
 
@@ -41,7 +41,9 @@ def record(text: str) -> dict[str, Any]:
 
 
 def differences(answer: Answer) -> list[str]:
-    """Return the differences from the deployed release, as words of the JSON result."""
+    """Return the differences from the deployed release, as words of the JSON result; none while a run changes it."""
+    if answer.facts.get("lock"):
+        return []
     unreadable = answer.all("release") and not release(answer)
     return (["record"] if unreadable else []) + answer.all("differs")
 
@@ -78,8 +80,13 @@ def _row(answer: Answer) -> tuple[str, ...]:
         _state(answer),
         answer.facts.get("since") or deployed.get("when", "-"),
         deployed.get("build") or deployed.get("by", "-"),
-        ", ".join([*_held(answer), *(difference(word) for word in differences(answer))]) or "-",
+        ", ".join([*_busy(answer), *_held(answer), *(difference(word) for word in differences(answer))]) or "-",
     )
+
+
+def _busy(answer: Answer) -> list[str]:
+    lock = answer.facts.get("lock", "")
+    return [_("a run is changing it: {holder}", holder=holder(lock))] if lock else []
 
 
 def _held(answer: Answer) -> list[str]:
