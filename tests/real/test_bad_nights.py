@@ -75,7 +75,9 @@ def test_one_server_is_down_and_another_went_back(site: Site, words: dict[str, s
     log = [line for line in both.splitlines() if line.startswith("server-1: ")]
     assert any("here I am" in line and "HEALTHCHECK" not in line for line in log)
 
-    status = site("status").out
+    looked = site("status")
+    status = looked.out
+    assert said["commands"].partition(" — ")[2] in looked.err
     assert said["status"] in row(status, "server-1")
     assert said["status"] not in row(status, "server-2")
     doctor = site("doctor")

@@ -152,7 +152,7 @@ def test_rollback_waits_for_a_restarting_engine(site: Site, server_factory, monk
     site.on(server_factory())
     former = site.deployed()
     monkeypatch.setattr(
-        transfer, "program", lambda *given: _GENUINE(*given).replace("step back\n", f"step back\n{kill}")
+        transfer, "program", lambda *given: _GENUINE(*given).replace("step back; fi\n", f"step back; fi\n{kill}")
     )
     done = site("deploy", "--version", site.publish("slow to stop"))
     assert done.code == 3, done.err

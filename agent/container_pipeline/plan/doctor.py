@@ -147,17 +147,21 @@ def _clock(facts: Mapping[str, str], ssh: str, now: float) -> tuple[bool, str, s
 def _lock(facts: Mapping[str, str]) -> tuple[bool, str, str]:
     if "lock" not in facts:
         return True, _("no run holds the lock"), ""
-    return False, holder(facts["lock"]), _("wait until it has ended; its lock ends with it")
+    return (
+        False,
+        _("a run is changing it: {holder}", holder=holder(facts["lock"])),
+        _("wait until it has ended; its lock ends with it"),
+    )
 
 
 def _ended_well(target: Target, facts: Mapping[str, str]) -> tuple[bool, str, str]:
-    if facts.get("unfinished") == "broken":
+    if facts.get("unfinished", "").startswith("broken"):
         text = _("a deploy and its rollback failed there: manual repair is needed")
         return False, text, mending(target, facts.get("version", ""))
     if "unfinished" in facts:
         text = _("a deploy was interrupted there")
         return False, text, _("run `container-pipeline deploy` or `rollback`: they repair it first")
-    return True, _("the last deploy there finished"), ""
+    return True, _("no deploy there was cut short"), ""
 
 
 def _shell(facts: Mapping[str, str]) -> tuple[bool, str, str]:

@@ -33,6 +33,7 @@ def step(name: str) -> str:
         "retire": _("stopping the old container"),
         "keep": _("recording the release"),
         "back": _("rolling back to the previous release"),
+        "takedown": _("taking it down"),
     }.get(name, name)
 
 
@@ -241,12 +242,14 @@ def _failed(target: Target, status: str, rest: str, details: Sequence[str]) -> P
         return RolledBackError(
             _("the deploy failed, and the previous release {version} runs again: {why}",
               version=second or "-", why=why),
-            _("the service's last lines are above; nothing needs to be done on the server"),
+            _("the service's last lines are above; nothing needs to be done on the server")
+            if details
+            else _("the service wrote no log; nothing needs to be done on the server"),
             details=details,
         )  # fmt: skip
     return ServerError(
         _("the first deploy failed and was taken down: {why}", why=why),
-        _("the service's last lines are above"),
+        _("the service's last lines are above") if details else _("the service wrote no log"),
         details=details,
     )
 
@@ -408,7 +411,7 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
         ),
         "pull-missing": (
             _("{text} is not in the registry", text=text),
-            _("push or promote it first; `container-pipeline images` lists what the registry holds"),
+            _("push or promote it first (`container-pipeline images`); the image of a companion is copied there by hand (docs/services.md)"),
         ),
         "pull": (
             _("{image} cannot be pulled: {text}", image=text.partition(" ")[0], text=text.partition(" ")[2]),

@@ -7,8 +7,9 @@ from typing import Any
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.outside import read_json
-from container_pipeline.plan.deploy import Holding, holder
+from container_pipeline.plan.deploy import Holding, holder, mending
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
+from container_pipeline.remote.reasons import failure
 from container_pipeline.result import Origins
 
 
@@ -20,6 +21,9 @@ def run(run: Run, *, accept_new: bool = False) -> None:
     run.console.table(
         (_("SERVER"), _("VERSION"), _("STATE"), _("SINCE"), _("BY"), _("DIFFERS")), [_row(answer) for answer in answers]
     )
+    for answer in answers:
+        if broken := _broken(answer):
+            run.console.error(f"{answer.target.name} — {broken}")
     run.result.add(Origins(settings=run.settings.origins()))
     finish(run.result, run.console, answers, details)
 
@@ -72,7 +76,7 @@ def details(answer: Answer) -> dict[str, Any]:
 def _row(answer: Answer) -> tuple[str, ...]:
     name = answer.target.name
     if answer.error:
-        return (name, "-", _("unknown"), "-", "-", "-")
+        return (name, "-", _("not deployed") if answer.reason == "nothing" else _("unknown"), "-", "-", "-")
     deployed = release(answer)
     return (
         name,
@@ -82,6 +86,16 @@ def _row(answer: Answer) -> tuple[str, ...]:
         deployed.get("build") or deployed.get("by", "-"),
         ", ".join([*_busy(answer), *_held(answer), *(difference(word) for word in differences(answer))]) or "-",
     )
+
+
+def _broken(answer: Answer) -> str:
+    """Return the reasons and the commands to paste after a failed rollback, or "" if there was none."""
+    first, _bar, second = answer.facts.get("broken", "").partition(" ")[2].partition("|")
+    if not first or answer.facts.get("lock"):
+        return ""
+    why, back = failure(first), failure(second)
+    told = _("the deploy failed ({why}), and so did the rollback: {back}", why=why, back=back)
+    return f"{told} — {mending(answer.target, answer.facts.get('version', ''), f'{why} {back}')}"
 
 
 def _busy(answer: Answer) -> list[str]:

@@ -69,11 +69,12 @@ refuse_write() {
 
 # Prints the last lines of a command's output; the very last as one line.
 tell() {
-    tail -n 20 "$1" 2>/dev/null | say_lines out
+    grep -v 'the attribute `version` is obsolete' "$1" 2>/dev/null | tail -n 20 | say_lines out
 }
 
+# Without the last sentence of Compose v1, which names no reason.
 last_line() {
-    grep -v '^[[:space:]]*$' "$1" 2>/dev/null | tail -n 1 | tr -d '\r'
+    grep -v -e '^[[:space:]]*$' -e '^Encountered errors while bringing up' "$1" 2>/dev/null | tail -n 1 | tr -d '\r'
 }
 
 clean_up() {

@@ -178,9 +178,14 @@ have_images() {
 }
 
 # Starts the previous release again, or nothing if there was none. Sets $bad on failure.
+# Whether nothing ran in the folder before this deploy.
+first_deploy() {
+    [ ! -s "$former/current" ] && grep -Fqx docker-compose.yml "$former/absent" 2>/dev/null
+}
+
 restore() {
     bad=''
-    if [ ! -s "$former/current" ] && grep -Fqx docker-compose.yml "$former/absent" 2>/dev/null; then
+    if first_deploy; then
         know "$former/release.json"
         [ ! -f docker-compose.yml ] || insist long no compose down || bad="${bad:-down $(last_line "$work/out")}"
         restore_files || bad=${bad:-$unrestored}
@@ -264,7 +269,7 @@ remove_new() {
 go_back() {
     reason=$1
     IFS=$blanks
-    step back
+    if first_deploy; then step takedown; else step back; fi
     # From here on, nothing may end it, not even a lost connection.
     lost=no
     trap '' TERM HUP INT
@@ -280,7 +285,7 @@ go_back() {
 
 # For status and doctor, until the repair, which removes the journal and this file.
 note_broken() {
-    echo broken >"$former/broken" 2>/dev/null || true
+    printf 'broken %s|%s\n' "$reason" "$bad" 2>/dev/null >"$former/broken" || true
 }
 
 # Whether the service's containers run now: prints runs, down, or nothing if Docker does not respond.

@@ -37,6 +37,7 @@ report() {
     [ ! -f .lock ] || flock -sn .lock true 2>/dev/null || say "fact lock $(lock_holder .lock)"
     if [ -s releases/.former/broken ]; then
         say "differs broken"
+        say "fact broken $(first_line releases/.former/broken)"
     elif [ -d releases/.former ]; then
         say "differs unfinished"
     fi
