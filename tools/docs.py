@@ -70,9 +70,9 @@ _EXIT_CODES = {
     "2": "unknown command or option",
     "3": "the deploy failed, and the previous release runs again",
     "4": "the deploy and its rollback failed: a person is needed",
-    "7": "outcome unknown: the connection was lost, and the server could not be asked again",
     "5": "another run holds the lock, or a hold or a freeze stands",
     "6": "overtaken: a release that was built later runs; nothing was changed",
+    "7": "outcome unknown: the connection was lost, and the server could not be asked again",
     "130, 143": "interrupted, terminated",
 }
 
