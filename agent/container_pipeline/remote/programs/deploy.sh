@@ -222,11 +222,11 @@ start() {
 }
 
 # Whether the new container can start beside the old one ($old), which is removed once the new one is healthy. That is impossible
-# with a fixed name, or if nothing runs yet.
+# with a fixed name, which a deploy has removed but an earlier release may have, or if nothing runs yet.
 start_beside() {
     old=''
     [ "$strategy" = start-first ] || return 1
-    grep -Eq '^[[:space:]]*container_name:' docker-compose.yml || old=$(service_containers)
+    [ "$action" = rollback ] && grep -Eq '^[[:space:]]*container_name:' docker-compose.yml || old=$(service_containers)
     [ -n "$old" ]
 }
 
