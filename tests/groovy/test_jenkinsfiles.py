@@ -153,6 +153,27 @@ def test_who_approved_stands_in_record_and_message(build, company, node, web):
     assert "alice" in (done.archive / f"container-pipeline-{CODE}.html").read_text()
 
 
+def test_13_the_team_approves_in_the_chat(build, company, node, web):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
+    with chat("dingtalk", "SEC-canary") as robot:
+        # The address of the tests' robot does not say whose it is.
+        web.write("container-pipeline.yml", "notify: {format: dingtalk}\n")
+        secrets = {"team-webhook": robot.address, "team-robot": robot.secret}
+        credentials = company.credentials(
+            **{name: {"type": "string", "secret": text} for name, text in secrets.items()}
+        )
+        done = build(printed(13), scm=str(web.folder), credentials=credentials, person="alice")
+    assert done.result == "SUCCESS", done.log
+    assert robot.refused == 0
+    question, end = [json.dumps(one, ensure_ascii=False) for one in robot.told]
+    assert "Bring this to production?" in question
+    assert "/1/input/" in question
+    assert '"13800000000"' in question
+    assert "*Approved by*: alice" in end
+    assert "canary" not in done.log
+
+
 def test_an_expired_question_aborts_without_a_promotion(build, company, node, web):
     company.equip(node)
     call = APPROVE % ", within: '1s'"

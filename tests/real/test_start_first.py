@@ -77,7 +77,9 @@ def test_start_first_always_keeps_a_healthy_container(behind_a_proxy: Site):
 def test_start_first_failure_never_stops_the_old_container(behind_a_proxy: Site):
     site = behind_a_proxy
     # The fixed name of a companion does not matter.
-    companion = f"  cache:\n    image: ${{DOCKER_REGISTRY}}/{site.code}:${{VERSION}}\n    container_name: {site.code}-cache\n"
+    companion = (
+        f"  cache:\n    image: ${{DOCKER_REGISTRY}}/{site.code}:${{VERSION}}\n    container_name: {site.code}-cache\n"
+    )
     site.append("docker-compose.yml", companion + "    entrypoint: sleep 1000\n    healthcheck: {disable: true}\n")
     site.deployed()
     before = set(names(site))
