@@ -170,7 +170,7 @@ def test_13_the_team_approves_in_the_chat(build, company, node, web):
     assert "Bring this to production?" in question
     assert "/1/input/" in question
     assert '"13800000000"' in question
-    assert "*Approved by*: alice" in end
+    assert "**Approved by**: alice" in end
     assert "canary" not in done.log
 
 

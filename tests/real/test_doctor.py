@@ -155,7 +155,7 @@ def test_who_holds_the_lock_is_told(doctor: Doctor, server_factory: Callable[...
         answer = doctor("--code", code, "--server", server.name, CONTAINER_PIPELINE_SSH_CONFIG=str(server.ssh_config))
         holder.kill()
     assert [text for text, _repair in failed(answer, server.name)] == [
-        "ada has held it since 2026-11-24T09:30:15Z, for version 20261124093015"
+        "a run is changing it: ada has held it since 2026-11-24T09:30:15Z, for version 20261124093015"
     ]
 
 
