@@ -69,7 +69,7 @@ refuse_write() {
 
 # Prints the last lines of a command's output; the very last as one line.
 tell() {
-    grep -v 'the attribute `version` is obsolete' "$1" 2>/dev/null | tail -n 20 | say_lines out
+    grep -v 'the attribute .version. is obsolete' "$1" 2>/dev/null | tail -n 20 | say_lines out
 }
 
 # Without the last sentence of Compose v1, which names no reason.
