@@ -37,7 +37,6 @@ MOMENTS = [
     (f"{NIGHT} UTC", "2026-11-28 05:59:59", True),
     (f"{NIGHT} UTC", "2026-11-28 06:00:00", False),
     ("09:00-17:00 UTC", "2026-11-28 12:00:00", True),
-    ("00:00-24:00 UTC", None, None),
     ("22:00-24:00 UTC", "2026-11-28 23:59:59", True),
     ("22:00-24:00 UTC", "2026-11-29 00:00:00", False),
     # Whole days.
@@ -76,7 +75,7 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("window", "at", "expected"), [row for row in MOMENTS if row[1]])
+@pytest.mark.parametrize(("window", "at", "expected"), MOMENTS)
 def test_a_window_includes_its_moments(window, at, expected):
     assert (freeze.frozen((window,), moment(at)) == " ".join(window.split())) is expected
 

@@ -35,18 +35,16 @@ _OVERRIDE = click.option(
     metavar="REASON",
     help=_("go on in spite of a hold or freeze; the history keeps the reason"),
 )
-_SERVICE = click.option(
-    "--service", callback=lambda _ctx, _option, name: service_name(name), metavar="S", help=_("only this service")
-)
 
 
-def service_name(name: str | None) -> str:
+def _service_name(_ctx: click.Context, _option: click.Parameter, name: str | None) -> str:
     """Return the name of a Compose service, or "". Raises click.BadParameter for what no service can be called."""
     if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise click.BadParameter(_("{name!r} is not the name of a service", name=name))
     return name or ""
 
 
+_SERVICE = click.option("--service", callback=_service_name, metavar="S", help=_("only this service"))
 _ROLLING = click.option(
     "--rolling",
     type=click.IntRange(1),

@@ -127,8 +127,8 @@ def _deletions(
         own = _whole(held, held.tags[tag])
         if own[0] in stays:
             continue
-        going = [digest for digest in own if digest not in stays]
-        referring = [digest for digest in _with_referrers(held, going) if digest not in own]
+        leaving = [digest for digest in own if digest not in stays]
+        referring = [digest for digest in _with_referrers(held, leaving) if digest not in own]
         for each in (*referring, *own):
             if each not in gone:
                 gone.add(each)

@@ -260,12 +260,15 @@ def _broken(target: Target, rest: str, details: Sequence[str]) -> NotRolledBackE
     head = {"down": _("the service is down"), "runs": _("the service runs, but not as it did before")}.get(
         runs, _("it is not known whether the service runs")
     )
+    told, hint = both_failed(target, version, first, second)
+    return NotRolledBackError(_("{head}: {told}", head=head, told=told), hint, details=details)
+
+
+def both_failed(target: Target, version: str, first: str, second: str) -> tuple[str, str]:
+    """Return the sentence about a deploy and a rollback that failed for these reasons, and the commands that help."""
     why, back = failure(first), failure(second)
-    return NotRolledBackError(
-        _("{head}: the deploy failed ({why}), and so did the rollback: {back}", head=head, why=why, back=back),
-        mending(target, version, f"{why} {back}"),
-        details=details,
-    )
+    told = _("the deploy failed ({why}), and so did the rollback: {back}", why=why, back=back)
+    return told, mending(target, version, f"{why} {back}")
 
 
 def _unreachable(target: Target, errors: Sequence[str]) -> ServerError:

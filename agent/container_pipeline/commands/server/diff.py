@@ -30,10 +30,10 @@ def run(run: Run, *, version: str | None = None, accept_new: bool = False) -> No
         },
     )
     answers = Fleet(run.settings, run.console, accept_new=accept_new).ask(run.settings.targets(), task)
-    found = {answer.target: _compare(run, answer, files, sums) for answer in answers if not answer.error}
-    for target, changed in found.items():
-        answer = next(one for one in answers if one.target == target)
-        _show(run, answer, str(upload.release.version), changed)
+    found = {answer.target: _compare(answer, files, sums) for answer in answers if not answer.error}
+    for answer in answers:
+        if not answer.error:
+            _show(run, answer, str(upload.release.version), found[answer.target])
 
     def details(answer: Answer) -> dict[str, Any]:
         changed = found.get(answer.target, [])
@@ -42,7 +42,7 @@ def run(run: Run, *, version: str | None = None, accept_new: bool = False) -> No
     finish(run.result, run.console, answers, details)
 
 
-def _compare(run: Run, answer: Answer, files: Sequence[File], sums: dict[str, str]) -> list[FileChange]:
+def _compare(answer: Answer, files: Sequence[File], sums: dict[str, str]) -> list[FileChange]:
     """Return the changes on one server."""
     contents = {path: base64.b64decode(text) for text, path in (line.split(" ", 1) for line in answer.all("content"))}
     live = {}

@@ -7,9 +7,9 @@ from typing import Any
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.outside import read_json
-from container_pipeline.plan.deploy import Holding, holder, mending
+from container_pipeline.plan.deploy import Holding, holder
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
-from container_pipeline.remote.reasons import failure
+from container_pipeline.remote.reasons import both_failed
 from container_pipeline.result import Origins
 
 
@@ -93,9 +93,7 @@ def _broken(answer: Answer) -> str:
     first, _bar, second = answer.facts.get("broken", "").partition(" ")[2].partition("|")
     if not first or answer.facts.get("lock"):
         return ""
-    why, back = failure(first), failure(second)
-    told = _("the deploy failed ({why}), and so did the rollback: {back}", why=why, back=back)
-    return f"{told} — {mending(answer.target, answer.facts.get('version', ''), f'{why} {back}')}"
+    return " — ".join(both_failed(answer.target, answer.facts.get("version", ""), first, second))
 
 
 def _busy(answer: Answer) -> list[str]:

@@ -463,6 +463,11 @@ know_current() {
     [ -n "$services" ] || [ "$generation" = swarm ] || services=$(ask config --services 2>/dev/null | tr '\n' ' ')
 }
 
+# Refuses a service that the current release does not have.
+insist_service() {
+    case " $services " in *" $1 "*) ;; *) refuse no-service "$1 $services" ;; esac
+}
+
 find_docker() {
     command -v flock >/dev/null 2>&1 || refuse no-flock
     command -v docker >/dev/null 2>&1 || refuse no-docker

@@ -15,7 +15,7 @@ control() {
     [ ! -d releases/.former ] || refuse unfinished
     say "fact version $(current_release)"
     know_current
-    case " $services " in *" ${service:-$code} "*) ;; *) [ -z "$service" ] || refuse no-service "$service $services" ;; esac
+    [ -z "$service" ] || insist_service "$service"
     case $action in
     up) long no compose up -d ;;
     down) long no compose down ;;

@@ -8,7 +8,7 @@ find_container() {
     find_docker
     enter_folder
     know_current
-    case " $services " in *" ${service:-$code} "*) ;; *) [ -z "$services" ] || refuse no-service "${service:-$code} $services" ;; esac
+    [ -z "$services" ] || insist_service "${service:-$code}"
     if [ "$generation" = swarm ]; then
         set -- --filter "label=com.docker.swarm.service.name=${code}_${service:-$code}"
     else

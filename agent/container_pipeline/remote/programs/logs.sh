@@ -35,7 +35,7 @@ logs() {
     enter_folder
     [ -f docker-compose.yml ] || [ -n "$(current_release)" ] || refuse nothing
     know_current
-    case " $services " in *" ${service:-$code} "*) ;; *) [ -z "$service" ] || refuse no-service "$service $services" ;; esac
+    [ -z "$service" ] || insist_service "$service"
     flags="--no-color --tail $tail${since:+ --since $since}"
     [ "$follow" = no ] || flags="$flags -f"
     show=compose
