@@ -199,7 +199,7 @@ private List given(Map options) {
             words.addAll(["--${name}".toString(), options[name].toString()])
         }
     }
-    return words
+    return words + (options.noRelease ? ['--no-release'] : [])
 }
 
 /** Returns the settings among the options, as the agent's variables. */

@@ -71,6 +71,7 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
             "notify.on is 'failures'; did you mean 'failure'?",
         ),
         ("containerPipeline(code: 'a-b', notify: [format: 3])", "notify.format must be of type text, not 3"),
+        ("containerDeploy(code: 'a-b', noRelease: 'yes')", "noRelease must be of type boolean, not yes"),
         ("containerDeploy(code: 'a-b', notify: [hook: 'x'])", "unknown key 'hook' in notify"),
         (
             "containerDeploy(code: 'a-b', servrs: ['x'])",
@@ -88,7 +89,7 @@ def test_bad_input_fails_before_a_node_is_allocated(build, call, sentence):
 
 def test_windows_and_people_that_exist_are_accepted(build):
     windows = "['Fri 18:00-Mon 08:00 Asia/Shanghai', 'Sat - Sun', '22:00-06:00 GMT', '2027-02-06..2027-02-14 UTC']"
-    call = f"containerDeploy(code: 'a-b', freeze: {windows}, override: 'x', notify: [mention: ['all', '13800000000']])"
+    call = f"containerDeploy(code: 'a-b', freeze: {windows}, override: 'x', noRelease: true, notify: [mention: ['all', '13800000000']])"
     assert "ERROR: deploy: no server is set" in build(f"node {{ {call} }}").log
 
 

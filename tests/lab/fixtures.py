@@ -36,10 +36,11 @@ def lab() -> Lab:
     try:
         return Lab(bring_up(home()))
     except LabError as error:
-        _missing(f"no lab: {error}")
+        missing_part(f"no lab: {error}")
 
 
-def _missing(what: str) -> NoReturn:
+def missing_part(what: str) -> NoReturn:
+    """Fail in CI, and skip elsewhere: a part that the package registries have is not on this machine."""
     if os.environ.get("CI"):
         pytest.fail(what, pytrace=False)
     pytest.skip(what)
@@ -112,7 +113,7 @@ def referrers_factory(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
         try:
             command = [str(gotools.referrers())]
         except LabError as error:
-            _missing(str(error))
+            missing_part(str(error))
         folder = tmp_path / f"referrers-{len(made)}"
         (folder / "storage").mkdir(parents=True)
         address = f"127.0.0.1:{free_port()}"
@@ -135,7 +136,7 @@ def gotool() -> Callable[[str], str]:
         try:
             return str(gotools.program(name))
         except LabError as error:
-            _missing(str(error))
+            missing_part(str(error))
 
     return path
 
@@ -182,7 +183,7 @@ def private_server(
 
 def _needs_v1() -> None:
     if not compose.v1_installed():
-        _missing("no Compose v1 on this machine: Debian up to 12 and Ubuntu up to 22.04 package it")
+        missing_part("no Compose v1 on this machine: Debian up to 12 and Ubuntu up to 22.04 package it")
 
 
 def _reserve(lab: Lab, engine: str, compose: str, disk: str, appended: Appended) -> Box:

@@ -29,7 +29,7 @@ LAB = {
     "git": "git",
     "curl": "curl",
 }
-TESTS = {"javac": "default-jdk-headless", "mvn": "maven", "nginx": "nginx-light"}
+TESTS = {"javac": "default-jdk-headless", "mvn": "maven", "nginx": "nginx-light", "psql": "postgresql"}
 
 
 def missing(commands: dict[str, str]) -> list[str]:

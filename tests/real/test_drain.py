@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 
+from lab.fixtures import missing_part
 from real.site import Site
 from real.test_start_first import names
 
@@ -37,7 +38,7 @@ http {
 @pytest.fixture
 def behind_nginx(site: Site) -> Site:
     if not shutil.which("nginx"):
-        pytest.skip("no nginx on this machine: Debian's package nginx-light has it")
+        missing_part("no nginx on this machine: Debian's package nginx-light has it")
     text = (site.folder / "docker-compose.yml").read_text()
     kept = [line for line in text.splitlines(keepends=True) if "ports:" not in line and "container_name" not in line]
     image = f"{site.registry.address}/{site.code}:{site.publish('plain')}"

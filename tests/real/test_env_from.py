@@ -5,39 +5,35 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lab import gotools
 from lab.watcher import ArgvWatcher
 from real.agent import Outcome
 from real.site import Site
 
 # Building SOPS takes minutes, the first time on a machine.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin"), reason="needs Go"),
-]
+pytestmark = pytest.mark.slow
 
 PASSWORD = 'Pa$$w0rd "of" #the\\database'
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQC7\n-----END KEY-----\n"
 
 
 @pytest.fixture(scope="module")
-def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def identity(tmp_path_factory: pytest.TempPathFactory, gotool: Callable[[str], str]) -> Path:
     """An age key."""
     path = tmp_path_factory.mktemp("age") / "key.txt"
-    subprocess.run([gotools.program("age-keygen"), "-o", path], check=True, capture_output=True)
+    subprocess.run([gotool("age-keygen"), "-o", path], check=True, capture_output=True)
     return path
 
 
 @pytest.fixture
-def sealed(site: Site, identity: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def sealed(site: Site, identity: Path, gotool: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Site:
     """A site without .env, and with its secrets in secrets.json, encrypted."""
-    sops = gotools.program("sops")
+    sops = Path(gotool("sops"))
     monkeypatch.setenv("PATH", f"{sops.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(identity))
     public = identity.read_text().partition("public key: ")[2].split()[0]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import smallimage
+from lab.fixtures import missing_part
 from lab.handle import Lab
 from real.site import Site
 
@@ -49,7 +50,7 @@ _TWO = ("two", "alter table version add column two text default '2'")
 def database(site: Site) -> Site:
     found = sorted(_POSTGRES.glob("*/bin/postgres"))
     if not found or not shutil.which("psql"):
-        pytest.skip("no PostgreSQL on this machine: Debian's package postgresql has it")
+        missing_part("no PostgreSQL on this machine: Debian's package postgresql has it")
     more = ", 'rows:/data'"
     text = _COMPOSE.replace("CODE", site.code).replace("SERVER", _HOST.format(more=""))
     site.write(

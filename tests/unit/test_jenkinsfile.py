@@ -103,6 +103,18 @@ def test_environments_without_servers_are_refused_before_the_build(settings):
         stages(settings(DEV, text), [("test", settings(DEV, text, "test"))], Wishes())
 
 
+def test_each_deploy_stage_may_skip_the_release_command(settings):
+    chosen = [(name, settings(BOTH, ENVIRONMENTS, name)) for name in ("test", "prod")]
+    wishes = wishes_of({"noRelease": True, "override": "why"})[0]
+    found = stages(settings(BOTH, ENVIRONMENTS), chosen, wishes)[0]
+    more = ("--keep-newer", "--override", "why", "--no-release")
+    assert [stage.arguments for stage in found if stage.command == "deploy"] == [
+        ("--environment", name, *more) for name in ("test", "prod")
+    ]
+    with pytest.raises(SettingsError, match="noRelease must be true or false"):
+        wishes_of({"noRelease": "yes"})
+
+
 def test_environments_must_be_names():
     assert wishes_of({"environments": ["a"], "promote": False}) == (Wishes(promote=False), ["a"])
     with pytest.raises(SettingsError):

@@ -43,6 +43,7 @@ _SERVERS: tuple[Decorator, ...] = (
 )
 _IMAGE = click.argument("image", required=False)
 VERSION = click.option("--version", metavar="V", help=_("version (default: the one built last)"))
+NO_RELEASE = click.option("--no-release", is_flag=True, help=_("skip the release command of the key `release`"))
 
 
 def command(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from container_pipeline.cli.common import VERSION, command
+from container_pipeline.cli.common import NO_RELEASE, VERSION, command
 from container_pipeline.errors import Stopped
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
@@ -66,7 +66,7 @@ _ROLLING = click.option(
         is_flag=True,
         help=_("keep a release that was built later (default without --version)"),
     ),
-    click.option("--no-release", is_flag=True, help=_("skip the release command of the key `release`")),
+    NO_RELEASE,
     _ROLLING,
     _OVERRIDE,
     _WAIT,

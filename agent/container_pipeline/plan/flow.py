@@ -39,6 +39,8 @@ class Wishes:
     approve: Any = None
     #: The reason to deploy in spite of a hold or a freeze.
     override: str = ""
+    #: Skip the release command of each deploy.
+    no_release: bool = False
 
 
 def stages(
@@ -113,6 +115,7 @@ def _deploy(settings: Settings, environment: str, wishes: Wishes) -> Stage:
     login = "production" if settings.pulls_from_production else "registry"
     credentials = (login, f"{login}Pull", "ssh", "knownHosts", "env")
     more = ("--keep-newer", *(("--override", wishes.override) if wishes.override else ()))
+    more += ("--no-release",) if wishes.no_release else ()
     if not environment:
         return Stage("Deploy", "deploy", more, credentials=credentials)
     arguments = ("--environment", environment, *more)

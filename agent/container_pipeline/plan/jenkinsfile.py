@@ -29,10 +29,10 @@ JENKINS_KEYS: tuple[Key, ...] = (
 )
 #: Additional keys of single steps, which become options of the agent's command; other steps do not accept them.
 STEP_KEYS: dict[str, tuple[str, ...]] = {
-    "containerPipeline": ("override",),
+    "containerPipeline": ("override", "noRelease"),
     "containerPush": ("version",),
     "containerPromote": ("version",),
-    "containerDeploy": ("environment", "version", "override"),
+    "containerDeploy": ("environment", "version", "override", "noRelease"),
     "containerRollback": ("environment", "version"),
     "containerStatus": ("environment",),
     "containerHold": ("environment", "reason"),
@@ -138,11 +138,11 @@ def library_keys() -> dict[str, dict[str, Any]]:
     keys["notify"].update(_described(BY_NAME["notify"], BY_NAME["notify"].variable), kind="text or map", of=NOTIFY_KEYS)
     keys["approve"].update(of=APPROVE_KEYS, keys=list(APPROVE_KEYS))
     keys["notify"]["keys"] = list(NOTIFY_KEYS)
-    required = {"reason": {"kind": "text", "required": True}}
+    others = {"reason": {"kind": "text", "required": True}, "noRelease": {"kind": "boolean"}}
     seed = {key.name: _described(key) for key in SEED_KEYS}
     seed["credentials"]["keys"] = ["jenkins"]
     single = {
-        step: {**keys, **{name: required.get(name, {"kind": "text"}) for name in names}}
+        step: {**keys, **{name: others.get(name, {"kind": "text"}) for name in names}}
         for step, names in STEP_KEYS.items()
     }
     return {"": keys, **single, "containerSeed": seed}
@@ -170,8 +170,9 @@ def wishes_of(data: Mapping[str, Any]) -> tuple[Wishes, list[str]]:
         raise SettingsError(_("environments must be a list of names, such as ['test', 'prod']"))
     if not isinstance(data.get("override", ""), str):
         raise SettingsError(_("{where} must be text", where="override"))
-    for name, kinds in (("promote", bool), ("deploy", bool)):
-        if not isinstance(data.get(name), (type(None), kinds)):
+    for name in ("promote", "deploy", "noRelease"):
+        if not isinstance(data.get(name), (type(None), bool)):
             raise SettingsError(_("{name} must be true or false", name=name))
     approve = None if data.get("approve") is None else convert(BY_NAME["approve"], data["approve"], "Jenkinsfile")
-    return Wishes(data.get("promote"), data.get("deploy"), approve, data.get("override", "")), names
+    no_release = bool(data.get("noRelease"))
+    return Wishes(data.get("promote"), data.get("deploy"), approve, data.get("override", ""), no_release), names

@@ -18,12 +18,12 @@ from container_pipeline.plan.steps import Promote
 from container_pipeline.result import StepResult
 
 
-def run(run: Run, *, yes: bool = False) -> None:
+def run(run: Run, *, yes: bool = False, no_release: bool = False) -> None:
     """Build, push, promote and deploy. What a later stage would lack is refused before the first stage.
 
     Stages that do not apply are absent, as in a Jenkinsfile, and the log says why; so are those that a multibranch job
     of Jenkins does not have for this branch. Where the project asks for approval, so does this, unless ``yes``; whoever
-    types this may answer.
+    types this may answer. ``no_release``: as for ``deploy``.
     """
     if run.settings.values.environments:
         run.settings.targets()
@@ -45,7 +45,7 @@ def run(run: Run, *, yes: bool = False) -> None:
         elif stage.command == "promote":
             promote.run(run, version)
         elif stage.command == "deploy":
-            deploy.run(run, version=version, keep_newer=True)
+            deploy.run(run, version=version, keep_newer=True, no_release=no_release)
 
 
 def _words(stage: Stage) -> tuple[str, ...]:
