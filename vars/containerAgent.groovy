@@ -77,7 +77,7 @@ Map attempt(String command, Map options, List arguments = [], List uses = null) 
         'CONTAINER_PIPELINE_SHA256=' + libraryResource('container-pipeline/agent.sha256').trim(),
         'CONTAINER_PIPELINE_START=' + libraryResource('container-pipeline/start.py'),
         'CONTAINER_PIPELINE_TMP=' + folder(),
-    ]
+    ] + (tells(options) ? ['CONTAINER_PIPELINE_TELLS_CHAT=true'] : [])
     withVariables(variables, bindings(uses == null ? known.uses[command] ?: [] : uses, options, known.credentials)) {
         Map result = launch(command)
         if (result.missing) {

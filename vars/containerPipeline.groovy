@@ -97,10 +97,22 @@ private void plan(Map run, Map options) {
     run.carries = answer.carries
 }
 
+/** Tells the chat that a question stands, and what runs where it asks about; servers that do not answer are only in the log. */
 private void tell(Map step, Map run, Map options) {
-    if (containerAgent.tells(options)) {
-        containerAgent.report([results: run.results, question: step.question], options, run.used)
+    if (!containerAgent.tells(options)) {
+        return
     }
+    List told = []
+    if (step.command) {
+        Map status = containerAgent.attempt(step.command, at(step, options), step.arguments, step.credentials)
+        told = status.ok ? [status] : []
+    }
+    containerAgent.report([results: run.results + told, question: step.question], options, run.used)
+}
+
+/** Returns the options for the environment of a stage. */
+private Map at(Map step, Map options) {
+    step.environment ? options + [environment: step.environment] : options
 }
 
 /** Asks before production; returns who answered. */
@@ -120,9 +132,8 @@ private void carryOut(Map step, Map run, Map options) {
         return
     }
     List version = run.results ? ['--version', run.results[0].version] : []
-    Map own = step.environment ? options + [environment: step.environment] : options
     withEnv(["CONTAINER_PIPELINE_APPROVED_BY=${run.approver}"]) {
-        Map result = containerAgent.attempt(step.command, own, step.arguments + version, step.credentials)
+        Map result = containerAgent.attempt(step.command, at(step, options), step.arguments + version, step.credentials)
         run.results << result
         containerAgent.insist(result)
     }

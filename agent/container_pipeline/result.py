@@ -66,7 +66,7 @@ class Reason(Payload):
 
 
 class Approved(Payload):
-    """deploy: who answered the question of the pipeline."""
+    """promote, deploy: who answered the question of the pipeline."""
 
     approved_by: str
 

@@ -59,6 +59,8 @@ class Settings:
     webhook_secret: Secret = field(default=Secret(""))
     #: Whether the Jenkins library runs this command; then it reports the results.
     in_library: bool = False
+    #: Whether the Jenkins library tells a chat of the run.
+    library_tells: bool = False
     ref: Ref = field(default_factory=Ref)
     servers: tuple[Target, ...] = ()
     #: Servers from the project file, a variable and an option, whichever wins; without those of environments.
@@ -104,7 +106,7 @@ class Settings:
     @property
     def tells_a_chat(self) -> bool:
         """Whether a chat is told of this run: by itself, or in the report of the Jenkins library."""
-        return bool(self.values.notify if self.in_library else self.webhook)
+        return bool(self.webhook) or self.library_tells
 
     @property
     def branches(self) -> tuple[str, ...]:
@@ -255,6 +257,7 @@ def load(
         webhook=Secret(environ.get(PREFIX + "WEBHOOK", "")),
         webhook_secret=Secret(environ.get(PREFIX + "WEBHOOK_SECRET", "")),
         in_library=PREFIX + "START" in environ,
+        library_tells=PREFIX + "TELLS_CHAT" in environ,
         ref=_ref(environ),
         servers=targets(values["servers"]),
         named=tuple(named),

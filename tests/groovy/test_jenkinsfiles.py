@@ -155,10 +155,19 @@ def test_who_approved_stands_in_record_and_message(build, company, node, web):
 
 def test_13_the_team_approves_in_the_chat(build, company, node, web):
     company.equip(node)
+    node.install("git")
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
     with chat("dingtalk", "SEC-canary") as robot:
         # The address of the tests' robot does not say whose it is.
         web.write("container-pipeline.yml", "notify: {format: dingtalk}\n")
+        web.commit("Open the shop")
+        releases = company.servers["web-1"].folder / "compose" / CODE / "releases"
+        (releases / "20200101000000").mkdir(parents=True)
+        record = {"version": "20200101000000", "commit": web.commit("Add a cart")}
+        (releases / "20200101000000" / "release.json").write_text(json.dumps(record))
+        (releases / ".current").write_text("20200101000000\n")
+        company.servers["web-1"].run(f"chown -R deploy /docker/compose/{CODE}")
+        web.commit("Count visits")
         secrets = {"team-webhook": robot.address, "team-robot": robot.secret}
         credentials = company.credentials(
             **{name: {"type": "string", "secret": text} for name, text in secrets.items()}
@@ -170,6 +179,10 @@ def test_13_the_team_approves_in_the_chat(build, company, node, web):
     assert "Bring this to production?" in question
     assert "/1/input/" in question
     assert '"13800000000"' in question
+    for message in (question, end):
+        assert "**Servers**: web-1" in message
+        assert "Count visits" in message
+        assert "Add a cart" not in message
     assert "**Approved by**: alice" in end
     assert "canary" not in done.log
 

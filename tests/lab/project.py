@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 _DOCKERFILE = """\
@@ -67,6 +68,20 @@ class Project:
 
     def append(self, name: str, text: str) -> None:
         self.write(name, (self.folder / name).read_text() + text)
+
+    def commit(self, subject: str) -> str:
+        """Commit a change with git, and everything else that has changed; return the revision."""
+        self.write("changed", subject)
+        who = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+
+        def git(*words: str) -> str:
+            command = ["git", "-C", str(self.folder), *who, *words]
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+        git("init", "-q")
+        git("add", "-A")
+        git("commit", "-q", "-m", subject)
+        return git("rev-parse", "HEAD")
 
     def say(self, text: str) -> None:
         """Change the response, and so the image."""

@@ -12,13 +12,15 @@ VERSION = "20261124093015"
 OLDER = "20261123080000"
 
 
-def test_promotion_keeps_the_digest_and_moves_latest(agent, development, production, code):
+def test_promotion_keeps_the_digest_and_moves_latest(agent, development, production, code, monkeypatch):
+    monkeypatch.setenv("CONTAINER_PIPELINE_APPROVED_BY", "alice")
     image = images.put_image(development, code, VERSION, 3_000_000, 5000, 10)
 
     outcome = agent("promote", "--version", VERSION, "--json")
 
     assert outcome.code == 0, outcome.err
     assert outcome.result["digest"] == image.digest
+    assert outcome.result["approved_by"] == "alice"
     assert ask.digest(production, code, VERSION) == image.digest
     assert ask.digest(production, code, "latest") == image.digest
     for layer in image.layers:

@@ -53,7 +53,14 @@ def test_promotion_precedes_the_first_deploy_from_production_registry(settings):
     chosen = [(name, settings(BOTH, ENVIRONMENTS, name)) for name in ("test", "prod")]
     found = stages(settings(BOTH, ENVIRONMENTS), chosen, Wishes())
     assert names(found) == ["Build", "Push", "Deploy test", "Approve", "Promote", "Deploy prod"]
-    assert found[0][3].question == "Really?"
+    asks = found[0][3]
+    assert asks.question == "Really?"
+    # What its message shows of the servers that it asks about.
+    assert (asks.command, asks.arguments, asks.credentials) == (
+        "status",
+        ("--environment", "prod"),
+        ("ssh", "knownHosts"),
+    )
     assert found[0][2].arguments == ("--environment", "test", "--keep-newer")
 
 

@@ -55,6 +55,12 @@ def commits(folder: Path, since: str, until: str) -> list[dict[str, str]]:
     return [dict(zip(("revision", "author", "subject"), entry)) for entry in parts]
 
 
+def tracked(folder: Path) -> list[str]:
+    """Return the paths of the files in ``folder`` that git tracks, from there; none without git."""
+    listed = _git(folder, "ls-files", "-z", "--cached", "--recurse-submodules", "--", ".") or ""
+    return [name for name in listed.split("\0") if name and not _state(name)]
+
+
 def _walk(folder: Path) -> list[str]:
     found = context.files(folder, context.Ignored.read(folder))
     return [name for name, path in found if not _state(name) and not os.path.isdir(path)]

@@ -31,20 +31,23 @@ def add_commits(run: Run, answers: Sequence[Answer], commit: str) -> None:
     if run.dry_run:
         return
     before = next((one for answer in answers if (one := answer.facts.get("former_commit", ""))), "")
-    found = _commits(settings, before, commit) if before and commit else []
+    run.result.add(Told(environment=settings.environment, commits=commits(settings, before, commit)))
+
+
+def commits(settings: Settings, before: str, commit: str) -> list[dict[str, str]]:
+    """Return the commits after ``before`` up to ``commit``, redacted, from git, else from the list that came with the build."""
+    if not before or not commit:
+        return []
     redact = Redactor()
     redact.add(_secrets_of_services(settings))
-    run.result.add(Told(environment=settings.environment, commits=redact.within(found)))
-
-
-def _commits(settings: Settings, before: str, commit: str) -> list[dict[str, str]]:
-    """Return the commits after ``before``, from git, else from the list that came with the build."""
     try:
         listed = maps({"commits": read_json(read_file(settings.project / git.LIST, LARGEST_YAML), list)}, "commits")
+        place = next((n for n, one in enumerate(listed) if one.get("revision") == before), 0)
+        found = [{name: str(one.get(name, "")) for name in ("revision", "author", "subject")} for one in listed[:place]]
     except (OSError, ValueError):
-        return git.commits(settings.project, before, commit)
-    place = next((n for n, one in enumerate(listed) if one.get("revision") == before), 0)
-    return [{name: str(one.get(name, "")) for name in ("revision", "author", "subject")} for one in listed[:place]]
+        found = git.commits(settings.project, before, commit)
+    hidden: list[dict[str, str]] = redact.within(found)
+    return hidden
 
 
 def _secrets_of_services(settings: Settings) -> list[Secret]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from container_pipeline.errors import SettingsError
@@ -14,7 +14,10 @@ from container_pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: a command of the agent with its options and the Jenkins credentials that it needs, or a question to a person."""
+    """One stage: a command of the agent with its options and the Jenkins credentials that it needs, or a question to a person.
+
+    The command of a question is one whose result the message about it shows.
+    """
 
     name: str
     command: str = ""
@@ -159,7 +162,18 @@ def _question(
     rules = wish if isinstance(wish, Mapping) else {"question": "" if wish is True or wish == "true" else str(wish)}
     text = rules.get("question") or _("Deploy {code} to production?", code=settings.code)
     people, within = ",".join(rules.get("by", ())), rules.get("within", 0)
-    return [Stage("Approve", question=text, by=people, within=within)], place
+    question = Stage("Approve", question=text, by=people, within=within)
+    if place < len(deploys):
+        asked = deploys[place][0]
+        environment = ("--environment", asked.environment) if asked.environment else ()
+        question = replace(
+            question,
+            command="status",
+            arguments=environment,
+            environment=asked.environment,
+            credentials=tuple(name for name in asked.credentials if name in ("ssh", "knownHosts")),
+        )
+    return [question], place
 
 
 def _nothing_for_production() -> str:

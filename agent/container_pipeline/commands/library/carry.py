@@ -20,9 +20,26 @@ from container_pipeline.project import state, uploads
 from container_pipeline.remote import transfer
 from container_pipeline.settings import Settings
 
+#: Bytes of a repository that are carried for a program of ``env_from``.
+_LARGEST = 50 << 20
+
+
+def possible(settings: Settings, environments: Sequence[Settings]) -> bool:
+    """Return whether all that promotion and deploys read can be carried.
+
+    A program of ``env_from`` may read any file of the repository: it can be carried where git lists them.
+    """
+    if not any(one.values.env_from for one in (settings, *environments)):
+        return True
+    paths = [settings.project / name for name in git.tracked(settings.project)]
+    return bool(paths) and sum(path.stat().st_size for path in paths if path.is_file()) <= _LARGEST
+
 
 def pack(run: Run, target: Path, environments: Sequence[Settings]) -> None:
-    """Write the project's file, Compose files, `files`, the .env files that are its own, and the state of its build to ``target``."""
+    """Write to ``target`` the project's file, and the files that its keys name, as far as they are the project's own.
+
+    With them go the state of its build, and with ``env_from`` all files that git tracks.
+    """
     project = run.settings.project
     found = {file.path: file for one in (run.settings, *environments) for file in _files(one)}
     if run.settings.tells_a_chat:
@@ -34,7 +51,9 @@ def pack(run: Run, target: Path, environments: Sequence[Settings]) -> None:
 
 def _files(settings: Settings) -> Iterator[File]:
     values = settings.values
-    names = (PROJECT_FILE, values.compose_file, values.env_file, *state.FILES)
+    names = [PROJECT_FILE, values.compose_file, values.env_file, *values.verify, *state.FILES]
+    if values.env_from:
+        names += git.tracked(settings.project)
     for name in names:
         path = settings.project / name
         # A file from Jenkins' credentials is bound anew.

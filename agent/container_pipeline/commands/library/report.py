@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from container_pipeline.i18n import _
 from container_pipeline.outside import LARGEST, maps, pick, read_file, read_json
 from container_pipeline.plan.message import message
 from container_pipeline.plan.report import BuildOrigin, html
-from container_pipeline.project import files
+from container_pipeline.project import files, state
 from container_pipeline.result import Files
 from container_pipeline.settings import load
 
@@ -22,7 +23,7 @@ from container_pipeline.settings import load
 def report(run: Run, results: Path) -> None:
     """Write ``container-pipeline-CODE.html`` beside ``results``, and tell the chat; that a webhook fails is only a warning.
 
-    While a question stands there is no page yet.
+    While a question stands there is no page yet; its message has the commits since what `status` found on the servers.
     """
     data = _read(results)
     told = run.console.redact.within(maps(data, "results"))
@@ -31,6 +32,8 @@ def report(run: Run, results: Path) -> None:
         page = results.parent / f"container-pipeline-{run.settings.code}.html"
         files.replace(page, html(told, _origin(build_url)))
         run.result.add(Files(files=[page.name]))
+    else:
+        told = [_with_commits(result) for result in told]
     found = message(
         told,
         build_url,
@@ -39,6 +42,18 @@ def report(run: Run, results: Path) -> None:
         failed_before=pick(data, "failed_before", bool),
     )
     notice.send(run, found, _notify(run))
+
+
+def _with_commits(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the result of `status` with the commits that the build in the current folder would bring; others as they are."""
+    if result.get("command") != "status":
+        return result
+    before = next((commit for server in maps(result, "servers") if (commit := pick(server, "commit", str))), "")
+    with suppress(PipelineError):
+        settings = load(Path.cwd(), {})
+        built = state.read(settings.project)
+        return {**result, "commits": notice.commits(settings, before, built.revision if built else "")}
+    return result
 
 
 def _notify(run: Run) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Callable
 
+from container_pipeline.commands.library.carry import possible
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
@@ -31,6 +32,5 @@ def tell(run: Run, wishes: str, enter: Callable[[str], Settings]) -> None:
     run.console.line(_("stages of {code}: {names}", code=settings.code, names=", ".join(each.name for each in present)))
     for sentence in absent:
         run.console.line(sentence)
-    # The program of env_from may read any file of the project.
-    carries = not any(one.values.env_from for one in (settings, *(one for _name, one in environments)))
+    carries = possible(settings, [one for _name, one in environments])
     run.result.add(Stages(stages=[stage.as_dict() for stage in present], absent=absent, carries=carries))

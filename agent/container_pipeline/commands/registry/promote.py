@@ -15,7 +15,7 @@ from container_pipeline.parallel import in_parallel
 from container_pipeline.plan.promote import PromotionFacts, plan
 from container_pipeline.plan.steps import Carry, MoveTag, Promote
 from container_pipeline.project import state
-from container_pipeline.result import Copied
+from container_pipeline.result import Approved, Copied
 
 if TYPE_CHECKING:
     from container_pipeline.clients.registry import Manifest
@@ -32,6 +32,8 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
             _("--force-latest moves `latest`, and `latest: false` is set"),
             _("remove `latest: false` where the registry lets tags move"),
         )
+    if run.settings.approved_by:
+        run.result.add(Approved(approved_by=run.settings.approved_by))
     verification.check(run.settings)
     registries = Registries(run)
     facts, image = _look(registries, _version(run, version))

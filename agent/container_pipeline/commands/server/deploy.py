@@ -42,8 +42,8 @@ def run(
     verification.verify(run, run.settings.pull_from(), upload.release.digest)
     command = {} if no_release else run.settings.values.release
     task = _task(run, upload, wait, command, keep_newer=keep_newer or not version, override=override)
-    if upload.release.approved_by:
-        run.result.add(Approved(approved_by=upload.release.approved_by))
+    if run.settings.approved_by:
+        run.result.add(Approved(approved_by=run.settings.approved_by))
     if override:
         run.result.add(Override(override=override))
     words = tuple(command.get("command", ()))

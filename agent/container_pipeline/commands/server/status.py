@@ -40,7 +40,7 @@ def record(text: str) -> dict[str, Any]:
         found = read_json(text, dict)
     except ValueError:
         return {}
-    texts = ("version", "digest", "when", "by", "build", "approved_by")
+    texts = ("version", "digest", "when", "by", "build", "approved_by", "commit")
     return {name: value for name, value in found.items() if name not in texts or isinstance(value, str)}
 
 
@@ -66,6 +66,7 @@ def details(answer: Answer) -> dict[str, Any]:
         "since": answer.facts.get("since", ""),
         "by": deployed.get("by", ""),
         "build": deployed.get("build", ""),
+        "commit": deployed.get("commit", ""),
         "containers": containers(answer),
         "differs": differences(answer),
         "lock": answer.facts.get("lock", ""),
