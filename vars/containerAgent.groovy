@@ -7,7 +7,8 @@ import groovy.transform.Field
  */
 
 /** Programs that a command needs on the node, besides python3. */
-@Field static final Map NEEDS = [build: 'docker', push: 'docker', deploy: 'ssh', rollback: 'ssh', status: 'ssh', hold: 'ssh', resume: 'ssh']
+@Field static final Map NEEDS = [build: 'docker', push: 'docker', deploy: 'ssh', rollback: 'ssh', status: 'ssh', history: 'ssh', hold: 'ssh', resume: 'ssh',
+    restart: 'ssh', logs: 'ssh']
 
 /** Runs a single step: checks the options, allocates a node, runs one command of the agent, fails with its error. */
 Map call(String step, String command, Map options, List arguments = []) {
@@ -194,7 +195,7 @@ private withVariables(List variables, List bound, Closure body) {
 /** Returns the options of a single step that are not settings, as arguments of the agent. */
 private List given(Map options) {
     List words = []
-    for (name in ['environment', 'version', 'override']) {
+    for (name in ['environment', 'version', 'override', 'service', 'since', 'grep', 'tail']) {
         if (options[name]) {
             words.addAll(["--${name}".toString(), options[name].toString()])
         }

@@ -108,6 +108,12 @@ class Origins(Payload):
     settings: dict[str, str]
 
 
+class Choices(Payload):
+    """history: ``version``, ``when`` and ``by`` of the releases that a rollback on all servers can choose, newest first."""
+
+    choices: list[dict[str, str]]
+
+
 class Kept(Payload):
     """init, adopt: files that differ from the generated ones and were not replaced."""
 

@@ -313,15 +313,25 @@ def test_9_step_by_step(run, company, node, web):
     assert f"web-1 runs {version}" in done.lines
 
 
-@pytest.mark.matrix
-def test_10_the_release_before_comes_back(run, company, node, web):
+def test_10_a_person_chooses_among_kept_releases(run, build, company, node, web):
     company.equip(node)
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
-    first, second = version_of(run(1)), version_of(run(1))
-    assert company.servers["web-1"].get(web.port)["version"] == second
-    done = run(10, params={"VERSION": ""})
-    assert done.lines[-2] == first
+    first, second, third = (version_of(run(1)) for _turn in range(3))
+    declined = build(printed(10), scm=str(web.folder), credentials=company.credentials(), input="abort")
+    assert declined.result == "ABORTED", declined.log
+    assert company.servers["web-1"].get(web.port)["version"] == third
+    done = run(10, choose=first, restart=True)
+    offered = [line.split()[1] for line in done.lines if line.startswith("VERSION: ")]
+    assert offered == [second, first]
     assert company.servers["web-1"].get(web.port)["version"] == first
+    # One node to look, one to roll back.
+    assert len([line for line in done.lines if line.startswith("Running on")]) == 2
+    logs = build(
+        f"node {{ containerRestart(code: '{CODE}', service: '{CODE}')\ncontainerLogs(code: '{CODE}', tail: 40, since: '1h', grep: 'start') }}",
+        credentials=company.credentials(),
+    )
+    assert logs.result == "SUCCESS", logs.log
+    assert any(line.endswith("hello started") for line in logs.lines), logs.log
 
 
 @pytest.mark.matrix

@@ -48,6 +48,8 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
         ),
         ("containerHold(code: 'a-b')", "containerHold: reason is missing"),
         ("containerResume(code: 'a-b', reason: 'x')", "unknown key 'reason'"),
+        ("containerRestart(code: 'a-b', since: '1h')", "unknown key 'since'"),
+        ("containerLogs(code: 'a-b', tail: 'all')", "tail must be of type integer, not all"),
         ("containerStatus(code: 'a-b', version: 'x')", "unknown key 'version'"),
         ("containerPipeline(code: 'a-b', env_file: 'x')", "unknown key 'env_file'; did you mean 'envFile'?"),
         ("containerPipeline(code: 'a-b', xyzzy: 1)", "unknown key 'xyzzy'; use one of:"),
@@ -364,7 +366,7 @@ EVERY_CREDENTIAL = {
     "file": {"type": "file", "content": "a=1\n"},
     "hook": {"type": "string", "secret": "http://127.0.0.1:1/"},
 }
-STEPS = ["Build", "Push", "Promote", "Deploy", "Rollback", "Status", "Hold", "Resume"]
+STEPS = ["Build", "Push", "Promote", "Deploy", "Rollback", "Status", "Hold", "Resume", "Restart", "Logs"]
 
 
 @pytest.mark.parametrize("step", [*STEPS, "Seed"])
@@ -382,7 +384,9 @@ def test_every_step_hands_over_every_kind_of_option(build, node, step):
         )
     )
     options += ", reason: 'why not'" if step == "Hold" else ""
-    notify = "" if step in ("Seed", "Status") else ", notify: [credentials: 'hook', mention: 'all', on: 'failure']"
+    notify = (
+        "" if step in ("Seed", "Status", "Logs") else ", notify: [credentials: 'hook', mention: 'all', on: 'failure']"
+    )
     run = build(
         f"node {{ container{step}({options}, credentials: {credentials}{notify}) }}", credentials=EVERY_CREDENTIAL
     )

@@ -37,6 +37,8 @@ STEP_KEYS: dict[str, tuple[str, ...]] = {
     "containerStatus": ("environment",),
     "containerHold": ("environment", "reason"),
     "containerResume": ("environment",),
+    "containerRestart": ("environment", "service"),
+    "containerLogs": ("environment", "service", "since", "grep", "tail"),
 }
 #: Keys of containerSeed, which has no project.
 SEED_KEYS: tuple[Key, ...] = (
@@ -120,6 +122,9 @@ USES: dict[str, tuple[str, ...]] = {
     "status": ("ssh", "knownHosts"),
     "hold": ("ssh", "knownHosts"),
     "resume": ("ssh", "knownHosts"),
+    "history": ("ssh", "knownHosts"),
+    "restart": ("ssh", "knownHosts"),
+    "logs": ("ssh", "knownHosts"),
     "report": ("notify", "notifySecret"),
     "seed": ("jenkins",),
 }
@@ -138,7 +143,11 @@ def library_keys() -> dict[str, dict[str, Any]]:
     keys["notify"].update(_described(BY_NAME["notify"], BY_NAME["notify"].variable), kind="text or map", of=NOTIFY_KEYS)
     keys["approve"].update(of=APPROVE_KEYS, keys=list(APPROVE_KEYS))
     keys["notify"]["keys"] = list(NOTIFY_KEYS)
-    others = {"reason": {"kind": "text", "required": True}, "noRelease": {"kind": "boolean"}}
+    others = {
+        "reason": {"kind": "text", "required": True},
+        "noRelease": {"kind": "boolean"},
+        "tail": {"kind": "integer"},
+    }
     seed = {key.name: _described(key) for key in SEED_KEYS}
     seed["credentials"]["keys"] = ["jenkins"]
     single = {

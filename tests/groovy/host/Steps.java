@@ -236,6 +236,14 @@ final class Steps {
         if ("abort".equals(answer)) {
             return new Outcome(null, new FlowInterruptedException("Rejected by a person"));
         }
+        // With one parameter, the step returns its value: here the choice that the request names, else the first one.
+        if (step.get("parameters") instanceof List<?> parameters) {
+            Map<?, ?> only = (Map<?, ?>) parameters.get(0);
+            List<?> choices = (List<?>) only.get("choices");
+            choices.forEach(choice -> build.log.line(only.get("name") + ": " + choice));
+            String wanted = build.request.text("choose");
+            return new Outcome(choices.stream().filter(choice -> wanted == null || choice.toString().startsWith(wanted)).findFirst().orElseThrow(), null);
+        }
         // With submitterParameter alone, the step returns who answered.
         return new Outcome(step.get("submitterParameter") == null ? null : person(build), null);
     }

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from container_pipeline import outside
 from container_pipeline.commands.server import status
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
 from container_pipeline.remote.reasons import failure
+from container_pipeline.result import Choices
+
+#: Letters of each text of a choice.
+_LONGEST = 200
 
 
 def run(run: Run, *, accept_new: bool = False) -> None:
@@ -16,6 +22,7 @@ def run(run: Run, *, accept_new: bool = False) -> None:
     answers = ask(run, accept_new=accept_new)
     rows = [row for answer in answers for row in _rows(answer)]
     run.console.table((_("SERVER"), _("VERSION"), _("WHEN"), _("BY"), _("DIGEST"), ""), rows)
+    run.result.add(Choices(choices=choices(answers)))
     finish(
         run.result, run.console, answers, lambda answer: {"releases": releases(answer), "attempts": attempts(answer)}
     )
@@ -72,6 +79,25 @@ def releases(answer: Answer) -> list[dict[str, Any]]:
     """Return the records of the releases that a server keeps, newest first."""
     lines = [line.partition(" ") for line in answer.all("kept")]
     return [{**status.record(text), "version": version} for version, _blank, text in lines]
+
+
+def choices(answers: Sequence[Answer]) -> list[dict[str, str]]:
+    """Return the releases that a rollback on all servers that responded can choose, newest first.
+
+    All of these servers keep them, and not all run them already.
+    """
+    servers = [answer for answer in answers if not answer.error]
+    kept = [{record["version"]: record for record in releases(answer)} for answer in servers]
+    running = {answer.facts.get("version") for answer in servers}
+    return [
+        {"version": version, "when": _shown(record.get("when", "-")), "by": _shown(_by(record))}
+        for version, record in (kept[0] if kept else {}).items()
+        if all(version in others for others in kept) and running != {version}
+    ]
+
+
+def _shown(text: str) -> str:
+    return outside.printable(text)[:_LONGEST]
 
 
 def attempts(answer: Answer) -> list[dict[str, str]]:

@@ -1,0 +1,4 @@
+/** See containerLogs.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerLogs', 'logs', options)
+}

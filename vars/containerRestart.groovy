@@ -1,0 +1,4 @@
+/** See containerRestart.txt. */
+Map call(Map options = [:]) {
+    containerAgent('containerRestart', 'restart', options)
+}
