@@ -65,7 +65,7 @@ check: venv          ## ruff, mypy, import contract, the committed agent, shellc
 	$(BIN)/python -m tools.pack --check
 	$(BIN)/shellcheck .ci/run tests/lab/oci-runtime $$(git ls-files '*.sh')
 
-demo:                ## the Jenkinsfile's one call on the example, twice, on the lab
+demo:                ## the Jenkinsfile's one call on the example, three times, on the lab
 	@$(LAB) run $(MAKE) --no-print-directory demo-here
 demo-here: venv
 	@$(LAB) install --tests

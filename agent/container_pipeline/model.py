@@ -251,6 +251,12 @@ def build_time(text: object) -> str:
     return read.strftime("%Y-%m-%dT%H:%M:%SZ") if read else ""
 
 
+def local_time(text: str) -> str:
+    """Return a moment of RFC 3339 as people read it: ``2026-11-24 17:30``, in this machine's time zone; other texts as they are."""
+    read = moment(text)
+    return read.astimezone().strftime("%Y-%m-%d %H:%M") if read else text
+
+
 @dataclass(frozen=True)
 class Ref:
     """The branch, tag or pull request of a build, as a multibranch job of Jenkins names it; empty in every other build.

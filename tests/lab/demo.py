@@ -1,4 +1,4 @@
-"""`make demo`: the Jenkinsfile's one call on the example project, twice, end to end."""
+"""`make demo`: the Jenkinsfile's one call on the example project, end to end: twice with success, once with a fault in the service."""
 
 from __future__ import annotations
 
@@ -38,12 +38,17 @@ def main() -> int:
     jenkins = Jenkins(folder / "jenkins")
     try:
         title("The Jenkinsfile's one call")
-        first = build(lab, jenkins, folder)
-        if first:
-            say(repository, "Hello again")
-            title("The same call after a one-line change")
-        if not first or not build(lab, jenkins, folder):
+        if not build(lab, jenkins, folder):
             return 1
+        change(repository, "Greet in other words", '"Hello"', '"Hello again"')
+        title("The same call after a one-line change")
+        if not build(lab, jenkins, folder):
+            return 1
+        change(repository, "Use a module that is not installed", "import os\n", "import os\nimport redis\n")
+        title("The same call after a change that breaks the service: the servers keep what they run")
+        if not build(lab, jenkins, folder, "FAILURE"):
+            return 1
+        change(repository, "Without that module", "import redis\n", "")
     finally:
         jenkins.close()
     title("Look around")
@@ -52,8 +57,8 @@ def main() -> int:
     return 0
 
 
-def build(lab: Lab, jenkins: Jenkins, folder: Path) -> bool:
-    """Run the Jenkinsfile, and print how it ended."""
+def build(lab: Lab, jenkins: Jenkins, folder: Path, result: str = "SUCCESS") -> bool:
+    """Run the Jenkinsfile, and print how it ended; return whether that is ``result``."""
     print(JENKINSFILE.strip(), end="\n\n", flush=True)
     run = jenkins.run(
         JENKINSFILE,
@@ -64,7 +69,7 @@ def build(lab: Lab, jenkins: Jenkins, folder: Path) -> bool:
         node=node(lab, folder),
         credentials={},
     )
-    if run.result != "SUCCESS":
+    if run.result != result:
         print(f"\nThe build ended as {run.result}.")
         return False
     tell(lab, run)
@@ -101,11 +106,11 @@ def tell(lab: Lab, run: Run) -> None:
         print(f"             http://{server.host}:8080/ answers {server.get(8080)}")
 
 
-def say(repository: Path, greeting: str) -> None:
-    """Make the one-line change."""
+def change(repository: Path, message: str, before: str, after: str) -> None:
+    """Change one line of the service, and commit it."""
     app = repository / "app.py"
-    app.write_text(app.read_text(encoding="utf-8").replace('"Hello"', f'"{greeting}"'), encoding="utf-8")
-    commit(repository, "Greet in other words")
+    app.write_text(app.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
+    commit(repository, message)
 
 
 def commit(repository: Path, message: str) -> None:

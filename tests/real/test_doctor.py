@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from container_pipeline.__main__ import main
+from container_pipeline.model import local_time
 from lab import ask
 from lab.handle import Lab, Server
 from lab.registry import Registry
@@ -155,7 +156,7 @@ def test_who_holds_the_lock_is_told(doctor: Doctor, server_factory: Callable[...
         answer = doctor("--code", code, "--server", server.name, CONTAINER_PIPELINE_SSH_CONFIG=str(server.ssh_config))
         holder.kill()
     assert [text for text, _repair in failed(answer, server.name)] == [
-        "a run is changing it: ada has held it since 2026-11-24T09:30:15Z, for version 20261124093015"
+        f"a run is changing it: ada has held it since {local_time('2026-11-24T09:30:15Z')}, for version 20261124093015"
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+from container_pipeline.model import local_time
 from real.site import Site
 
 
@@ -23,7 +24,7 @@ def test_held_lock_exits_5_and_names_its_holder(site: Site):
     other = hold(site, 8)
     done = site("deploy", "--version", version)
     assert done.code == 5
-    assert "ann@ci has held it since 2026-11-24T09:30:15Z, for version 20261124093015" in done.err
+    assert f"ann@ci has held it since {local_time('2026-11-24T09:30:15Z')}, for version 20261124093015" in done.err
     other.join()
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 import container_pipeline
+from container_pipeline.commands.server import deploy as command
+from container_pipeline.console import Console
+from container_pipeline.execute import Run
 from container_pipeline.execute.rollout import DEPLOY
 from container_pipeline.model import (
     Code,
@@ -26,7 +29,10 @@ from container_pipeline.model import (
 )
 from container_pipeline.plan import deploy
 from container_pipeline.remote import reasons, transfer
+from container_pipeline.remote.fleet import Answer
 from container_pipeline.remote.ssh import Access
+from container_pipeline.result import Result
+from container_pipeline.settings import load
 
 IMAGE = ImageRef(Registry("r.example"), Repository("a-b"), "1")
 RELEASE = deploy.Release(
@@ -206,3 +212,26 @@ def test_after_a_failed_rollback_commands_fit_the_reason(why: str, words: str):
     error = reasons.explain(Target("web-1"), "broken", f"down|7|web unhealthy|{why}", {}, [], [])
     assert words in str(error and error.hint)
     assert "rollback --server web-1 --version 7" in str(error and error.hint)
+
+
+@pytest.mark.parametrize(
+    ("answers", "back"),
+    [
+        ([("rolled-back", {"version": "20260101000000", "former": "20260101000000"})], "20260101000000"),
+        ([("refused", {"former": "20260101000000"})], "20260101000000"),
+        ([("refused", {"former": "20260101000000"}), ("rolled-back", {"version": "20260201000000"})], "20260201000000"),
+        ([("refused", {"former": "20260101000000"}), ("ok", {"version": "20260301000000"})], ""),
+        ([("refused", {"former": "20260301000000"})], ""),
+        ([("refused", {})], ""),
+        ([("rolled-back", {"version": "found-20260101000000"})], ""),
+        ([("overtaken", {"version": "20260401000000", "former": "20260401000000"})], ""),
+    ],
+)
+def test_latest_that_no_server_runs_is_told(tmp_path, capsys, answers, back):
+    (tmp_path / "container-pipeline.yml").write_text("code: a-b\n")
+    run = Run(load(tmp_path, {}, "", {"DOCKER_REGISTRY_PROD": "prod.example"}), Console(), Result("deploy", "a-b"))
+    command._tell_latest(
+        run, [Answer(Target("web-1"), status, facts=facts) for status, facts in answers], "20260301000000"
+    )
+    told = capsys.readouterr().err
+    assert (f"promote --version {back} --force-latest" in told) if back else told == ""

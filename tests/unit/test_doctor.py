@@ -6,7 +6,7 @@ import pytest
 
 from container_pipeline.__main__ import main
 from container_pipeline.keys import Values
-from container_pipeline.model import Target
+from container_pipeline.model import Target, local_time
 from container_pipeline.plan.doctor import Check, server
 
 GOOD = {
@@ -88,7 +88,10 @@ def test_doctor_reports_unexpected_errors_without_a_traceback(monkeypatch, tmp_p
 
 def test_a_held_lock_is_told_with_its_holder():
     (fault,) = [check for check in judge(lock="ada|2026-11-24T09:30:15Z|20261124093015") if not check.ok]
-    assert fault.text == "a run is changing it: ada has held it since 2026-11-24T09:30:15Z, for version 20261124093015"
+    assert (
+        fault.text
+        == f"a run is changing it: ada has held it since {local_time('2026-11-24T09:30:15Z')}, for version 20261124093015"
+    )
 
 
 def test_unknown_server_facts_are_not_failures():

@@ -13,7 +13,7 @@ import pytest
 from container_pipeline.console import Console
 from container_pipeline.errors import SettingsError
 from container_pipeline.execute import rollout
-from container_pipeline.model import Target
+from container_pipeline.model import Target, local_time
 from container_pipeline.remote import fleet, reasons, transfer
 from container_pipeline.remote.ssh import Access, Ending, Session
 from container_pipeline.settings import load
@@ -199,4 +199,4 @@ def test_a_sentence_with_line_breaks_stays_one_sentence(tmp_path: Path):
 def test_build_url_with_bar_still_names_lock_holder(tmp_path: Path):
     settings = load(tmp_path, {"code": "a-b"}, "", {"BUILD_URL": "https://ci.example/a|b/1/"})
     values = fleet.Fleet(settings, Console())._values(TARGET)
-    assert "since 2026-11-24T09:30:15Z" in reasons.holder(f"{values['who']}|2026-11-24T09:30:15Z|1")
+    assert f"since {local_time('2026-11-24T09:30:15Z')}" in reasons.holder(f"{values['who']}|2026-11-24T09:30:15Z|1")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from container_pipeline.i18n import _
-from container_pipeline.model import Code, Digest, ImageRef, RegistryAccess, Secret, Target, Version
+from container_pipeline.model import Code, Digest, ImageRef, RegistryAccess, Secret, Target, Version, local_time
 from container_pipeline.plan.steps import Step
 
 
@@ -178,7 +178,7 @@ class Holding:
         return _(
             "held by {who} since {since}: {reason}",
             who=self.by or "?",
-            since=self.since or "?",
+            since=local_time(self.since) or "?",
             reason=self.reason or "-",
         )
 
@@ -189,7 +189,7 @@ def holder(lock: str) -> str:
     return _(
         "{who} has held it since {since}, for version {version}",
         who=by or "?",
-        since=since or "?",
+        since=local_time(since) or "?",
         version=version or "-",
     )
 

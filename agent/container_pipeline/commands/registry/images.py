@@ -14,7 +14,7 @@ from container_pipeline.errors import EngineError, RegistryError
 from container_pipeline.execute import Run
 from container_pipeline.execute.image import Actions
 from container_pipeline.i18n import _
-from container_pipeline.model import Digest, RegistryAccess, moment
+from container_pipeline.model import Digest, RegistryAccess, local_time, moment
 from container_pipeline.outside import pick
 from container_pipeline.parallel import in_parallel
 from container_pipeline.result import Images
@@ -168,7 +168,7 @@ def _row(entry: dict[str, Any], held: dict[str, dict[str, Digest]]) -> list[str]
         entry["version"],
         entry["digest"][7:19] or "-",
         "?" if entry.get("problem") else human_size(entry["size"]),
-        created.astimezone().strftime("%Y-%m-%d %H:%M") if created else "-",
+        local_time(entry["created"]) or "-",
         _age(created) if created else "-",
         _("yes") if entry["here"] else "-",
         *(_state(entry, role) for role in held),

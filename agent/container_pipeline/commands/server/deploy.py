@@ -58,9 +58,10 @@ def run(
 
 
 def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
-    """Warn if a promotion has moved `latest` to a version that every server rolled back."""
-    previous = {answer.facts.get("version", "") for answer in answers if answer.status == "rolled-back"}
-    released = [one for one in previous if one and not one.startswith("found-")]
+    """Warn if a promotion has moved `latest` to a version that every server refused or rolled back."""
+    facts = {"rolled-back": "version", "refused": "former"}
+    previous = {answer.facts.get(facts.get(answer.status, ""), "") for answer in answers}
+    released = [one for one in previous - {version} if one and not one.startswith("found-")]
     if (
         released
         and run.settings.values.latest

@@ -9,6 +9,7 @@ from container_pipeline import outside
 from container_pipeline.commands.server import status
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
+from container_pipeline.model import local_time
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
 from container_pipeline.remote.reasons import failure
 from container_pipeline.result import Choices
@@ -34,7 +35,7 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
         (
             name,
             record["version"],
-            record.get("when", "-"),
+            str(record.get("when", "-")),
             _by(record),
             record.get("digest", "")[7:19] or "-",
             _("current") if record["version"] == answer.facts.get("version") else "",
@@ -56,7 +57,8 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
         for one in attempts(answer)
         if one.get("outcome", "").startswith("overridden ")
     ]
-    return sorted(rows, key=lambda row: row[2], reverse=True)
+    newest_first = sorted(rows, key=lambda row: row[2], reverse=True)
+    return [(server, version, local_time(when), *more) for server, version, when, *more in newest_first]
 
 
 def _by(record: dict[str, Any]) -> str:

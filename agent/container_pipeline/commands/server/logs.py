@@ -45,8 +45,11 @@ def run(
     prefixes = {target: f"{target.name} | " if several else "" for target in targets}
     colours = {target: _COLOURS[index % len(_COLOURS)] for index, target in enumerate(targets)}
 
+    shown: set[Target] = set()
+
     def show(target: Target, line: str) -> None:
         if wanted.search(line):
+            shown.add(target)
             run.console.log(prefixes[target], colours[target], line)
 
     lines = tail if tail is not None else "all" if since else TAIL
@@ -54,8 +57,13 @@ def run(
         parts(run.settings, "logs"), {"tail": lines, "since": since, "service": service, "follow": follow}, raw=show
     )
     # All servers in parallel: a followed log never ends, so it would block the next one.
-    finish(
-        run.result,
-        run.console,
-        Fleet(run.settings, run.console, accept_new=accept_new).ask(targets, task, at_once=len(targets)),
-    )
+    answers = Fleet(run.settings, run.console, accept_new=accept_new).ask(targets, task, at_once=len(targets))
+    for answer in answers:
+        if answer.status == "ok" and answer.target not in shown:
+            run.console.warning(
+                _(
+                    "{server}: no log line to show; `container-pipeline status` says what runs there",
+                    server=answer.target.name,
+                )
+            )
+    finish(run.result, run.console, answers)

@@ -6,6 +6,7 @@ from typing import Any
 
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
+from container_pipeline.model import local_time
 from container_pipeline.outside import read_json
 from container_pipeline.plan.deploy import Holding, holder
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
@@ -83,7 +84,7 @@ def _row(answer: Answer) -> tuple[str, ...]:
         name,
         answer.facts.get("version") or "-",
         _state(answer),
-        answer.facts.get("since") or deployed.get("when", "-"),
+        local_time(answer.facts.get("since") or deployed.get("when", "-")),
         deployed.get("build") or deployed.get("by", "-"),
         ", ".join([*_busy(answer), *_held(answer), *(difference(word) for word in differences(answer))]) or "-",
     )
