@@ -125,6 +125,7 @@ class Box:
             "runtime": list(engine.runtime_options()),
             "compose": self.compose,
             "compose_v2": str(compose.v2_binary()) if self.compose == "v2" else "",
+            "compose_metadata": compose.v2_metadata() if self.compose == "v2" else "",
             "disk": self.disk,
             "appended": self.appended,
             "host_key": self.host_key.read_text(),

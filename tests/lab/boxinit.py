@@ -18,8 +18,12 @@ from typing import Any
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "sys", "usr", "var"}
 EMPTY = ("/home", "/media", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/usr/local", "/var/tmp")
+# Time for tests: OpenSSH's default key exchange takes a tenth of a second of computing at each side; and programs in Go, which
+# each command on a server starts several of, need no second thread and no collector for the moment that they live.
 SSHD = """\
 Port 22
+KexAlgorithms curve25519-sha256
+SetEnv GOGC=off GOMAXPROCS=1
 AddressFamily inet
 HostKey /etc/ssh/lab_host_key
 AuthorizedKeysFile /etc/ssh/lab_authorized_keys
@@ -33,6 +37,14 @@ PidFile none
 MaxStartups 100:30:200
 MaxSessions 100
 Subsystem sftp internal-sftp
+"""
+# `docker` asks a plugin for its metadata before each use: that would start the large program twice.
+PLUGIN = """\
+#!/bin/sh
+[ "$1" = docker-cli-plugin-metadata ] || exec /usr/local/libexec/docker-compose "$@"
+cat << 'END'
+METADATA
+END
 """
 START = """\
 /usr/sbin/sshd -D -e -f /etc/ssh/lab_sshd_config &
@@ -98,10 +110,15 @@ def _mount_root(root: Path, spec: dict[str, Any]) -> None:
     else:
         _bind(Path(spec["folder"], "docker"), f"{root}/docker")
     if spec["compose"] == "v2":
-        target = f"{root}/usr/local/lib/docker/cli-plugins/docker-compose"
-        _make(os.path.dirname(target))
-        Path(target).touch()
-        _mount("--bind", spec["compose_v2"], target)
+        program, plugin = (
+            f"{root}/usr/local/libexec/docker-compose",
+            f"{root}/usr/local/lib/docker/cli-plugins/docker-compose",
+        )
+        for path in (program, plugin):
+            _make(os.path.dirname(path))
+        Path(program).touch()
+        _mount("--bind", spec["compose_v2"], program)
+        _write(plugin, PLUGIN.replace("METADATA", spec["compose_metadata"]), 0o755)
 
 
 def _runtime_script(spec: dict[str, Any]) -> str:

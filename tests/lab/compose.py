@@ -7,6 +7,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 from lab.place import LabError, cache
@@ -26,6 +27,12 @@ def v2_binary() -> Path:
     if not kept.exists():
         _fetch(kept)
     return kept
+
+
+@lru_cache(maxsize=1)
+def v2_metadata() -> str:
+    """Return what the plugin tells `docker` of itself."""
+    return run(str(v2_binary()), "docker-cli-plugin-metadata").strip()
 
 
 def _fetch(target: Path) -> None:
