@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Iterable
 
-from container_pipeline.keys import PREFIX
+from container_pipeline.keys import PREFIX, SIGN_PASSWORD
 
 #: Passwords, tokens and this product's own settings, which include build arguments and paths of secret files.
-_OURS = re.compile(rf"DOCKER_.*_PASS|JENKINS_TOKEN|{PREFIX}.*")
+_OURS = re.compile(rf"DOCKER_.*_PASS|JENKINS_TOKEN|{SIGN_PASSWORD}|{PREFIX}.*")
 
 
 def for_child() -> dict[str, str]:

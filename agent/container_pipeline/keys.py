@@ -13,6 +13,8 @@ from container_pipeline.model import Program
 
 PROJECT_FILE = "container-pipeline.yml"
 PREFIX = "CONTAINER_PIPELINE_"
+#: Cosign's own variable for the password of a private key; cosign alone gets it.
+SIGN_PASSWORD = "COSIGN_PASSWORD"  # noqa: S105 - a name
 
 
 def camel(name: str) -> str:
@@ -25,8 +27,8 @@ def camel(name: str) -> str:
 class Key:
     """One key of the settings.
 
-    ``kind``: text, approve, integer, boolean, list, map, program, command, check, drain, servers, branches, freeze, notify or
-    environments.
+    ``kind``: text, approve, integer, boolean, list, map, program, command, check, drain, sign, servers, branches, freeze,
+    notify or environments.
     """
 
     name: str
@@ -154,6 +156,11 @@ class Values:
         "list",
         (),
         "public keys of cosign, from the project's root; an image is promoted and deployed only if one signed it",
+    )
+    sign: Mapping[str, Any] = _key(
+        "sign",
+        {},
+        "private key of cosign that signs what is pushed: a file, or {key}; COSIGN_PASSWORD has its password",
     )
     approve: Any = _key(
         "approve",

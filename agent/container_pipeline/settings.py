@@ -15,7 +15,7 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.keys import BY_NAME, KEYS, PREFIX, PROJECT_FILE, Values, nearest
+from container_pipeline.keys import BY_NAME, KEYS, PREFIX, PROJECT_FILE, SIGN_PASSWORD, Values, nearest
 from container_pipeline.model import (
     REGISTRY_VARIABLES,
     Code,
@@ -57,6 +57,8 @@ class Settings:
     #: Address of a chat's webhook, and the secret that its messages are signed with.
     webhook: Secret = field(default=Secret(""))
     webhook_secret: Secret = field(default=Secret(""))
+    #: The password of the key that signs images.
+    sign_password: Secret = field(default=Secret(""))
     #: Whether the Jenkins library runs this command; then it reports the results.
     in_library: bool = False
     #: Whether the Jenkins library tells a chat of the run.
@@ -167,7 +169,7 @@ class Settings:
             *(access.password for access in accesses if access),
             *([self.jenkins.token] if self.jenkins else []),
             *self.inherited,
-            *(secret for secret in (self.webhook, self.webhook_secret, *tokens) if secret),
+            *(secret for secret in (self.webhook, self.webhook_secret, self.sign_password, *tokens) if secret),
         ]
 
     @property
@@ -256,6 +258,7 @@ def load(
         approved_by=_one_line(environ, PREFIX + "APPROVED_BY"),
         webhook=Secret(environ.get(PREFIX + "WEBHOOK", "")),
         webhook_secret=Secret(environ.get(PREFIX + "WEBHOOK_SECRET", "")),
+        sign_password=Secret(environ.get(SIGN_PASSWORD, "")),
         in_library=PREFIX + "START" in environ,
         library_tells=PREFIX + "TELLS_CHAT" in environ,
         ref=_ref(environ),

@@ -352,6 +352,15 @@ def _drain(value: Any, where: str) -> dict[str, Any]:
     }
 
 
+SIGN = ("key",)
+
+
+def _sign(value: Any, where: str) -> dict[str, Any]:
+    """Return ``key``, the path of a private key; {} for none."""
+    data = _options(value, where, "key", SIGN)
+    return {"key": _text(data["key"], f"{where}.key")} if data.get("key") else {}
+
+
 _SERVER_KEYS = ("host", "user", "port", "remote_root", "name")
 
 
@@ -412,6 +421,7 @@ _CONVERTERS = {
     "command": _release,
     "check": _check,
     "drain": _drain,
+    "sign": _sign,
     "servers": _servers,
     "environments": _environments,
 }

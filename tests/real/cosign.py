@@ -15,12 +15,14 @@ from lab.registry import Registry
 class Tools:
     """Runs cosign and regctl in a folder with `cosign.key` and `cosign.pub`; ``cosign`` names the generation."""
 
-    def __init__(self, gotool: Callable[[str], str], folder: Path, code: str, cosign: str = "cosign") -> None:
+    def __init__(
+        self, gotool: Callable[[str], str], folder: Path, code: str, cosign: str = "cosign", password: str = "x"
+    ) -> None:
         self._tool, self._cosign, self.code = gotool, cosign, code
         self.folder = folder / "tools"
         self.folder.mkdir()
         here = str(self.folder)
-        self.environment = {**os.environ, "HOME": here, "DOCKER_CONFIG": here, "COSIGN_PASSWORD": "x"}
+        self.environment = {**os.environ, "HOME": here, "DOCKER_CONFIG": here, "COSIGN_PASSWORD": password}
         self.new_key("cosign")
 
     @property

@@ -105,7 +105,8 @@ def test_each_stage_gets_only_the_credentials_it_needs(flow):
     servers = ("ssh", "knownHosts", "env")
     assert credentials("forked pull request") == {"Build": ()}
     assert credentials("own pull request") == credentials("feature") == {"Build": ("registry",)}
-    of_test = {"Build": ("registry",), "Push": ("registry",), "Deploy test": ("registry", "registryPull", *servers)}
+    pushes = ("registry", "sign", "signPassword")
+    of_test = {"Build": pushes, "Push": pushes, "Deploy test": ("registry", "registryPull", *servers)}
     assert credentials("develop") == of_test
     of_prod = {"Promote": ("registry", "production"), "Deploy prod": ("production", "productionPull", *servers)}
     assert credentials("main") == {**of_test, **of_prod}

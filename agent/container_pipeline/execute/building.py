@@ -10,9 +10,10 @@ from container_pipeline.clients import git
 from container_pipeline.clients.buildkit import BuildKit
 from container_pipeline.clients.engine import BuildOptions, Engine
 from container_pipeline.errors import BuildError, SettingsError, StateError
-from container_pipeline.execute import Run, verification
+from container_pipeline.execute import Run, signing, verification
 from container_pipeline.i18n import _
 from container_pipeline.model import CREATED, ImageRef, RegistryAccess, Version, build_time
+from container_pipeline.plan import branches
 from container_pipeline.plan.run import scalar
 from container_pipeline.project import files, state
 from container_pipeline.project.context import IGNORE_FILE
@@ -41,6 +42,8 @@ def check(settings: Settings) -> None:
         if not path.is_file():
             raise SettingsError(_("secret {name}: {path} does not exist", name=name, path=path))
     verification.check(settings)
+    if branches.publishes(settings):
+        signing.check(settings, folder)
     problem = state.cannot_write(settings.project)
     if problem:
         raise StateError(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from container_pipeline.errors import RegistryError, SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
-from container_pipeline.model import Digest, RegistryAccess
+from container_pipeline.model import Digest, RegistryAccess, Repository
 from container_pipeline.parallel import in_parallel
 from container_pipeline.plan.deploy import login
 from container_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from container_pipeline.clients import cosign
 
 _AT_ONCE = 4
 
@@ -22,7 +26,7 @@ def check(settings: Settings) -> None:
         from container_pipeline.clients import cosign
 
         _keys(settings)
-        cosign.program()
+        cosign.program("verify")
 
 
 def verify(run: Run, access: RegistryAccess, digest: Digest) -> None:
@@ -32,9 +36,17 @@ def verify(run: Run, access: RegistryAccess, digest: Digest) -> None:
         return
     from container_pipeline.clients import cosign
 
-    image = f"{access.registry.api_host}/{access.registry.within(settings.repository)}@{digest}"
-    cosign.verify(image, _keys(settings), login(access), insecure=access.insecure)
-    run.console.line(_("{image} is signed", image=image))
+    image = named(access, settings.repository, digest)
+    cosign.verify(image, _keys(settings))
+    run.console.line(_("{image} is signed", image=image.name))
+
+
+def named(access: RegistryAccess, repository: Repository, digest: Digest) -> cosign.Reference:
+    """Return what ``access`` holds under ``digest``, in the form that cosign takes."""
+    from container_pipeline.clients import cosign
+
+    name = f"{access.registry.api_host}/{access.registry.within(repository)}@{digest}"
+    return cosign.Reference(name, login(access), access.insecure)
 
 
 def signed(run: Run, access: RegistryAccess, digests: Iterable[Digest]) -> tuple[list[Digest], list[RegistryError]]:

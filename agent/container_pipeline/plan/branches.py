@@ -23,6 +23,13 @@ def includes(patterns: Sequence[str], ref: Ref) -> bool:
     return any(re.fullmatch(_expression(pattern), ref.tag or ref.name, re.DOTALL) for pattern in patterns)
 
 
+def publishes(settings: Settings) -> bool:
+    """Return whether this build publishes: for the project, or for one of its environments."""
+    environments = settings.values.environments.values()
+    patterns = (settings.values.branches, *(own for values in environments if (own := values.get("branches"))))
+    return any(includes(each, settings.ref) for each in patterns)
+
+
 def _expression(pattern: str) -> str:
     parts = {"**": ".*", "*": "[^/]*"}
     return "".join(parts.get(part) or re.escape(part) for part in re.split(r"(\*\*?)", pattern))

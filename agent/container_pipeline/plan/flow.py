@@ -11,6 +11,9 @@ from container_pipeline.i18n import _
 from container_pipeline.plan import branches
 from container_pipeline.settings import Settings
 
+#: Credentials of the key that signs what is pushed. A build that is not pushed does not get them.
+SIGNING = ("sign", "signPassword")
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -84,10 +87,10 @@ def stages(
     at, before = sum(wanted[:at]), sum(wanted[:before])
     flow[at:at] = production
     flow[before:before] = question
-    push = Stage(
-        "Push", "push", ("--latest",) if released and settings.values.latest else (), credentials=("registry",)
-    )
-    return [build, push, *flow], absent
+    latest = ("--latest",) if released and settings.values.latest else ()
+    # What a push cannot sign with is refused before the build.
+    build = replace(build, credentials=("registry", *SIGNING))
+    return [build, Stage("Push", "push", latest, credentials=build.credentials), *flow], absent
 
 
 def _never_promoted(environment: str) -> SettingsError:

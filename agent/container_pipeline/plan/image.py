@@ -54,6 +54,23 @@ class Keep(Step):
         return _("{image} is already in the registry", image=self.image)
 
 
+@dataclass(frozen=True)
+class Sign(Step):
+    """Sign what a registry holds as ``image``, by digest, with the private key in ``key``, a path.
+
+    ``again``: an earlier run pushed it, and may have signed it.
+    """
+
+    name: ClassVar[str] = "sign"
+    image: ImageRef
+    access: RegistryAccess
+    key: str
+    again: bool = False
+
+    def describe(self) -> str:
+        return _("sign {image} with {key}", image=self.image, key=self.key.rpartition("/")[2])
+
+
 @dataclass
 class ImageFacts:
     """The facts for a plan.
@@ -134,7 +151,10 @@ class _Planner:
         target = built.in_registry(access.registry)
         if word.endswith("latest"):
             target = target.with_tag("latest")
-        return [self._tag(built, target) if verb == "tag" else self._push(built, target, access)]
+        if verb == "tag":
+            return [self._tag(built, target)]
+        made = self._push(built, target, access)
+        return [made, *self._sign(made)]
 
     def _access(self, production: bool, login: bool) -> RegistryAccess:
         """Return the registry of a command; a production command requires both registries, as in docker.sh."""
@@ -180,6 +200,13 @@ class _Planner:
                 _("push it to the development registry and sign it there first"),
             )
         return Push(target, access)
+
+    def _sign(self, made: Step) -> list[Step]:
+        """Return the signature of an image that has just come to a registry; a promotion carries those that it has."""
+        sign = self._settings.values.sign
+        if not sign or not isinstance(made, (Push, Keep)):
+            return []
+        return [Sign(made.image, made.access, sign["key"], again=isinstance(made, Keep))]
 
     def _in_engine(self, image: ImageRef) -> str:
         found = self._engine.get(str(image))

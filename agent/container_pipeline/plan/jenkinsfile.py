@@ -9,10 +9,10 @@ from typing import Any
 from container_pipeline import windows
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.keys import BY_NAME, KEYS, Key
+from container_pipeline.keys import BY_NAME, KEYS, SIGN_PASSWORD, Key
 from container_pipeline.model import Code
-from container_pipeline.plan.flow import Wishes
-from container_pipeline.values import CHATS, EVENTS, MENTION, WITHIN, convert
+from container_pipeline.plan.flow import SIGNING, Wishes
+from container_pipeline.values import CHATS, EVENTS, MENTION, SIGN, WITHIN, convert
 
 #: Keys of the steps that are not settings of the agent. ``kind`` as in settings, and "text or boolean", "text or map".
 JENKINS_KEYS: tuple[Key, ...] = (
@@ -100,6 +100,8 @@ CREDENTIALS: dict[str, Credential] = {
         Credential("ssh", "private key for the servers", "sshUserPrivateKey", ("CONTAINER_PIPELINE_SSH_KEY",)),
         Credential("env", "secret file that becomes the server's .env", "file", ("CONTAINER_PIPELINE_ENV_FILE",)),
         Credential("knownHosts", "secret file: known_hosts", "file", ("CONTAINER_PIPELINE_KNOWN_HOSTS",)),
+        Credential("sign", "secret file: the private key of cosign", "file", (BY_NAME["sign"].variable,)),
+        Credential("signPassword", "secret text: the password of that key", "string", (SIGN_PASSWORD,)),
         Credential("notify", "secret text: the address of a webhook", "string", ("CONTAINER_PIPELINE_WEBHOOK",)),
         Credential(
             "notifySecret",
@@ -114,8 +116,8 @@ CREDENTIALS: dict[str, Credential] = {
 }
 #: What a single step's command gets, and no more. A pipeline's stages say it themselves.
 USES: dict[str, tuple[str, ...]] = {
-    "build": ("registry",),
-    "push": ("registry",),
+    "build": ("registry", *SIGNING),
+    "push": ("registry", *SIGNING),
     "promote": ("registry", "production"),
     "deploy": ("registry", "registryPull", "production", "productionPull", "ssh", "knownHosts", "env"),
     "rollback": ("registry", "registryPull", "production", "productionPull", "ssh", "knownHosts"),
@@ -142,6 +144,7 @@ def library_keys() -> dict[str, dict[str, Any]]:
     keys["credentials"]["keys"] = list(PROJECT_CREDENTIALS)
     keys["notify"].update(_described(BY_NAME["notify"], BY_NAME["notify"].variable), kind="text or map", of=NOTIFY_KEYS)
     keys["approve"].update(of=APPROVE_KEYS, keys=list(APPROVE_KEYS))
+    keys["sign"].update(kind="text or map", keys=list(SIGN), of={name: {"kind": "text"} for name in SIGN})
     keys["notify"]["keys"] = list(NOTIFY_KEYS)
     others = {
         "reason": {"kind": "text", "required": True},

@@ -220,12 +220,16 @@ def _trust(host: str) -> ssl.SSLContext:
 
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     context = ssl.create_default_context(cafile=bundle or _carried_bundle())
-    folder = _CERTS / host
-    for path in sorted(folder.glob("*.crt")):
+    for path in authorities(host):
         context.load_verify_locations(path)
-    for path in sorted(folder.glob("*.cert")):
+    for path in sorted((_CERTS / host).glob("*.cert")):
         context.load_cert_chain(path, path.with_suffix(".key"))
     return context
+
+
+def authorities(host: str) -> list[Path]:
+    """Return the files of CAs that Docker trusts for ``host``, besides the system's."""
+    return sorted((_CERTS / host).glob("*.crt"))
 
 
 def _carried_bundle() -> str | None:

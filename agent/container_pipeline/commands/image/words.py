@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from container_pipeline.clients import git
 from container_pipeline.clients.engine import Image
 from container_pipeline.errors import RegistryError
-from container_pipeline.execute import Run, building
+from container_pipeline.execute import Run, building, signing
 from container_pipeline.execute.image import Actions
 from container_pipeline.i18n import _
 from container_pipeline.model import ImageRef, RegistryAccess, Version
@@ -56,6 +56,8 @@ def _look(actions: Actions, words: Sequence[str], facts: ImageFacts) -> None:
     """Record what the engine and, for a push, the registries hold of the version and of `latest`."""
     settings, version = actions.run.settings, str(facts.version)
     pushes = any(word.startswith("push") for word in words)
+    if pushes:
+        signing.check(settings)
     for access in (settings.development, settings.production):
         if access is None:
             continue

@@ -1,0 +1,128 @@
+"""What a push brings to a registry is signed with the project's key, by the real cosign."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lab import ask, images
+from lab.faultproxy import Fault
+from lab.watcher import ArgvWatcher
+from real.cosign import Tools
+
+PASSWORD = "a-long-canary"
+
+
+class Signer:
+    """The agent with a key in ``CONTAINER_PIPELINE_SIGN``, in a folder from which it builds."""
+
+    def __init__(self, agent, tools, set_variable):
+        self.agent, self.tools, self.set = agent, tools, set_variable
+        self.key = tools.folder / "cosign.key"
+        agent.folder.joinpath("Dockerfile").write_text(f"FROM scratch\nLABEL of={agent.code}\nCOPY Dockerfile /\n")
+        set_variable("CONTAINER_PIPELINE_SIGN", str(self.key))
+        set_variable("COSIGN_PASSWORD", PASSWORD)
+
+    def __call__(self, *words):
+        return self.agent(*words)
+
+    @property
+    def built(self) -> Path:
+        return self.agent.folder / ".docker_build_version"
+
+    def signatures(self, one, digest) -> int:
+        name = f"/v2/{self.agent.code}/manifests/{digest.replace(':', '-')}.sig"
+        found = ask.registry(one, "GET", name, Accept=images.OCI)
+        return len(found.json()["layers"]) if found.status == 200 else 0
+
+
+@pytest.fixture
+def signer(gotool, tmp_path, code, agent, engine, development, production, monkeypatch, request):
+    tools = Tools(gotool, tmp_path, code, getattr(request, "param", "cosign"), PASSWORD)
+    tools.login(development, production)
+    monkeypatch.setenv("PATH", f"{tools.path}:{os.environ['PATH']}")
+    return Signer(agent, tools, monkeypatch.setenv)
+
+
+@pytest.mark.parametrize("signer", ["cosign", "cosign-3"], indirect=True)
+def test_what_is_pushed_is_signed_by_digest(signer, development, production, code):
+    signer.set("CONTAINER_PIPELINE_VERIFY", str(signer.key.with_suffix(".pub")))
+    assert signer("build").code == 0
+    with ArgvWatcher([PASSWORD]) as watcher:
+        outcome = signer("push", "--latest", "--json", "-v")
+
+    assert outcome.code == 0, outcome.err
+    digest = outcome.result["digest"]
+    assert [step["name"] for step in outcome.result["steps"]] == ["push", "sign", "tag", "move-tag"]
+    assert f"signed {development.address}/{code}@{digest}" in outcome.err
+    assert PASSWORD not in outcome.err + outcome.out
+    assert watcher.seen == []
+    signer.tools.verify(development, digest)
+
+    again = signer("push")
+    assert again.code == 0, again.err
+    assert f"{code}@{digest} is signed" in again.err
+    assert signer.signatures(development, digest) == 1
+    assert signer("tag-prod").code == 0
+    assert signer("push-prod").code == 0
+    signer.tools.verify(production, digest)
+
+
+def test_what_signing_needs_is_missed_before_the_build(signer, development, code, monkeypatch):
+    def refused(word="build"):
+        outcome = signer(word)
+        assert outcome.code == 1
+        assert not signer.built.exists()
+        return outcome.err
+
+    signer.set("COSIGN_PASSWORD", "wrong-canary")
+    wrong = refused()
+    assert f"sign: the password of {signer.key} is wrong" in wrong
+    assert "in Jenkins by the credential `signPassword`" in wrong
+    assert "canary" not in wrong
+    monkeypatch.delenv("COSIGN_PASSWORD")
+    assert f"sign: {signer.key} needs a password" in refused("pipeline")
+    signer.set("CONTAINER_PIPELINE_SIGN", str(signer.key.with_suffix(".pub")))
+    assert "is not a private key that cosign can use: unsupported pem type: PUBLIC KEY" in refused()
+    signer.set("CONTAINER_PIPELINE_SIGN", '{"key": "keys/none.key"}')
+    assert "keys/none.key does not exist" in refused()
+
+    signer.set("COSIGN_PASSWORD", PASSWORD)
+    inside = signer.agent.folder / "keys" / "cosign.key"
+    inside.parent.mkdir()
+    inside.write_bytes(signer.key.read_bytes())
+    signer.set("CONTAINER_PIPELINE_SIGN", "keys/cosign.key")
+    assert "sign: keys/cosign.key is in the build context" in refused()
+    signer.agent.folder.joinpath(".dockerignore").write_text("keys\n")
+    assert signer("build").code == 0
+    signer.built.unlink()
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "`sign` needs the program cosign" in refused()
+    # A pull request is not pushed, so it gets no key, and needs none.
+    monkeypatch.setenv("BRANCH_NAME", "PR-1")
+    monkeypatch.setenv("CHANGE_ID", "1")
+    assert signer("build").code == 0
+    assert ask.tags(development, code) == []
+
+
+def test_a_push_that_was_cut_is_signed_again(signer, development, code, fault_proxy):
+    proxy = fault_proxy(development.address, Fault("PUT", r"/manifests/sha256-[0-9a-f]*\.sig", status=403))
+    signer.agent.use("DOCKER_REGISTRY", development, proxy.address)
+    signer.tools.login(development)
+    assert signer("build").code == 0
+
+    cut = signer("push", "--latest")
+    assert cut.code == 1
+    assert "could not be signed: " in cut.err
+    assert "latest" not in ask.tags(development, code)
+    proxy.faults.clear()
+
+    outcome = signer("push", "--latest")
+
+    assert outcome.code == 0, outcome.err
+    digest = json.loads(signer.agent.folder.joinpath(".docker_build.json").read_text())["digest"]
+    assert signer.signatures(development, digest) == 1
+    assert ask.digest(development, code, "latest") == digest
