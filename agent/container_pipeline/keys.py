@@ -162,6 +162,7 @@ class Values:
         {},
         "private key of cosign that signs what is pushed: a file, or {key}; COSIGN_PASSWORD has its password",
     )
+    sbom: bool = _key("boolean", False, "attach an SBOM, which syft makes, to what is pushed")
     approve: Any = _key(
         "approve",
         "",

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from lab.watcher import ArgvWatcher
+from real.cosign import Tools
 
 pytestmark = pytest.mark.slow
 
@@ -87,16 +88,25 @@ def forms(secret: str) -> list[str]:
     return [secret, quote(secret, safe=""), *encoded]
 
 
-def test_no_secret_is_ever_shown_or_kept(build, company, node, project, jenkins, tmp_path):
+def test_no_secret_is_ever_shown_or_kept(build, company, node, project, jenkins, tmp_path, gotool):
+    """Signed, too: the production registry gets only what the project's key signed."""
     company.equip(node, logins=False, key=False)
+    tools = Tools(gotool, tmp_path, project.code, password="canary-of-the-key")
+    (node.bin / "cosign").symlink_to(gotool("cosign"))
+    (project.folder / "cosign.pub").write_bytes((tools.folder / "cosign.pub").read_bytes())
+    node.environment["CONTAINER_PIPELINE_VERIFY"] = "cosign.pub"
     credentials = company.credentials(own={"type": "file", "content": "ENV=prod\nTOKEN=canary-in-env\n", "name": "env"})
     key = company.lab.ssh_key.read_text().splitlines()[2]
+    signing = (tools.folder / "cosign.key").read_text()
+    credentials["signing"] = {"type": "file", "content": signing, "name": "cosign.key"}
+    credentials["of-key"] = {"type": "string", "secret": "canary-of-the-key"}
     reader = company.production.add_user("reader")
     credentials["pull-login"] = {"type": "usernamePassword", "username": "reader", "password": reader}
     secrets = [company.development.password, company.production.password, reader, key, "canary-in-env"]
+    secrets += ["canary-of-the-key", signing.splitlines()[2]]
     script = f"""containerPipeline(code: '{project.code}', servers: ['root@web-1'], credentials: [
         registry: 'registry-login', production: 'production-login', productionPull: 'pull-login', ssh: 'deploy-key',
-        knownHosts: 'servers-known-hosts', env: 'own'])"""
+        knownHosts: 'servers-known-hosts', env: 'own', sign: 'signing', signPassword: 'of-key'])"""
     with ArgvWatcher([form for secret in secrets for form in forms(secret)]) as watcher:
         run = build(script, scm=str(project.folder), credentials=credentials)
     assert run.result == "SUCCESS", run.log

@@ -306,6 +306,15 @@ def test_a_deploy_gets_only_the_pull_login(build, node):
     assert "DOCKER_REGISTRY_PROD_PULL_PASS" not in log
 
 
+def test_a_pull_request_gets_no_signing_key(build):
+    credentials = {"key": {"type": "file", "content": "key"}, "word": {"type": "string", "secret": "pass-of-key"}}
+    call = "node { containerBuild(code: 'a-b', credentials: [sign: 'key', signPassword: 'word']) }"
+    assert "CONTAINER_PIPELINE_SIGN or COSIGN_PASSWORD" in build(call, credentials=credentials).log
+    log = build(call, credentials=credentials, environment={"CHANGE_ID": "7", "BRANCH_NAME": "PR-7"}).log
+    assert "COSIGN_PASSWORD" not in log
+    assert "CONTAINER_PIPELINE_SIGN" not in log
+
+
 def test_an_unknown_credential_id_raises_jenkins_error(build):
     run = build("node { containerPromote(code: 'a-b', version: '1', credentials: [registry: 'gone']) }")
     assert "ERROR: Could not find credentials entry with ID 'gone'" in run.log
@@ -365,6 +374,7 @@ EVERY_CREDENTIAL = {
     "key": {"type": "sshUserPrivateKey", "username": "deploy", "content": "key-canary"},
     "file": {"type": "file", "content": "a=1\n"},
     "hook": {"type": "string", "secret": "http://127.0.0.1:1/"},
+    "word": {"type": "string", "secret": "word-canary"},
 }
 STEPS = ["Build", "Push", "Promote", "Deploy", "Rollback", "Status", "Hold", "Resume", "Restart", "Logs"]
 
@@ -373,7 +383,7 @@ STEPS = ["Build", "Push", "Promote", "Deploy", "Rollback", "Status", "Hold", "Re
 def test_every_step_hands_over_every_kind_of_option(build, node, step):
     node.environment["DOCKER_REGISTRY"] = "127.0.0.1:1"
     ids = {"registry": "login", "production": "login", "ssh": "key", "knownHosts": "file", "env": "file"}
-    ids |= {"registryPull": "login", "productionPull": "login"}
+    ids |= {"registryPull": "login", "productionPull": "login", "sign": "file", "signPassword": "word"}
     credentials = "[jenkins: 'login']" if step == "Seed" else written(ids)
     options = (
         "jobs: 'none.yml', dryRun: true"

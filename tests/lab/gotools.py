@@ -18,6 +18,7 @@ PACKAGES = {
     "cosign-3": "github.com/sigstore/cosign/v3/cmd/cosign@v3.0.2",
     "crane": "github.com/google/go-containerregistry/cmd/crane@v0.20.3",
     "regctl": "github.com/regclient/regclient/cmd/regctl@v0.8.3",
+    "syft": "github.com/anchore/syft/cmd/syft@v1.18.1",
     "sops": "github.com/getsops/sops/v3/cmd/sops@v3.9.4",
 }
 

@@ -148,6 +148,24 @@ REFUSED = [
         ("real/test_verify.py::test_servers_run_only_signed_releases",),
     ),
     Mutation(
+        "A private key in the build context is refused",
+        "execute/signing.py",
+        (("        if not Ignored.read(context)(name):\n", "        if False:\n"),),
+        ("real/test_sign.py::test_what_signing_needs_is_missed_before_the_build",),
+    ),
+    Mutation(
+        "What cannot be signed is not built",
+        "execute/building.py",
+        (("        signing.check(settings, folder)\n", "        pass\n"),),
+        ("real/test_sign.py::test_what_signing_needs_is_missed_before_the_build",),
+    ),
+    Mutation(
+        "A repeated push signs what a cut one left unsigned",
+        "plan/image.py",
+        (("not isinstance(made, (Push, Keep))", "not isinstance(made, Push)"),),
+        ("real/test_sign.py::test_a_push_that_was_cut_is_signed_again",),
+    ),
+    Mutation(
         "A rollback starts no release without a signature",
         _DEPLOY,
         (('    *) refuse unsigned "$version" ;;\n', "    *) ;;\n"),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -126,3 +127,42 @@ def test_a_push_that_was_cut_is_signed_again(signer, development, code, fault_pr
     digest = json.loads(signer.agent.folder.joinpath(".docker_build.json").read_text())["digest"]
     assert signer.signatures(development, digest) == 1
     assert ask.digest(development, code, "latest") == digest
+
+
+def packages(text: str) -> set[str]:
+    return {one["name"] for one in json.loads(text)["packages"]}
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["attested", "attached"])
+def test_an_sbom_goes_with_what_is_pushed(signer, gotool, development, production, code, monkeypatch, signed):
+    if not signed:
+        monkeypatch.delenv("CONTAINER_PIPELINE_SIGN")
+    signer.set("CONTAINER_PIPELINE_SBOM", "true")
+    place = "/usr/lib/python3/dist-packages/flask-3.0.0.dist-info/METADATA"
+    signer.agent.folder.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: flask\nVersion: 3.0.0\n")
+    signer.agent.folder.joinpath("Dockerfile").write_text(f"FROM scratch\nLABEL of={code}\nCOPY METADATA {place}\n")
+    outcome = signer("build")
+    assert outcome.code == 1
+    assert "`sbom` needs the program syft" in outcome.err
+    assert not signer.built.exists()
+    monkeypatch.setenv("PATH", f"{Path(gotool('syft')).parent}:{os.environ['PATH']}")
+
+    assert signer("build").code == 0
+    outcome = signer("push", "--json")
+
+    assert outcome.code == 0, outcome.err
+    assert [step["name"] for step in outcome.result["steps"]] == ["push", "sbom", *(["sign"] if signed else [])]
+    assert signer("push").code == 0
+    assert signer("tag-prod").code == 0
+    assert signer("push-prod").code == 0
+    for one in (development, production):
+        name = signer.tools.name(one, outcome.result["digest"])
+        if signed:
+            options = ("--insecure-ignore-tlog", "--private-infrastructure", "--type", "spdxjson")
+            (found,) = signer.tools("cosign", "verify-attestation", "--key", "cosign.pub", *options, name).splitlines()
+            text = json.dumps(json.loads(base64.b64decode(json.loads(found)["payload"]))["predicate"])
+        else:
+            text = signer.tools("cosign", "download", "sbom", name)
+        assert "flask" in packages(text)
+    (row,) = signer("images", "--prod", "--json").result["images"]
+    assert (row["signed"], row["sbom"]) == (signed, True)

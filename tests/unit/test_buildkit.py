@@ -114,6 +114,7 @@ def test_docker_client_gets_build_arguments_without_exposing_secrets(tmp_path, m
     program.chmod(0o755)
     monkeypatch.setenv("DOCKER_REGISTRY_PROD_PASS", "very secret")
     monkeypatch.setenv("JENKINS_TOKEN", "very secret")
+    monkeypatch.setenv("COSIGN_PASSWORD", "very secret")
     monkeypatch.setenv("CONTAINER_PIPELINE_WEBHOOK", "very secret")
     monkeypatch.setenv("AWS_PROFILE", "a helper's")
     options = BuildOptions("Dockerfile", arguments={"INDEX": "https://user:token@pypi.example"})

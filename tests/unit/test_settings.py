@@ -177,9 +177,19 @@ def test_check_and_drain_have_short_forms(tmp_path, text, value):
     assert getattr(load(tmp_path, {}, environ={}).values, text.partition(":")[0]) == value
 
 
+def test_a_signing_key_has_a_short_form(tmp_path):
+    for text in ("sign: keys/cosign.key", "sign: {key: keys/cosign.key}"):
+        (tmp_path / "container-pipeline.yml").write_text(text)
+        settings = load(tmp_path, {}, environ={"COSIGN_PASSWORD": "a-word"})
+        assert settings.values.sign == {"key": "keys/cosign.key"}
+        assert "a-word" in [secret.reveal() for secret in settings.passwords()]
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "sign: {kye: cosign.key}",
+        "sign: [a, b]",
         "check: health",
         "check: '/a b'",
         "check: {port: 80}",
@@ -191,7 +201,7 @@ def test_check_and_drain_have_short_forms(tmp_path, text, value):
         "drain: {second: 3}",
     ],
 )
-def test_wrong_check_or_drain_is_refused(tmp_path, text):
+def test_wrong_sign_check_or_drain_is_refused(tmp_path, text):
     (tmp_path / "container-pipeline.yml").write_text(text)
     with pytest.raises(SettingsError, match=text.partition(":")[0]):
         load(tmp_path, {}, environ={})

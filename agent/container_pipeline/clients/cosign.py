@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from container_pipeline import environment
-from container_pipeline.clients import children
+from container_pipeline.clients import children, programs
+from container_pipeline.clients.programs import Reference
 from container_pipeline.errors import RegistryError, SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.keys import SIGN_PASSWORD
 from container_pipeline.model import Secret
-from container_pipeline.outside import short
 
+_NAME = "cosign"
 _TIMEOUT = 120.0
 #: What switches off the transparency log, by cosign's generation, and reads signatures that are listed as referrers.
 _VERIFY = ("--insecure-ignore-tlog", "--private-infrastructure", "--experimental-oci11")
-#: The same for signing. Registries without OCI artifacts, such as Aliyun's, and each cosign take the older format of signatures.
-#: All manifests of an index are signed, since a promotion may leave the index behind.
-_SIGN = ("--tlog-upload=false", "--use-signing-config=false", "--new-bundle-format=false", "--recursive", "--yes")
+#: The same for signing. Registries without OCI artifacts, such as Aliyun's, and each cosign take the older format.
+_WRITE = ("--tlog-upload=false", "--use-signing-config=false", "--new-bundle-format=false", "--yes")
 #: Cosign 3 wants to know whom to trust besides the key: nobody.
 _NOBODY = '{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
-
-
-@dataclass(frozen=True)
-class Reference:
-    """An image by its digest, and how its registry is reached.
-
-    ``login`` is Docker's config.json for the registry, "" for none. ``insecure``: the registry speaks plain http.
-    """
-
-    name: str
-    login: Secret
-    insecure: bool = False
-
-    @property
-    def options(self) -> list[str]:
-        return ["--allow-http-registry"] if self.insecure else []
 
 
 @dataclass(frozen=True)
@@ -58,9 +38,8 @@ class SigningKey:
 
     def public(self) -> str:
         """Return the public key; raises SettingsError if the private key cannot be used."""
-        # Its own environment: nothing here needs a registry.
-        environ = {**environment.for_child(), **self.environment}
-        done = _finish([program("sign"), "public-key", "--key", str(self.path)], environ)
+        command = [program("sign"), "public-key", "--key", str(self.path)]
+        done = programs.finish(command, {**environment.for_child(), **self.environment}, _TIMEOUT)
         if isinstance(done, str):
             raise _unusable(self, done)
         return done.stdout.decode(errors="replace")
@@ -68,26 +47,22 @@ class SigningKey:
 
 def program(key: str) -> str:
     """Return the path of cosign, which the setting ``key`` needs; raises SettingsError if it is missing."""
-    found = shutil.which("cosign")
-    if not found:
-        raise SettingsError(
-            _("`{key}` needs the program cosign, which is not on this machine", key=key),
-            _("install cosign 2 or 3 here, or remove `{key}`", key=key),
-        )
-    return found
+    return programs.find(_NAME, key)
 
 
 def verify(image: Reference, keys: Sequence[Path]) -> None:
     """Check that one of ``keys`` signed ``image``; raises RegistryError with the reason of each key."""
-    with _folder(image) as folder:
-        root = folder / "root.json"
-        root.write_text(_NOBODY)
-        options = _known("verify", _VERIFY)
-        options += ["--trusted-root", str(root)] if _known("verify", ["--trusted-root"]) else []
-        reasons = []
+    known = _known("verify", (*_VERIFY, "--trusted-root"))
+    options = [*(option for option in known if option in _VERIFY), *_plain(image)]
+    reasons = []
+    with image.reached() as environ:
+        if "--trusted-root" in known:
+            root = Path(environ["DOCKER_CONFIG"]) / "root.json"
+            root.write_text(_NOBODY)
+            options += ["--trusted-root", str(root)]
         for key in keys:
-            command = [program("verify"), "verify", "--key", str(key), *options, *image.options, image.name]
-            done = _finish(command, _environ(folder))
+            command = [program("verify"), "verify", "--key", str(key), *options, image.name]
+            done = programs.finish(command, environ, _TIMEOUT)
             if not isinstance(done, str):
                 return
             reasons.append(f"{key.name}: {done}")
@@ -98,43 +73,46 @@ def verify(image: Reference, keys: Sequence[Path]) -> None:
 
 
 def sign(image: Reference, key: SigningKey) -> None:
-    """Sign ``image`` and, if it is an index, each of its manifests; raises RegistryError."""
-    with _folder(image) as folder:
-        options = [*_known("sign", _SIGN), *image.options]
-        command = [program("sign"), "sign", "--key", str(key.path), *options, image.name]
-        done = _finish(command, {**_environ(folder), **key.environment})
-    if isinstance(done, str):
+    """Sign ``image`` and, if it is an index, each of its manifests, because a promotion may leave the index behind."""
+    problem = _write(image, "sign", ["--recursive"], key)
+    if problem:
         raise RegistryError(
-            _("{image} could not be signed: {reason}", image=image.name, reason=done),
+            _("{image} could not be signed: {reason}", image=image.name, reason=problem),
             _("push it again: what has arrived is not sent again, only signed"),
         )
 
 
-@contextmanager
-def _folder(image: Reference) -> Iterator[Path]:
-    """Yield a private folder with the login, which is deleted afterwards."""
-    with tempfile.TemporaryDirectory() as name:
-        config = Path(name) / "config.json"
-        config.touch(0o600)
-        config.write_text(image.login.reveal() or "{}")
-        yield Path(name)
+def attach(image: Reference, sbom: Path, key: SigningKey | None, *, again: bool) -> None:
+    """Attach an SBOM in SPDX's JSON: signed by ``key`` as an attestation, and as it is without one.
+
+    ``again``: replace the one that it may have.
+    """
+    if key:
+        options = ["--type", "spdxjson", "--predicate", str(sbom), *(["--replace"] if again else [])]
+        problem = _write(image, "attest", options, key)
+    else:
+        options = ["--type", "spdx", "--input-format", "json", "--sbom", str(sbom), *_plain(image), image.name]
+        with image.reached() as environ:
+            done = programs.finish([program("sbom"), "attach", "sbom", *options], environ, _TIMEOUT)
+        problem = done if isinstance(done, str) else ""
+    if problem:
+        raise RegistryError(
+            _("the SBOM of {image} could not be attached: {reason}", image=image.name, reason=problem),
+            _("push it again: what has arrived is not sent again"),
+        )
 
 
-def _environ(folder: Path) -> dict[str, str]:
-    return {**environment.for_child(), "DOCKER_CONFIG": str(folder)}
+def _write(image: Reference, word: str, options: Sequence[str], key: SigningKey) -> str:
+    """Sign something about ``image`` with the command ``word``; return the problem, "" for none."""
+    options = [*options, *_known(word, _WRITE), *_plain(image)]
+    command = [program("sign"), word, "--key", str(key.path), *options, image.name]
+    with image.reached() as environ:
+        done = programs.finish(command, {**environ, **key.environment}, _TIMEOUT)
+    return done if isinstance(done, str) else ""
 
 
-def _finish(command: Sequence[str], environ: dict[str, str]) -> subprocess.CompletedProcess[bytes] | str:
-    """Run cosign; return what it did, or its last line if it failed."""
-    try:
-        done = children.finish(command, environ, folder=None, timeout=_TIMEOUT)
-    except (OSError, subprocess.TimeoutExpired, children.Flooded) as error:
-        return short(error)
-    if not done.returncode:
-        return done
-    lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-    last = lines[-1] if lines else _("exit code {code}", code=done.returncode)
-    return short(last.removeprefix("error during command execution: ").removeprefix("Error: "))
+def _plain(image: Reference) -> list[str]:
+    return ["--allow-http-registry"] if image.insecure else []
 
 
 def _known(word: str, options: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from container_pipeline.execute import Performers, Run
 from container_pipeline.execute.registries import Registries
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, ImageRef, RegistryAccess
-from container_pipeline.plan.image import Build, Keep, Sign, another_image
+from container_pipeline.plan.image import Attach, Build, Keep, Sign, another_image
 from container_pipeline.plan.run import Start
 from container_pipeline.plan.steps import MoveTag, Promote, Push, Tag
 from container_pipeline.project import state
@@ -44,6 +44,7 @@ class Actions(Registries):
             Start: self._start,
             Keep: self._keep,
             Sign: self._sign,
+            Attach: self._attach,
             MoveTag: self._move_tag,
             Promote: self._promote,
         }
@@ -79,7 +80,12 @@ class Actions(Registries):
     def _sign(self, step: Sign) -> None:
         from container_pipeline.execute import signing
 
-        signing.sign(self.run, step.image, step.access, self.digests[step.image], again=step.again)
+        signing.sign(self, step, self.digests[step.image])
+
+    def _attach(self, step: Attach) -> None:
+        from container_pipeline.execute import signing
+
+        signing.attach(self, step, self.digests[step.image])
 
     def _move_tag(self, step: MoveTag) -> None:
         self.move_tag(step, self.digests.get(step.source))

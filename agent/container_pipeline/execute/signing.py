@@ -1,29 +1,31 @@
-"""Signs what a push brought to a registry, by digest."""
+"""Signs what a push brought to a registry, and attaches its SBOM, by digest."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from container_pipeline.clients import cosign, syft
+from container_pipeline.clients.programs import Reference
 from container_pipeline.errors import RegistryError, SettingsError
-from container_pipeline.execute import Run
+from container_pipeline.execute.registries import Registries
 from container_pipeline.execute.verification import named
 from container_pipeline.i18n import _
-from container_pipeline.model import Digest, ImageRef, RegistryAccess
+from container_pipeline.model import Digest
+from container_pipeline.plan.image import Attach, Sign
 from container_pipeline.project.context import IGNORE_FILE, Ignored
 from container_pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from container_pipeline.clients import cosign
 
 
 def check(settings: Settings, context: Path | None = None) -> None:
     """Refuse settings with which nothing can be signed, before anything is built or pushed; ``context`` is that of a build."""
-    if not settings.values.sign:
-        return
+    if settings.values.sbom:
+        syft.program()
+        cosign.program("sbom")
     key = _key(settings)
+    if not key:
+        return
     if context and context in key.path.parents:
         name = key.path.relative_to(context).as_posix()
         if not Ignored.read(context)(name):
@@ -34,21 +36,30 @@ def check(settings: Settings, context: Path | None = None) -> None:
     key.public()
 
 
-def sign(run: Run, image: ImageRef, access: RegistryAccess, digest: Digest, *, again: bool) -> None:
-    """Sign what ``access`` holds under ``digest``; ``again``: unless the same key signed it before."""
-    from container_pipeline.clients import cosign
+def attach(registries: Registries, step: Attach, digest: Digest) -> None:
+    """Make an SBOM of each image under ``digest``, one for each platform, and attach it to that image."""
+    settings = registries.run.settings
+    manifest = registries.registry(step.access).manifest(step.image.repository, str(digest))
+    for subject in manifest.images or (digest,):
+        image = named(step.access, step.image.repository, subject)
+        with tempfile.TemporaryDirectory() as folder:
+            sbom = Path(folder) / "sbom.json"
+            syft.write(image, sbom)
+            cosign.attach(image, sbom, _key(settings), again=step.again)
+        registries.run.console.line(_("attached an SBOM to {image}", image=image.name))
 
-    key, name = _key(run.settings), named(access, image.repository, digest)
-    if again and _signed(name, key):
-        run.console.line(_("{image} is signed", image=name.name))
+
+def sign(registries: Registries, step: Sign, digest: Digest) -> None:
+    """Sign what the registry holds under ``digest``, unless the same key signed it in an earlier run."""
+    key, image = _key(registries.run.settings), named(step.access, step.image.repository, digest)
+    if key is None or (step.again and _signed(image, key)):
+        registries.run.console.line(_("{image} is signed", image=image.name))
         return
-    cosign.sign(name, key)
-    run.console.line(_("signed {image}", image=name.name))
+    cosign.sign(image, key)
+    registries.run.console.line(_("signed {image}", image=image.name))
 
 
-def _signed(image: cosign.Reference, key: cosign.SigningKey) -> bool:
-    from container_pipeline.clients import cosign
-
+def _signed(image: Reference, key: cosign.SigningKey) -> bool:
     with tempfile.NamedTemporaryFile("w", suffix=".pub") as file:
         file.write(key.public())
         file.flush()
@@ -59,9 +70,9 @@ def _signed(image: cosign.Reference, key: cosign.SigningKey) -> bool:
     return True
 
 
-def _key(settings: Settings) -> cosign.SigningKey:
-    from container_pipeline.clients import cosign
-
+def _key(settings: Settings) -> cosign.SigningKey | None:
+    if not settings.values.sign:
+        return None
     cosign.program("sign")
     path = Path(os.path.normpath(settings.project / Path(settings.values.sign["key"]).expanduser()))
     if not path.is_file():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from container_pipeline.clients.programs import Reference
 from container_pipeline.errors import RegistryError, SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
@@ -13,9 +13,6 @@ from container_pipeline.model import Digest, RegistryAccess, Repository
 from container_pipeline.parallel import in_parallel
 from container_pipeline.plan.deploy import login
 from container_pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from container_pipeline.clients import cosign
 
 _AT_ONCE = 4
 
@@ -41,12 +38,10 @@ def verify(run: Run, access: RegistryAccess, digest: Digest) -> None:
     run.console.line(_("{image} is signed", image=image.name))
 
 
-def named(access: RegistryAccess, repository: Repository, digest: Digest) -> cosign.Reference:
+def named(access: RegistryAccess, repository: Repository, digest: Digest) -> Reference:
     """Return what ``access`` holds under ``digest``, in the form that cosign takes."""
-    from container_pipeline.clients import cosign
-
     name = f"{access.registry.api_host}/{access.registry.within(repository)}@{digest}"
-    return cosign.Reference(name, login(access), access.insecure)
+    return Reference(name, login(access), access.insecure)
 
 
 def signed(run: Run, access: RegistryAccess, digests: Iterable[Digest]) -> tuple[list[Digest], list[RegistryError]]:

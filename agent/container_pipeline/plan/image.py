@@ -71,6 +71,19 @@ class Sign(Step):
         return _("sign {image} with {key}", image=self.image, key=self.key.rpartition("/")[2])
 
 
+@dataclass(frozen=True)
+class Attach(Step):
+    """Attach an SBOM to what a registry holds as ``image``; ``again`` as in ``Sign``."""
+
+    name: ClassVar[str] = "sbom"
+    image: ImageRef
+    access: RegistryAccess
+    again: bool = False
+
+    def describe(self) -> str:
+        return _("attach an SBOM to {image}", image=self.image)
+
+
 @dataclass
 class ImageFacts:
     """The facts for a plan.
@@ -154,7 +167,7 @@ class _Planner:
         if verb == "tag":
             return [self._tag(built, target)]
         made = self._push(built, target, access)
-        return [made, *self._sign(made)]
+        return [made, *self._vouch(made)]
 
     def _access(self, production: bool, login: bool) -> RegistryAccess:
         """Return the registry of a command; a production command requires both registries, as in docker.sh."""
@@ -201,12 +214,17 @@ class _Planner:
             )
         return Push(target, access)
 
-    def _sign(self, made: Step) -> list[Step]:
-        """Return the signature of an image that has just come to a registry; a promotion carries those that it has."""
-        sign = self._settings.values.sign
-        if not sign or not isinstance(made, (Push, Keep)):
+    def _vouch(self, made: Step) -> list[Step]:
+        """Return what is attached to an image that has come to a registry; a promotion carries what the image has.
+
+        The signature is the last: what is signed is complete.
+        """
+        values = self._settings.values
+        if not isinstance(made, (Push, Keep)):
             return []
-        return [Sign(made.image, made.access, sign["key"], again=isinstance(made, Keep))]
+        again = isinstance(made, Keep)
+        steps: list[Step] = [Attach(made.image, made.access, again)] if values.sbom else []
+        return [*steps, *([Sign(made.image, made.access, values.sign["key"], again)] if values.sign else [])]
 
     def _in_engine(self, image: ImageRef) -> str:
         found = self._engine.get(str(image))

@@ -15,6 +15,7 @@ from container_pipeline import outside
 from container_pipeline.errors import RegistryError, SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest
+from container_pipeline.outside import maps, pick
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -25,6 +26,8 @@ ACCEPT = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST, "*/*;
 #: Most parts of one manifest: Docker accepts 127 layers; an artifact or an index may have more.
 _MOST = 2000
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
+#: Annotation that tells in an index what an attestation is.
+_KIND = "vnd.docker.reference.type"
 #: Layers that a registry need not have: their bytes are elsewhere and not distributed (as in crane's default).
 _FOREIGN = ("application/vnd.docker.image.rootfs.foreign.", "application/vnd.oci.image.layer.nondistributable.")
 
@@ -74,6 +77,16 @@ class Manifest:
     def children(self) -> tuple[Descriptor, ...]:
         """The manifests of an index."""
         return self._descriptors("manifests")
+
+    @property
+    def images(self) -> tuple[Digest, ...]:
+        """The images of an index, without the attestations that BuildKit puts beside them; empty for another manifest.
+
+        Source: docs.docker.com, attestation storage.
+        """
+        entries = zip(self.children, maps(self.document, "manifests"))
+        marks = ((child, pick(pick(entry, "annotations", dict), _KIND, str)) for child, entry in entries)
+        return tuple(child.digest for child, mark in marks if mark != "attestation-manifest")
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
