@@ -141,6 +141,7 @@ def test_servers_run_only_signed_releases(site, gotool, tmp_path, registry_facto
     assert site("rollback").code == 0
     assert site.running().endswith(new)
 
-    assert site("rollback", "--version", old, "--no-verify", "the new one\nloses orders").code == 0
+    assert site("rollback", "--version", old, "--no-verify", "the new one\nloses orders").code == 2
+    assert site("rollback", "--version", old, "--no-verify", "the new one loses orders").code == 0
     assert site.running().endswith(old)
     assert "without verification: the new one" in site("history").out

@@ -117,9 +117,8 @@ def rollback(
 ) -> None:
     from container_pipeline.commands.server import rollback
 
-    rollback.run(
-        run, version=version, rolling=rolling or 0, wait=wait, accept_new=accept_new, no_verify=no_verify or ""
-    )
+    why = _reason(no_verify)
+    rollback.run(run, version=version, rolling=rolling or 0, wait=wait, accept_new=accept_new, no_verify=why)
 
 
 @command("status", _ACCEPT_NEW, servers=True, examples=("status", "status --json --environment prod"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from container_pipeline import outside
 from container_pipeline.commands.server import history
 from container_pipeline.execute import Run, rollout, verification
 from container_pipeline.model import Digest, Version
@@ -24,7 +23,7 @@ def run(
     ``no_verify``: why a release without a signature may run, although the project has keys; kept in the history.
     """
     chosen = str(Version(version)) if version else ""
-    values: dict[str, object] = {"version": chosen, "size": 0, "unverified": outside.printable(no_verify)[:200]}
+    values: dict[str, object] = {"version": chosen, "size": 0, "unverified": no_verify}
     if run.settings.values.verify and not no_verify:
         verification.check(run.settings)
         values["signed"] = " ".join(_signed(run, chosen, accept_new=accept_new))
