@@ -41,7 +41,7 @@ def run(*command: str, **environment: str) -> None:
 
 
 class Peers:
-    """Each deploys the same two files to the same servers, which run them already."""
+    """All sides deploy the same two files to the same servers, which already run them."""
 
     def __init__(
         self, site: Site, version: str, config: Path, names: Sequence[str], compose: str = "docker compose"
@@ -68,7 +68,7 @@ class Peers:
         )  # fmt: skip
 
     def floor(self) -> None:
-        """One session per server, all at once."""
+        """One SSH session per server, in parallel."""
         script = (
             f"mkdir -p /docker/compose/{self.site.code} && tar -xf - -C /docker/compose/{self.site.code} && "
             + _UP.format(code=self.site.code, compose=self.on_server)
@@ -87,7 +87,7 @@ class Peers:
             run(ssh, name, f"cd {folder} && {self.on_server} up -d")
 
     def docker_host(self) -> None:
-        """Compose here, the engine there."""
+        """Compose on this machine, Docker engine on the server."""
         compose = [*self.compose(), "--project-directory", str(self.files), "-p", self.site.code]
         for name in self.names:
             for words in (["pull", "-q"], ["up", "-d"]):
@@ -121,12 +121,12 @@ class Peers:
         )  # fmt: skip
 
     def kamal(self) -> None:
-        """Without its proxy, whose image is elsewhere. It starts a new container each time, so without a fixed port.
+        """Kamal without its proxy, whose image cannot be pulled here. It starts a new container each time, so the service has no fixed port.
 
         The image has a HEALTHCHECK, which Kamal goes by: its readiness_delay, a fixed wait, is for images without one.
         """
         login = self.site.registry
-        # Of ssh's configuration it takes all but the port, which it always says itself.
+        # Kamal reads the SSH configuration except for the port, which it always passes.
         port = re.search(r"Port (\d+)", self.config.read_text())
         self.site.write(".kamal/secrets", f"PASSWORD={login.password}\n")
         self.site.write(
@@ -144,7 +144,7 @@ ssh: {{config: ["{self.config}"], port: {port[1] if port else 22}}}
         run("env", "-C", str(self.site.folder), kamal(), "deploy", "--skip-push", "--version", self.version)
 
     def bring(self, version: str) -> None:
-        """From now on, this is what each deploys."""
+        """Set the version that all sides deploy from now on."""
         self.version = version
         self.site.built(version)
         env = self.files / ".env"
@@ -177,12 +177,12 @@ def test_one_server_with_compose_v1(site: Site) -> None:
 
 
 def test_a_new_version_on_one_server(site: Site) -> None:
-    """Two versions by turns, both on the server already: each tool replaces the container."""
+    """Two versions in turn, both already on the server: each tool replaces the container."""
     versions = itertools.cycle([site.deployed(), site.deployed()])
     peers = Peers(site, next(versions), site.lab.ssh_config, ["server-1"])
 
     def replace(name: str) -> None:
-        # Kamal's container is one of its own, beside the one that the others share.
+        # Kamal starts its own container; the others share one.
         if name != "kamal":
             peers.bring(next(versions))
         getattr(peers, name)()
@@ -235,7 +235,7 @@ def test_memory_with_fifty_servers(site: Site) -> None:
 
 
 def resident(pid: int) -> int:
-    """kB, as the kernel counts it."""
+    """Return the peak memory in kB, as the kernel counts it."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

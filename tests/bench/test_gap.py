@@ -20,7 +20,7 @@ from lab.handle import Lab
 from real.site import Site
 
 DEPLOYS = 5
-#: The server's own nginx, in a container of the project: the image brings nothing but a place to stand.
+#: The server's own nginx in a container of the project; the image is empty, and nginx is mounted into it.
 _EDGE = """\
   edge:
     image: {image}

@@ -35,7 +35,7 @@ ENTRYPOINT ["python3", "/myapps/app.py"]
 
 @dataclass
 class Side:
-    """One of the two: a project, registries of its own, and the command that publishes."""
+    """One side: a project, its own registries, and the command that publishes."""
 
     name: str
     code: str
@@ -66,7 +66,7 @@ class Side:
 
 @pytest.fixture
 def sides(lab: Lab, tmp_path: Path, registry_factory: Callable[..., Registry]) -> Iterator[Callable[[], list[Side]]]:
-    """Make both sides anew, with empty registries."""
+    """Create both sides again, with empty registries."""
     if not SCRIPT:
         pytest.skip("DOCKER_SH does not name the script to compare with")
     made: list[Side] = []

@@ -48,7 +48,7 @@ echo "own seconds: ${answer.steps.collect { it.seconds }.sum()}" """
 
 
 def test_what_the_flow_costs_beside_docker_and_registry(sides, lab, tmp_path: Path):
-    """The flow's time less that of its steps (build, push, latest), by stage: Build, Push, and what comes before and after."""
+    """Return the flow's time without that of its steps (build, push, latest), by stage: before, Build, Push, after."""
     jenkins, node = sides["jenkins"], sides["node"]
     for name in ("DOCKER_HOST", "DOCKER_REGISTRY", "DOCKER_REGISTRY_USER", "DOCKER_REGISTRY_PASS"):
         node.environment[name] = lab.environment()[name]

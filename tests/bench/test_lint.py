@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """The example project with 5,000 files more, all of them known to git."""
+    """The example project with 5,000 more files, all tracked by git."""
     folder = Path(shutil.copytree(ROOT / "examples/aglaia-web-re", tmp_path / "large"))
     for number in range(5000):
         file = folder / f"package_{number // 100}" / f"module_{number}.py"

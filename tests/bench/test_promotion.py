@@ -38,7 +38,7 @@ class Stage:
         self.knows(registry, self.address)
 
     def knows(self, registry: Registry, address: str = "") -> None:
-        """Write the login down where the peers look for it, as `docker login` does."""
+        """Write the login to where the peers look for it, as `docker login` does."""
         login = b64encode(f"{registry.user}:{registry.password}".encode()).decode()
         self.logins[address or registry.address] = {"auth": login}
         (self.folder / "config.json").write_text(json.dumps({"auths": self.logins}))
@@ -57,7 +57,7 @@ class Stage:
         self._run([peers.crane(), "copy", self._name(self.address), self._name(address or target.address)])
 
     def crane_latest(self, target: Registry, address: str = "") -> None:
-        """Do what a promotion does: latest, too, is the version."""
+        """Do what a promotion does: copy the version, then point `latest` at it."""
         self.crane(target, address)
         self._run([peers.crane(), "tag", self._name(address or target.address), "latest"])
 
@@ -121,7 +121,7 @@ def test_129_mb_into_an_empty_registry(stage, registry_factory):
 
 
 def test_129_mb_beside_docker_push(lab, stage, registry_factory, tmp_path):
-    """The engine compresses again what it holds; ours moves what the other registry holds."""
+    """The engine compresses its layers again; ours copies the registry's blobs."""
     here = stage(LAYERS)
     context = tmp_path / "context"
     context.mkdir()
@@ -177,7 +177,7 @@ def test_40_small_layers_at_50_ms(stage, registry_factory, tcp_proxy):
 
 
 def test_20_referrers(stage, registry_factory):
-    """Beside regctl, which copies referrers, too. Neither registry has the referrers API."""
+    """Beside regctl, which also copies referrers. Neither registry has the referrers API."""
     here = stage([1_000_000])
     made = [images.put_referrer(here.registry, here.code, here.image) for _number in range(20)]
     images.list_referrers(here.registry, here.code, here.image, *made)

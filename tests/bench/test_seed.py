@@ -161,7 +161,7 @@ def test_seeding_five_hundred_unchanged_jobs_takes_few_requests(hudson, jenkins_
 
 
 def test_five_thousand_projects_load_within_a_second(tmp_path):
-    """In CPU time; by PyYAML's compiled loader, and by the pure one that the library's agent has."""
+    """CPU seconds with PyYAML's compiled loader, and with the pure Python one of the library's agent."""
     text = "projects:\n" + "".join(
         f"- code: project-{number:04}-re\n  repository: git@git.example:team/project-{number:04}-re.git\n"
         for number in range(5000)

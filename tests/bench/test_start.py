@@ -1,4 +1,4 @@
-"""How long the command takes to answer at all, beside an interpreter that does nothing."""
+"""How long the command takes to start, beside a Python interpreter that does nothing."""
 
 from __future__ import annotations
 
