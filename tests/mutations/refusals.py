@@ -230,7 +230,7 @@ REFUSED = [
     Mutation(
         "Compose v1 will do where v2 is not there",
         _COMMON,
-        (("|| generation=v1\n", "|| true\n"),),
+        (("else generation=v1 standalone=''; fi\n", "fi\n"),),
         ("real/test_deploy.py::test_deploy_runs_the_version_and_leaves_its_files[compose-v1]",),
     ),
 ]

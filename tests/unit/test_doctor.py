@@ -14,10 +14,15 @@ GOOD = {
     "flock": "yes",
     "client": "yes",
     "docker": "24.0.7",
+    "community": "yes",
     "compose": "2.40.3",
+    "plugin": "/usr/libexec/docker/cli-plugins/docker-compose",
+    "os": 'ID=debian VERSION_ID="12"',
     "writable": "yes",
     "space": "50000000",
 }
+TOO_OLD = "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client"
+BY_HAND = "/usr/local/lib/docker/cli-plugins/docker-compose"
 TARGET = Target("web-1.example", user="deploy", port=2222)
 
 
@@ -36,19 +41,52 @@ def test_a_healthy_server_has_no_failures_or_repairs():
 @pytest.mark.parametrize(
     ("changed", "text", "repair"),
     [
-        ({"docker": None, "client": None}, "Docker is missing", "sudo apt-get install docker.io"),
         (
-            {"docker": None, "refused": "permission denied while trying to connect"},
-            "this user may not use Docker: permission denied while trying to connect",
-            "'sudo usermod -aG docker $(id -un)'",
+            {"docker": None, "client": None, "community": None},
+            "Docker is missing",
+            "sudo apt-get install docker.io",
         ),
         (
-            {"docker": None, "refused": "Cannot connect to the Docker daemon"},
-            "Docker does not respond: Cannot connect to the Docker daemon",
-            "sudo systemctl start docker",
+            {"docker": None, "client": None, "os": "ID=unknown"},
+            "Docker is missing",
+            "install it as https://docs.docker.com/engine/install/ says",
         ),
-        ({"docker": None, "frozen": "yes"}, "the Docker engine does not respond", "sudo systemctl restart docker"),
-        ({"compose": None}, "Compose is missing", "sudo apt-get install docker-compose-plugin"),
+        (
+            {"docker": "17.03.2-ce"},
+            "Docker 17.03.2-ce is too old: the oldest that works is 18.06",
+            "sudo apt-get install docker-ce",
+        ),
+        (
+            {"docker": None, "refused": f"Error response from daemon: {TOO_OLD}"},
+            f"the docker command cannot talk to the engine: Error response from daemon: {TOO_OLD}",
+            "sudo apt-get install docker-ce-cli",
+        ),
+        (
+            {"docker": "29.0.4", "compose": "1.29.2", "plugin": None, "mute": TOO_OLD},
+            f"Compose 1.29.2 cannot talk to Docker 29.0.4: {TOO_OLD}",
+            "sudo apt-get install docker-compose-plugin",
+        ),
+        (
+            {
+                "docker": "29.0.4",
+                "compose": "2.23.3",
+                "os": "ID=rocky ID_LIKE='rhel fedora' VERSION_ID=9.4",
+                "mute": TOO_OLD,
+            },
+            f"Compose 2.23.3 cannot talk to Docker 29.0.4: {TOO_OLD}",
+            "sudo dnf upgrade docker-compose-plugin",
+        ),
+        (
+            {"docker": "29.0.4", "compose": "2.5.0", "plugin": BY_HAND, "mute": TOO_OLD},
+            f"Compose 2.5.0 cannot talk to Docker 29.0.4: {TOO_OLD}",
+            f"'sudo rm {BY_HAND} && sudo apt-get install docker-compose-plugin'",
+        ),
+        (
+            {"compose": "1.18.0", "plugin": None},
+            "Compose 1.18.0 is too old: the oldest that works is 1.29",
+            "sudo apt-get install docker-compose-plugin",
+        ),
+        ({"compose": None, "plugin": None}, "Compose is missing", "sudo apt-get install docker-compose-plugin"),
         ({"flock": None}, "flock is missing", "sudo apt-get install util-linux"),
         (
             {"writable": None},
@@ -61,7 +99,8 @@ def test_a_healthy_server_has_no_failures_or_repairs():
 )
 def test_a_fault_is_told_with_its_repair(changed, text, repair):
     faults = [check for check in judge(**changed) if not check.ok]
-    assert [(check.text, check.repair) for check in faults] == [(text, f"ssh -p 2222 deploy@web-1.example {repair}")]
+    told = repair if repair.startswith("install it") else f"ssh -p 2222 deploy@web-1.example {repair}"
+    assert [(check.text, check.repair) for check in faults] == [(text, told)]
 
 
 def test_a_swarm_needs_a_manager_and_no_compose():

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from container_pipeline.i18n import _
 from container_pipeline.keys import BY_NAME, PROJECT_FILE, Values
 from container_pipeline.model import Target
-from container_pipeline.plan import branches
+from container_pipeline.plan import branches, packages
 from container_pipeline.plan.deploy import holder, mending
+from container_pipeline.plan.packages import System
 from container_pipeline.settings import Settings
 
 #: Seconds by which clocks may differ, and kilobytes that should be free on a server, for an image and the previous one.
 SKEW = 5
 SPACE = 2_000_000
+#: The oldest versions that a deploy works with.
+OLDEST_DOCKER, OLDEST_COMPOSE = (18, 6), (1, 29)
 
 
 @dataclass(frozen=True)
@@ -69,14 +74,15 @@ def server(target: Target, facts: Mapping[str, str], now: float, values: Values)
     """Judge a server's facts; ``now`` is this machine's clock at that moment in seconds, ``values`` are the settings."""
     root = target.remote_root or values.remote_root
     ssh = target.ssh
+    system = System.read(facts.get("os", ""), "community" in facts)
     checks = [
         (True, _("reachable by SSH, host key known"), ""),
-        _docker(facts, ssh, values.sudo),
-        _manager(facts) if values.mode == "swarm" else _compose(facts, ssh),
+        _docker(facts, ssh, system, values.sudo),
+        _manager(facts) if values.mode == "swarm" else _compose(facts, ssh, system),
         (
             "flock" in facts,
             _("flock is installed") if "flock" in facts else _("flock is missing"),
-            f"{ssh} sudo apt-get install util-linux",
+            install("flock", system, ssh),
         ),
         _folder(facts, ssh, root),
         _space(facts, ssh),
@@ -88,25 +94,61 @@ def server(target: Target, facts: Mapping[str, str], now: float, values: Values)
     return [Check(target.name, ok, text, "" if ok else repair) for ok, text, repair in checks]
 
 
-def _docker(facts: Mapping[str, str], ssh: str, sudo: bool) -> tuple[bool, str, str]:
-    if facts.get("docker"):
-        return True, _("Docker {version}, and this user may use it", version=facts["docker"]), ""
+def install(program: str, system: System, ssh: str = "", *, update: bool = False, first: str = "") -> str:
+    """Return the command that installs a program of ``packages``, on the server of ``ssh`` if given, after the command ``first``."""
+    command = packages.command(program, system, update=update)
+    if not command:
+        return _("install it as https://docs.docker.com/engine/install/ says")
+    command = f"{first} && {command}" if first else command
+    return f"{ssh} {shlex.quote(command) if '&&' in command else command}" if ssh else command
+
+
+def _docker(facts: Mapping[str, str], ssh: str, system: System, sudo: bool) -> tuple[bool, str, str]:
+    version = facts.get("docker", "")
+    if version and () < _numbers(version) < OLDEST_DOCKER:
+        text = _("Docker {version} is too old: the oldest that works is {oldest}", version=version, oldest="18.06")
+        return False, text, install("docker", system, ssh, update=True)
+    if version:
+        return True, _("Docker {version}, and this user may use it", version=version), ""
     if "client" not in facts:
-        return False, _("Docker is missing"), f"{ssh} sudo apt-get install docker.io"
+        return False, _("Docker is missing"), install("docker", system, ssh)
     if "frozen" in facts:
         return False, _("the Docker engine does not respond"), f"{ssh} sudo systemctl restart docker"
     refused = facts.get("refused", "")
+    if re.search("client version .* is too (old|new)", refused):
+        text = _("the docker command cannot talk to the engine: {text}", text=refused)
+        return False, text, install("client" if "too old" in refused else "docker", system, ssh, update=True)
     if "permission denied" in refused.lower() or sudo:
         repair = f"{ssh} 'sudo usermod -aG docker $(id -un)'"
         return False, _("this user may not use Docker: {text}", text=refused), repair
     return False, _("Docker does not respond: {text}", text=refused), f"{ssh} sudo systemctl start docker"
 
 
-def _compose(facts: Mapping[str, str], ssh: str) -> tuple[bool, str, str]:
-    found = facts.get("compose", "")
-    if found:
-        return True, _("Compose {version}", version=found), ""
-    return False, _("Compose is missing"), f"{ssh} sudo apt-get install docker-compose-plugin"
+def _compose(facts: Mapping[str, str], ssh: str, system: System) -> tuple[bool, str, str]:
+    version, plugin = facts.get("compose", ""), facts.get("plugin", "")
+    # One that somebody has put there hides the package's.
+    by_hand = f"sudo rm {plugin}" if plugin.startswith(("/root/", "/home/", "/usr/local/")) else ""
+    repair = install("compose", system, ssh, update=bool(plugin) and not by_hand, first=by_hand)
+    if not version:
+        return False, _("Compose is missing"), repair
+    if () < _numbers(version) < OLDEST_COMPOSE:
+        text = _("Compose {version} is too old: the oldest that works is {oldest}", version=version, oldest="1.29")
+        return False, text, repair
+    if facts.get("docker") and facts.get("mute"):
+        text = _(
+            "Compose {version} cannot talk to Docker {docker}: {text}",
+            version=version,
+            docker=facts["docker"],
+            text=facts["mute"],
+        )
+        return False, text, install("docker", system, ssh, update=True) if "too new" in facts["mute"] else repair
+    return True, _("Compose {version}", version=version), ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return major and minor number of a version; () if it has none."""
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else ()
 
 
 def _manager(facts: Mapping[str, str]) -> tuple[bool, str, str]:

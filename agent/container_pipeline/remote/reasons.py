@@ -360,7 +360,7 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
         ),
         "engine": (
             _("Compose cannot talk to the Docker engine: {text}", text=text),
-            _("update the older of the two; `docker compose ps` in the folder shows the same error"),
+            _("run `container-pipeline doctor`, which prints the command that updates the older of the two"),
         ),
         "frozen": (
             _("the Docker engine does not respond"),

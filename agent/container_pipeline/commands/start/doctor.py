@@ -8,16 +8,20 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from container_pipeline.console import Console, unexpected
 from container_pipeline.errors import ChecksFailed, PipelineError, SettingsError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import RegistryAccess, Target
+from container_pipeline.outside import LARGEST_YAML, read_file
 from container_pipeline.plan import doctor as plan
 from container_pipeline.plan.doctor import Check
+from container_pipeline.plan.packages import System
 from container_pipeline.remote.fleet import Fleet, ServerTask
 from container_pipeline.result import Checks
 from container_pipeline.settings import Settings
@@ -112,7 +116,7 @@ def _machine(run: Run) -> Iterable[Check]:
         title,
         bool(ssh) or not needed,
         _("ssh is installed") if ssh else _("ssh is missing"),
-        "" if ssh or not needed else "sudo apt-get install openssh-client",
+        "" if ssh or not needed else plan.install("ssh", _system()),
     )
     yield Check(
         title, True, _("git is installed") if shutil.which("git") else _("git is missing: images get no revision label")
@@ -125,13 +129,13 @@ def _engine(run: Run, title: str) -> Iterable[Check]:
 
     try:
         engine = Engine(run.console)
-        version = engine.client.version().get("Version", "")
+        told = engine.client.version()
     except PipelineError as error:
         denied = "permission denied" in error.message.lower()
         repair = f"sudo usermod -aG docker {getpass.getuser()}" if denied else "sudo systemctl start docker"
         yield Check(title, False, error.message, repair)
         return
-    yield Check(title, True, _("Docker engine {version}", version=version))
+    yield Check(title, True, _("Docker engine {version}", version=told.get("Version", "")))
     values = run.settings.values
     buildkit = BuildKit.find(run.console)
     wanted = bool(values.secrets or values.platforms) or values.builder == "buildkit"
@@ -139,7 +143,15 @@ def _engine(run: Run, title: str) -> Iterable[Check]:
         yield Check(title, True, _("builds with BuildKit"))
     else:
         text = _("no BuildKit: the engine's own builder is used")
-        yield Check(title, not wanted, text, "sudo apt-get install docker-buildx-plugin" if wanted else "")
+        repair = plan.install("buildx", _system("Community" in str(told.get("Platform"))))
+        yield Check(title, not wanted, text, repair if wanted else "")
+
+
+def _system(community: bool = False) -> System:
+    """Return this machine's distribution."""
+    with suppress(OSError, ValueError):
+        return System.read(read_file(Path("/etc/os-release"), LARGEST_YAML).decode(), community)
+    return System()
 
 
 def _registry(run: Run, title: str, role: str, access: RegistryAccess | None) -> Iterable[Check]:

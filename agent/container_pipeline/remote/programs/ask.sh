@@ -79,6 +79,7 @@ ask_compose() {
 }
 
 # Only a call of the engine shows whether this Compose can talk to it; that call runs meanwhile.
+speaking=''
 speak() {
     (cd "$stage" && ask ps -q >"$work/engine" 2>&1 && : >"$work/spoke") &
     speaking=$!
@@ -91,6 +92,17 @@ check_speech() {
     mv "$work/engine" "$work/out"
     check_reachable
     refuse engine "$(last_line "$work/out")"
+}
+
+# After `up` has failed with the files that were already live, about which Compose was not asked before the switch: if it cannot talk to
+# the engine, it has changed nothing.
+refuse_mute() {
+    if [ -n "$speaking" ] || [ "$generation" = swarm ] || ! answers; then return; fi
+    speak
+    wait "$speaking"
+    if [ "$lost" = yes ] || [ -f "$work/spoke" ] || ! restore_files; then return; fi
+    close_journal
+    refuse engine "$(last_line "$work/engine")"
 }
 
 # Sends the resolved form to the agent, which replies with assignments: verdict, services, images, must_exist, outside_networks

@@ -15,7 +15,7 @@ newline='
 '
 blanks=$IFS
 next_beat=0 sentences=0
-work='' private='' watchers='' in_background='' generation='' sudo_env=no lost=no held=no
+work='' private='' watchers='' in_background='' generation='' standalone='' sudo_env=no lost=no held=no
 
 # A lost connection must not kill this program at its next output: it notices by itself and cleans up first.
 trap '' PIPE
@@ -381,7 +381,7 @@ compose() {
         shift
         given=$((given - 1))
     done
-    if [ "$generation" = v2 ]; then
+    if [ "$generation$standalone" = v2 ]; then
         set -- docker ${login:+--config "$login"} compose "$@"
     else
         set -- docker-compose "$@"
@@ -404,7 +404,7 @@ compose() {
     else
         # If sudo is allowed only for docker, its own environment must do.
         while case $1 in *=*) ;; *) false ;; esac do shift; done
-        [ "$generation" = v2 ] || [ -z "$login" ] || set -- DOCKER_CONFIG="$login" "$@"
+        [ "$generation$standalone" = v2 ] || [ -z "$login" ] || set -- DOCKER_CONFIG="$login" "$@"
         sudo_docker "$brief" "$@"
     fi
 }
@@ -468,14 +468,22 @@ insist_service() {
     case " $services " in *" $1 "*) ;; *) refuse no-service "$1 $services" ;; esac
 }
 
+# docker-compose is v1, or v2 that is no plugin of docker. Its file has its name in Go.
+find_standalone() {
+    standalone=$(command -v docker-compose 2>/dev/null) || return 0
+    if grep -q 'github.com/docker/compose/v' "$standalone" 2>/dev/null; then generation=v2; else generation=v1 standalone=''; fi
+}
+
 find_docker() {
     command -v flock >/dev/null 2>&1 || refuse no-flock
     command -v docker >/dev/null 2>&1 || refuse no-docker
     for plugins in "$HOME/.docker" /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do
-        [ ! -x "$plugins/cli-plugins/docker-compose" ] || generation=v2
+        plugin=$plugins/cli-plugins/docker-compose
+        [ ! -x "$plugin" ] || { generation=v2 && break; }
+        plugin=''
     done
     [ -n "$generation" ] || ! dock compose version >/dev/null 2>&1 || generation=v2
-    [ -n "$generation" ] || ! command -v docker-compose >/dev/null 2>&1 || generation=v1
+    [ -n "$generation" ] || find_standalone
     [ -n "$generation" ] || refuse no-compose
     [ "$sudo" = no ] || ! sudo -n env -i PATH="$PATH" true >/dev/null 2>&1 || sudo_env=yes
     say "fact compose $generation"

@@ -401,6 +401,7 @@ deploy() {
     park_dropped
     if ! start_new; then
         tell "$work/out"
+        refuse_mute
         go_back "start $(last_line "$work/out")"
     fi
     step health

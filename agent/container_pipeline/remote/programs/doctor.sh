@@ -7,6 +7,7 @@ examine() {
     sweep
     make_room /dev/shm || make_room "${TMPDIR:-/tmp}"
     command -v flock >/dev/null 2>&1 && say "fact flock yes"
+    say "fact os $(grep -hE '^(ID|ID_LIKE|VERSION_ID)=' /etc/os-release /usr/lib/os-release 2>/dev/null | head -n 3)"
     ask_docker
     [ ! -f "$folder/.lock" ] || flock -sn "$folder/.lock" true 2>/dev/null || say "fact lock $(lock_holder "$folder/.lock")"
     if flock -sn "$folder/.lock" true 2>/dev/null && [ -d "$folder/releases/.former" ]; then
@@ -30,7 +31,10 @@ ask_docker() {
     limit=4
     answer=$(dock version --format '{{.Server.Version}}' 2>/dev/null)
     case $? in
-    0) say "fact docker $answer" ;;
+    0)
+        say "fact docker $answer"
+        case $(dock version 2>/dev/null) in *'Engine - Community'*) say "fact community yes" ;; esac
+        ;;
     124 | 137 | 143) say "fact frozen yes" ;;
     *) say "fact refused $(dock version 2>&1 | tail -n 1)" ;;
     esac
@@ -43,7 +47,18 @@ ask_docker() {
         return 0
     fi
     answer=$(dock compose version --short 2>/dev/null) || answer=$(docker-compose version --short 2>/dev/null) || return 0
+    plugin=''
+    ! command -v flock >/dev/null 2>&1 || find_docker
     say "fact compose $answer"
+    say "fact plugin $plugin"
+    [ -z "$generation" ] || ask_engine
+}
+
+# Only a call of the engine shows whether this Compose can talk to it.
+ask_engine() {
+    printf 'version: "3.5"\nservices: {doctor: {image: doctor}}\n' >"$work/doctor.yml"
+    project=doctor files=$work/doctor.yml
+    ask ps -q >"$work/out" 2>&1 || [ -f "$work/frozen" ] || say "fact mute $(last_line "$work/out")"
 }
 
 examine
