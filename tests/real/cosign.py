@@ -49,8 +49,10 @@ class Tools:
     def name(self, one: Registry, digest: str) -> str:
         return f"{one.address}/{self.code}@{digest}"
 
-    def sign(self, one: Registry, digest: str, key: str = "cosign") -> None:
-        new = ("--use-signing-config=false",) if self._cosign == "cosign-3" else ()
+    def sign(self, one: Registry, digest: str, key: str = "cosign", *, old: bool = False) -> None:
+        """Sign; ``old``: in the format of cosign 2, also with cosign 3."""
+        new = ("--use-signing-config=false", f"--new-bundle-format={str(not old).lower()}")
+        new = new if self._cosign == "cosign-3" else ()
         self("cosign", "sign", "--key", f"{key}.key", "--tlog-upload=false", *new, "--yes", self.name(one, digest))
 
     def verify(self, one: Registry, digest: str, key: str = "cosign") -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from container_pipeline.clients.registry import connection
 from lab import ask, images
 from lab.faultproxy import Fault
 from lab.watcher import ArgvWatcher
@@ -166,3 +167,24 @@ def test_an_sbom_goes_with_what_is_pushed(signer, gotool, development, productio
         assert "flask" in packages(text)
     (row,) = signer("images", "--prod", "--json").result["images"]
     assert (row["signed"], row["sbom"]) == (signed, True)
+
+
+@pytest.mark.parametrize("place", ["certs.d", "bundle"])
+def test_a_private_ca_is_trusted_for_signing_too(signer, gotool, registry_factory, tmp_path, monkeypatch, place):
+    secured = registry_factory(tls=True)
+    signer.agent.use("DOCKER_REGISTRY", secured)
+    signer.set("CONTAINER_PIPELINE_VERIFY", str(signer.key.with_suffix(".pub")))
+    if place == "bundle":
+        signer.set("REQUESTS_CA_BUNDLE", str(secured.certificate))
+    else:
+        folder = tmp_path / "certs.d" / secured.address
+        folder.mkdir(parents=True)
+        (folder / "ca.crt").write_bytes(secured.certificate.read_bytes())
+        monkeypatch.setattr(connection, "_CERTS", tmp_path / "certs.d")
+        signer.set("CONTAINER_PIPELINE_SBOM", "true")
+        signer.set("PATH", f"{Path(gotool('syft')).parent}:{os.environ['PATH']}")
+    assert signer("build").code == 0
+
+    for words in (("push",), ("promote",)):
+        outcome = signer(*words)
+        assert outcome.code == 0, outcome.err

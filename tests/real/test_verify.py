@@ -145,3 +145,18 @@ def test_servers_run_only_signed_releases(site, gotool, tmp_path, registry_facto
     assert site("rollback", "--version", old, "--no-verify", "the new one loses orders").code == 0
     assert site.running().endswith(old)
     assert "without verification: the new one" in site("history").out
+
+
+def test_plain_http_is_spoken_where_it_is_insecure(agent, tools, development, production, code, monkeypatch):
+    """The registry itself is the proxy by which its other name is found. Cosign 3 finds its own new format by https alone."""
+    image = images.put_image(development, code, VERSION)
+    tools.sign(development, image.digest, old=True)
+    agent.use("DOCKER_REGISTRY", development, "registry.example")
+    monkeypatch.setenv("http_proxy", f"http://{development.address}")
+    monkeypatch.setenv("CONTAINER_PIPELINE_INSECURE", "registry.example")
+
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 0, outcome.err
+    assert f"registry.example/{code}@{image.digest} is signed" in outcome.err
+    assert ask.digest(production, code, VERSION) == image.digest

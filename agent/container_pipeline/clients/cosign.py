@@ -112,7 +112,8 @@ def _write(image: Reference, word: str, options: Sequence[str], key: SigningKey)
 
 
 def _plain(image: Reference) -> list[str]:
-    return ["--allow-http-registry"] if image.insecure else []
+    """Return the options for a registry that speaks plain http; some commands of cosign heed only the second."""
+    return ["--allow-http-registry", "--allow-insecure-registry"] if image.insecure else []
 
 
 def _known(word: str, options: Sequence[str]) -> list[str]:

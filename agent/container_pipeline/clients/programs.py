@@ -12,6 +12,7 @@ from pathlib import Path
 
 from container_pipeline import environment
 from container_pipeline.clients import children
+from container_pipeline.clients.registry.connection import whole_bundle
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
@@ -31,12 +32,18 @@ class Reference:
 
     @contextmanager
     def reached(self) -> Iterator[dict[str, str]]:
-        """Yield the environment in which a program finds the login: in a private folder that is deleted afterwards."""
+        """Yield the environment in which a program finds the login and the CAs, in a private folder that is deleted afterwards."""
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder) / "config.json"
             config.touch(0o600)
             config.write_text(self.login.reveal() or "{}")
-            yield {**environment.for_child(), "DOCKER_CONFIG": folder}
+            environ = {**environment.for_child(), "DOCKER_CONFIG": folder}
+            trusted = whole_bundle(self.name.partition("/")[0])
+            if trusted:
+                bundle = Path(folder) / "authorities.pem"
+                bundle.write_bytes(trusted)
+                environ["SSL_CERT_FILE"] = str(bundle)
+            yield environ
 
 
 def find(name: str, key: str) -> str:

@@ -218,8 +218,7 @@ def _trust(host: str) -> ssl.SSLContext:
     """
     import ssl
 
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    context = ssl.create_default_context(cafile=bundle or _carried_bundle())
+    context = ssl.create_default_context(cafile=_bundle() or _carried_bundle())
     for path in authorities(host):
         context.load_verify_locations(path)
     for path in sorted((_CERTS / host).glob("*.cert")):
@@ -230,6 +229,20 @@ def _trust(host: str) -> ssl.SSLContext:
 def authorities(host: str) -> list[Path]:
     """Return the files of CAs that Docker trusts for ``host``, besides the system's."""
     return sorted((_CERTS / host).glob("*.crt"))
+
+
+def whole_bundle(host: str) -> bytes:
+    """Return all CAs to trust for ``host`` in one file, for another program; empty where the system's are all."""
+    import ssl
+
+    chosen, own = _bundle(), authorities(host)
+    system = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    files = [Path(path) for path in (chosen or system,) if path] + own
+    return b"\n".join(path.read_bytes() for path in files if path.is_file()) if chosen or own else b""
+
+
+def _bundle() -> str:
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
 
 
 def _carried_bundle() -> str | None:
