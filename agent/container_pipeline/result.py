@@ -114,6 +114,12 @@ class Choices(Payload):
     choices: list[dict[str, str]]
 
 
+class Deployments(Payload):
+    """fleet: every code on every server, those with problems first; the keys are those of ``plan.fleet.Deployment``."""
+
+    deployments: list[dict[str, Any]]
+
+
 class Kept(Payload):
     """init, adopt: files that differ from the generated ones and were not replaced."""
 

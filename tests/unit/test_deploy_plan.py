@@ -100,7 +100,7 @@ PROGRAMS = [
         ["exec"],
         ["diff"],
     )
-] + [["common", "doctor"], ["common", "outcome"], ["common", "hold"]]
+] + [["common", "doctor"], ["common", "outcome"], ["common", "hold"], ["common", "fleet"]]
 
 
 @SHELLS

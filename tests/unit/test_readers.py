@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from container_pipeline import outside
 from container_pipeline.clients import buildkit
 from container_pipeline.clients.registry import Manifest
-from container_pipeline.commands.server import status
 from container_pipeline.errors import PipelineError, SettingsError
 from container_pipeline.execute import jobs_files
 from container_pipeline.model import Code, ImageRef, Registry, RegistryAccess, Repository, Secret
 from container_pipeline.outside import Unreadable, read_json, read_xml, read_yaml
 from container_pipeline.plan import composefile, envfile
+from container_pipeline.plan.deploy import read_record
 from container_pipeline.plan.lint import composefile as lint_composefile
 from container_pipeline.plan.lint.model import Source
 from container_pipeline.plan.seed import configxml, export
@@ -237,7 +237,7 @@ def test_manifest_of_any_shape_is_read_or_refused(document: Any):
 @quick
 @given(DOCUMENTS)
 def test_records_and_configurations_of_any_shape_are_read(tmp_path: Path, text: str):
-    assert isinstance(status.record(text), dict)
+    assert isinstance(read_record(text), dict)
     for name in (state.VERSION_FILE, state.IMAGE_FILE, state.RECORD_FILE):
         (tmp_path / name).write_text(text, encoding="utf-8", errors="replace")
     with suppress(PipelineError):

@@ -25,6 +25,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "deploy": _("deploy the version; roll back if it is not healthy"),
         "rollback": _("roll back to an earlier release"),
         "status": _("show what runs on each server"),
+        "fleet": _("show every code on every server, problems first"),
         "history": _("list the releases kept on each server"),
         "diff": _("show what the next deploy would change on each server"),
         "up": _("start the service"),

@@ -1,4 +1,4 @@
-"""deploy, rollback, status, history, diff, up, down, exec, restart, pull, logs, hold, resume."""
+"""deploy, rollback, status, fleet, history, diff, up, down, exec, restart, pull, logs, hold, resume."""
 
 from __future__ import annotations
 
@@ -126,6 +126,22 @@ def status(run: Run, accept_new: bool) -> None:
     from container_pipeline.commands.server import status
 
     status.run(run, accept_new=accept_new)
+
+
+@command(
+    "fleet",
+    click.argument("jobs_files", nargs=-1, metavar="[JOBS.YML]..."),
+    # `check` is a key of the project file.
+    click.option("--check", "strict", is_flag=True, help=_("exit with 1 if anything is wrong, for a nightly job")),
+    click.option("--disk", is_flag=True, help=_("also show the size of each code's images")),
+    _ACCEPT_NEW,
+    servers=True,
+    examples=("fleet jobs.yml", "fleet --server deploy@web-1.example --server web-2.example --check"),
+)
+def fleet(run: Run, jobs_files: tuple[str, ...], strict: bool, disk: bool, accept_new: bool) -> None:
+    from container_pipeline.commands.server import fleet
+
+    fleet.run(run, jobs_files, check=strict, disk=disk, accept_new=accept_new)
 
 
 @command(
@@ -264,6 +280,7 @@ COMMANDS = {
     "deploy": deploy,
     "rollback": rollback,
     "status": status,
+    "fleet": fleet,
     "history": history,
     "diff": diff,
     "up": up,

@@ -7,10 +7,11 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from container_pipeline.i18n import _
 from container_pipeline.model import Code, Digest, ImageRef, RegistryAccess, Secret, Target, Version, local_time
+from container_pipeline.outside import read_json
 from container_pipeline.plan.steps import Step
 
 
@@ -59,6 +60,15 @@ class Release:
             fields["mounts"] = " ".join(self.mounts)
         fields.update({kind: " ".join(names) for kind, names in self.external.items() if names})
         return (json.dumps(fields, ensure_ascii=True) + "\n").encode()
+
+
+def read_record(text: str) -> dict[str, Any]:
+    """Return what release.json says; empty if it cannot be read, because somebody edited it or the disk was full."""
+    try:
+        found = read_json(text, dict)
+    except ValueError:
+        return {}
+    return {name: value for name, value in found.items() if name == "schema" or isinstance(value, str)}
 
 
 @dataclass(frozen=True)
@@ -181,6 +191,18 @@ class Holding:
             since=local_time(self.since) or "?",
             reason=self.reason or "-",
         )
+
+
+def difference(word: str) -> str:
+    """Return the sentence for a difference between a release and what is on its server."""
+    return {
+        "record": _("the release's record cannot be read"),
+        "image": _("another image runs"),
+        "down": _("no container"),
+        "found": _("it was not deployed with container-pipeline; the first deploy keeps it as a release"),
+        "unfinished": _("a deploy was interrupted; the next one repairs it"),
+        "broken": _("a deploy and its rollback failed: manual repair is needed"),
+    }.get(word, _("{file} was edited", file=word))
 
 
 def holder(lock: str) -> str:

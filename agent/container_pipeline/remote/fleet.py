@@ -69,6 +69,8 @@ class ServerTask:
     judge: Callable[[str, str, bytes], Verdict] | None = None
     #: Decides which server runs the release command.
     once: Once | None = None
+    #: Returns further values for one target; with it, the program is not about one code.
+    each: Callable[[Target], Mapping[str, object]] | None = None
 
 
 def parts(settings: Settings, *names: str) -> tuple[str, ...]:
@@ -103,12 +105,23 @@ class Fleet:
         self._sessions: list[Session] = []
         self._stopping = threading.Event()
 
-    def ask(self, targets: Sequence[Target], task: ServerTask, at_once: int = 0) -> list[Answer]:
-        """Run ``task`` on all targets, ``at_once`` at a time (0: the setting). Never raises for the failure of a server."""
+    def ask(
+        self,
+        targets: Sequence[Target],
+        task: ServerTask,
+        at_once: int = 0,
+        done: Callable[[], None] = lambda: None,
+    ) -> list[Answer]:
+        """Run ``task`` on all targets, ``at_once`` at a time (0: the setting). Never raises for the failure of a server.
+
+        ``done`` is called when a target is through, from several threads.
+        """
         size = min(len(targets), at_once or self.settings.values.at_once)
         pool = ThreadPoolExecutor(size)
         try:
             futures = [pool.submit(self.one, target, task) for target in targets]
+            for future in futures:
+                future.add_done_callback(lambda _future: done())
             left = set(futures)
             while left:
                 # Wait in slices, so that a signal's exception is raised at once.
@@ -146,7 +159,8 @@ class Fleet:
         # Checked only now: a signal either finds the session in the list or is seen here.
         if self._stopping.is_set():
             return answer
-        program = transfer.program(("common", *task.parts), {**self._values(target), **task.values})
+        own = task.each(target) if task.each else self._of_code(target)
+        program = transfer.program(("common", *task.parts), {**self._values(target), **own, **task.values})
         try:
             ending = session.run(
                 program,
@@ -165,10 +179,7 @@ class Fleet:
 
     def _values(self, target: Target) -> dict[str, object]:
         settings = self.settings
-        root = target.remote_root or settings.values.remote_root
         return {
-            "code": settings.code,
-            "folder": f"{root.rstrip('/')}/{settings.code}",
             "server": target.name,
             "sudo": settings.values.sudo,
             "wait": 0,
@@ -176,6 +187,10 @@ class Fleet:
             "version": "",
             "login": "",
         }
+
+    def _of_code(self, target: Target) -> dict[str, object]:
+        root = target.remote_root or self.settings.values.remote_root
+        return {"code": self.settings.code, "folder": f"{root.rstrip('/')}/{self.settings.code}"}
 
     def _show(self, answer: Answer, line: str, task: ServerTask) -> None:
         """Show a line that is not part of the protocol."""
@@ -223,7 +238,7 @@ class Fleet:
         until = time.monotonic() + LEARN_TIMEOUT + self.settings.values.timeout
         while not self._stopping.wait(LEARN_PAUSE) and time.monotonic() < until:
             wait = int(until - time.monotonic())
-            values = {**self._values(target), "run": word, "wait": wait}
+            values = {**self._values(target), **self._of_code(target), "run": word, "wait": wait}
             session = Session(target, self.access)
             self._sessions.append(session)
             try:

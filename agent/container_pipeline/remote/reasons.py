@@ -336,6 +336,7 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
     table = {
         "temporary": (_("there is no space for temporary files"), _("free some in /dev/shm or /tmp")),
         "no-flock": (_("flock is not installed"), _("install util-linux")),
+        "awk": (_("awk failed: {text}", text=text), _("install mawk, gawk or the awk of BusyBox")),
         "no-asker": (
             _("`check` needs curl, bash, nc or wget on the server, and none is there"),
             _("install one of them; nothing was changed"),

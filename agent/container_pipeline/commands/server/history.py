@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from container_pipeline import outside
-from container_pipeline.commands.server import status
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import local_time
+from container_pipeline.plan.deploy import read_record
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
 from container_pipeline.remote.reasons import failure
 from container_pipeline.result import Choices
@@ -80,7 +80,7 @@ def _ask(run: Run, action: str, *, accept_new: bool = False) -> list[Answer]:
 def releases(answer: Answer) -> list[dict[str, Any]]:
     """Return the records of the releases that a server keeps, newest first."""
     lines = [line.partition(" ") for line in answer.all("kept")]
-    return [{**status.record(text), "version": version} for version, _blank, text in lines]
+    return [{**read_record(text), "version": version} for version, _blank, text in lines]
 
 
 def choices(answers: Sequence[Answer]) -> list[dict[str, str]]:

@@ -7,8 +7,7 @@ from typing import Any
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import local_time
-from container_pipeline.outside import read_json
-from container_pipeline.plan.deploy import Holding, holder
+from container_pipeline.plan.deploy import Holding, difference, holder, read_record
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
 from container_pipeline.remote.reasons import both_failed
 from container_pipeline.result import Origins
@@ -32,17 +31,7 @@ def run(run: Run, *, accept_new: bool = False) -> None:
 def release(answer: Answer) -> dict[str, Any]:
     """Return the record of the current release, or an empty one."""
     found = answer.all("release")
-    return record(found[0]) if found else {}
-
-
-def record(text: str) -> dict[str, Any]:
-    """Return a release's record; empty if it cannot be read, because somebody edited it or the disk was full."""
-    try:
-        found = read_json(text, dict)
-    except ValueError:
-        return {}
-    texts = ("version", "digest", "when", "by", "build", "approved_by", "commit")
-    return {name: value for name, value in found.items() if name not in texts or isinstance(value, str)}
+    return read_record(found[0]) if found else {}
 
 
 def differences(answer: Answer) -> list[str]:
@@ -118,15 +107,3 @@ def _state(answer: Answer) -> str:
         for one in found
     ]
     return ", ".join(states) or _("down")
-
-
-def difference(word: str) -> str:
-    """Return the sentence for a difference."""
-    return {
-        "record": _("the release's record cannot be read"),
-        "image": _("another image runs"),
-        "down": _("no container"),
-        "found": _("it was not deployed with container-pipeline; the first deploy keeps it as a release"),
-        "unfinished": _("a deploy was interrupted; the next one repairs it"),
-        "broken": _("a deploy and its rollback failed: manual repair is needed"),
-    }.get(word, _("{file} was edited", file=word))

@@ -269,8 +269,11 @@ for words in 'timeout -k 5' timeout 'timeout -t'; do
     if $words 9 true 2>/dev/null; then bound=$words && break; fi
 done
 # Whether this user may run docker by sudo, and no other command.
-docker_only=no
-[ "$sudo" = no ] || sudo -n -l timeout 9 true >/dev/null 2>&1 || docker_only=yes
+know_sudo() {
+    docker_only=no
+    [ "$sudo" = no ] || sudo -n -l timeout 9 true >/dev/null 2>&1 || docker_only=yes
+}
+know_sudo
 
 # sudo_docker BOUND COMMAND…: for a user who may run nothing else by sudo. Such a user cannot signal what sudo started. So a shell waits
 # for it and holds the lock; the shell can be ended. What keeps running then has no lock, and with a bound no pipe that anybody reads.

@@ -1,0 +1,229 @@
+#!/bin/sh
+# Reports every project below some folders: release, history, hold, lock, edited files, containers. Changes nothing. The number of
+# processes does not grow with the number of projects: the shell only tests and lists, one awk reads all the small files, one find
+# lists and sums all released ones, and Docker is asked once for all containers. Requires common.sh; roots (folders, one per line),
+# only (a code, or nothing for all), oldest (the earliest time of a deploy that is reported) and disk (yes or no).
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+# Writes $work/list, a letter and a value per line, for $report below; and $work/paths, the paths to compare, ended by NUL.
+list_projects() {
+    stacks=no
+    while IFS= read -r root; do
+        printf 'R %s\n' "$root"
+        cd "$root" 2>/dev/null && [ -r . ] || { missing_root && continue; }
+        here=$(pwd -P)
+        printf 'r %s\n' "$here"
+        for name in */; do
+            name=${name%/}
+            [ "$name" != '*' ] || [ -d './*' ] || continue
+            [ -z "$only" ] || [ "$name" = "$only" ] || continue
+            list_project
+        done
+    done >"$work/list" 3>"$work/paths" <<ROOTS
+$roots
+ROOTS
+    cd /
+}
+
+missing_root() {
+    ls -d "$root/." >/dev/null 2>"$work/out"
+    if grep -qi 'no such file' "$work/out"; then echo 'x absent'; else echo 'x unreadable'; fi
+}
+
+# Calls nothing but commands of the shell itself.
+list_project() {
+    case $name in
+    '' | *[!A-Za-z0-9._-]*) printf 'o %s\n' "${name%%"$newline"*}" && return ;;
+    esac
+    if [ ! -x "$name" ] || [ ! -r "$name" ]; then printf 'c %s\nx unreadable\n' "$name" && return; fi
+    [ -d "$name/releases" ] || [ -e "$name/.hold" ] || has_compose_file || { printf 'o %s\n' "$name" && return; }
+    printf 'c %s\n' "$name"
+    if [ -e "$name/.env" ] && [ ! -r "$name/.env" ]; then echo 'x unreadable' && return; fi
+    [ ! -e "$name/releases" ] || { [ -x "$name/releases" ] && [ -r "$name/releases" ]; } || { echo 'x unreadable' && return; }
+    current=''
+    if [ -f "$name/releases/.current" ]; then IFS= read -r current <"$name/releases/.current" || :; fi
+    case $current in .* | */*) current='' ;; esac
+    [ ! -f "$name/.hold" ] || printf 'h %s\n' "$name/.hold"
+    [ ! -f "$name/.lock" ] || { printf 'l %s\n' "$name/.lock" && printf '%s\0' "$here/$name/.lock" >&3; }
+    [ ! -f "$name/releases/.log" ] || printf 'a %s\n' "$name/releases/.log"
+    for release in "$name"/releases/*/release.json; do
+        release=${release%/release.json}
+        [ ! -f "$release/release.json" ] || printf 'k %s\n' "${release##*/}"
+    done
+    if [ -s "$name/releases/.former/broken" ]; then
+        printf 'b %s\n' "$name/releases/.former/broken"
+    elif [ -d "$name/releases/.former" ]; then
+        echo 'x unfinished'
+    fi
+    [ -n "$current" ] || return 0
+    printf 'v %s\n' "$current"
+    release=$name/releases/$current
+    [ -x "$release" ] || { echo 'x unreadable' && return; }
+    [ ! -f "$release/release.json" ] || printf 'j %s\n' "$release/release.json"
+    [ ! -f "$release/.stack.yml" ] || stacks=yes
+    printf '%s\0' "$here/$release" "$here/$name/docker-compose.yml" "$here/$name/.env" >&3
+    [ ! -f "$release/.units" ] || while IFS= read -r unit; do
+        [ -z "$unit" ] || { printf 'u %s\n' "$unit" && printf '%s\0' "$here/$name/$unit" >&3; }
+    done <"$release/.units"
+}
+
+has_compose_file() {
+    for file in docker-compose.yml docker-compose.yaml compose.yml compose.yaml; do
+        [ ! -f "$name/$file" ] || return 0
+    done
+    return 1
+}
+
+# Lists type, mode and inode of everything below $work/paths, and the sum of each file.
+# shellcheck disable=SC2016 # for that shell
+sum_files() {
+    xargs -0 sh -c 'find "$@" -exec stat -c "%f %i %n" {} + -type f -exec sha256sum {} +' sh <"$work/paths" >"$work/sums" 2>/dev/null
+}
+
+# Reads $work/list, $work/sums and /proc/locks, in this order. A file or folder of a release that is not there with the same content and
+# mode is reported by the name that the release has for it.
+# shellcheck disable=SC2016 # awk's variables
+report='
+function tell(kind, text) { print "::" word " " kind (text == "" ? "" : " " substr(text, 1, 8000)) }
+function first(path,  line) {
+    if ((getline line < path) <= 0) line = ""
+    close(path)
+    return substr(line, 1, 1000)
+}
+function whole(path,  line, text) {
+    while (length(text) < 60000 && (getline line < path) > 0) text = text line
+    close(path)
+    return text
+}
+function attempts(path,  line, count, i, since) {
+    while ((getline line < path) > 0) {
+        line = substr(line, 1, 1000)
+        if (line ~ /\|ok$/) since = substr(line, 1, index(line, "|") - 1)
+        if (line "" >= oldest "") kept[count++ % 200] = line
+    }
+    close(path)
+    if (since != "") tell("since", since)
+    for (i = (count > 200 ? count - 200 : 0); i < count; i++) tell("attempt", kept[i % 200])
+}
+function unit(name) {
+    live_unit[folder "/" name] = released_unit[folder "/releases/" version "/" name] = project SUBSEP name
+}
+# Puts one line of find on its side, under its unit.
+function enter(path, what, value,  top, key) {
+    top = path
+    while (!(top in live_unit) && !(top in released_unit)) {
+        if (!match(top, /.*\//) || RLENGTH < 2) return
+        top = substr(top, 1, RLENGTH - 1)
+    }
+    key = SUBSEP what SUBSEP substr(path, length(top) + 1)
+    if (top in live_unit) {
+        live[live_unit[top] key] = value
+        entries[live_unit[top] key] = live_unit[top]
+    } else {
+        released[released_unit[top] key] = value
+        entries[released_unit[top] key] = released_unit[top]
+    }
+}
+FILENAME == list {
+    letter = substr($0, 1, 1); text = substr($0, 3); lines[++count] = $0
+    if (letter == "r") root = text
+    if (letter == "c") { project++; folder = root "/" text }
+    if (letter == "v") { version = text; unit("docker-compose.yml"); unit(".env") }
+    if (letter == "u") unit(text)
+    next
+}
+FILENAME == locks {
+    if ($2 == "FLOCK") { split($6, part, ":"); locked[part[3]] = 1 }
+    next
+}
+{
+    # GNU escapes a backslash or a newline in a name, and begins the line with a backslash then.
+    if (sub(/^\\/, "")) gsub(/\\\\/, "\\")
+    if (match($0, /^[0-9a-f]+  \//) && RLENGTH == 67) {
+        enter(substr($0, 67), "sum", substr($0, 1, 64))
+    } else if (match($0, /^[0-9a-f]+ [0-9]+ \//)) {
+        path = substr($0, RLENGTH)
+        if (path ~ /\/\.lock$/) inode[path] = $2
+        enter(path, "kind", $1)
+    }
+}
+END {
+    for (entry in entries) if (live[entry] "" != released[entry] "") differs[entries[entry]] = 1
+    project = 0
+    for (i = 1; i <= count; i++) {
+        letter = substr(lines[i], 1, 1); text = substr(lines[i], 3)
+        if (letter == "R") tell("root", text)
+        if (letter == "r") root = text
+        if (letter == "c") { project++; tell("project", text) }
+        if (letter == "o") tell("other", text)
+        if (letter == "x") tell(text, "")
+        if (letter == "v") {
+            tell("current", text)
+            for (n = 1; n <= 2; n++) if (((project SUBSEP base[n])) in differs) tell("differs", base[n])
+        }
+        if (letter == "u" && ((project SUBSEP text) in differs)) tell("differs", text)
+        if (letter == "j") tell("release", whole(root "/" text))
+        if (letter == "k") tell("kept", text)
+        if (letter == "h") tell("hold", first(root "/" text))
+        if (letter == "b") tell("broken", first(root "/" text))
+        if (letter == "a") attempts(root "/" text)
+        if (letter == "l" && (inode[root "/" text] in locked)) tell("lock", first(root "/" text))
+    }
+}
+BEGIN { base[1] = "docker-compose.yml"; base[2] = ".env" }
+'
+
+show_files() {
+    [ ! -s "$work/paths" ] || sum_files
+    touch "$work/sums"
+    cat /proc/locks >"$work/locks" 2>/dev/null || : >"$work/locks"
+    awk -v word="$word" -v oldest="$oldest" -v list="$work/list" -v locks="$work/locks" "$report" "$work/list" "$work/locks" "$work/sums" 2>"$work/out" ||
+        refuse awk "$(last_line "$work/out")"
+}
+
+# asked COMMAND…: runs docker with its output in $work/found; by sudo if this user may not and sudo needs no password.
+asked() {
+    dock "$@" >"$work/found" 2>"$work/out" && return
+    [ ! -f "$work/frozen" ] && [ "$sudo" = no ] && grep -qi 'permission denied' "$work/out" && sudo -n -l docker >/dev/null 2>&1 || return
+    sudo=yes
+    know_sudo
+    dock "$@" >"$work/found" 2>"$work/out"
+}
+
+show_containers() {
+    command -v docker >/dev/null 2>&1 || refuse no-docker
+    say "fact now $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    asked ps -aq --no-trunc --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False || refuse_docker
+    # A container that is gone by now is missing in the output.
+    ids=$(cat "$work/found")
+    # shellcheck disable=SC2086 # a list of ids
+    [ -z "$ids" ] || dock inspect -f "$container_format" $ids 2>"$work/out" | say_lines container
+    [ ! -f "$work/frozen" ] || refuse frozen
+    dock images --no-trunc --digests --format '{{.ID}}|{{.Size}}|{{.Repository}}|{{.Tag}}|{{.Digest}}' 2>"$work/out" | say_lines image
+    [ ! -f "$work/frozen" ] || refuse frozen
+    [ "$stacks" = no ] || show_stacks
+}
+
+container_format='{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{.State.StartedAt}}|{{.Image}}|{{index .Config.Labels "com.docker.compose.service"}}|{{index .Config.Labels "com.docker.compose.project"}}|{{index .Config.Labels "com.docker.compose.project.working_dir"}}'
+
+# Only a manager knows the services of stacks.
+show_stacks() {
+    dock service ls --format '{{.ID}}|{{.Replicas}}|{{.Name}}' >"$work/found" 2>"$work/out" || { check_reachable && return; }
+    say_lines replicas <"$work/found"
+    ids=$(cut -d'|' -f1 "$work/found")
+    # shellcheck disable=SC2086 # a list of ids
+    [ -z "$ids" ] || dock service inspect -f '{{if .UpdateStatus}}{{.UpdateStatus.State}}{{else}}-{{end}}|{{.UpdatedAt}}|{{.Spec.TaskTemplate.ContainerSpec.Image}}|{{index .Spec.Labels "com.docker.stack.namespace"}}|{{.Spec.Name}}' \
+        $ids 2>"$work/out" | say_lines service
+}
+
+fleet() {
+    say hello
+    make_work
+    watch_connection
+    list_projects
+    show_files
+    show_containers
+    end ok
+}
+
+fleet
