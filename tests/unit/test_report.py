@@ -16,7 +16,8 @@ from container_pipeline.console import Console
 from container_pipeline.errors import PipelineError
 from container_pipeline.execute import Run
 from container_pipeline.model import Secret
-from container_pipeline.plan.report import GREEN, LABELS, RED, BuildOrigin, html
+from container_pipeline.plan.page import GREEN, RED
+from container_pipeline.plan.report import LABELS, BuildOrigin, html
 from container_pipeline.result import Result
 from container_pipeline.settings import load
 
