@@ -8,7 +8,7 @@ import groovy.transform.Field
 
 /** Programs that a command needs on the node, besides python3. */
 @Field static final Map NEEDS = [build: 'docker', push: 'docker', deploy: 'ssh', rollback: 'ssh', status: 'ssh', history: 'ssh', hold: 'ssh', resume: 'ssh',
-    restart: 'ssh', logs: 'ssh']
+    restart: 'ssh', logs: 'ssh', fleet: 'ssh']
 
 /** Runs a single step: checks the options, allocates a node, runs one command of the agent, fails with its error. */
 Map call(String step, String command, Map options, List arguments = []) {

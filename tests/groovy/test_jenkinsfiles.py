@@ -52,8 +52,8 @@ def version_of(done) -> str:
     return re.search(rf"{CODE} (\d{{14}})", done.description).group(1)
 
 
-def test_there_are_thirteen():
-    assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, flags=re.M)] == list(range(1, 14))
+def test_there_are_fourteen():
+    assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, flags=re.M)] == list(range(1, 15))
 
 
 def test_the_root_example_matches_the_first_documented_one():
@@ -414,6 +414,27 @@ def test_12_a_frozen_week_needs_a_reason(run, build, company, node, web):
     assert company.servers["web-1"].get(web.port)["version"] == version_of(done)
     log = company.servers["web-1"].folder / "compose" / CODE / "releases" / ".log"
     assert "overridden the shop is down" in log.read_text()
+
+
+def test_14_what_is_wrong_fails_the_morning(run, build, company, node, web):
+    company.equip(node)
+    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
+    version = version_of(run(1))
+    del node.environment["CONTAINER_PIPELINE_SERVERS"]
+    repository = f"https://git.example/{CODE}.git"
+    project = f"{{code: {CODE}, repository: {repository!r}, pipeline: {{servers: [deploy@web-1]}}}}"
+    web.write("jobs.yml", f"projects:\n- {project}\n")
+    done = run(14)
+    assert done.archived == ["container-pipeline-fleet.html"]
+    page = (done.archive / "container-pipeline-fleet.html").read_text().replace("<wbr>", "")
+    assert "1 deployments, no problem" in page
+    assert version in page
+    company.servers["web-1"].run(f"echo '#' >>/docker/compose/{CODE}/docker-compose.yml")
+    done = build(printed(14), scm=str(web.folder), credentials=company.credentials())
+    assert done.result == "FAILURE"
+    assert "ERROR: fleet: 1 of 1 deployments have a problem" in done.log
+    page = (done.archive / "container-pipeline-fleet.html").read_text().replace("<wbr>", "")
+    assert "docker-compose.yml was edited" in page
 
 
 def test_an_overtaken_build_leaves_the_newer_release_running(build, company, node, web, tmp_path):

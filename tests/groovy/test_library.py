@@ -49,6 +49,8 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
         ("containerHold(code: 'a-b')", "containerHold: reason is missing"),
         ("containerResume(code: 'a-b', reason: 'x')", "unknown key 'reason'"),
         ("containerRestart(code: 'a-b', since: '1h')", "unknown key 'since'"),
+        ("containerFleet(check: 'yes')", "check must be of type boolean, not yes"),
+        ("containerFleet(credentials: [registry: 'x'])", "unknown key 'registry' in credentials; use one of: ssh"),
         ("containerLogs(code: 'a-b', tail: 'all')", "tail must be of type integer, not all"),
         ("containerStatus(code: 'a-b', version: 'x')", "unknown key 'version'"),
         ("containerPipeline(code: 'a-b', env_file: 'x')", "unknown key 'env_file'; did you mean 'envFile'?"),

@@ -29,7 +29,13 @@ LAB = {
     "git": "git",
     "curl": "curl",
 }
-TESTS = {"javac": "default-jdk-headless", "mvn": "maven", "nginx": "nginx-light", "psql": "postgresql"}
+TESTS = {
+    "javac": "default-jdk-headless",
+    "mvn": "maven",
+    "nginx": "nginx-light",
+    "psql": "postgresql",
+    "chromium": "chromium",
+}
 
 
 def missing(commands: dict[str, str]) -> list[str]:

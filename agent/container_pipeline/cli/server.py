@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -134,14 +135,21 @@ def status(run: Run, accept_new: bool) -> None:
     # `check` is a key of the project file.
     click.option("--check", "strict", is_flag=True, help=_("exit with 1 if anything is wrong, for a nightly job")),
     click.option("--disk", is_flag=True, help=_("also show the size of each code's images")),
+    click.option(
+        "--html", "page", type=click.Path(path_type=Path), metavar="FILE", help=_("also write a page for a browser")
+    ),
     _ACCEPT_NEW,
     servers=True,
-    examples=("fleet jobs.yml", "fleet --server deploy@web-1.example --server web-2.example --check"),
+    examples=(
+        "fleet jobs.yml",
+        "fleet jobs.yml --check --html fleet.html",
+        "fleet --server deploy@web-1.example --server web-2.example --check",
+    ),
 )
-def fleet(run: Run, jobs_files: tuple[str, ...], strict: bool, disk: bool, accept_new: bool) -> None:
+def fleet(run: Run, jobs_files: tuple[str, ...], strict: bool, disk: bool, page: Path | None, accept_new: bool) -> None:
     from container_pipeline.commands.server import fleet
 
-    fleet.run(run, jobs_files, check=strict, disk=disk, accept_new=accept_new)
+    fleet.run(run, jobs_files, check=strict, disk=disk, page=page, accept_new=accept_new)
 
 
 @command(

@@ -11,7 +11,7 @@ from typing import Any
 from container_pipeline.i18n import _
 from container_pipeline.model import moment
 from container_pipeline.outside import short
-from container_pipeline.plan.deploy import Holding, difference, read_record
+from container_pipeline.plan.deploy import Holding, difference, holder, read_record
 
 #: Days of deploys that are reported.
 DAYS = 14
@@ -375,6 +375,18 @@ def _trouble(kind: str, subject: str = "", detail: str = "") -> Trouble:
         "state": _("{service} is {value}", service=subject, value=detail),
     }
     return Trouble(kind, subject, sentences[kind])
+
+
+def remarks(one: Deployment) -> list[str]:
+    """Return a sentence for each thing that a reader should know about a deployment."""
+    found = [problem.message for problem in one.problems]
+    if one.lock:
+        found.append(_("a run is changing it: {holder}", holder=holder(one.lock)))
+    if one.hold:
+        found.append(one.hold.told())
+    if one.status == "foreign":
+        found.append(difference("found"))
+    return found
 
 
 def named(deployments: Iterable[Deployment], environments: Mapping[tuple[str, str], str]) -> list[Deployment]:

@@ -49,6 +49,14 @@ SEED_KEYS: tuple[Key, ...] = (
     Key("dryRun", "boolean", None, "only show what would change"),
     *(key for key in JENKINS_KEYS if key.name in ("node", "checkout", "credentials")),
 )
+#: Keys of containerFleet, whose projects are those on the servers.
+FLEET_KEYS: tuple[Key, ...] = (
+    Key("jobs", "list", None, "jobs files that name the servers, below the folder it runs in"),
+    Key("check", "boolean", None, "fail the build if anything is wrong"),
+    Key("disk", "boolean", None, "also read the size of images"),
+    *(BY_NAME[name] for name in ("servers", "remote_root", "sudo", "at_once")),
+    *(key for key in JENKINS_KEYS if key.name in ("node", "checkout", "credentials")),
+)
 #: The same of ``approve``.
 APPROVE_KEYS: dict[str, dict[str, Any]] = {
     "question": {"kind": "text"},
@@ -127,6 +135,7 @@ USES: dict[str, tuple[str, ...]] = {
     "history": ("ssh", "knownHosts"),
     "restart": ("ssh", "knownHosts"),
     "logs": ("ssh", "knownHosts"),
+    "fleet": ("ssh", "knownHosts"),
     "report": ("notify", "notifySecret"),
     "seed": ("jenkins",),
 }
@@ -153,11 +162,13 @@ def library_keys() -> dict[str, dict[str, Any]]:
     }
     seed = {key.name: _described(key) for key in SEED_KEYS}
     seed["credentials"]["keys"] = ["jenkins"]
+    fleet = {key.camel: _described(key) for key in FLEET_KEYS}
+    fleet["credentials"]["keys"] = ["ssh", "knownHosts"]
     single = {
         step: {**keys, **{name: others.get(name, {"kind": "text"}) for name in names}}
         for step, names in STEP_KEYS.items()
     }
-    return {"": keys, **single, "containerSeed": seed}
+    return {"": keys, **single, "containerFleet": fleet, "containerSeed": seed}
 
 
 def library_facts() -> dict[str, dict[str, Any]]:

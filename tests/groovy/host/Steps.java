@@ -25,7 +25,8 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 final class Steps {
     /** Calls that only describe something for another step: {@code string(credentialsId: …)}. */
     static final Set<String> SYMBOLS = Set.of("string", "file", "usernamePassword", "sshUserPrivateKey", "booleanParam",
-            "choice", "buildDiscarder", "logRotator", "disableConcurrentBuilds", "parameters");
+            "choice", "buildDiscarder", "logRotator", "disableConcurrentBuilds", "parameters",
+            "pipelineTriggers", "cron");
     private static final Set<String> LEAVES = Set.of("echo", "error", "sh", "writeFile", "readFile", "fileExists", "pwd",
             "libraryResource", "archiveArtifacts", "checkout", "input", "isUnix", "deleteDir", "stash", "unstash", "unstable", "sleep",
             "library", "properties", "milestone");

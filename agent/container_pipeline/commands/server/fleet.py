@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timezone
-from typing import Any
+from pathlib import Path
+from typing import Any, Callable
 
 from container_pipeline.console import human_size
-from container_pipeline.errors import ChecksFailed, SettingsError
+from container_pipeline.errors import ChecksFailed, SettingsError, UsageError
 from container_pipeline.execute import Run, jobs_files
 from container_pipeline.i18n import _
 from container_pipeline.model import Target, local_time
-from container_pipeline.plan.deploy import difference, holder
-from container_pipeline.plan.fleet import Deployment, Inventory, oldest, ordered, read
+from container_pipeline.plan.fleet import Deployment, Inventory, oldest, ordered, read, remarks
+from container_pipeline.plan.fleet_page import Silent, html
+from container_pipeline.project import files
 from container_pipeline.remote import reasons
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish
-from container_pipeline.result import Deployments
+from container_pipeline.result import Deployments, Files
 from container_pipeline.values import target_of
 
 #: Servers at a time, unless `at_once` is set: nothing is changed there, and nothing is long.
@@ -32,8 +35,12 @@ class _Place:
     sudo: bool = False
 
 
-def run(run: Run, patterns: Sequence[str], *, check: bool, disk: bool, accept_new: bool = False) -> None:
-    """Show one line per code and server. Raises the worst error of a server, then with ``check`` ChecksFailed for a problem."""
+def run(
+    run: Run, patterns: Sequence[str], *, check: bool, disk: bool, page: Path | None = None, accept_new: bool = False
+) -> None:
+    """Show one line per code and server, and write the ``page``. Raises the worst error of a server, then with ``check`` ChecksFailed for a problem."""
+    if page and not os.access(page.parent, os.W_OK):
+        raise UsageError(_("{path} cannot be written: its folder is missing or read-only", path=page))
     places = _places(run, patterns)
     fleet = Fleet(run.settings, run.console, accept_new=accept_new)
     fleet.several = len(places) > 1
@@ -53,6 +60,8 @@ def run(run: Run, patterns: Sequence[str], *, check: bool, disk: bool, accept_ne
     deployments = ordered(one for inventory in inventories.values() for one in inventory.deployments)
     run.result.add(Deployments(deployments=[one.as_dict() for one in deployments]))
     _show(run, deployments, inventories, disk=disk)
+    if page:
+        _write(run, page, deployments, answers)
     finish(run.result, run.console, answers, lambda answer: _details(inventories[answer.target]))
     wrong = [one for one in deployments if one.problems]
     if check and wrong:
@@ -60,6 +69,25 @@ def run(run: Run, patterns: Sequence[str], *, check: bool, disk: bool, accept_ne
             _("{count} of {all} deployments have a problem", count=len(wrong), all=len(deployments)),
             _("`container-pipeline status` and `logs` show more about one code"),
         )
+
+
+def _write(run: Run, path: Path, deployments: Sequence[Deployment], answers: Sequence[Answer]) -> None:
+    silent = [Silent(answer.target.name, answer.error.message, answer.error.hint) for answer in answers if answer.error]
+    hide = run.console.redact
+    text = html(_hidden(deployments, hide), _hidden(silent, hide), datetime.now().astimezone(), run.settings.build_url)
+    files.replace(path, text)
+    run.result.add(Files(files=[str(path)]))
+
+
+def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
+    """Return a value with every text in it redacted, before HTML escapes could hide a secret."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(_hidden(item, hide) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: _hidden(getattr(value, one.name), hide) for one in fields(value)})
+    return value
 
 
 def _places(run: Run, patterns: Sequence[str]) -> dict[Target, _Place]:
@@ -163,15 +191,3 @@ def state(one: Deployment) -> str:
     states = sorted({f"{each.state} ({each.health})" if each.health != "-" else each.state for each in one.containers})
     shown = ", ".join(states) or _("down")
     return shown + (_(", restarts: {number}", number=one.restarts) if one.restarts else "")
-
-
-def remarks(one: Deployment) -> list[str]:
-    """Return a sentence for each thing that a reader should know about a deployment."""
-    found = [problem.message for problem in one.problems]
-    if one.lock:
-        found.append(_("a run is changing it: {holder}", holder=holder(one.lock)))
-    if one.hold:
-        found.append(one.hold.told())
-    if one.status == "foreign":
-        found.append(difference("found"))
-    return found
