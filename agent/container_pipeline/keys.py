@@ -115,6 +115,13 @@ class Values:
         per_environment=True,
         choices=("recreate", "start-first"),
     )
+    pull: str = _key(
+        "text",
+        "missing",
+        "pull the images of other services where they are missing, or always",
+        per_environment=True,
+        choices=("missing", "always"),
+    )
     release: Mapping[str, Any] = _key(
         "command",
         {},

@@ -9,6 +9,8 @@ _COMMON = "remote/programs/common.sh"
 _CONTAINERS = "remote/programs/containers.sh"
 _DEPLOY = "remote/programs/deploy.sh"
 _FOUND = "remote/programs/found.sh"
+_PINS = "remote/programs/pins.sh"
+_RESOLVED = "plan/resolved.py"
 _STATUS = "remote/programs/status.sh"
 
 _FORMS = "real/test_compose_variants.py::test_compose_variants_run_as_defined_or_change_nothing"
@@ -18,7 +20,64 @@ _BACK = "real/test_deploy_failures.py::test_rollback_restores_companion_image_an
 _UNDERSTAND = "real/test_odd_servers.py::test_compose_incompatible_with_the_engine_changes_nothing"
 _FOUND_BACK = "real/test_found.py::test_failed_first_deploy_restores_the_manual_service_exactly"
 
+_MOVED = "real/test_companions.py::test_moved_tag_changes_no_companion_on_any_way"
+_UNPINNED = "real/test_companions.py::test_release_without_pins_keeps_its_running_image"
+_KEPT = "real/test_companions.py::test_keep_and_prune_leave_a_companions_image"
+
 COMPOSE = [
+    Mutation(
+        "A companion keeps its image although its tag has moved",
+        _PINS,
+        (('        *"=$reference="*) pin=${kept#', '        "none") pin=${kept#'),),
+        (f"{_MOVED}[compose-v2]", f"{_MOVED}[compose-v1]"),
+    ),
+    Mutation(
+        "A companion runs its exact image after a rollback by two releases",
+        _PINS,
+        (("    add_pins\n}\n", "}\n"),),
+        (f"{_MOVED}[compose-v2]", f"{_MOVED}[compose-v1]"),
+    ),
+    Mutation(
+        "By hand, companions run their exact images, too",
+        _ASK,
+        (("names_pins || continue", "continue"),),
+        (f"{_MOVED}[compose-v2]", f"{_MOVED}[compose-v1]"),
+    ),
+    Mutation(
+        "A pinned image that is gone is pulled before anything is touched",
+        _PINS,
+        (
+            (
+                '    have_pins || { pull_others "$missing" && have_pins; } || refuse pull-missing "$missing"\n',
+                '    have_pins || refuse pull-missing "$missing"\n',
+            ),
+        ),
+        (f"{_MOVED}[compose-v2]",),
+    ),
+    Mutation(
+        "A companion that an older agent or a person started keeps its image, too",
+        _PINS,
+        (('        [ -z "$runs" ] || { look "$runs" && return; }\n', ""),),
+        (f"{_UNPINNED}[compose-v2]",),
+    ),
+    Mutation(
+        "An image that a companion of a kept release runs is not removed with its own release",
+        _DEPLOY,
+        (('[ -z "$name" ] || needed_beside "$name" "$release" "$old" ||', '[ -z "$name" ] ||'),),
+        (_KEPT,),
+    ),
+    Mutation(
+        "A registry keeps the image that a companion of a kept release runs",
+        _STATUS,
+        (("        companions_in_use\n", ""),),
+        (_KEPT,),
+    ),
+    Mutation(
+        "Pins of an earlier release do not stay in the folder",
+        _DEPLOY,
+        (('    names_pins || [ ! -e "$pinned_file" ] || rm -f "$pinned_file"\n', ""),),
+        (_KEPT,),
+    ),
     Mutation(
         "Files that a person put into the folder neither replace nor extend the release",
         _ASK,
@@ -93,10 +152,12 @@ COMPOSE = [
     ),
     Mutation(
         "A companion of the service's own image is not pulled by its tag",
-        _DEPLOY,
+        _RESOLVED,
         (
-            ('    elif [ -z "$images" ]; then\n', "    elif false; then\n"),
-            ('    [ -z "$digest" ] || { ask_for_image && find_image; } ||', "    true ||"),
+            (
+                " for one in started if one.image != str(image)),\n        version",
+                " for one in started),\n        version",
+            ),
         ),
         ("real/test_releases.py::test_companion_with_same_image_also_runs_built_digest",),
     ),

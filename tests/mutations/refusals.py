@@ -31,11 +31,11 @@ REFUSED = [
         _DEPLOY,
         (
             (
-                '    get_image\n    [ "$action" = rollback ] || [ -n "$created" ] || learn_age\n'
+                '    get_image\n    [ "$action" = rollback ] || complete_release\n    [ "$action" = rollback ] || [ -n "$created" ] || learn_age\n'
                 '    [ "$lost" = no ] || end stopped connection\n    [ -z "${check_path-}" ] || find_asker\n'
                 '    [ -z "${release_program-}" ] || release_early\n'
                 "    keep_found\n    switch\n",
-                '    id=\'\' && tagged() { true; }\n    switch\n    get_image\n    dock tag "$id" "$image:$version"\n',
+                '    id=\'\' && tagged() { true; }\n    complete_release\n    switch\n    get_image\n    dock tag "$id" "$image:$version"\n',
             ),
         ),
         (

@@ -63,6 +63,8 @@ services:
     environment: [TZ=Asia/Shanghai]
     restart: unless-stopped
 """
+#: The file with the exact images of other services, where a release has any.
+PINNED = "docker-compose.pinned.yml"
 _VERSIONS = itertools.count(20261124000000 + os.getpid() % 10000)
 
 
@@ -206,7 +208,10 @@ class Site:
 
     def files(self, server: Server | None = None) -> dict[str, str]:
         """Return the live files with their content, without our own files, read from the disk that this machine sees too."""
-        return {name: (self._seen(server) / name).read_bytes().decode() for name in ("docker-compose.yml", ".env")}
+        names = ["docker-compose.yml", ".env"]
+        if (self._seen(server) / PINNED).exists():
+            names.append(PINNED)
+        return {name: (self._seen(server) / name).read_bytes().decode() for name in names}
 
     def _seen(self, server: Server | None) -> Path:
         """Return the project's folder on a server, as a path on this machine."""

@@ -12,7 +12,7 @@ import pytest
 
 from container_pipeline.remote import transfer
 from real.killing import current, killed_before
-from real.site import Site, settled
+from real.site import PINNED, Site, settled
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +70,12 @@ def read_by_containers(site: Site) -> set[str]:
     return {server.docker("exec", one, "cat", "/conf/app.ini") for one in ids}
 
 
+def image_of_side(site: Site) -> str:
+    labels = (f"label=com.docker.compose.{name}" for name in (f"project={site.code}", "service=side"))
+    filters = (word for label in labels for word in ("--filter", label))
+    return site.servers[0].docker("ps", *filters, "--format", "{{.Image}}").strip()
+
+
 def state(site: Site) -> tuple[object, ...]:
     """The live files, the release and the container."""
     return site.files(), mounted(site), current(site), site.container()
@@ -104,12 +110,12 @@ def test_next_deploy_repairs_a_kill_at_any_point(
     site = either
     # Nobody aborts the agent here.
     monkeypatch.setattr("container_pipeline.clients.children._ABORT_GRACE", 0)
-    side = f"{site.registry.address}/{site.code}:{site.publish()}"
+    sides = [f"{site.registry.address}/{site.code}:{site.publish()}" for _turn in (0, 1)]
     volumes = "    volumes: ['./conf:/conf']\n"
-    site.append("docker-compose.yml", f"{volumes}  side:\n    image: {side}\n{volumes}")
+    site.append("docker-compose.yml", f"{volumes}  side:\n    image: {sides[0]}\n{volumes}")
     site.set("CONTAINER_PIPELINE_FILES", "conf")
     text = (site.folder / "docker-compose.yml").read_text()
-    texts = [text, text.replace("    restart:", "    labels: {changed: 'two'}\n    restart:")]
+    texts = [text, text.replace("    restart:", "    labels: {changed: 'two'}\n    restart:").replace(*sides)]
     versions, composes = list[str](), list[dict[str, str]]()
     for turn in (0, 1):
         site.write("docker-compose.yml", texts[turn])
@@ -139,6 +145,7 @@ def test_next_deploy_repairs_a_kill_at_any_point(
         assert done.code == 0, (k, done.err)
         assert (site.files(), site.running(), mounted(site)) == (composes[wanted], versions[wanted], FOLDERS[wanted]), k
         assert read_by_containers(site) == {FOLDERS[wanted]["conf/app.ini"][1]}, k
+        assert f'"{image_of_side(site)}" # {sides[wanted]}\n' in composes[wanted][PINNED], k
         repaired += 1
     assert repaired >= least, "too few of its points were in the switch or after it"
     assert site.left_over(patience=20) == ""

@@ -73,6 +73,7 @@ def test_companion_with_same_image_also_runs_built_digest(site: Site):
     assert site("deploy").code == 0
     before = site.container()
     site.publish("exits", version)
+    site.set("CONTAINER_PIPELINE_PULL", "always")
     done = site("deploy")
     assert (done.code, site.container()) == (0, before), done.err
 

@@ -44,6 +44,10 @@ def test_prune_keeps_versions_needed_for_rollback():
     assert deleted(FIVE, keep=2, in_use=(DAY(2),)) == [(DAY(1), "a"), (DAY(3), "c")]
 
 
+def test_prune_keeps_a_version_pinned_by_digest():
+    assert deleted(FIVE, keep=2, in_use=(str(digest("b")),)) == [(DAY(1), "a"), (DAY(3), "c")]
+
+
 def test_prune_keeps_digest_shared_with_a_kept_version():
     assert deleted({**FIVE, DAY(1): "e"}, keep=2) == [(DAY(2), "b"), (DAY(3), "c")]
 

@@ -36,6 +36,15 @@ def test_services_of_profiles_start_where_they_are_enabled():
     assert judge(text, "v1", ["*"]).services == ("a-b",)
 
 
+def test_other_images_of_started_services_are_companions():
+    same = {"image": OWN["image"]}
+    verdict = judge(
+        form(worker=same, cache={"image": "redis:7"}, other={"image": "redis:7"}, idle={"image": "x", "scale": 0})
+    )
+    assert verdict.companions == ("cache=redis:7", "other=redis:7")
+    assert verdict.images == ("redis:7",)
+
+
 def test_deploy_requires_release_paths_except_docker_created_ones():
     volumes = [
         {"type": "bind", "source": "/x/stage/conf", "target": "/a"},

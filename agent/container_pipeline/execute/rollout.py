@@ -15,7 +15,7 @@ from container_pipeline.plan.freeze import frozen
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish
 
 #: The files of ``remote/programs/`` that deploy and roll back.
-DEPLOY = ("switch", "containers", "found", "ask", "deploy")
+DEPLOY = ("switch", "containers", "found", "ask", "pins", "deploy")
 #: Steps of a release on a server, in order.
 STEPS = ("check", "switch", "start", "health", "keep")
 
@@ -64,6 +64,7 @@ def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str,
         "settle": values.settle,
         "keep": values.keep,
         "strategy": values.strategy,
+        "pull": values.pull,
         "login": config.reveal(),
         "signed": "",
         "unverified": "",

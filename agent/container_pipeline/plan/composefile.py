@@ -19,7 +19,17 @@ from container_pipeline.outside import Unreadable, read_yaml
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?])([^}]*))?\})")
 
 #: Our own files in a release's folder and in the project's folder on a server.
-_OURS = ("docker-compose.yml", ".env", ".env.v1", ".stack.yml", "releases", ".lock", "release.json", ".units")
+_OURS = (
+    "docker-compose.yml",
+    "docker-compose.pinned.yml",
+    ".env",
+    ".env.v1",
+    ".stack.yml",
+    "releases",
+    ".lock",
+    "release.json",
+    ".units",
+)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,15 @@ def read_record(text: str) -> dict[str, Any]:
         found = read_json(text, dict)
     except ValueError:
         return {}
-    return {name: value for name, value in found.items() if name == "schema" or isinstance(value, str)}
+    read = {name: value for name, value in found.items() if name == "schema" or isinstance(value, str)}
+    if "companions" in read:
+        read["companions"] = [_companion(one) for one in read["companions"].split()]
+    return read
+
+
+def _companion(text: str) -> dict[str, str]:
+    """Return service, image and pin from SERVICE=IMAGE=PIN; the pin is NAME@DIGEST, or an image id."""
+    return dict(zip(("service", "image", "pin"), [*text.split("=", 2), "", ""]))
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,10 @@ def going(held: Held, keep: int, in_use: Collection[str]) -> list[Digest]:
 
 
 def plan(image: ImageRef, access: RegistryAccess, held: Held, keep: int, in_use: Collection[str]) -> list[Step]:
-    """Plan to delete all versions except the newest ``keep`` and those ``in_use``; ``image`` has registry and repository."""
+    """Plan to delete all versions except the newest ``keep`` and those ``in_use``; ``image`` has registry and repository.
+
+    ``in_use`` has tags, and digests that are pinned.
+    """
     doomed, stays = _divide(held, keep, in_use)
     gone = _with_referrers(held, going(held, keep, in_use))
     belongs = {tag for tag, subject in held.subjects.items() if subject in gone}
@@ -80,7 +83,9 @@ def plan(image: ImageRef, access: RegistryAccess, held: Held, keep: int, in_use:
 
 def _divide(held: Held, keep: int, in_use: Collection[str]) -> tuple[list[str], set[Digest]]:
     """Return the versions to delete, oldest first, and the manifests that stay because of another tag."""
-    doomed = sorted(tag for tag in versions(held.tags)[keep:] if tag not in in_use)
+    doomed = sorted(
+        tag for tag in versions(held.tags)[keep:] if tag not in in_use and str(held.tags[tag]) not in in_use
+    )
     others = {digest for tag, digest in held.tags.items() if tag not in {*doomed, *held.subjects}}
     return doomed, {part for digest in others for part in _whole(held, digest)}
 

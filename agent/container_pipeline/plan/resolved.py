@@ -73,9 +73,13 @@ class Verdict:
 
     services: tuple[str, ...]
     images: tuple[str, ...]
+    #: SERVICE=IMAGE of each service that runs another image than the release's.
+    companions: tuple[str, ...]
     paths: tuple[str, ...]
     networks: tuple[str, ...]
     volumes: tuple[str, ...]
+    #: The version of the Compose file, where Compose reports it.
+    version: str = ""
     #: For a release command: the services that it needs, and the Compose file that is added for its container.
     needs: tuple[str, ...] = ()
     throwaway: str = ""
@@ -257,6 +261,8 @@ def judge(
     return Verdict(
         services=tuple(one.name for one in started),
         images=tuple(dict.fromkeys(one.image for one in started if one.image != str(image))),
+        companions=tuple(f"{one.name}={one.image}" for one in started if one.image != str(image)),
+        version=resolved.version,
         paths=tuple(dict.fromkeys(source.path for one in started for source in one.sources if _must_exist(source))),
         networks=tuple(resolved.networks[key] for key in _used(started, "networks", resolved.networks)),
         volumes=tuple(resolved.volumes[key] for key in _used(started, "volumes", resolved.volumes)),

@@ -287,6 +287,8 @@ def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict
         "verdict": "good",
         "services": " ".join(verdict.services),
         "images": " ".join(verdict.images),
+        "companions": " ".join(verdict.companions),
+        "file_version": verdict.version,
         "must_exist": "\n".join(verdict.paths),
         "outside_networks": "\n".join(verdict.networks),
         "outside_volumes": "\n".join(verdict.volumes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from container_pipeline.execute import Run, release
@@ -12,6 +13,8 @@ from container_pipeline.i18n import _
 from container_pipeline.model import File
 from container_pipeline.plan.diff import FileChange, Live, changes, title
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish, parts
+
+_ENVS = (".env", ".env.v1")
 
 
 def run(run: Run, *, version: str | None = None, accept_new: bool = False) -> None:
@@ -49,10 +52,22 @@ def _compare(answer: Answer, files: Sequence[File], sums: dict[str, str]) -> lis
     for line in answer.all("live"):
         value, mode, path = line.split(" ", 2)
         live[path] = Live(value, int(mode, 8), contents.get(path))
+    if kept := _added(live.get(".env")):
+        files = [replace(file, data=(file.data or b"") + kept) if file.path in _ENVS else file for file in files]
+        sums = {
+            **sums,
+            **{file.path: hashlib.sha256(file.data or b"").hexdigest() for file in files if file.path in _ENVS},
+        }
     form = ".env.v1" if answer.facts.get("compose") == "v1" and ".env.v1" in sums else ".env"
-    wanted = [file for file in files if file.path not in (".env", ".env.v1")]
+    wanted = [file for file in files if file.path not in _ENVS]
     wanted += [File(".env", file.data, file.mode) for file in files if file.path == form]
     return changes(live, wanted, {**sums, ".env": sums[form]})
+
+
+def _added(env: Live | None) -> bytes:
+    """Return the lines that a deploy has added to .env on the server for Compose by hand; the next one writes them again."""
+    lines = (env.data or b"").splitlines(keepends=True) if env else []
+    return b"".join(line for line in lines if line.startswith((b"COMPOSE_FILE=", b"COMPOSE_PROJECT_NAME=")))
 
 
 def _show(run: Run, answer: Answer, version: str, changed: list[FileChange]) -> None:

@@ -21,6 +21,8 @@ def run(run: Run, *, accept_new: bool = False) -> None:
     run.console.table(
         (_("SERVER"), _("VERSION"), _("STATE"), _("SINCE"), _("BY"), _("DIFFERS")), [_row(answer) for answer in answers]
     )
+    if rows := [row for answer in answers for row in _image_rows(answer)]:
+        run.console.table((_("SERVER"), _("SERVICE"), _("IMAGE"), _("DIGEST")), rows)
     for answer in answers:
         if broken := _broken(answer):
             run.console.error(f"{answer.target.name} — {broken}")
@@ -43,9 +45,19 @@ def differences(answer: Answer) -> list[str]:
 
 
 def containers(answer: Answer) -> list[dict[str, str]]:
-    names = ("service", "state", "health", "started", "restarts", "exit_code")
+    """Return the containers; ``image`` is as the Compose file names it, and ``digest`` is "" where it is not known."""
+    names = ("service", "state", "health", "started", "restarts", "exit_code", "image", "image_id")
     lines = [line.split("|") for line in answer.all("container")]
-    return [{**dict.fromkeys(names, "-"), **dict(zip(names, line))} for line in lines]
+    found = [{**dict.fromkeys(names, "-"), **dict(zip(names, line))} for line in lines]
+    deployed = release(answer)
+    pins = {one["pin"]: one["image"] for one in deployed.get("companions", [])}
+    own = {one["image_id"] for one in found if one["image"] == f"{deployed.get('image')}:{deployed.get('version')}"}
+    for one in found:
+        one["digest"] = one["image"].partition("@")[2]
+        if one["image_id"] in own and "image" not in answer.all("differs"):
+            one["digest"] = deployed.get("digest", "")
+        one["image"] = pins.get(one["image"], one["image"].partition("@")[0])
+    return found
 
 
 def details(answer: Answer) -> dict[str, Any]:
@@ -77,6 +89,13 @@ def _row(answer: Answer) -> tuple[str, ...]:
         deployed.get("build") or deployed.get("by", "-"),
         ", ".join([*_busy(answer), *_held(answer), *(difference(word) for word in differences(answer))]) or "-",
     )
+
+
+def _image_rows(answer: Answer) -> list[tuple[str, ...]]:
+    """Return what each service runs; nothing for a single service, whose image the version names."""
+    found = containers(answer)
+    rows = [(answer.target.name, one["service"], one["image"], one["digest"][7:19] or "-") for one in found]
+    return list(dict.fromkeys(rows)) if len({row[1] for row in rows}) > 1 else []
 
 
 def _broken(answer: Answer) -> str:

@@ -23,19 +23,31 @@ brings() {
     case "$newline$units$newline" in *"$newline$1$newline"*) ;; *) return 1 ;; esac
 }
 
-# Makes a person's own `up -d` start the same as ours.
-write_names() {
-    for name in $OTHERS; do
-        [ -e "$name" ] || [ -e "$stage/$name" ] || continue
+# Prints the lines for the release's .env with which a person's own `up -d` starts the same as ours.
+list_names() {
+    for name in $OTHERS "$pinned_file"; do
+        case $name in
+        "$pinned_file") names_pins || continue ;;
+        *) [ -e "$name" ] || [ -e "$stage/$name" ] || continue ;;
+        esac
         write_name COMPOSE_FILE "$(printf %s "$files" | tr '\n' ':')"
         break
     done
     if [ "$project" != "$code" ] || says_name; then write_name COMPOSE_PROJECT_NAME "$project"; fi
 }
 
-# write_name NAME VALUE: adds the variable to the release's .env if it is missing.
+# write_name NAME VALUE: prints the variable if the release's .env has none of that name.
 write_name() {
-    grep -qs "^$1=" "$stage/.env" || printf '%s=%s\n' "$1" "$2" 2>"$work/out" >>"$stage/.env" || refuse_write
+    grep -qs "^$1=" "$stage/.env" || printf '%s=%s\n' "$1" "$2"
+}
+
+write_names() {
+    list_names 2>"$work/out" >>"$stage/.env" || refuse_write
+}
+
+# Whether the release's Compose files include the one with the pins.
+names_pins() {
+    case "$newline$files$newline" in *"$newline$pinned_file$newline"*) ;; *) return 1 ;; esac
 }
 
 # Whether a file may have a top-level `name:`; a file in flow style counts as one.
@@ -53,18 +65,30 @@ says_name() {
 # Whether the release has the same files as the current one, so that its record can be reused.
 same_as_current() {
     record=releases/$(current_release)/release.json
-    [ -n "$(field files "$record")" ] && [ "$(cat "${record%/*}/.units" 2>/dev/null)" = "$units" ] || return 1
-    cmp -s "$stage/docker-compose.yml" docker-compose.yml && cmp -s "$stage/.env" .env && ! units_differ
+    companions=$(field companions "$record")
+    # Where an older agent deployed it, it has images without pins.
+    [ -n "$(field files "$record")" ] && { [ -n "$companions" ] || [ -z "$(field images "$record")" ]; } || return 1
+    [ "$pull" = missing ] || [ -z "$companions" ] || return 1
+    own_units=$units own_files=$files
+    if [ -f "${record%/*}/$pinned_file" ]; then
+        cp -p "${record%/*}/$pinned_file" "$stage/" 2>"$work/out" || refuse_write
+        add_pins
+    fi
+    cmp -s "$stage/docker-compose.yml" docker-compose.yml && { cat "$stage/.env" && list_names; } 2>/dev/null | cmp -s - .env &&
+        [ "$(cat "${record%/*}/.units" 2>/dev/null)" = "$units" ] && ! units_differ && return
+    units=$own_units files=$own_files
+    rm -f "$stage/$pinned_file" "$stage/.units"
+    return 1
 }
 
 ask_compose() {
-    unchanged=no images=''
+    unchanged=no images='' companions=''
     [ "$generation" != swarm ] || { ask_swarm && return; }
     name_project
-    write_names
     if [ -z "${release_program-}" ] && same_as_current; then
         unchanged=yes services=$(field services "$record") images=$(field images "$record")
     else
+        companions=''
         speak
         resolve
         look_for_paths
@@ -72,8 +96,14 @@ ask_compose() {
         look_for volume "$outside_volumes"
         check_speech
     fi
+}
+
+# Once the images are known.
+complete_release() {
+    [ "$generation" != swarm ] || return 0
+    write_names
     files_field=$(printf %s "$files" | tr '\n' ':')
-    sed "s|}\$|, \"services\": \"$services\", \"images\": \"$images\", \"project\": \"$project\", \"files\": \"$files_field\"}|" \
+    sed "s|}\$|, \"services\": \"$services\", \"images\": \"$images\", \"companions\": \"$companions\", \"project\": \"$project\", \"files\": \"$files_field\"}|" \
         "$stage/release.json" 2>"$work/out" >"$stage/.record" || refuse_write
     mv "$stage/.record" "$stage/release.json" 2>"$work/out" || refuse_write
 }
@@ -105,8 +135,8 @@ refuse_mute() {
     refuse engine "$(last_line "$work/engine")"
 }
 
-# Sends the resolved form to the agent, which replies with assignments: verdict, services, images, must_exist, outside_networks
-# and outside_volumes.
+# Sends the resolved form to the agent, which replies with assignments: verdict, services, images, companions, file_version,
+# must_exist, outside_networks and outside_volumes.
 resolve() {
     json='' all_profiles=''
     # The release command's service may be one that no enabled profile starts. (v1 lists those, too.)

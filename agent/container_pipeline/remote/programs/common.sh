@@ -14,6 +14,8 @@ PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin:/snap/bin
 newline='
 '
 blanks=$IFS
+# The Compose file of a release that pins the images of the other services.
+pinned_file=docker-compose.pinned.yml
 next_beat=0 sentences=0
 work='' private='' watchers='' in_background='' generation='' standalone='' sudo_env=no lost=no held=no
 

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Deploys a release, or rolls back to an earlier one. Requires common.sh, health.sh, switch.sh, containers.sh, found.sh and ask.sh, and
-# from the agent also: action (deploy or rollback), size (bytes of the payload), image (name without tag), digest, services, units
-# (files of the release, one per line), timeout, settle, keep, strategy (recreate or start-first); for a deploy created (the image's
-# build time, or nothing), keep_newer (yes or no) and override (the reason to go on in spite of a hold, or nothing).
+# Deploys a release, or rolls back to an earlier one. Requires common.sh, health.sh, switch.sh, containers.sh, found.sh, ask.sh and
+# pins.sh, and from the agent also: action (deploy or rollback), size (bytes of the payload), image (name without tag), digest, services,
+# units (files of the release, one per line), timeout, settle, keep, strategy (recreate or start-first), pull (missing or always); for a
+# deploy created (the image's build time, or nothing), keep_newer (yes or no) and override (the reason to go on in spite of a hold, or
+# nothing).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 open_folder() {
@@ -88,23 +89,28 @@ name_again() {
     [ -z "$digest" ] || write_names
 }
 
-# Runs while the files still arrive; find_image waits for the result.
+# Looks for the image, and in the same call for those that the other services of release $record run, while the files still arrive;
+# find_image waits for the result.
 ask_for_image() {
-    dock image inspect -f '{{.Id}} {{.RepoTags}}{{println}}{{index .Config.Labels "org.opencontainers.image.created"}}' "$image@$digest" >"$work/found" 2>"$work/not-found" &
+    pins=$(pins_of "$record")
+    # shellcheck disable=SC2086 # a list of images
+    dock image inspect -f '{{.Id}} {{.RepoTags}}{{println}}{{.RepoDigests}}{{println}}{{json (index .Config.Labels "org.opencontainers.image.created")}}' \
+        "$image@$digest" $pins >"$work/found" 2>"$work/not-found" &
     asked=$!
 }
 
 find_image() {
     wait "$asked"
     found='' label=''
-    { IFS= read -r found && IFS= read -r label; } <"$work/found"
-    [ -n "$found" ]
+    while IFS= read -r tags && IFS= read -r digests && IFS= read -r age; do
+        case $digests in *"@$digest]"* | *"@$digest "*) found=$tags label=$age && return ;; esac
+    done <"$work/found"
+    return 1
 }
 
 get_image() {
     id='' pulled=no
-    [ -n "$digest" ] || { get_other_images && return; }
-    if ! find_image; then
+    if [ -n "$digest" ] && ! find_image; then
         mv "$work/not-found" "$work/out"
         check_reachable
         step pull
@@ -130,7 +136,9 @@ heed_newer() {
 
 # Reads the build time from the image if the agent does not know it, and adds it to the record.
 learn_age() {
-    created=${label%Z}
+    created=${label#\"}
+    created=${created%\"}
+    created=${created%Z}
     created=${created%%.*}Z
     case $created in
     [12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z) ;;
@@ -150,31 +158,6 @@ refuse_pull() {
     *"no space left"*) refuse disk Docker ;;
     esac
     refuse pull "$1 $(last_line "$work/out")"
-}
-
-# Images of the other services: `up` would pull them only after it stopped the old containers.
-get_other_images() {
-    others=$(for service in $services; do [ "$service" = "$code" ] && [ -n "$digest" ] || printf '%s ' "$service"; done)
-    [ -n "$others" ] || return 0
-    if [ "$action" = rollback ]; then
-        # A release that ran here before uses the images of that time.
-        if [ -n "$(field files "$stage/release.json")" ] && tag_images "$stage/.images" && have_images; then return; fi
-    elif [ -z "$images" ]; then
-        # They run the release's own image, which must not be pulled by its tag, since that may have moved.
-        return
-    fi
-    step pull
-    # shellcheck disable=SC2086 # a list of names
-    { cd "$stage" && long yes compose pull -q $others; } || { have_images && missing=''; refuse_pull "${missing:-$others}"; }
-    cd "$folder" || refuse folder "$folder"
-    have_images || refuse pull-missing "$missing"
-    [ -z "$digest" ] || { ask_for_image && find_image; } || { mv "$work/not-found" "$work/out" && refuse_docker; }
-}
-
-have_images() {
-    for missing in $images; do
-        dock image inspect "$missing" >/dev/null 2>&1 || return 1
-    done
 }
 
 # Starts the previous release again, or nothing if there was none. Sets $bad on failure.
@@ -296,7 +279,7 @@ runs_there() {
 
 # Removes the image of a failed version, unless a kept release has the same version.
 clean_image() {
-    [ -d "releases/$version" ] || dock rmi "$image:$version" >/dev/null 2>&1
+    [ -d "releases/$version" ] || needed_beside "$image" "$version" "$digest" || dock rmi "$image:$version" >/dev/null 2>&1
 }
 
 # Repairs the switch of an earlier run that was killed.
@@ -310,7 +293,7 @@ recover() {
     step recover
     keep_services=$services recreate=''
     # Containers may have been started since, with mounts of files that are replaced now.
-    [ "$(wc -l <"$former/names")" -le 2 ] || recreate=--force-recreate
+    [ "$(grep -Fvcx "./$pinned_file" "$former/names")" -le 2 ] || recreate=--force-recreate
     restore
     # The new release repairs the rest; or it fails, and says so.
     [ "$bad" != docker ] || refuse frozen
@@ -334,13 +317,14 @@ keep_release() {
     mv -f releases/.current.new releases/.current
     remove_dropped
     close_journal
+    names_pins || [ ! -e "$pinned_file" ] || rm -f "$pinned_file"
     log_attempt "ok${unverified:+ unverified $unverified}"
     set -- releases/*/
     [ "$#" -gt "$keep" ] || return 0
     by_worth | sed "1,${keep}d" | while IFS= read -r release; do
-        name=$(field image "releases/$release/release.json")
+        name=$(field image "releases/$release/release.json") old=$(field digest "releases/$release/release.json")
         rm -rf "releases/${release:?}"
-        [ -z "$name" ] || dock rmi "$name:$release" </dev/null >/dev/null 2>&1
+        [ -z "$name" ] || needed_beside "$name" "$release" "$old" || dock rmi "$name:$release" </dev/null >/dev/null 2>&1
     done
 }
 
@@ -370,6 +354,7 @@ deploy() {
     make_work
     find_docker
     step check
+    record=$folder/releases/$(first_line "$folder/releases/.current")/release.json
     [ "$action" = rollback ] || ask_for_image
     open_folder
     [ "$action" = rollback ] || receive
@@ -390,6 +375,7 @@ deploy() {
         know_release
     fi
     get_image
+    [ "$action" = rollback ] || complete_release
     [ "$action" = rollback ] || [ -n "$created" ] || learn_age
     [ "$lost" = no ] || end stopped connection
     [ -z "${check_path-}" ] || find_asker

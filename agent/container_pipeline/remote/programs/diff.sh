@@ -21,7 +21,8 @@ show_files() {
     say "fact version $current"
     {
         printf '%s\n' docker-compose.yml .env
-        { printf '%s\n' "$units" && cat "releases/$current/.units" 2>/dev/null; } | sort -u
+        # The file with the pins is written on the server.
+        { printf '%s\n' "$units" && cat "releases/$current/.units" 2>/dev/null; } | grep -Fvx "$pinned_file" | sort -u
     } | while IFS= read -r name; do
         [ -z "$name" ] || [ ! -e "./$name" ] || find "./$name" -type f
     done >"$work/found"

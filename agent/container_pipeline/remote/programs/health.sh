@@ -7,7 +7,7 @@ containers() {
     ids=$(dock ps -aq --filter "label=com.docker.compose.project=${project:-$code}" --filter label=com.docker.compose.oneoff=False) || return 1
     [ -n "$ids" ] || return 0
     # shellcheck disable=SC2016,SC2086 # Go's variables; a list of ids
-    dock inspect -f '{{index .Config.Labels "com.docker.compose.service"}}|{{.Name}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{.State.Pid}}|{{.State.StartedAt}}|{{.Image}}|{{if ne .HostConfig.NetworkMode "host"}}{{range $port, $_ := .HostConfig.PortBindings}}{{$port}} {{end}}{{end}}' $ids
+    dock inspect -f '{{index .Config.Labels "com.docker.compose.service"}}|{{.Name}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{.State.Pid}}|{{.State.StartedAt}}|{{.Image}}|{{.Config.Image}}|{{if ne .HostConfig.NetworkMode "host"}}{{range $port, $_ := .HostConfig.PortBindings}}{{$port}} {{end}}{{end}}' $ids
 }
 
 images_in_use() {
@@ -117,7 +117,7 @@ healthy() {
         list=$listed listed=''
         [ -n "$list" ] || list=$(containers 2>"$work/out") || { bad="docker" && return 1; }
         [ -n "$first" ] || first=$list
-        while IFS='|' read -r service name status exit restarts health policy pid started runs ports; do
+        while IFS='|' read -r service name status exit restarts health policy pid started runs reference ports; do
             case " $services " in *" $service "*) ;; *) continue ;; esac
             case " $ignored" in *" ${name#/} "*) continue ;; esac
             seen="$seen$service "

@@ -54,6 +54,18 @@ check_readable() {
     done
 }
 
+# Tags and digests of the images that other services of kept releases run: they may be versions of this image.
+companions_in_use() {
+    for name in releases/*/release.json; do
+        companions=$(field companions "$name")
+        for companion in $companions; do
+            image=${companion#*=}
+            image=${image%%=*}
+            printf '%s\n%s\n' "${image##*:}" "${companion##*@}"
+        done
+    done
+}
+
 # Versions that are kept, that the next manual `up -d` would start, or that have containers.
 show_use() {
     images=$(images_in_use 2>"$work/out") || refuse_docker
@@ -61,6 +73,7 @@ show_use() {
     {
         ls -1 releases 2>/dev/null
         sed -n 's/^VERSION=//p' .env 2>/dev/null | tr -d "\"'\r"
+        companions_in_use
         cat releases/found-*/.images 2>/dev/null | sed 's/.*|//; s/@.*//; s/.*://'
         printf '%s\n' "$images" | sed 's/@.*//; s/.*://'
     } | say_lines use
@@ -95,9 +108,9 @@ show_containers() {
     record=releases/$current/release.json
     image=$(field image "$record") digest=$(field digest "$record")
     [ -z "$digest" ] || wanted=$(dock image inspect -f '{{.Id}}' "$image@$digest" 2>/dev/null)
-    while IFS='|' read -r service name status exit restarts health policy pid started runs ports; do
+    while IFS='|' read -r service name status exit restarts health policy pid started runs reference ports; do
         [ -n "$service" ] || continue
-        say "container $service|$status|$health|$started|$restarts|$exit"
+        say "container $service|$status|$health|$started|$restarts|$exit|$reference|$runs"
         if [ "$service" = "$code" ] && [ -n "$digest" ] && [ "$runs" != "$wanted" ]; then say "differs image"; fi
     done <<LIST
 $list

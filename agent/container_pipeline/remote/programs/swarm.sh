@@ -112,7 +112,7 @@ containers() {
     dock stack services --format '{{.Name}}|{{.Replicas}}|{{.Image}}' "$code" | while IFS='|' read -r name replicas _; do
         image=$(dock service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}|{{.UpdatedAt}}' "$name")
         runs=$(dock image inspect -f '{{.Id}}' "${image%%|*}" 2>/dev/null)
-        echo "${name#"${code}"_}|$name|$replicas|0|0|-||0|${image#*|}|$runs|"
+        echo "${name#"${code}"_}|$name|$replicas|0|0|-||0|${image#*|}|$runs|${image%%|*}|"
     done
 }
 

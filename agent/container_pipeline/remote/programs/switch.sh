@@ -78,7 +78,8 @@ switch() {
     # Everything that needs disk space is done before the first rename.
     note_former 2>"$work/out" || refuse_write
     recreate=''
-    if [ -f docker-compose.yml ] && [ -s "$private/changes" ]; then recreate=--force-recreate; fi
+    # Containers have the units mounted, but not the file with the pins.
+    if [ -f docker-compose.yml ] && grep -Fqvx "put ./$pinned_file" "$private/changes"; then recreate=--force-recreate; fi
     if ! { mv "$private/former" "$former" && put_files && { [ -z "$id" ] || tagged || dock tag "$id" "$image:$version"; }; } 2>"$work/out"; then
         # Nothing with the new files has been started yet.
         recreate=''
