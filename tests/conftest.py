@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import Any
@@ -34,6 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # A stable sort: slow tests begin first, by module where a module stays together, the rest keep their order.
     slow = {scope(item.nodeid) for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: scope(item.nodeid) not in slow)
+
+
+def pytest_collection_finish() -> None:
+    # The garbage collector need not look at thousands of listed tests again and again.
+    gc.collect()
+    gc.freeze()
 
 
 #: On a worker, how many tests of the matrix it has left out; on the controller, the count that the workers sent.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import time
 import zlib
 from collections.abc import Iterable
@@ -14,12 +13,12 @@ from container_pipeline.clients import jenkins_facts, jenkins_wire
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.errors import JenkinsError
 from container_pipeline.model import JenkinsAccess, Secret
-from unit.test_lying_registry import DEEP, answer, chunk, flood, liar
+from unit.test_lying_registry import BLANKS, DEEP, Late, answer, chunk, flood, liar
 
-BOMB = base64.b64encode(zlib.compress(b"\0" * 200_000_000))
+BOMB = Late(lambda: answer(base64.b64encode(zlib.compress(b"\0" * 200_000_000))))
 LIES: dict[str, Iterable[bytes]] = {
     "a flood": flood(chunk(b"x" * 65536)),
-    "compressed although not asked": answer(gzip.compress(b" " * 50_000_000), "Content-Encoding: gzip"),
+    "compressed although not asked": BLANKS,
     "deep json": answer(DEEP),
     "a list": answer("[]"),
     "null": answer("null"),
@@ -28,7 +27,7 @@ LIES: dict[str, Iterable[bytes]] = {
     "names are numbers": answer('{"jobs":[{"name":7}],"plugins":[{"shortName":7}],"computer":[{"displayName":7}]}'),
     "a number without end": answer('{"jobs":' + "9" * 100_000 + "}"),
     "not utf-8": answer(b'{"jobs":"\xff"}'),
-    "a bomb": answer(BOMB),
+    "a bomb": BOMB,
     "a wait that is none": answer(b"", "Retry-After: \xb2", status="503 x"),
     "a redirect to no address": answer(b"", "Location: http://[x", status="302 x"),
     "a crumb with a newline": answer('{"crumbRequestField":"A","crumb":"very\\nsecret"}'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import json
@@ -39,6 +40,16 @@ def answer(body: bytes | str = b"", *headers: str, status: str = "200 OK") -> li
 
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+class Late:
+    """A response that is made when it is first sent: to list the tests takes no time then."""
+
+    def __init__(self, make: Callable[[], list[bytes]]) -> None:
+        self._make = functools.cache(make)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._make())
 
 
 @contextmanager
@@ -124,6 +135,8 @@ DEEP = "[" * 100_000 + "]" * 100_000
 NESTED = '{"tags":' * 70 + "[]" + "}" * 70
 OCI_INDEX = "Content-Type: application/vnd.oci.image.index.v1+json"
 MANY = json.dumps({"manifests": [{"digest": f"sha256:{number:064x}"} for number in range(3000)]})
+#: 50 megabytes of blanks in 50 kilobytes.
+BLANKS = Late(lambda: answer(gzip.compress(b" " * 50_000_000), "Content-Encoding: gzip"))
 LIES: dict[str, dict[str, Iterable[bytes]]] = {
     "deep json": {"tags": answer(DEEP)},
     "deeper than the bound": {"tags": answer(NESTED)},
@@ -152,7 +165,7 @@ LIES: dict[str, dict[str, Iterable[bytes]]] = {
     "nul bytes": {"tags": answer(b"\x00" * 1000)},
     "utf-16": {"tags": answer('{"tags":[]}'.encode("utf-16"))},
     "a lone surrogate": {"tags": answer('{"tags":["\\ud800"]}')},
-    "gzip although not asked": {"tags": answer(gzip.compress(b" " * 50_000_000), "Content-Encoding: gzip")},
+    "gzip although not asked": {"tags": BLANKS},
     "redirect to no address": {"tags": answer(b"", "Location: http://[::1", status="307 x")},
     "redirect to a bad port": {"tags": answer(b"", "Location: http://127.0.0.1:99999/", status="307 x")},
     "redirect to a port that is no number": {"ping": answer(b"", "Location: http://127.0.0.1:x/", status="302 x")},

@@ -96,13 +96,13 @@ FLOODS = {
 @pytest.mark.parametrize("began", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 def test_a_flood_costs_bounded_memory_and_ends(flood: str, began: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("container_pipeline.remote.ssh.MAX_OUTPUT", 8 * 2**20)
+    monkeypatch.setattr("container_pipeline.remote.ssh.MAX_OUTPUT", 2 * 2**20)
     tracemalloc.start()
     ending, _heard, _raw = run((HELLO if began else "") + flood + "; sleep 60")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (ending.fault, ending.said) == ("flood", "")
-    assert peak < 12 * 2**20
+    assert peak < 6 * 2**20
 
 
 def test_long_line_is_cut_and_next_stays_whole():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -268,11 +269,17 @@ def _cron_problems(spec: str, path: Path) -> Iterator[Problem]:
             )
 
 
-def _is_time_zone(name: str) -> bool:
-    """Return whether Java knows a time zone; without a list on this machine, whether it can be one."""
+@functools.cache
+def _time_zones() -> set[str]:
+    """Return the time zones that this machine has data of; each time would read 600 files."""
     import zoneinfo
 
-    known = zoneinfo.available_timezones()
+    return zoneinfo.available_timezones()
+
+
+def _is_time_zone(name: str) -> bool:
+    """Return whether Java knows a time zone; without a list on this machine, whether it can be one."""
+    known = _time_zones()
     if not known:
         return bool(re.fullmatch(r"[\w+/:-]+", name, re.ASCII))
     return (name in known and name not in _NO_JAVA_ZONES) or bool(_JAVA_ZONES.fullmatch(name))
