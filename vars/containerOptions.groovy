@@ -126,6 +126,7 @@ private boolean fits(String kind, Object value) {
         case 'text': return text
         case 'integer': return value instanceof Integer && value > 0
         case 'boolean': return value instanceof Boolean
+        case 'attest': return text || value instanceof Boolean
         case 'approve': return text || value instanceof Boolean || value instanceof Map
         case 'map': return value instanceof Map
         case 'text or map': return text || value instanceof Map

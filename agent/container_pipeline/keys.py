@@ -27,7 +27,7 @@ def camel(name: str) -> str:
 class Key:
     """One key of the settings.
 
-    ``kind``: text, approve, integer, boolean, list, map, program, command, check, drain, sign, servers, branches, freeze,
+    ``kind``: text, approve, integer, boolean, list, map, program, command, check, drain, attest, sign, servers, branches, freeze,
     notify or environments.
     """
 
@@ -168,6 +168,11 @@ class Values:
         "sign",
         {},
         "private key of cosign that signs what is pushed: a file, or {key}; COSIGN_PASSWORD has its password",
+    )
+    attest: str = _key(
+        "attest",
+        "true",
+        "what BuildKit itself attaches: true is its default, false nothing, provenance how it was built, and no SBOM",
     )
     sbom: bool = _key("boolean", False, "attach an SBOM, which syft makes, to what is pushed")
     approve: Any = _key(

@@ -352,6 +352,19 @@ def _drain(value: Any, where: str) -> dict[str, Any]:
     }
 
 
+ATTEST = ("true", "false", "provenance")
+
+
+def _attest(value: Any, where: str) -> str:
+    """Return one of ``ATTEST``."""
+    text = str(value).lower() if isinstance(value, bool) else _text(value, where) or "true"
+    known = _WORDS.get(text.lower())
+    chosen = text if known is None else str(known).lower()
+    if chosen not in ATTEST:
+        raise SettingsError(_("{where} is {value!r}", where=where, value=chosen), nearest(chosen, ATTEST))
+    return chosen
+
+
 SIGN = ("key",)
 
 
@@ -421,6 +434,7 @@ _CONVERTERS = {
     "command": _release,
     "check": _check,
     "drain": _drain,
+    "attest": _attest,
     "sign": _sign,
     "servers": _servers,
     "environments": _environments,

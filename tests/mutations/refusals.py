@@ -69,7 +69,7 @@ REFUSED = [
     Mutation(
         "What was built is deployed, by digest, wherever its tag is by now",
         "execute/release.py",
-        (("Digest(known.digest) if known and known.digest else _resolve", "_resolve"),),
+        (("Digest(held) if held else _resolve", "_resolve"),),
         ("real/test_releases.py::test_deploy_uses_built_digest_even_if_tag_moved",),
     ),
     Mutation(
@@ -146,6 +146,30 @@ REFUSED = [
         "commands/server/deploy.py",
         (("    verification.verify(run, run.settings.pull_from(), upload.release.digest)\n", ""),),
         ("real/test_verify.py::test_servers_run_only_signed_releases",),
+    ),
+    Mutation(
+        "Without attestations, what production gets is verified before anything is written",
+        "commands/registry/promote.py",
+        (("verification.verify(run, run.settings.access(role), facts.digest)", "pass"),),
+        ("real/test_attestations.py::test_without_attestations_production_is_still_verified",),
+    ),
+    Mutation(
+        "Attestations that refer to the image are left out, too",
+        "execute/promotion.py",
+        (("if not {one.manifest.digest, one.subject} & set(left_out)", "if one"),),
+        ("real/test_attestations.py::test_attestations_are_left_out_of_a_promotion[newest]",),
+    ),
+    Mutation(
+        "A deploy gets the digest that production has",
+        "execute/release.py",
+        (("(settings.pulls_from_production and known.promoted) or known.digest", "known.digest"),),
+        ("real/test_attestations.py::test_a_deploy_gets_the_digest_that_production_has",),
+    ),
+    Mutation(
+        "A registry that takes no attestations is not told as a wrong password",
+        "clients/engine.py",
+        (("    if _OF_A_KIND.search(text):\n", "    if False:\n"),),
+        ("real/test_attestations.py::test_a_push_that_is_refused_names_the_setting[aliyun]",),
     ),
     Mutation(
         "A private key in the build context is refused",

@@ -172,3 +172,26 @@ def test_lines_of_buildkit_are_read_whatever_they_hold(tmp_path):
     assert [line.strip() for line in lines[:2]] == ["#1 0.1 a", "#1 0.2 \ufffdb"]
     assert sum(line.count("x") for line in lines) == 200_000
     assert lines[-1].strip() == "last"
+
+
+@pytest.mark.parametrize(
+    ("attest", "flags"),
+    [
+        ("true", []),
+        ("false", ["--provenance=false", "--sbom=false"]),
+        ("provenance", ["--provenance=true", "--sbom=false"]),
+    ],
+)
+@pytest.mark.parametrize("knows", [True, False], ids=["buildx", "older client"])
+def test_attestations_are_chosen_where_the_client_makes_them(tmp_path, monkeypatch, knows, attest, flags):
+    program = tmp_path / "docker"
+    told = "--secret --provenance" if knows else "--secret"
+    program.write_text(f'#!/bin/sh\n[ "$2" = --help ] && echo "{told}" && exit\necho "$@" > {tmp_path}/arguments\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = BuildKit.find(console())
+    assert found is not None
+    image = ImageRef(Registry("dev.example"), Repository("web"), "20261124093015")
+    found.build(tmp_path, image, BuildOptions("Dockerfile"), {}, attest=attest)
+    given = (tmp_path / "arguments").read_text().split()
+    assert [word for word in given if "provenance" in word or "sbom" in word] == (flags if knows else [])

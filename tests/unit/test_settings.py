@@ -177,6 +177,14 @@ def test_check_and_drain_have_short_forms(tmp_path, text, value):
     assert getattr(load(tmp_path, {}, environ={}).values, text.partition(":")[0]) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("", "true"), ("attest: yes", "true"), ("attest: no", "false"), ("attest: provenance",) * 2]
+)
+def test_attest_is_a_boolean_or_provenance(tmp_path, text, value):
+    (tmp_path / "container-pipeline.yml").write_text(text)
+    assert load(tmp_path, {}, environ={}).values.attest == value.rpartition(" ")[2]
+
+
 def test_a_signing_key_has_a_short_form(tmp_path):
     for text in ("sign: keys/cosign.key", "sign: {key: keys/cosign.key}"):
         (tmp_path / "container-pipeline.yml").write_text(text)
@@ -189,6 +197,7 @@ def test_a_signing_key_has_a_short_form(tmp_path):
     "text",
     [
         "sign: {kye: cosign.key}",
+        "attest: sbom",
         "sign: [a, b]",
         "check: health",
         "check: '/a b'",
@@ -201,7 +210,7 @@ def test_a_signing_key_has_a_short_form(tmp_path):
         "drain: {second: 3}",
     ],
 )
-def test_wrong_sign_check_or_drain_is_refused(tmp_path, text):
+def test_wrong_attest_sign_check_drain_is_refused(tmp_path, text):
     (tmp_path / "container-pipeline.yml").write_text(text)
     with pytest.raises(SettingsError, match=text.partition(":")[0]):
         load(tmp_path, {}, environ={})

@@ -15,13 +15,18 @@ from container_pipeline.i18n import _
     click.option(
         "--force-latest", is_flag=True, help=_("move `latest` even if it names a version that was built later")
     ),
+    click.option(
+        "--without-attestations",
+        is_flag=True,
+        help=_("leave out what BuildKit attached; production then has another digest"),
+    ),
     changes=True,
     examples=("promote", "promote --version 20261124093015 --dry-run"),
 )
-def promote(run: Run, version: str | None, force_latest: bool) -> None:
+def promote(run: Run, version: str | None, force_latest: bool, without_attestations: bool) -> None:
     from container_pipeline.commands.registry import promote
 
-    promote.run(run, version, force_latest=force_latest)
+    promote.run(run, version, force_latest=force_latest, without_attestations=without_attestations)
 
 
 _PROD = click.option("--prod", "production", is_flag=True, help=_("the production registry"))

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from container_pipeline import environment, outside
@@ -43,6 +43,8 @@ class BuildKit:
 
     program: str
     console: Console = field(repr=False)
+    #: Whether it can attach attestations to an image, and does so by default.
+    attests: bool = False
 
     @classmethod
     def find(cls, console: Console) -> BuildKit | None:
@@ -52,7 +54,7 @@ class BuildKit:
             return None
         client = cls(program, console)
         shown = client._ask("build", "--help")
-        return client if "--secret" in shown else None
+        return replace(client, attests="--provenance" in shown) if "--secret" in shown else None
 
     @property
     def has_buildx(self) -> bool:
@@ -71,12 +73,18 @@ class BuildKit:
         options: BuildOptions,
         secrets: Mapping[str, Path],
         platforms: Sequence[str] = (),
+        attest: str = "true",
     ) -> None:
-        """Build; raises BuildError with the failing step, its last lines and exit code."""
+        """Build; raises BuildError with the failing step, its last lines and exit code.
+
+        ``attest``: attach what BuildKit does by default ("true"), nothing ("false"), or "provenance".
+        """
         with self._config(options.logins) as extra:
             command = [self.program, "build", "--progress", "plain", "--tag", str(image), "--file", options.dockerfile]
             command += [] if options.cache else ["--no-cache"]
             command += ["--platform", ",".join(platforms)] if platforms else []
+            if self.attests and attest != "true":
+                command += [f"--provenance={str(attest == 'provenance').lower()}", "--sbom=false"]
             for name, value in options.labels.items():
                 command += ["--label", f"{name}={value}"]
             for name, path in secrets.items():

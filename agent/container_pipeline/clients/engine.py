@@ -300,7 +300,16 @@ def _refused(failed: str, event: Mapping[str, Any], access: RegistryAccess) -> R
     denied = any(word in text for word in ("unauthorized", "denied", "no basic auth", "authentication required"))
     user, password = f"{access.login_variable}_USER", f"{access.login_variable}_PASS"
     hint = _("check {user} and {password}", user=user, password=password) if denied else ""
-    return RegistryError(f"{failed}: {text}", sentences.immutable() if "immutable" in text else hint)
+    hint = sentences.immutable() if "immutable" in text else hint
+    if _OF_A_KIND.search(text):
+        hint = _(
+            "if BuildKit attached attestations to the image, the registry may not take them: set `attest: false`, and build again"
+        )
+    return RegistryError(f"{failed}: {text}", hint)
+
+
+#: How registries refuse a kind of manifest: Aliyun's, Harbor and Artifactory, GitLab.
+_OF_A_KIND = re.compile(r"(?i)manifest class|manifest.invalid|unsupported (?:manifest|media)|blob unknown to registry")
 
 
 class _Layers:

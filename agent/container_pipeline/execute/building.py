@@ -74,7 +74,7 @@ def build(run: Run, engine: Engine, image: ImageRef) -> None:
     buildkit = _buildkit(settings, run)
     if buildkit:
         console.line(_("builder: BuildKit ({program})", program=buildkit.program))
-        buildkit.build(folder, image, options, _secrets(settings), settings.values.platforms)
+        buildkit.build(folder, image, options, _secrets(settings), settings.values.platforms, settings.values.attest)
     else:
         console.line(_("builder: the engine's own"))
         engine.build(folder, image, options)
@@ -150,7 +150,9 @@ def _annotations(image: ImageRef, sources: git.Sources) -> dict[str, str]:
 def _buildkit(settings: Settings, run: Run) -> BuildKit | None:
     """Return the BuildKit client, None for the engine's own builder; raises BuildError if BuildKit is needed but missing."""
     chosen = settings.values.builder
-    wanted = {"secrets": settings.values.secrets, "platforms": settings.values.platforms}
+    values = settings.values
+    attested = values.attest == "provenance"
+    wanted = {"secrets": values.secrets, "platforms": values.platforms, "attest": attested}
     needs = [key for key, value in wanted.items() if value]
     if chosen == "engine":
         if needs:
@@ -161,6 +163,11 @@ def _buildkit(settings: Settings, run: Run) -> BuildKit | None:
         raise BuildError(
             _("BuildKit is needed, and the docker on PATH cannot use it"),
             _("install docker's buildx component, or set `builder: engine`"),
+        )
+    if found and attested and not found.attests:
+        raise BuildError(
+            _("`attest: provenance` needs docker's buildx component, which {program} lacks", program=found.program),
+            _("install it, or remove `attest`"),
         )
     if found and len(settings.values.platforms) > 1 and not found.has_buildx:
         raise BuildError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -155,10 +155,10 @@ def survey(registries: Registries, step: Promote, image: Manifest | None) -> Car
     if image is None or image.digest != step.digest:
         image = source.registry.manifest(source.repository, str(step.digest or step.source.tag))
     first = {image.digest, *(child.digest for child in image.children)}
-    referring = in_background(lambda: _find(registries, source, first))
+    referring = in_background(lambda: _find(registries, source, first, step.left_out))
     found = copy.survey(source, target, image)
     rest = {one.digest for one in found.manifests} - first
-    referrers = (*referring(), *(_find(registries, source, rest) if rest else ()))
+    referrers = (*referring(), *(_find(registries, source, rest, step.left_out) if rest else ()))
     more = _blobs(target, referrers, found.missing)
     return Cargo(replace(found, missing=(*found.missing, *more)), referrers)
 
@@ -168,14 +168,18 @@ def lacking(registries: Registries, step: Carry, image: Manifest) -> tuple[Refer
     from container_pipeline.clients.registry import referrers
 
     source, target = _places(registries, step)
-    found = _find(registries, source, {image.digest, *(child.digest for child in image.children)})
+    found = _find(registries, source, {image.digest, *(child.digest for child in image.children)}, step.left_out)
     return referrers.lacking(target, found) if found else ()
 
 
-def _find(registries: Registries, source: Place, subjects: Iterable[Digest]) -> tuple[Referrer, ...]:
+def _find(
+    registries: Registries, source: Place, subjects: Iterable[Digest], left_out: Collection[Digest]
+) -> tuple[Referrer, ...]:
+    """Return what refers to ``subjects``; BuildKit's newest attestations do so, too, and may be left out."""
     from container_pipeline.clients.registry.referrers import find
 
-    return find(source, subjects, registries.run.console.warning)
+    found = find(source, subjects, registries.run.console.warning)
+    return tuple(one for one in found if not {one.manifest.digest, one.subject} & set(left_out))
 
 
 def _refuse_another(target: Place, tag: str, digest: Digest) -> None:

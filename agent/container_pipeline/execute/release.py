@@ -46,7 +46,8 @@ def gather(run: Run, version: str | None) -> Upload:
     image = settings.image(access, str(chosen))
     values = server_env(_env_values(run), image)
     services, mounts, files = _files(run, image, values)
-    digest = Digest(known.digest) if known and known.digest else _resolve(access, settings, chosen)
+    held = ((settings.pulls_from_production and known.promoted) or known.digest) if known else ""
+    digest = Digest(held) if held else _resolve(access, settings, chosen)
     external: Mapping[str, tuple[str, ...]] = {}
     if settings.values.mode == "swarm":
         external = stackfile.external(files[0].data or b"", settings.values.compose_file, values)

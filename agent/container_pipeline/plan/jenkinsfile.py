@@ -12,7 +12,7 @@ from container_pipeline.i18n import _
 from container_pipeline.keys import BY_NAME, KEYS, SIGN_PASSWORD, Key
 from container_pipeline.model import Code
 from container_pipeline.plan.flow import SIGNING, Wishes
-from container_pipeline.values import CHATS, EVENTS, MENTION, SIGN, WITHIN, convert
+from container_pipeline.values import ATTEST, CHATS, EVENTS, MENTION, SIGN, WITHIN, convert
 
 #: Keys of the steps that are not settings of the agent. ``kind`` as in settings, and "text or boolean", "text or map".
 JENKINS_KEYS: tuple[Key, ...] = (
@@ -153,6 +153,7 @@ def library_keys() -> dict[str, dict[str, Any]]:
     keys["credentials"]["keys"] = list(PROJECT_CREDENTIALS)
     keys["notify"].update(_described(BY_NAME["notify"], BY_NAME["notify"].variable), kind="text or map", of=NOTIFY_KEYS)
     keys["approve"].update(of=APPROVE_KEYS, keys=list(APPROVE_KEYS))
+    keys["attest"]["choices"] = list(ATTEST)
     keys["sign"].update(kind="text or map", keys=list(SIGN), of={name: {"kind": "text"} for name in SIGN})
     keys["notify"]["keys"] = list(NOTIFY_KEYS)
     others = {

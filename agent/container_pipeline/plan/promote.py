@@ -26,11 +26,19 @@ class PromotionFacts:
     production: Digest | None = None
     latest: Digest | None = None
     lacks_referrers: bool = False
+    #: The digest of the image without BuildKit's attestations, where they are left out, and theirs.
+    reduced: Digest | None = None
+    left_out: frozenset[Digest] = frozenset()
 
     @property
     def digest(self) -> Digest | None:
-        """The digest to promote: that of the build, whatever happened to the tag since."""
-        return self.built or self.development or self.production
+        """The digest that production gets."""
+        return self.reduced or self.source or self.production
+
+    @property
+    def source(self) -> Digest | None:
+        """The digest in development: that of the build, whatever happened to the tag since."""
+        return self.built or self.development
 
     @property
     def moved(self) -> bool:
@@ -62,7 +70,10 @@ def plan(settings: Settings, facts: PromotionFacts, *, forward: bool = True) -> 
         )
     if facts.production is None:
         tags = (str(facts.version), "latest") if settings.values.latest else (str(facts.version),)
-        return [Promote(source, target, tags, development, production, facts.digest, forward=forward)]
+        left_out = facts.left_out
+        return [
+            Promote(source, target, tags, development, production, facts.digest, forward=forward, left_out=left_out)
+        ]
     steps: list[Step] = [Carry(source, target, development, production)] if facts.lacks_referrers else []
     if settings.values.latest and facts.latest != facts.digest:
         steps.append(MoveTag(target, "latest", production, forward=forward))

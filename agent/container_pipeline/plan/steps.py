@@ -69,6 +69,7 @@ class Carry(Step):
     target: ImageRef
     source_access: RegistryAccess
     target_access: RegistryAccess
+    left_out: frozenset[Digest] = frozenset()
 
     def describe(self) -> str:
         return _("copy what refers to {source} to {target}", source=self.source, target=self.target)
@@ -86,6 +87,8 @@ class Promote(Step):
     target_access: RegistryAccess
     digest: Digest | None = None
     forward: bool = False
+    #: Manifests that are not copied, even where they refer to the image.
+    left_out: frozenset[Digest] = frozenset()
 
     def describe(self) -> str:
         return _("promote {source} to {target}", source=self.source, target=self.target)

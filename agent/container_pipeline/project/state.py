@@ -36,7 +36,7 @@ PATIENCE = 60.0
 class Built:
     """The last build of a project. ``digest`` is "" until a registry returns one; ``image_id`` is the engine's.
 
-    ``created`` is the image's label of that name.
+    ``created`` is the image's label of that name. ``promoted`` is the digest in production where it is another one.
     """
 
     image: str
@@ -46,6 +46,7 @@ class Built:
     revision: str = ""
     sources: str = ""
     created: str = ""
+    promoted: str = ""
 
 
 def read(project: Path) -> Built | None:
@@ -57,8 +58,9 @@ def read(project: Path) -> Built | None:
     _check(VERSION_FILE, Version, version)
     record = _record(project / RECORD_FILE)
     if record.get("image") == image and record.get("version") == version:
-        if record.get("digest"):
-            _check(RECORD_FILE, Digest, str(record["digest"]))
+        for name in ("digest", "promoted"):
+            if record.get(name):
+                _check(RECORD_FILE, Digest, str(record[name]))
         return Built(**{name: str(record.get(name, "")) for name in Built.__dataclass_fields__})
     return Built(image, version)
 
@@ -72,10 +74,19 @@ def write(project: Path, built: Built) -> None:
 
 def write_digest(project: Path, version: str, digest: str) -> bool:
     """Record the registry's digest of the last version; False if the project is not writable."""
+    return _record_digest(project, version, digest=digest)
+
+
+def write_promoted(project: Path, version: str, digest: str) -> bool:
+    """Record the digest that production has of the last version; False if the project is not writable."""
+    return _record_digest(project, version, promoted=digest)
+
+
+def _record_digest(project: Path, version: str, **digests: str) -> bool:
     try:
         built = read(project)
-        if built and built.version == version and built.digest != digest:
-            write(project, replace(built, digest=digest))
+        if built and built.version == version and built != replace(built, **digests):
+            write(project, replace(built, **digests))
     except OSError:
         return False
     return True

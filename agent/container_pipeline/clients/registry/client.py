@@ -134,7 +134,13 @@ class RegistryClient(Api):
         what, scopes = self._name(repository, reference), self._scopes(repository, _WRITE)
         headers = {"Content-Type": manifest.media_type}
         url = self._url(repository, f"manifests/{reference}")
-        self.call("PUT", url, what=what, scopes=scopes, headers=headers, body=manifest.body)
+        answer = self.call(
+            "PUT", url, what=what, scopes=scopes, headers=headers, body=manifest.body, also=sentences.REFUSALS
+        )
+        if answer.status in sentences.REFUSALS:
+            attested = manifest.is_attested
+            error = sentences.refused(self.access, what, answer.status, answer.body, attested=attested)
+            raise error or sentences.answered(self.access, "PUT", what, answer.status, answer.body)
 
     def delete(self, repository: Repository, digest: Digest) -> None:
         """Delete a manifest and every tag of it; a missing one counts as deleted."""

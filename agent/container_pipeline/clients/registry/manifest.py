@@ -6,7 +6,9 @@ Media types: OCI image spec (``manifest.md``, ``image-index.md``) and Docker's i
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +30,7 @@ _MOST = 2000
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
 #: Annotation that tells in an index what an attestation is.
 _KIND = "vnd.docker.reference.type"
+_ATTESTATION = "application/vnd.docker.attestation.manifest.v1+json"
 #: Layers that a registry need not have: their bytes are elsewhere and not distributed (as in crane's default).
 _FOREIGN = ("application/vnd.docker.image.rootfs.foreign.", "application/vnd.oci.image.layer.nondistributable.")
 
@@ -87,6 +90,25 @@ class Manifest:
         entries = zip(self.children, maps(self.document, "manifests"))
         marks = ((child, pick(pick(entry, "annotations", dict), _KIND, str)) for child, entry in entries)
         return tuple(child.digest for child, mark in marks if mark != "attestation-manifest")
+
+    @property
+    def attestations(self) -> frozenset[Digest]:
+        """The manifests of an index that BuildKit attached to its images."""
+        return frozenset(child.digest for child in self.children) - set(self.images)
+
+    @property
+    def is_attested(self) -> bool:
+        """Whether it is what BuildKit attached to an image, or an index that has such a manifest."""
+        layers = [pick(layer, "mediaType", str) for layer in maps(self.document, "layers")]
+        own = pick(self.document, "artifactType", str) == _ATTESTATION or "application/vnd.in-toto+json" in layers
+        return own or bool(self.attestations)
+
+    def without(self, left_out: Collection[Digest]) -> Manifest:
+        """Return an index with the same entries but ``left_out``."""
+        entries = zip(self.children, maps(self.document, "manifests"))
+        kept = [entry for child, entry in entries if child.digest not in left_out]
+        body = json.dumps({**self.document, "manifests": kept}, separators=(",", ":")).encode()
+        return Manifest(body, self.media_type)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:

@@ -11,6 +11,9 @@ from container_pipeline.errors import RegistryError
 from container_pipeline.i18n import _
 from container_pipeline.model import RegistryAccess
 
+#: Statuses with which a registry refuses a kind of manifest.
+REFUSALS = (400, 403, 404, 405, 415, 422)
+
 
 def is_final(error: Exception) -> bool:
     """Whether a connection that failed like this would fail again: wrong certificate, invalid address, dead host."""
@@ -181,6 +184,40 @@ def answered(access: RegistryAccess, method: str, what: str, status: int, body: 
             said=said,
         ),
         _("its own log says more; it is safe to run this again") if status >= 429 else "",
+    )
+
+
+def refused(access: RegistryAccess, what: str, status: int, body: bytes, *, attested: bool) -> RegistryError | None:
+    """Return the error for a manifest of a kind that a registry does not take, None if it refused it for another reason.
+
+    Aliyun's denies it with 403. Others call it invalid (Harbor, Artifactory), or miss what it refers to (GitLab).
+    """
+    said = _said(body)
+    if "manifest class" in said:
+        hint = without_attestations() if attested else _artifact()
+    elif attested and status != 403:
+        hint = without_attestations()
+    else:
+        return None
+    return RegistryError(
+        _(
+            "registry {host} does not take the kind of manifest that {what} is{said}",
+            host=access.registry.host,
+            what=what,
+            said=said,
+        ),
+        hint,
+    )
+
+
+def without_attestations() -> str:
+    """Return what to do where a registry does not take what BuildKit attached to an image."""
+    return _("set `attest: false`, and build again; or promote with --without-attestations")
+
+
+def _artifact() -> str:
+    return _(
+        "something refers to the image in the form of an OCI artifact; attach it in the older form, as `sign` and `sbom` do"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from container_pipeline.console import human_size
-from container_pipeline.errors import SettingsError, StateError
+from container_pipeline.errors import RegistryError, SettingsError, StateError
 from container_pipeline.execute import Run, promotion, verification
 from container_pipeline.execute.registries import Registries
 from container_pipeline.i18n import _
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from container_pipeline.clients.registry.referrers import Referrer
 
 
-def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> None:
+def run(
+    run: Run, version: str | None = None, *, force_latest: bool = False, without_attestations: bool = False
+) -> None:
     """Promote ``version`` (default: the one built last).
 
     ``force_latest``: point `latest` at it even if `latest` names an image that was built later.
+    ``without_attestations``: leave out what BuildKit attached to the image; production then has another digest.
     """
     if force_latest and not run.settings.values.latest:
         raise SettingsError(
@@ -37,6 +40,7 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
     verification.check(run.settings)
     registries = Registries(run)
     facts, image = _look(registries, _version(run, version))
+    facts, image = _reduce(registries, facts, image) if without_attestations else (facts, image)
     later = _referrers(registries, facts, image)
     facts = replace(facts, lacks_referrers=bool(later))
     run.result.version, run.result.digest = str(facts.version), str(facts.digest or "")
@@ -47,14 +51,12 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
                 "{version} has been pushed again as {other}; the image that was built is promoted: {digest}",
                 version=facts.version,
                 other=facts.development,
-                digest=facts.digest,
+                digest=facts.source,
             )
         )
 
     if steps and facts.digest:
-        # What production already holds is asked there; what is still to go there, at its source.
-        role = "production" if facts.production == facts.digest and not later else "development"
-        verification.verify(run, run.settings.access(role), facts.digest)
+        _verify(run, facts, later=bool(later), is_new=bool(facts.reduced and image and image.children))
     if steps and facts.latest and not run.dry_run:
         registries.latest(run.settings.access("production"), run.settings.repository).look_ahead()
     run.execute(
@@ -65,6 +67,7 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
             MoveTag: lambda step: registries.move_tag(step, facts.digest),
         },
     )
+    _record(run, facts)
     if not steps:
         there = _("{version} is already in production", version=facts.version)
         if run.settings.values.latest:
@@ -78,6 +81,62 @@ def run(run: Run, version: str | None = None, *, force_latest: bool = False) -> 
         run.console.result(_("{size} would be copied", size=human_size(moved)))
 
 
+def _reduce(registries: Registries, facts: PromotionFacts, image: Manifest | None) -> tuple[PromotionFacts, Manifest]:
+    """Return facts and manifest of the image without BuildKit's attestations: the only one that is left, or a new index."""
+    run, source = registries.run, facts.source
+    registry, repository = registries.registry(run.settings.access("development")), run.settings.repository
+    if image is None or image.digest != source:
+        image = registry.manifest(repository, str(source or facts.version))
+    left_out = image.attestations
+    if not left_out:
+        run.console.line(_("BuildKit attached nothing to {version}", version=facts.version))
+        return facts, image
+    if not image.images:
+        raise RegistryError(
+            _("{version} has nothing but attestations", version=facts.version), _("build and push the image again")
+        )
+    alone = len(image.images) == 1
+    rest = registry.manifest(repository, str(image.images[0])) if alone else image.without(left_out)
+    run.console.line(
+        _(
+            "production gets {digest}, not {source} as in development: BuildKit's attestations are left out",
+            digest=rest.digest,
+            source=source,
+        )
+    )
+    return replace(facts, reduced=rest.digest, left_out=left_out), rest
+
+
+def _record(run: Run, facts: PromotionFacts) -> None:
+    """Record for a deploy from here that production has another digest."""
+    if facts.reduced and not run.dry_run:
+        state.write_promoted(run.settings.project, str(facts.version), str(facts.reduced))
+
+
+def _verify(run: Run, facts: PromotionFacts, *, later: bool, is_new: bool) -> None:
+    """Refuse what none of the keys signed, before anything is written.
+
+    ``later``: signatures are still to go to production. ``is_new``: it is an index that development does not have.
+    """
+    if not run.settings.values.verify or facts.digest is None:
+        return
+    # What production already holds is asked there; what is still to go there, at its source.
+    there = facts.production == facts.digest
+    role = "production" if there and (is_new or not later) else "development"
+    if is_new and not there:
+        raise RegistryError(
+            _("without its attestations, {version} is a new index, which nobody signed", version=facts.version),
+            _("build it with `attest: false` instead, and sign that"),
+        )
+    try:
+        verification.verify(run, run.settings.access(role), facts.digest)
+    except RegistryError as error:
+        if not facts.reduced:
+            raise
+        hint = _("this is what production gets without attestations: sign it, too, with `cosign sign --recursive`")
+        raise RegistryError(error.message, hint) from error
+
+
 def _referrers(registries: Registries, facts: PromotionFacts, image: Manifest | None) -> tuple[Referrer, ...]:
     """Return what refers to an image that production holds already, and is not there yet; else the copy finds it."""
     if facts.digest is None or facts.production != facts.digest:
@@ -87,7 +146,7 @@ def _referrers(registries: Registries, facts: PromotionFacts, image: Manifest | 
     if image is None or image.digest != facts.digest:
         image = registries.registry(source).find_manifest(settings.repository, str(facts.digest))
     tag = str(facts.version)
-    step = Carry(settings.image(source, tag), settings.image(target, tag), source, target)
+    step = Carry(settings.image(source, tag), settings.image(target, tag), source, target, facts.left_out)
     return promotion.lacking(registries, step, image) if image else ()
 
 
