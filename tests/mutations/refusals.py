@@ -202,6 +202,12 @@ REFUSED = [
         ("real/test_referrers.py::test_a_list_that_is_wrong_carries_no_stranger",),
     ),
     Mutation(
+        "Two promotions of one machine extend a list of referrers in turn",
+        "execute/promotion.py",
+        (('        with state.alone(f"{target.name} referrers"):\n', "        if True:\n"),),
+        ("real/test_referrers.py::test_two_promotions_at_once_keep_both_lists",),
+    ),
+    Mutation(
         "A list of referrers that two runs extend keeps the entries of both",
         "clients/registry/referrers.py",
         (

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,7 @@ from real.cosign import Tools
 VERSION, NEXT = "20261124093015", "20261125093015"
 SPDX, SIGNATURE = "application/spdx+json", "application/vnd.cncf.notary.signature"
 INDEX = {"Content-Type": images.INDEX}
+AGENT = Path(__file__).parents[2] / "agent"
 
 
 @pytest.fixture(params=["old to new", "new to old", "old to old"])
@@ -198,11 +203,14 @@ def test_a_list_that_is_wrong_carries_no_stranger(agent, development, production
     assert ask.digest(production, code, stranger.digest) is None
 
 
-def test_a_cut_promotion_is_resumed_with_its_referrers(agent, development, production, code, fault_proxy):
+@pytest.mark.parametrize(
+    ("path", "fault"), [("/manifests/sha256-", {"status": 403}), ("/blobs/uploads/", {"cut_request_after": 3})]
+)
+def test_a_cut_promotion_is_resumed_with_its_referrers(agent, development, production, code, fault_proxy, path, fault):
     image = images.put_image(development, code, VERSION)
     made = attach(development, code, image, SPDX, SIGNATURE)
     listing = image.digest.replace(":", "-")
-    proxy = fault_proxy(production.address, Fault("PUT", f"/manifests/{listing}", status=403))
+    proxy = fault_proxy(production.address, Fault("PUT", path, **fault))
     agent.use("DOCKER_REGISTRY_PROD", production, proxy.address)
     assert agent("promote", "--version", VERSION).code == 1
     assert ask.tags(production, code) == []
@@ -211,8 +219,8 @@ def test_a_cut_promotion_is_resumed_with_its_referrers(agent, development, produ
 
     assert agent("promote", "--version", VERSION).code == 0
 
-    written = [path.rpartition("/")[2] for method, path, _status in proxy.requests if method == "PUT"]
-    assert written == [listing, VERSION, "latest"]
+    puts = [path for method, path, _status in proxy.requests if method == "PUT" and "/manifests/" in path]
+    assert [path.rpartition("/")[2] for path in puts][-3:] == [listing, VERSION, "latest"]
     stored = json.loads(ask.registry(production, "GET", f"/v2/{code}/manifests/{listing}").body)
     assert {entry["digest"] for entry in stored["manifests"]} == {one.digest for one in made}
 
@@ -238,6 +246,51 @@ def test_another_run_in_between_loses_nothing(agent, development, production, co
     assert outcome.code == 0, outcome.err
     stored = json.loads(ask.registry(production, "GET", f"/v2/{code}/manifests/{listing}").body)
     assert {entry["digest"] for entry in stored["manifests"]} == {ours.digest, theirs.digest}
+
+
+def test_two_promotions_at_once_keep_both_lists(lab, development, production, registry_factory, code, fault_proxy):
+    """Each from a development registry of its own; both read the list before either has written it."""
+    other, again = registry_factory(), []
+    image = images.put_image(development, code, VERSION)
+    for layer in (image.document["config"], *image.document["layers"]):
+        data = ask.registry(development, "GET", f"/v2/{code}/blobs/{layer['digest']}").body
+        images.put_blob(other, code, data)
+    images.put_manifest(other, code, VERSION, image.document)
+    proxy = fault_proxy(production.address, Fault("PUT", "/manifests/sha256-", delay=0.3))
+
+    def promote(one):
+        (sbom,) = attach(one, code, image, SPDX)
+        again.append(sbom.digest)
+        logins = {}
+        for prefix, place, address in (
+            ("DOCKER_REGISTRY", one, one.address),
+            ("DOCKER_REGISTRY_PROD", production, proxy.address),
+        ):
+            logins |= {prefix: address, f"{prefix}_USER": place.user, f"{prefix}_PASS": place.password}
+        command = [sys.executable, "-m", "container_pipeline", "promote", "--version", VERSION, "--code", code]
+        environ = lab.environment(PYTHONPATH=str(AGENT), **logins)
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(promote, (development, other)):
+            assert done.returncode == 0, done.stderr
+
+    stored = json.loads(ask.registry(production, "GET", f"/v2/{code}/manifests/{image.digest.replace(':', '-')}").body)
+    assert {entry["digest"] for entry in stored["manifests"]} == set(again)
+    assert len(again) == 2
+
+
+def test_a_damaged_list_in_production_moves_no_tag(agent, development, production, code, fault_proxy):
+    image = images.put_image(development, code, VERSION)
+    attach(development, code, image, SPDX)
+    damaged = Fault("GET", "/manifests/sha256-[0-9a-f]*$", status=200, headers=INDEX, body=b'{"manifests": ["x"]}')
+    agent.use("DOCKER_REGISTRY_PROD", production, fault_proxy(production.address, damaged).address)
+
+    outcome = agent("promote", "--version", VERSION)
+
+    assert outcome.code == 1
+    assert "cannot be read" in outcome.err
+    assert ask.tags(production, code) == []
 
 
 def test_promotion_without_referrers_asks_once_and_together(agent, development, production, code, fault_proxy):

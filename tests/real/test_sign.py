@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import io
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from container_pipeline.clients.registry import connection
+from container_pipeline.console import Console
+from container_pipeline.execute import Run, signing
+from container_pipeline.execute.registries import Registries
+from container_pipeline.model import Digest
+from container_pipeline.plan.image import Attach
+from container_pipeline.result import Result
+from container_pipeline.settings import load
 from lab import ask, images
 from lab.faultproxy import Fault
 from lab.watcher import ArgvWatcher
 from real.cosign import Tools
 
 PASSWORD = "a-long-canary"
+VERSION = "20261124093015"
 
 
 class Signer:
@@ -85,6 +96,7 @@ def test_what_signing_needs_is_missed_before_the_build(signer, development, code
     assert f"sign: the password of {signer.key} is wrong" in wrong
     assert "in Jenkins by the credential `signPassword`" in wrong
     assert "canary" not in wrong
+    assert f"✗ sign: the password of {signer.key} is wrong" in signer("doctor").out
     monkeypatch.delenv("COSIGN_PASSWORD")
     assert f"sign: {signer.key} needs a password" in refused("pipeline")
     signer.set("CONTAINER_PIPELINE_SIGN", str(signer.key.with_suffix(".pub")))
@@ -99,6 +111,7 @@ def test_what_signing_needs_is_missed_before_the_build(signer, development, code
     signer.set("CONTAINER_PIPELINE_SIGN", "keys/cosign.key")
     assert "sign: keys/cosign.key is in the build context" in refused()
     signer.agent.folder.joinpath(".dockerignore").write_text("keys\n")
+    assert "✓ what `sign` needs is here" in signer("doctor").out
     assert signer("build").code == 0
     signer.built.unlink()
     monkeypatch.setenv("PATH", "/nowhere")
@@ -188,3 +201,54 @@ def test_a_private_ca_is_trusted_for_signing_too(signer, gotool, registry_factor
     for words in (("push",), ("promote",)):
         outcome = signer(*words)
         assert outcome.code == 0, outcome.err
+
+
+def put_platforms(one, code, *names):
+    """Put an index of an image for each platform, in each of which a Python package is installed, and an attestation."""
+    entries = []
+    for number, name in enumerate(names):
+        raw = io.BytesIO()
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()
+        with tarfile.open(fileobj=raw, mode="w") as archive:
+            entry = tarfile.TarInfo(f"usr/lib/python3/dist-packages/{name}-1.0.dist-info/METADATA")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text))
+        layer = gzip.compress(raw.getvalue())
+        diff = {"type": "layers", "diff_ids": [images.digest_of(raw.getvalue())]}
+        architecture = ("amd64", "arm64")[number]
+        config = json.dumps({"os": "linux", "architecture": architecture, "rootfs": diff}).encode()
+        kinds = ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip")
+        described = [
+            {"mediaType": kind, "size": len(data), "digest": images.put_blob(one, code, data)}
+            for kind, data in zip(kinds, (config, layer))
+        ]
+        document = {"schemaVersion": 2, "mediaType": images.OCI, "config": described[0], "layers": described[1:]}
+        image = images.put_manifest(one, code, "", document)
+        entries.append(image.descriptor(platform={"os": "linux", "architecture": architecture}))
+        notes = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.digest}
+        nowhere = {"os": "unknown", "architecture": "unknown"}
+        attestation = images.put_image(one, code, "", 100, media_type=images.OCI)
+        entries.append(attestation.descriptor(platform=nowhere, annotations=notes))
+    index = {"schemaVersion": 2, "mediaType": images.INDEX, "manifests": entries}
+    return images.put_manifest(one, code, VERSION, index), [one["digest"] for one in entries]
+
+
+def test_each_platform_gets_an_sbom_of_its_own(gotool, tmp_path, agent, development, code, monkeypatch):
+    """An engine that builds for several platforms at once cannot be had everywhere: the index is put there, the step is ours."""
+    tools = Tools(gotool, tmp_path, code)
+    tools.login(development)
+    monkeypatch.setenv("PATH", f"{tools.path}:{Path(gotool('syft')).parent}:{os.environ['PATH']}")
+    index, (first, attestation, second, _attestation) = put_platforms(development, code, "flask", "django")
+    settings = load(agent.folder, {"code": code, "sbom": True})
+    access = settings.access("development")
+    run = Run(settings, Console(verbosity=0), Result("push"))
+
+    signing.attach(Registries(run), Attach(settings.image(access, VERSION), access), Digest(index.digest))
+
+    for digest, name in ((first, "flask"), (second, "django")):
+        assert name in packages(tools("cosign", "download", "sbom", tools.name(development, digest)))
+    tags = [tag for tag in ask.tags(development, code) if tag.endswith(".sbom")]
+    assert sorted(tags) == sorted(f"{digest.replace(':', '-')}.sbom" for digest in (first, second))
+    assert attestation.replace(":", "-") not in str(tags)
+    (row,) = agent("images", "--json").result["images"]
+    assert row["sbom"]

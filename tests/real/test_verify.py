@@ -83,6 +83,24 @@ def test_promotion_refuses_what_the_key_did_not_sign(agent, tools, development, 
     assert ask.tags(production, code) == []
 
 
+@pytest.mark.parametrize(
+    "state", [signed_by_another_key, signed_for_another_image, removed], ids=lambda one: one.__name__
+)
+@pytest.mark.parametrize("tools", ["cosign"], indirect=True)
+def test_deploy_refuses_what_the_key_did_not_sign(agent, tools, development, production, code, state, monkeypatch):
+    """Before a server is touched: there is none."""
+    image = images.put_image(production, code, VERSION)
+    state(tools, production, image.digest)
+    agent.folder.joinpath("docker-compose.yml").write_text(f"services: {{{code}: {{image: x}}}}\n")
+    monkeypatch.setenv("CONTAINER_PIPELINE_SERVERS", "server.invalid")
+
+    outcome = agent("deploy", "--version", VERSION)
+
+    assert outcome.code == 1
+    assert f"{production.address}/{code}@{image.digest} is not verified: cosign.pub: " in outcome.err
+    assert "server.invalid" not in outcome.err
+
+
 @pytest.mark.parametrize("tools", ["cosign"], indirect=True)
 def test_what_verify_needs_is_missed_early(agent, tools, development, production, code, monkeypatch):
     images.put_image(development, code, VERSION)

@@ -118,9 +118,27 @@ def _machine(run: Run) -> Iterable[Check]:
         _("ssh is installed") if ssh else _("ssh is missing"),
         "" if ssh or not needed else plan.install("ssh", _system()),
     )
+    yield from _signing(settings, title)
     yield Check(
         title, True, _("git is installed") if shutil.which("git") else _("git is missing: images get no revision label")
     )
+
+
+def _signing(settings: Settings, title: str) -> Iterable[Check]:
+    """Check what `verify`, `sign` and `sbom` need of this machine, if one of them is set."""
+    from container_pipeline.execute import signing, verification
+
+    values = settings.values
+    keys = [name for name in ("verify", "sign", "sbom") if getattr(values, name)]
+    if not keys:
+        return
+    try:
+        verification.check(settings)
+        signing.check(settings)
+    except SettingsError as error:
+        yield Check(title, False, error.message, error.hint)
+        return
+    yield Check(title, True, _("what {keys} needs is here", keys=", ".join(f"`{name}`" for name in keys)))
 
 
 def _engine(run: Run, title: str) -> Iterable[Check]:
