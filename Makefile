@@ -97,7 +97,7 @@ docs: venv           ## docs/cli.md from the commands
 
 COMPILE := pip-compile -q --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 pictures: venv       ## docs/pictures, from a real demo
-	@output=$$(mktemp) && $(MAKE) --no-print-directory demo | tee $$output && $(BIN)/python -m tools.pictures $$output
+	@output=$$(mktemp) && $(MAKE) --no-print-directory demo | tee $$output && PYTHONPATH=tests:. $(BIN)/python -m tools.pictures $$output
 
 lock: venv           ## pin the dependencies anew
 	cd requirements && ../$(BIN)/$(COMPILE) --no-strip-extras -o agent.txt agent.in

@@ -1,6 +1,6 @@
-"""Write the pictures of the README, the terminal of a real `make demo` and the flow; `make pictures` runs this module.
+"""Write the pictures of the documents: the terminal of a real `make demo`, the flow, and the fleet's page in Chromium.
 
-Usage: python -m tools.pictures OUTPUT, where OUTPUT is what `make demo` printed.
+Usage: python -m tools.pictures OUTPUT, where OUTPUT is what `make demo` printed; `make pictures` does it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import io
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from html import escape
 from pathlib import Path
 
@@ -144,8 +146,81 @@ def _arrow(start: tuple[int, int], end: tuple[int, int], label: str, at: tuple[i
     return line + ("\n" + _text(*at, label, "small", "middle") if label else "")
 
 
+def fleet() -> str:
+    """Return the page of a small company's fleet."""
+    from container_pipeline.plan.deploy import Holding
+    from container_pipeline.plan.fleet import Attempt, Deployment, Trouble, ordered
+    from container_pipeline.plan.fleet_page import Silent, html
+
+    now = datetime(2026, 11, 27, 8, 0, tzinfo=timezone(timedelta(hours=8)))
+
+    def deploys(code: str, *found: tuple[float, str, str]) -> tuple[Attempt, ...]:
+        """Deploys, as days ago, action and outcome."""
+        builds = [f"https://jenkins.example/job/{code}/{number}/" for number in range(41, 41 + len(found))]
+        return tuple(
+            Attempt(
+                (now - timedelta(days)).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "lin@desk" if action == "rollback" else build,
+                action,
+                (now - timedelta(days, minutes=4)).strftime("%Y%m%d%H%M%S"),
+                outcome,
+            )
+            for (days, action, outcome), build in zip(found, builds)
+        )
+
+    histories = {
+        "aglaia-web-re": ((12.1, "deploy", "ok"), (6.2, "deploy", "ok"), (1.7, "deploy", "ok")),
+        "aglaia-ui-re": ((9.4, "deploy", "ok"), (3.6, "deploy", "failed unhealthy"), (3.5, "deploy", "ok")),
+        "aglaia-shop-re": ((5.3, "deploy", "ok"), (0.9, "deploy", "ok"), (0.8, "rollback", "ok")),
+        "aglaia-mail-re": ((10.6, "deploy", "ok"),),
+    }
+    states = {
+        ("aglaia-web-re", "web-2"): {
+            "status": "problem",
+            "problems": (
+                Trouble("unhealthy", "", "aglaia-web-re is unhealthy"),
+                Trouble("edited", "", ".env was edited"),
+            ),
+        },
+        ("aglaia-shop-re", "web-1"): {
+            "status": "held",
+            "hold": Holding("lin@desk", "2026-11-26T12:20:00Z", "the database is being moved"),
+        },
+    }
+    found = []
+    for code, history in histories.items():
+        past = deploys(code, *history)
+        for server in ("web-1", "web-2", "test-1"):
+            running = past[-2] if past[-1].action == "rollback" else past[-1]
+            one = Deployment(
+                server=server,
+                root="/docker/compose",
+                code=code,
+                environment="test" if server == "test-1" else "prod",
+                version=running.version,
+                since=past[-1].when,
+                build=running.by,
+                approved_by="" if server == "test-1" else "chen",
+                deploys=past,
+            )
+            found.append(replace(one, **states.get((code, server), {})))  # type: ignore[arg-type]
+    silent = [Silent("web-3", "web-3: no connection within 10 seconds", "see whether it is up: ssh deploy@web-3")]
+    return html(ordered(found), silent, now, "https://jenkins.example/job/fleet/212/")
+
+
+def screenshot(page: str) -> bytes:
+    """Return a picture (WebP) of the upper part of a page as Chromium shows it."""
+    from lab.browser import archive, browser
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "page.html").write_text(page, encoding="utf-8")
+        with browser() as chromium, archive(Path(folder)) as address:
+            return chromium.look(address + "page.html", 900, picture=1280).picture
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "fleet.webp").write_bytes(screenshot(fleet()))
     (FOLDER / "flow.svg").write_text(flow(), encoding="utf-8")
     output = Path(sys.argv[1]).read_text(encoding="utf-8")
     if "The build ended as" in output:

@@ -100,8 +100,8 @@ class Browser:
             self._process.wait()
         os.close(self._in)
 
-    def look(self, address: str, width: int, *, media: str = "screen", picture: bool = False) -> Sight:
-        """Load a page in a window of ``width`` pixels; ``media`` may be print, and ``picture`` makes a PNG of all of it."""
+    def look(self, address: str, width: int, *, media: str = "screen", picture: int = 0) -> Sight:
+        """Load a page in a window of ``width`` pixels; ``media`` may be print. ``picture`` is the height of a picture (WebP)."""
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._events.clear()
@@ -116,7 +116,9 @@ class Browser:
         found = self._call("Runtime.evaluate", session, expression=_LOOK, returnByValue=True)["result"]["value"]
         sight = Sight(**found, complaints=[*map(json.dumps, filter(_complains, self._events))])
         if picture:
-            shot = self._call("Page.captureScreenshot", session, format="png", captureBeyondViewport=True)
+            clip = {"x": 0, "y": 0, "width": width, "height": picture, "scale": 1}
+            more = {"format": "webp", "quality": 70, "captureBeyondViewport": True}
+            shot = self._call("Page.captureScreenshot", session, clip=clip, **more)
             sight.picture = base64.b64decode(shot["data"])
         self._call("Target.closeTarget", targetId=target)
         return sight

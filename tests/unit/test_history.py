@@ -8,7 +8,7 @@ import pytest
 
 from container_pipeline.commands.server.history import choices
 from container_pipeline.errors import ServerError
-from container_pipeline.model import Target
+from container_pipeline.model import Target, local_time
 from container_pipeline.remote.fleet import Answer
 
 
@@ -38,7 +38,7 @@ def test_a_choice_can_run_on_every_server(servers: list[Answer], versions: list[
 
 def test_a_choice_shows_date_and_author_bounded():
     (one,) = choices([server("2", "1", build="https://jenkins.example/job/a/1/", approved_by="ops")])
-    assert one["when"] == "2026-11-24T09:30:15+08:00"
+    assert one["when"] == local_time("2026-11-24T01:30:15Z")
     assert one["by"] == "https://jenkins.example/job/a/1/, approved by ops"
     (one,) = choices([server("2", "1", by="\033[31m" + "x" * 1_000_000)])
     assert one["by"] == "x" * 200

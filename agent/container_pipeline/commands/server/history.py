@@ -92,7 +92,7 @@ def choices(answers: Sequence[Answer]) -> list[dict[str, str]]:
     kept = [{record["version"]: record for record in releases(answer)} for answer in servers]
     running = {answer.facts.get("version") for answer in servers}
     return [
-        {"version": version, "when": _shown(record.get("when", "-")), "by": _shown(_by(record))}
+        {"version": version, "when": _shown(local_time(record.get("when", "-"))), "by": _shown(_by(record))}
         for version, record in (kept[0] if kept else {}).items()
         if all(version in others for others in kept) and running != {version}
     ]
