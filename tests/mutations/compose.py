@@ -38,6 +38,12 @@ COMPOSE = [
         (f"{_MOVED}[compose-v2]", f"{_MOVED}[compose-v1]"),
     ),
     Mutation(
+        "Another image of one companion recreates no other",
+        "remote/programs/switch.sh",
+        (('grep -Fqvx "put ./$pinned_file" "$private/changes"', '[ -s "$private/changes" ]'),),
+        (f"{_MOVED}[compose-v2]",),
+    ),
+    Mutation(
         "By hand, companions run their exact images, too",
         _ASK,
         (("names_pins || continue", "continue"),),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
+
+from container_pipeline.remote import transfer
 from lab import ask, smallimage
 from lab.registry import Registry
 from real.site import PINNED, Site, both_composes
@@ -19,12 +22,12 @@ class Cache:
         self.image = f"{self.name}:7"
         self.turn = 0
 
-    def move(self) -> str:
-        """Push another image under the same tag; return its digest."""
+    def move(self, tag: str = "7") -> str:
+        """Push another image under the tag; return its digest."""
         self.turn += 1
         config = {"Cmd": ["sleep", "999"], "Labels": {"turn": f"{self.repository} {self.turn}"}}
-        smallimage.push(self.site.lab, self.site.registry, self.repository, "7", config)
-        return ask.digest(self.site.registry, self.repository, "7")
+        smallimage.push(self.site.lab, self.site.registry, self.repository, tag, config)
+        return ask.digest(self.site.registry, self.repository, tag)
 
     def pull(self) -> str:
         """Let somebody else on the server take what the tag names; return the image's id."""
@@ -57,9 +60,11 @@ def up_by_hand(site: Site) -> None:
 def test_moved_tag_changes_no_companion_on_any_way(either: Site):
     cache, server = Cache(either), either.servers[0]
     first = cache.move()
+    cache.move("8")
     add(either, cache.image)
+    add(either, f"{cache.name}:8", "other")
     versions = [either.deployed("plain")]
-    before = runs(either)
+    before, other = runs(either), runs(either, "other")
     second = cache.move()
     theirs = cache.pull()
     versions.append(either.deployed("plain"))
@@ -70,7 +75,7 @@ def test_moved_tag_changes_no_companion_on_any_way(either: Site):
     done = either("deploy", "--version", either.publish("unhealthy"))
     assert (done.code, runs(either)[1]) == (3, first), done.err
     versions.append(either.deployed("plain"))
-    assert runs(either)[1] == second
+    assert (runs(either)[1], runs(either, "other")) == (second, other)
     either.unset("CONTAINER_PIPELINE_PULL")
     versions.append(either.deployed("plain"))
     shown = {one["service"]: one for one in either("status", "--json").result["servers"][0]["containers"]}
@@ -108,6 +113,19 @@ def test_image_without_digest_is_pinned_by_its_id(either: Site):
     assert runs(either)[1] == ids[1]
     done = either("rollback")
     assert (done.code, runs(either)[1], runs(either, "other")[1]) == (0, ids[0], ids[0]), done.err
+
+
+def test_pins_cost_a_deploy_no_process(site: Site, monkeypatch: pytest.MonkeyPatch):
+    registry, name = site.registry, f"{site.code}-bare"
+    smallimage.push(site.lab, registry, name, "7", {})
+    add(site, f"{registry.address}/{name}:7")
+    version = site.deployed("plain")
+    genuine: Callable[..., str] = transfer.program
+    log = f"/docker/log-{site.code}"
+    counted = f'dock() {{\necho "$*" >>{log}\n'
+    monkeypatch.setattr(transfer, "program", lambda *given: genuine(*given).replace("dock() {\n", counted))
+    done = site("deploy", "--version", version)
+    assert (done.code, site.sh(f"grep -c 'image inspect' {log}; rm {log}").strip()) == (0, "1"), done.err
 
 
 def test_release_without_pins_keeps_its_running_image(either: Site):

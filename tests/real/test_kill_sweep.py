@@ -73,7 +73,8 @@ def read_by_containers(site: Site) -> set[str]:
 def image_of_side(site: Site) -> str:
     labels = (f"label=com.docker.compose.{name}" for name in (f"project={site.code}", "service=side"))
     filters = (word for label in labels for word in ("--filter", label))
-    return site.servers[0].docker("ps", *filters, "--format", "{{.Image}}").strip()
+    container = site.servers[0].docker("ps", "-q", *filters).strip()
+    return site.servers[0].docker("inspect", "-f", "{{.Config.Image}}", container).strip()
 
 
 def state(site: Site) -> tuple[object, ...]:

@@ -94,7 +94,7 @@ name_again() {
 ask_for_image() {
     pins=$(pins_of "$record")
     # shellcheck disable=SC2086 # a list of images
-    dock image inspect -f '{{.Id}} {{.RepoTags}}{{println}}{{.RepoDigests}}{{println}}{{json (index .Config.Labels "org.opencontainers.image.created")}}' \
+    dock image inspect -f '{{.Id}} {{.RepoTags}}{{println}}{{.RepoDigests}}{{println}}{{with .Config.Labels}}{{json (index . "org.opencontainers.image.created")}}{{end}}' \
         "$image@$digest" $pins >"$work/found" 2>"$work/not-found" &
     asked=$!
 }
@@ -279,7 +279,7 @@ runs_there() {
 
 # Removes the image of a failed version, unless a kept release has the same version.
 clean_image() {
-    [ -d "releases/$version" ] || needed_beside "$image" "$version" "$digest" || dock rmi "$image:$version" >/dev/null 2>&1
+    [ -d "releases/$version" ] || dock rmi "$image:$version" >/dev/null 2>&1
 }
 
 # Repairs the switch of an earlier run that was killed.

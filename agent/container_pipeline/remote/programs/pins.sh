@@ -31,8 +31,9 @@ get_other_images() {
 get_unpinned() {
     [ -n "$others" ] || return 0
     if [ -n "$(field files "$stage/release.json")" ] && tag_images "$stage/.images" && have_images; then return; fi
+    ! have_images || missing=''
     absent=$others
-    pull_others ''
+    pull_others "$missing"
     have_images || refuse pull-missing "$missing"
 }
 
