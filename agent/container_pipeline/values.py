@@ -313,7 +313,10 @@ def _release(value: Any, where: str) -> dict[str, Any]:
     }
 
 
-_STATUS = r"[1-5][0-9][0-9](-[1-5][0-9][0-9])?"
+def _is_status(text: str) -> bool:
+    """Return whether ``text`` is a status of HTTP, or a range that has one."""
+    first, _dash, last = text.partition("-")
+    return bool(re.fullmatch(r"[1-5][0-9][0-9](-[1-5][0-9][0-9])?", text)) and first <= (last or first)
 
 
 def _check(value: Any, where: str) -> dict[str, Any]:
@@ -332,7 +335,7 @@ def _check(value: Any, where: str) -> dict[str, Any]:
     port = _integer(data["port"], f"{where}.port") if "port" in data else 0
     given = data.get("status", "200-399")
     status = [str(one) for one in given] if isinstance(given, (list, tuple)) else re.split(r"[,\s]+", str(given))
-    if port > 65535 or not all(re.fullmatch(_STATUS, one) for one in status):
+    if port > 65535 or not status or not all(map(_is_status, status)):
         raise SettingsError(
             _("{where} has a port or a status that does not exist", where=where),
             _("write a port up to 65535, and statuses such as 200 or 200-399"),

@@ -8,6 +8,7 @@ belong to it. Where clocks go back, an hour that comes twice is in the window bo
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
@@ -64,6 +65,14 @@ def parse(text: str) -> Window:
             "write one such as `Fri 18:00-Mon 08:00`, `22:00-06:00`, `Sat-Sun` or `2027-02-06..2027-02-14`, and a time zone"
         ),
     )
+
+
+def frozen(windows: Sequence[str], now: datetime) -> str:
+    """Return the first window that includes ``now``, a time with its zone; "" if none does."""
+    for window in map(parse, windows):
+        if window.includes(now.astimezone(zone_of(window.zone)).replace(tzinfo=None)):
+            return window.text
+    return ""
 
 
 def _of_dates(text: str, found: re.Match[str]) -> Window:

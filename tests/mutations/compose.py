@@ -127,6 +127,12 @@ COMPOSE = [
         (f"{_UNDERSTAND}[v2]",),
     ),
     Mutation(
+        "Compose v2 is v2, too, where it is docker-compose",
+        _COMMON,
+        (("grep -q 'github.com/docker/compose/v'", "grep -q 'a text that is nowhere'"),),
+        ("real/test_odd_servers.py::test_compose_v2_that_is_no_plugin_is_v2",),
+    ),
+    Mutation(
         "Names in .env steer neither Compose nor Docker",
         _COMMON,
         (('    for variable in $(steering); do set -- "$variable=$(neutral "$variable")" "$@"; done\n', ""),),

@@ -106,7 +106,7 @@ class Site:
         """Deploy to these."""
         self.servers = list(servers)
         self.set("CONTAINER_PIPELINE_SERVERS", ",".join(server.name for server in servers))
-        if servers and servers[0].ssh_config != self.lab.ssh_config:
+        if any(server.ssh_config != self.lab.ssh_config for server in servers):
             joined = self.folder / ".ssh_config"
             joined.write_text("".join(dict.fromkeys(server.ssh_config.read_text() for server in servers)))
             self.set("CONTAINER_PIPELINE_SSH_CONFIG", str(joined))

@@ -12,6 +12,17 @@ from real.site import Site
 from real.test_start_first import names
 
 _HEAD = "trap 'exit 0' TERM; mkdir -p /www/cgi-bin; echo fine > /www/index.html\n"
+_PLAIN = """\
+trap 'exit 0' TERM
+cat > /plain <<'X'
+#!/bin/sh
+read -r line
+# All of the request: what is left unread would reset the connection.
+while read -r more && [ "${more%?}" ]; do :; done
+case $line in 'GET /cgi-bin/health HTTP/1.'*) printf 'HTTP/1.0 200 OK\\r\\n\\r\\nfine\\n' ;; esac
+X
+chmod 755 /plain; nc -ll -p 8080 -e /plain & wait
+"""
 _SERVE = "httpd -f -p 8080 -h /www & wait\n"
 
 
@@ -48,7 +59,8 @@ def deploy(site: Site, entry: str) -> tuple[int, str]:
 def test_check_decides_about_a_new_release(service: Site):
     site = service
     check(site)
-    code, err = deploy(site, script("200 OK", "fine"))
+    # This one speaks HTTP/1.0, as plainly as possible, and nothing else.
+    code, err = deploy(site, _PLAIN)
     assert code == 0, err
     running = names(site)
     # A redirect is no failure, and is not followed.
@@ -94,19 +106,44 @@ def test_check_guards_the_old_container_with_start_first(service: Site):
     assert site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old) == started
 
 
-@pytest.mark.parametrize("asker", ["bash", "nc", "wget", "none"])
-def test_check_uses_what_the_server_has(service: Site, monkeypatch: pytest.MonkeyPatch, asker: str):
+def test_check_reaches_a_service_over_ipv6_alone(site: Site):
+    prefix = f"fd00:{site.port:x}:{site.port % 997:x}:"
+    site.write(
+        "docker-compose.yml",
+        f"services:\n  {site.code}:\n    image: ${{DOCKER_REGISTRY}}/{site.code}:${{VERSION}}\n"
+        "    command: [sh, /conf/entry]\n    volumes: ['./conf:/conf:ro']\n"
+        f"    networks: {{default: {{ipv6_address: '{prefix}:10'}}}}\n"
+        f"networks: {{default: {{enable_ipv6: true, ipam: {{config: [{{subnet: '{prefix}:/64'}}]}}}}}}\n",
+    )
+    site.set("CONTAINER_PIPELINE_FILES", "conf")
+    site.set("CONTAINER_PIPELINE_SETTLE", "1")
+    check(site, within=20)
+    only = f"[{prefix}:10]:8080"
+    # The address may be bound once the kernel has found that nobody else has it.
+    code, err = deploy(
+        site,
+        script("200 OK").replace("httpd -f -p 8080 -h /www", f"until httpd -f -p {only} -h /www; do sleep 0.2; done"),
+    )
+    assert code == 0, err
+
+
+@pytest.mark.parametrize("asker", ["bash", "nc", "wget", "busybox", "none"])
+def test_check_uses_what_the_server_has(
+    service: Site, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, asker: str
+):
     site = service
     genuine: Callable[..., str] = transfer.program
+    # This machine's own nc and wget may be others than BusyBox's.
+    place = f"/docker/of-busybox-{site.code}"
+    used = {"nc": "nc", "busybox": "wget"}.get(asker, "")
+    site.servers[0].run(f"mkdir {place} && ln -s $(command -v busybox) {place}/{used or 'busybox'}")
+    request.addfinalizer(lambda: site.servers[0].run(f"rm -r {place}"))
 
     def program(*given: object) -> str:
         text = genuine(*given)
         assert "for asker in curl bash nc wget; do" in text
-        text = text.replace("for asker in curl bash nc wget; do", f"for asker in {asker}; do")
-        # This machine has no nc but BusyBox's.
-        return text.replace("${bound:+$bound 6} nc ", "busybox nc ").replace(
-            "deploy() {\n", "nc() { :; }\ndeploy() {\n"
-        )
+        text = text.replace("for asker in curl bash nc wget; do", f"for asker in {used or asker}; do")
+        return f"PATH={place}:$PATH\n{text}"
 
     monkeypatch.setattr(transfer, "program", program)
     check(site)

@@ -173,3 +173,25 @@ def test_restarts_before_the_deploy_are_not_a_loop(site: Site):
     assert int(site.servers[0].docker("inspect", "-f", "{{.RestartCount}}", site.code)) > 3
     done = site("deploy", "--version", version)
     assert done.code == 0, done.err
+
+
+def test_a_container_name_of_a_stranger_is_named(either: Site):
+    site = either
+    server, taken = site.servers[0], f"{site.code}-cache"
+    version = site.deployed()
+    image = f"{site.registry.address}/{site.code}:{version}"
+    stranger = server.docker("run", "-d", "--name", taken, image, "sleep", "1000").strip()
+    sentence = f'"/{taken}" is already in use by container'
+    own = (site.folder / "docker-compose.yml").read_text()
+    site.append("docker-compose.yml", f"  cache:\n    image: {image}\n    container_name: {taken}\n")
+    done = site("deploy", "--version", site.publish())
+    assert (done.code, sentence in done.err.splitlines()[-1]) == (3, True), done.err
+    assert site.running() == version
+    # On a first deploy nothing is left but the stranger.
+    site.write("docker-compose.yml", own)
+    server.docker("rm", "-f", site.code)
+    server.docker("rename", taken, site.code)
+    server.run(f"rm -r /docker/compose/{site.code}")
+    done = site("deploy", "--version", version)
+    assert (done.code, f'"/{site.code}" is already in use by container' in done.err) == (1, True), done.err
+    assert server.docker("ps", "-q", "--no-trunc", "--filter", f"name={site.code}").strip() == stranger

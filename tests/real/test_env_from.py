@@ -86,6 +86,13 @@ def test_sops_secrets_reach_the_container_and_nobody_else(sealed: Site, tmp_path
 def test_a_failed_deploy_redacts_secrets_from_its_log(sealed: Site):
     from_sops(sealed)
     former = sealed.deployed()
+    # A release command that prints them, and fails; its output streams.
+    sealed.set("CONTAINER_PIPELINE_RELEASE", "env; echo $DB_PASSWORD >&2; exit 3")
+    done = sealed("deploy", "--version", sealed.publish(), "-v", "--json")
+    assert done.code == 1, done.err
+    assert "| DB_PASSWORD=***" in done.err
+    assert nothing_shown(done)
+    sealed.unset("CONTAINER_PIPELINE_RELEASE")
     # The new version prints all of its environment and ends.
     done = sealed("deploy", "--version", sealed.publish("prints its environment"), "-v", "--json")
     assert done.code == 3, done.err

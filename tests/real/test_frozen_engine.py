@@ -136,6 +136,35 @@ def test_where_sudo_runs_docker_alone_every_wait_ends(
     assert site.running() == former
 
 
+@pytest.mark.matrix
+def test_sudo_for_docker_alone_suffices_with_v1(site: Site, server_factory):
+    server: Server = server_factory(compose="v1")
+    rule = "deploy ALL=(root) NOPASSWD:{}/usr/bin/docker, /usr/bin/docker-compose"
+    server.run(f"echo '{rule.format(' ')}' >/etc/sudoers.d/deploy; chown deploy /docker")
+    site.on(server)
+    site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{server.name}")
+    site.set("CONTAINER_PIPELINE_SUDO", "true")
+    former = site.deployed()
+    site.set("CONTAINER_PIPELINE_RELEASE", "echo migrated")
+    done = site("deploy", "--version", site.publish("exits"))
+    assert (done.code, "| migrated" in done.err) == (3, True), done.err
+    assert site.running() == former
+    newer = site.deployed()
+    assert site("rollback").code == 0
+    assert site.running() == former
+    # docker-compose gets a login only in a variable, which is for the images of other services.
+    other = f"{site.registry.address}/{site.code}:{site.publish()}"
+    site.append("docker-compose.yml", f"  side:\n    image: {other}\n")
+    done = site("deploy", "--version", newer)
+    assert (done.code, "the login is missing or wrong" in done.err) == (1, True), done.err
+    server.run(f"echo '{rule.format('SETENV: ')}' >/etc/sudoers.d/deploy")
+    assert site("deploy", "--version", newer).code == 0
+    for command in (("status",), ("logs",), ("restart",), ("down", "--yes"), ("up",)):
+        done = site(*command)
+        assert done.code == 0, (command, done.err)
+    assert site.left_over() == ""
+
+
 #: Moments of a rollback → what kills the engine then. While the engine starts a container is no such moment: Docker 20.10
 #: then keeps the container's port until it is restarted again.
 _RESTARTS = {

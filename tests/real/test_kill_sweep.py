@@ -36,6 +36,16 @@ def killed_at_a_rename(k: int, program: str) -> str:
     return killed_before(2 * k, program, ["mv"])
 
 
+def killed_in_release(k: int, program: str) -> str:
+    """The program for servers, killed before its k-th command from the turn of the release command up to its success."""
+    begun, done = "release_early() {\n", "    say released\n"
+    assert (program.count(begun), program.count(done)) == (1, 1)
+    program = program.replace(begun, f"{begun}    ticking=yes\n").replace(done, f"{done}    ticking=no\n")
+    return "ticking=no\n" + killed_anywhere(k, program).replace(
+        "tick() { ", 'tick() { [ "$ticking" = yes ] || return 0; '
+    )
+
+
 def write(site: Site, folder: dict[str, tuple[int, str | None]]) -> None:
     shutil.rmtree(site.folder / "conf", ignore_errors=True)
     for name, (mode, text) in folder.items():
@@ -150,3 +160,27 @@ def test_next_deploy_repairs_a_kill_at_any_point(
         repaired += 1
     assert repaired >= least, "too few of its points were in the switch or after it"
     assert site.left_over(patience=20) == ""
+
+
+@pytest.mark.matrix
+def test_a_kill_in_the_release_leaves_nothing(either: Site, monkeypatch: pytest.MonkeyPatch):
+    site = either
+    monkeypatch.setattr("container_pipeline.clients.children._ABORT_GRACE", 0)
+    site.deployed()
+    site.set("CONTAINER_PIPELINE_RELEASE", "echo migrated")
+    newer = site.publish()
+    before = site.files(), site.container()
+    genuine: Callable[..., str] = transfer.program
+    for k in itertools.count(1):
+        monkeypatch.setattr(transfer, "program", lambda *given, k=k: killed_in_release(k, genuine(*given)))
+        cut_short = site("deploy", "--version", newer)
+        settled(site)
+        if cut_short.code == 0:
+            break
+        assert cut_short.code == 1, (k, cut_short.err)
+        assert site.left_over(patience=60) == "", k
+        assert (site.files(), site.container()) == before, k
+        assert site.servers[0].docker("ps", "-aq", "--filter", f"name={site.code}-release") == "", k
+    assert k > 8, "too few of its points were in the release command"
+    assert "the release command has succeeded" in cut_short.err
+    assert site.running() == newer

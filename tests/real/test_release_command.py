@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 
 import pytest
 
-from lab.handle import Lab
+from lab.handle import Lab, Server
 from real.site import Site, settled
 
 _COMPANION = "  db:\n    image: {image}\n    command: [sh, -c, 'trap \"exit 0\" TERM; sleep 1000 & wait']\n"
@@ -117,20 +118,21 @@ def test_failed_command_takes_a_first_deploy_down(data: Site):
     assert containers(site) == {}
 
 
-def test_command_runs_on_exactly_one_server(site: Site, lab: Lab):
-    site.on(*lab.servers)
+def test_command_runs_on_exactly_one_server(site: Site, lab: Lab, server_factory: Callable[..., Server]):
+    site.on(*lab.servers, server_factory())
     release(site, "hostname; echo once")
     done = site("deploy", "--version", site.publish())
     assert done.code == 0, done.err
     assert done.err.count("| once") == 1, done.err
     assert f"{lab.servers[0].name}: | once" in done.err
     # Where it fails on the first, no server changes.
-    before = [site.running(server) for server in lab.servers]
+    before = [site.running(server) for server in site.servers]
+    assert len(set(before)) == 1
     release(site, "exit 5")
     done = site("deploy", "--version", site.publish())
     assert done.code == 1, done.err
-    assert f"the release command did not succeed on {lab.servers[0].name}" in done.err
-    assert [site.running(server) for server in lab.servers] == before
+    assert done.err.count(f"the release command did not succeed on {lab.servers[0].name}") == 2
+    assert [site.running(server) for server in site.servers] == before
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])

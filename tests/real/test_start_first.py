@@ -134,3 +134,17 @@ def test_start_first_refuses_a_fixed_port_without_changes(site: Site):
     assert done.code == 1
     assert "which two containers cannot share" in done.err, done.err
     assert names(site) == []
+
+
+def test_start_first_shares_a_range_of_ports(either: Site):
+    site = either
+    text = (site.folder / "docker-compose.yml").read_text()
+    site.write("docker-compose.yml", text.replace(f"{site.port}:8080", f"{site.port}-{site.port + 1}:8080"))
+    site.set("CONTAINER_PIPELINE_STRATEGY", "start-first")
+    ports = []
+    for _turn in range(2):
+        version = site.deployed()
+        [name] = names(site)
+        ports.append(site.servers[0].docker("port", name, "8080/tcp").split()[0].rpartition(":")[2])
+        assert site.servers[0].get(int(ports[-1])).strip() == version
+    assert sorted(ports) == [str(site.port), str(site.port + 1)]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from container_pipeline.errors import SettingsError
-from container_pipeline.plan import freeze
 from container_pipeline.settings import load
+from container_pipeline.windows import frozen, parse
 
 WEEKEND, NIGHT, HOLIDAY = "Fri 18:00-Mon 08:00", "22:00-06:00", "2027-02-06..2027-02-14"
 
@@ -77,13 +77,13 @@ MOMENTS = [
 
 @pytest.mark.parametrize(("window", "at", "expected"), MOMENTS)
 def test_a_window_includes_its_moments(window, at, expected):
-    assert (freeze.frozen((window,), moment(at)) == " ".join(window.split())) is expected
+    assert (frozen((window,), moment(at)) == " ".join(window.split())) is expected
 
 
 def test_the_first_of_several_windows_is_named():
     windows = (f"{NIGHT} UTC", f"{WEEKEND} UTC", "Sat-Sun UTC")
-    assert freeze.frozen(windows, moment("2026-11-28 12:00:00")) == f"{WEEKEND} UTC"
-    assert freeze.frozen(windows, moment("2026-11-25 12:00:00")) == ""
+    assert frozen(windows, moment("2026-11-28 12:00:00")) == f"{WEEKEND} UTC"
+    assert frozen(windows, moment("2026-11-25 12:00:00")) == ""
 
 
 def test_without_a_zone_the_machines_own_counts(monkeypatch):
@@ -92,8 +92,8 @@ def test_without_a_zone_the_machines_own_counts(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Shanghai")
     time.tzset()
     try:
-        assert freeze.frozen((WEEKEND,), moment("2026-11-27 10:00:00"))
-        assert not freeze.frozen((WEEKEND,), moment("2026-11-27 09:59:00"))
+        assert frozen((WEEKEND,), moment("2026-11-27 10:00:00"))
+        assert not frozen((WEEKEND,), moment("2026-11-27 09:59:00"))
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -109,7 +109,7 @@ def test_without_a_zone_the_machines_own_counts(monkeypatch):
 )  # fmt: skip
 def test_what_is_no_window_is_refused(text):
     with pytest.raises(SettingsError, match="is not a window of time"):
-        freeze.parse(text)
+        parse(text)
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe", "x", "../../etc/passwd"])

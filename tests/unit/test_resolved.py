@@ -75,6 +75,31 @@ def test_what_cannot_work_is_refused(own, sentence):
         judge(form(own))
 
 
+@pytest.mark.parametrize(
+    ("port", "fixed"),
+    [
+        ({"published": "8000", "target": 80}, "8000"),
+        ({"published": 8000, "target": 80}, "8000"),
+        ({"published": "8000-8005", "target": 80}, ""),
+        ({"target": 80}, ""),
+        ("8000:80/tcp", "8000"),
+        ("127.0.0.1:8000:80", "8000"),
+        ("[::1]:8000:80/udp", "8000"),
+        ("8000-8005:80/tcp", ""),
+        ("127.0.0.1:8000-8005:80", ""),
+        ("8000-8001:80-81", "8000-8001"),
+        ("80/tcp", ""),
+    ],
+)
+def test_start_first_refuses_ports_for_one_container(port, fixed):
+    for generation in ("v1", "v2"):
+        read = resolved.read(form({"ports": [port]}), generation, "/x/stage")
+        assert read.services[0].ports == ((fixed,) if fixed else ())
+    if fixed:
+        with pytest.raises(ServerError, match=f"publishes port {fixed}, which two containers cannot share"):
+            resolved.judge(read, Code("a-b"), IMAGE, (), start_first=True, file="f")
+
+
 def test_files_of_secrets_and_v2_configs_must_exist():
     data = json.loads(form({"configs": [{"source": "c"}], "secrets": ["s"]}))
     data |= {"configs": {"c": {"file": "/x/stage/c.conf"}}, "secrets": {"s": {"file": "/etc/key"}}}

@@ -204,6 +204,8 @@ def test_a_signing_key_has_a_short_form(tmp_path):
         "check: {port: 80}",
         "check: {path: /, port: 70000}",
         "check: {path: /, status: 99}",
+        "check: {path: /, status: []}",
+        "check: {path: /, status: 399-200}",
         "check: {path: /, host: 'a b'}",
         "check: {pth: /}",
         "drain: soon",

@@ -11,8 +11,8 @@ from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
 from container_pipeline.plan import deploy as plan
-from container_pipeline.plan.freeze import frozen
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish
+from container_pipeline.windows import frozen
 
 #: The files of ``remote/programs/`` that deploy and roll back.
 DEPLOY = ("switch", "containers", "found", "ask", "pins", "deploy")

@@ -196,13 +196,18 @@ def _relative(path: str, folder: str) -> str:
 
 
 def _ports(entry: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ports of the host that only one container can have at a time."""
+    """Yield the ports of the host that only one container can have at a time.
+
+    Of a range, such as ``8000-8005:80``, each container gets one that is free.
+    """
     for port in _list(entry, "ports"):
         if isinstance(port, Mapping):
-            if port.get("published"):
-                yield str(port["published"])
-        elif ":" in str(port):
-            yield str(port).rpartition(":")[0].rpartition(":")[2]
+            published, target = str(port.get("published") or ""), str(port.get("target") or "")
+        else:
+            before, _colon, target = str(port).rpartition(":")
+            published = before.rpartition(":")[2]
+        if published and ("-" not in published or "-" in target):
+            yield published
 
 
 def _needs(entry: Mapping[str, Any]) -> Iterator[str]:

@@ -29,8 +29,8 @@ class Once:
                 self._runner = target
                 return b"turn=run\n"
             word = "go" if self._done else "stop" if self._failed else "wait"
-            name = self._runner.name if self._runner else self._waiting[0].name if self._waiting else ""
-            return f"turn={word} elsewhere={shlex.quote(name)}\n".encode()
+            elsewhere = self._runner or self._waiting[0]
+            return f"turn={word} elsewhere={shlex.quote(elsewhere.name)}\n".encode()
 
     def finish(self, target: Target) -> None:
         """Note that the command has succeeded on ``target``."""

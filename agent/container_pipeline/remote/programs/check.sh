@@ -109,12 +109,13 @@ ask_by_nc() {
     } | ${bound:+$bound 6} nc -w 5 "$1" "$2" | head -c 4000 >"$work/response"
 }
 
-# Headers come on stderr, indented. BusyBox follows redirects, so the first of them counts.
+# Headers come on stderr, indented. BusyBox follows redirects, so the first of them counts; it may have no option for a timeout.
+# shellcheck disable=SC2086 # a command and its options
 ask_by_wget() {
     if wget --help 2>&1 | grep -q max-redirect; then
         wget -q -S -O - --content-on-error --max-redirect=0 --no-proxy -t 1 -T 5 --header "Host: $check_host" "$url"
     else
-        wget -q -S -O - -T 5 --header "Host: $check_host" "$url"
+        ${bound:+$bound 5} wget -q -S -O - --header "Host: $check_host" "$url"
     fi 2>"$work/headers" | head -c 4000 >"$work/body"
     status_line=$(sed -n 's/.*\(HTTP\/[0-9.]* [1-9][0-9][0-9].*\)/\1/p' "$work/headers" | head -n 1)
     [ -n "$status_line" ] || { cat "$work/headers" >&2 && return; }

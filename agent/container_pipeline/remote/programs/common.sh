@@ -17,7 +17,7 @@ blanks=$IFS
 # The Compose file of a release that pins the images of the other services.
 pinned_file=docker-compose.pinned.yml
 next_beat=0 sentences=0
-work='' private='' watchers='' in_background='' generation='' standalone='' sudo_env=no lost=no held=no
+work='' private='' watchers='' in_background='' generation='' standalone='' sudo_env=no sudo_login='' lost=no held=no
 
 # A lost connection must not kill this program at its next output: it notices by itself and cleans up first.
 trap '' PIPE
@@ -409,9 +409,15 @@ compose() {
     else
         # If sudo is allowed only for docker, its own environment must do.
         while case $1 in *=*) ;; *) false ;; esac do shift; done
-        [ "$generation$standalone" = v2 ] || [ -z "$login" ] || set -- DOCKER_CONFIG="$login" "$@"
+        [ "$generation$standalone" = v2 ] || [ -z "$login" ] || ! sudo_passes_login || set -- DOCKER_CONFIG="$login" "$@"
         sudo_docker "$brief" "$@"
     fi
+}
+
+# Whether sudo lets this user set a variable for docker-compose, which has no option for a login. It refuses the command otherwise.
+sudo_passes_login() {
+    [ -n "$sudo_login" ] || case $(sudo -n -l 2>/dev/null) in *SETENV:*docker-compose*) sudo_login=yes ;; *) sudo_login=no ;; esac
+    [ "$sudo_login" = yes ]
 }
 
 # Names in .env that Compose or Docker would read as their own settings; the environment overrides them.
