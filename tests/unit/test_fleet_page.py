@@ -112,6 +112,7 @@ def test_a_fleet_without_problems_is_green():
         ("busy", AMBER, "… being deployed 部署中"),
         ("held", AMBER, "! held 已暂停部署"),
         ("foreign", GREY, "– not managed 未纳管"),
+        ("none", GREY, "– not deployed 未部署"),
     ],
 )
 def test_a_state_is_a_colour_and_a_word(status: str, colour: str, words: str):

@@ -63,6 +63,7 @@ def gather(run: Run, version: str | None) -> Upload:
         by=who(),
         build=settings.build_url,
         approved_by=settings.approved_by,
+        environment=settings.environment,
         commit=known.revision if known else "",
         created=build_time(known.created) if known else "",
         mounts=mounts,

@@ -29,6 +29,7 @@ class Release:
     by: str
     build: str = ""
     approved_by: str = ""
+    environment: str = ""
     commit: str = ""
     #: Build time of the image, in UTC; "" if only the image itself knows it.
     created: str = ""
@@ -51,6 +52,8 @@ class Release:
         }
         if self.approved_by:
             fields["approved_by"] = self.approved_by
+        if self.environment:
+            fields["environment"] = self.environment
         if self.created:
             fields["created"] = self.created
         # The server adds what Compose resolves.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from container_pipeline.i18n import _
@@ -15,6 +15,8 @@ from container_pipeline.plan.deploy import Holding, difference, holder, read_rec
 
 #: Days of deploys that are reported.
 DAYS = 14
+#: Bounds for one server: projects, folders that are none, and lines of one kind for one project.
+MOST_PROJECTS, MOST_LINES = 5000, 1000
 #: A container that Docker has restarted this often, the last time less than so many seconds ago, is in a loop.
 LOOP, LATELY = 3, 600
 
@@ -53,7 +55,11 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One code on one server. ``status`` is problem, unknown, busy (a run changes it), held, foreign (not deployed by us) or ok."""
+    """One code on one server.
+
+    ``status`` is problem, unknown, busy (a run changes it), held, foreign (it runs, but we did not deploy it), none (nothing was
+    deployed and nothing runs) or ok.
+    """
 
     server: str
     root: str
@@ -97,16 +103,20 @@ class Deployment:
 
 @dataclass
 class Inventory:
-    """What one server reports. ``others``: folders that are no projects. ``absent``, ``unreadable``: folders of projects."""
+    """What one server reports. ``others``: folders that are no projects. ``absent``, ``unreadable``: folders of projects.
+
+    ``cut``: there are more projects than are read.
+    """
 
     deployments: list[Deployment] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    cut: bool = False
 
 
 #: Order in which deployments are shown: what somebody must look at comes first.
-_ORDER = ("problem", "unknown", "busy", "held", "foreign", "ok")
+_ORDER = ("problem", "unknown", "busy", "held", "foreign", "none", "ok")
 
 
 def ordered(deployments: Iterable[Deployment]) -> list[Deployment]:
@@ -114,9 +124,9 @@ def ordered(deployments: Iterable[Deployment]) -> list[Deployment]:
     return sorted(deployments, key=lambda one: (_ORDER.index(one.status), one.code, one.environment, one.server))
 
 
-def oldest(now: datetime) -> str:
-    """Return the time from which on deploys are reported, as servers write it."""
-    return (now - timedelta(days=DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def ago(time: timedelta) -> str:
+    """Return the moment so long ago, as servers write it."""
+    return (datetime.now(timezone.utc) - time).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass
@@ -126,6 +136,11 @@ class _Project:
     root: str
     name: str
     lines: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, text: str) -> None:
+        found = self.lines.setdefault(kind, [])
+        if len(found) < MOST_LINES:
+            found.append(text)
 
     def all(self, kind: str) -> list[str]:
         return self.lines.get(kind, [])
@@ -167,15 +182,16 @@ def read(server: str, lines: Sequence[tuple[str, str]], now: str, *, asked: bool
             parts = text.split("|", _MACHINE[kind] - 1)
             machine[kind] += [parts] if len(parts) == _MACHINE[kind] else []
         elif kind == "root":
-            root, inside = text, False
+            root, inside = short(text, 1000), False
         elif kind == "project":
-            projects.append(_Project(root, short(text, 128)))
-            inside = True
+            inside = len(projects) < MOST_PROJECTS
+            inventory.cut = not inside
+            projects += [_Project(root, short(text, 128))] if inside else []
         elif inside and kind in _KINDS:
-            projects[-1].lines.setdefault(kind, []).append(text)
+            projects[-1].add(kind, text)
         elif kind in ("absent", "unreadable"):
             (inventory.absent if kind == "absent" else inventory.unreadable).append(root)
-        elif kind == "other":
+        elif kind == "other" and len(inventory.others) < MOST_LINES:
             inventory.others.append(short(f"{root.rstrip('/')}/{text}"))
     engine = _Engine(machine, now)
     several = len({project.name for project in projects}) < len(projects)
@@ -229,7 +245,8 @@ def _deployment(
         problems += _of_containers(project, record, current, instances, entries, engine)
         problems += _of_services(project, record, stacked)
     status = "problem" if problems else "unknown" if not known else "busy" if lock else "held" if held else "ok"
-    foreign = not current or current.startswith("found-")
+    if status == "ok" and (not current or current.startswith("found-")):
+        status = "foreign" if instances else "none"
     texts = {
         name: short(record.get(name, ""), 1000) for name in ("digest", "by", "build", "approved_by", "environment")
     }
@@ -237,7 +254,7 @@ def _deployment(
         server=server,
         root=project.root,
         code=project.name,
-        status="foreign" if status == "ok" and foreign else status,
+        status=status,
         version=current,
         since=short(project.one("since") or record.get("when", ""), 40),
         restarts=sum(one.restarts for one in instances),
@@ -365,7 +382,7 @@ def _trouble(kind: str, subject: str = "", detail: str = "") -> Trouble:
         "record": difference("record"),
         "unfinished": difference("unfinished"),
         "broken": difference("broken"),
-        "edited": difference(subject),
+        "edited": _("{file} was edited", file=subject),
         "missing": _("{service} has no container", service=subject),
         "unhealthy": _("{service} is unhealthy", service=subject),
         "exited": _("{service} exited (exit code {value})", service=subject, value=detail),

@@ -41,6 +41,7 @@ LABELS = {
     "being deployed": "部署中",
     "held": "已暂停部署",
     "not managed": "未纳管",
+    "not deployed": "未部署",
     "ok": "正常",
     "deployed": "已部署",
     "failed": "失败",
@@ -54,6 +55,7 @@ _STATES = {
     "busy": (AMBER, "…", "being deployed"),
     "held": (AMBER, "!", "held"),
     "foreign": (GREY, "–", "not managed"),
+    "none": (GREY, "–", "not deployed"),
     "ok": (GREEN, "✔", "ok"),
 }
 #: Outcome of a deploy → colour, and its shape around (0, 0).

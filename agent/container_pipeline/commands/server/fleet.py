@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Callable
 
 from container_pipeline.console import human_size
-from container_pipeline.errors import ChecksFailed, SettingsError, UsageError
+from container_pipeline.errors import ChecksFailed, ServerError, SettingsError, UsageError
 from container_pipeline.execute import Run, jobs_files
 from container_pipeline.i18n import _
 from container_pipeline.model import Target, local_time
-from container_pipeline.plan.fleet import Deployment, Inventory, oldest, ordered, read, remarks
+from container_pipeline.plan.fleet import DAYS, MOST_PROJECTS, Deployment, Inventory, ago, ordered, read, remarks
 from container_pipeline.plan.fleet_page import Silent, html
 from container_pipeline.project import files
 from container_pipeline.remote import reasons
@@ -48,8 +48,9 @@ def run(
         ("fleet",),
         {
             "only": run.settings.values.code if run.settings.sources["code"] == "option" else "",
-            "oldest": oldest(datetime.now(timezone.utc)),
-            "disk": disk,
+            "oldest": ago(timedelta(days=DAYS)),
+            # A run takes less than two hours, and the server's clock may be ahead.
+            "hours": " ".join(ago(timedelta(hours=number)).partition(":")[0] for number in (2, 1, 0, -1)),
         },
         each=lambda target: _values(places[target]),
     )
@@ -114,10 +115,13 @@ def _places(run: Run, patterns: Sequence[str]) -> dict[Target, _Place]:
                 _("no job in {files} says which servers it deploys to", files=", ".join(patterns)),
                 _("set `servers:` in its `pipeline:`, or pass --server [USER@]HOST[:PORT]"),
             )
-    if settings.environment or settings.sources["servers"] in ("option", "environment"):
-        targets: Sequence[Target] = settings.targets() if not patterns or settings.servers else ()
+    told = settings.sources["servers"] == "option"
+    if patterns:
+        targets = settings.servers if told else ()
+    elif told or settings.environment or settings.sources["servers"] == "environment":
+        targets = settings.targets()
     else:
-        targets = () if patterns else settings.all_targets() or settings.targets()
+        targets = settings.all_targets() or settings.targets()
     named = {
         (target.name, target.remote_root): name
         for name, values in settings.values.environments.items()
@@ -141,13 +145,18 @@ def _apart(places: Any) -> list[_Place]:
 
 def _values(place: _Place) -> dict[str, object]:
     # There is no folder of one code; nothing is ever written below this one.
-    return {"code": "fleet", "folder": "/dev/null/fleet", "roots": "\n".join(place.roots), "sudo": place.sudo}
+    return {"code": "fleet", "folder": "/nonexistent/fleet", "roots": "\n".join(place.roots), "sudo": place.sudo}
 
 
 def _inventory(place: _Place, answer: Answer, *, disk: bool) -> Inventory:
     found = read(answer.target.name, answer.lines, answer.facts.get("now", ""), asked=answer.status == "ok", disk=disk)
     if found.unreadable and not answer.error:
         answer.error = reasons.explain(answer.target, "refused", f"unreadable {found.unreadable[0]}", {}, [], [])
+    if found.cut:
+        answer.error = ServerError(
+            _("it reports more than {number} projects, of which the others are not shown", number=MOST_PROJECTS),
+            _("pass --code CODE to see one of them"),
+        ).at(answer.target.name)
     found.deployments = [
         replace(one, environment=one.environment or place.roots.get(one.root, "")) for one in found.deployments
     ]

@@ -2,12 +2,13 @@
 # Reports every project below some folders: release, history, hold, lock, edited files, containers. Changes nothing. The number of
 # processes does not grow with the number of projects: the shell only tests and lists, one awk reads all the small files, one find
 # lists and sums all released ones, and Docker is asked once for all containers. Requires common.sh; roots (folders, one per line),
-# only (a code, or nothing for all), oldest (the earliest time of a deploy that is reported) and disk (yes or no).
+# only (a code, or nothing for all), oldest (the earliest time of a deploy that is reported) and hours (the last ones, as
+# 2026-11-24T09).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 # Writes $work/list, a letter and a value per line, for $report below; and $work/paths, the paths to compare, ended by NUL.
 list_projects() {
-    stacks=no
+    stacks=no tried=0
     while IFS= read -r root; do
         printf 'R %s\n' "$root"
         cd "$root" 2>/dev/null && [ -r . ] || { missing_root && continue; }
@@ -44,7 +45,7 @@ list_project() {
     if [ -f "$name/releases/.current" ]; then IFS= read -r current <"$name/releases/.current" || :; fi
     case $current in .* | */*) current='' ;; esac
     [ ! -f "$name/.hold" ] || printf 'h %s\n' "$name/.hold"
-    [ ! -f "$name/.lock" ] || { printf 'l %s\n' "$name/.lock" && printf '%s\0' "$here/$name/.lock" >&3; }
+    [ ! -f "$name/.lock" ] || [ ! -r "$name/.lock" ] || list_lock
     [ ! -f "$name/releases/.log" ] || printf 'a %s\n' "$name/releases/.log"
     for release in "$name"/releases/*/release.json; do
         release=${release%/release.json}
@@ -67,6 +68,18 @@ list_project() {
     done <"$release/.units"
 }
 
+# A lock is a process to ask for, so only the few are tried that a run has taken lately.
+list_lock() {
+    lock=''
+    IFS= read -r lock <"$name/.lock" || :
+    taken=${lock#*|}
+    taken=${taken%%:*}
+    case " $hours " in *" ${taken:-none} "*) ;; *) return 0 ;; esac
+    [ "$tried" -lt 50 ] || return 0
+    tried=$((tried + 1))
+    flock -sn "$name/.lock" true 2>/dev/null 3>&- || printf 'l %s\n' "$lock"
+}
+
 has_compose_file() {
     for file in docker-compose.yml docker-compose.yaml compose.yml compose.yaml; do
         [ ! -f "$name/$file" ] || return 0
@@ -74,13 +87,13 @@ has_compose_file() {
     return 1
 }
 
-# Lists type, mode and inode of everything below $work/paths, and the sum of each file.
+# Lists type and mode of everything below $work/paths, and the sum of each file.
 # shellcheck disable=SC2016 # for that shell
 sum_files() {
-    xargs -0 sh -c 'find "$@" -exec stat -c "%f %i %n" {} + -type f -exec sha256sum {} +' sh <"$work/paths" >"$work/sums" 2>/dev/null
+    xargs -0 sh -c 'find "$@" -exec stat -c "%f %n" {} + -type f -exec sha256sum {} +' sh <"$work/paths" >"$work/sums" 2>/dev/null
 }
 
-# Reads $work/list, $work/sums and /proc/locks, in this order. A file or folder of a release that is not there with the same content and
+# Reads $work/list, then $work/sums. A file or folder of a release that is not there with the same content and
 # mode is reported by the name that the release has for it.
 # shellcheck disable=SC2016 # awk's variables
 report='
@@ -88,7 +101,7 @@ function tell(kind, text) { print "::" word " " kind (text == "" ? "" : " " subs
 function first(path,  line) {
     if ((getline line < path) <= 0) line = ""
     close(path)
-    return substr(line, 1, 1000)
+    return line
 }
 function whole(path,  line, text) {
     while (length(text) < 60000 && (getline line < path) > 0) text = text line
@@ -132,19 +145,13 @@ FILENAME == list {
     if (letter == "u") unit(text)
     next
 }
-FILENAME == locks {
-    if ($2 == "FLOCK") { split($6, part, ":"); locked[part[3]] = 1 }
-    next
-}
 {
     # GNU escapes a backslash or a newline in a name, and begins the line with a backslash then.
     if (sub(/^\\/, "")) gsub(/\\\\/, "\\")
     if (match($0, /^[0-9a-f]+  \//) && RLENGTH == 67) {
         enter(substr($0, 67), "sum", substr($0, 1, 64))
-    } else if (match($0, /^[0-9a-f]+ [0-9]+ \//)) {
-        path = substr($0, RLENGTH)
-        if (path ~ /\/\.lock$/) inode[path] = $2
-        enter(path, "kind", $1)
+    } else if (match($0, /^[0-9a-f]+ \//)) {
+        enter(substr($0, RLENGTH), "kind", $1)
     }
 }
 END {
@@ -167,7 +174,7 @@ END {
         if (letter == "h") tell("hold", first(root "/" text))
         if (letter == "b") tell("broken", first(root "/" text))
         if (letter == "a") attempts(root "/" text)
-        if (letter == "l" && (inode[root "/" text] in locked)) tell("lock", first(root "/" text))
+        if (letter == "l") tell("lock", text)
     }
 }
 BEGIN { base[1] = "docker-compose.yml"; base[2] = ".env" }
@@ -176,8 +183,7 @@ BEGIN { base[1] = "docker-compose.yml"; base[2] = ".env" }
 show_files() {
     [ ! -s "$work/paths" ] || sum_files
     touch "$work/sums"
-    cat /proc/locks >"$work/locks" 2>/dev/null || : >"$work/locks"
-    awk -v word="$word" -v oldest="$oldest" -v list="$work/list" -v locks="$work/locks" "$report" "$work/list" "$work/locks" "$work/sums" 2>"$work/out" ||
+    awk -v word="$word" -v oldest="$oldest" -v list="$work/list" "$report" "$work/list" "$work/sums" 2>"$work/out" ||
         refuse awk "$(last_line "$work/out")"
 }
 
@@ -191,8 +197,8 @@ asked() {
 }
 
 show_containers() {
-    command -v docker >/dev/null 2>&1 || refuse no-docker
     say "fact now $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    command -v docker >/dev/null 2>&1 || refuse no-docker
     asked ps -aq --no-trunc --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False || refuse_docker
     # A container that is gone by now is missing in the output.
     ids=$(cat "$work/found")
