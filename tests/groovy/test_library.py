@@ -61,6 +61,8 @@ NO_REGISTRY = "promote: DOCKER_REGISTRY is not set"
         ("containerPipeline(code: 'a-b', servers: 3)", "servers must be of type servers, not 3"),
         ("containerPipeline(code: 'a-b', node: null)", "node is null; remove it instead"),
         ("containerPipeline(code: 'a-b', mode: 'swrm')", "mode is 'swrm'; did you mean 'swarm'?"),
+        ("containerPipeline(code: 'a-b', attest: 'sbom')", "attest is 'sbom'; use one of: true, false, provenance"),
+        ("containerPipeline(code: 'a-b', sign: [kye: 'x'])", "unknown key 'kye' in sign; did you mean 'key'?"),
         (
             "containerPipeline(code: 'a-b', credentials: [known_hosts: 'x'])",
             "in credentials; did you mean 'knownHosts'?",
@@ -392,7 +394,7 @@ def test_every_step_hands_over_every_kind_of_option(build, node, step):
         if step == "Seed"
         else (
             "code: 'a-b', servers: [[host: 'a', port: 22], 'deploy@b'], buildArgs: [A: 'x'], cache: false, timeout: 60, "
-            "envFile: \"${'x'}.env\""
+            "envFile: \"${'x'}.env\", sign: [key: 'a.key'], attest: false, sbom: true"
         )
     )
     options += ", reason: 'why not'" if step == "Hold" else ""

@@ -51,7 +51,9 @@ def test_attestations_are_left_out_of_a_promotion(agent, production, referrers_f
     for left_out in (index, attestation):
         assert ask.digest(production, code, left_out.digest) is None
     assert "is already in production" in agent(*words).err
-    assert "a version never changes" in agent("promote", "--version", VERSION).err
+    refused = agent("promote", "--version", VERSION).err
+    assert "a version never changes" in refused
+    assert "do so again with --without-attestations" in refused
 
 
 def test_a_deploy_gets_the_digest_that_production_has(agent, development, production, code, monkeypatch):

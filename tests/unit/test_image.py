@@ -201,3 +201,31 @@ def test_image_argument_replaces_the_name_after_the_namespace(tmp_path, name, na
     assert shown(plan(("build",), settings, ImageFacts(None, Version(V))).steps) == [
         f"build dev.example:5000/team/{repository}:{V}"
     ]
+
+
+def test_a_push_attaches_its_sbom_then_signs(tmp_path):
+    """A promotion makes neither: it carries both. What an engine pushes to production gets both there."""
+    settings = load(tmp_path, {"code": "aglaia-web-re", "sign": "keys/cosign.key", "sbom": True}, environ=LOGIN)
+    steps = plan(WORDS["pipeline-all"], settings, built()).steps
+    assert [step.name for step in steps] == [
+        "push",
+        "sbom",
+        "sign",
+        "tag",
+        "move-tag",
+        "tag",
+        "promote",
+        "tag",
+        "move-tag",
+    ]
+    assert shown(steps)[1:3] == [f"attach an SBOM to {DEV}:{V}", f"sign {DEV}:{V} with cosign.key"]
+    held = built(registries={f"{DEV}:{V}": ID})
+    assert [(step.name, getattr(step, "again", None)) for step in plan(("push",), settings, held).steps] == [
+        ("keep", None),
+        ("sbom", True),
+        ("sign", True),
+    ]
+    direct = plan(("push-prod",), settings, built(engine={f"{PROD}:{V}": ID})).steps
+    assert [(step.name, step.image.registry.host) for step in direct] == [
+        (name, "prod.example") for name in ("push", "sbom", "sign")
+    ]

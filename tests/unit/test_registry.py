@@ -15,7 +15,8 @@ from container_pipeline.clients.registry.auth import challenges
 from container_pipeline.clients.registry.connection import is_loopback, origin
 from container_pipeline.clients.registry.transport import ATTEMPTS, Passing, Reply, Transport
 from container_pipeline.errors import RegistryError
-from container_pipeline.model import Registry, RegistryAccess
+from container_pipeline.execute import verification
+from container_pipeline.model import Digest, Registry, RegistryAccess, Repository, Secret
 from container_pipeline.parallel import in_parallel
 
 
@@ -208,3 +209,17 @@ def test_no_redirect_leads_from_https_to_anything_else(monkeypatch, target):
 def test_redirects_in_a_circle_end(monkeypatch):
     with pytest.raises(RegistryError, match="redirects to"):
         follow("https://a.example/1", *["/2", "/1"] * 10, monkeypatch=monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "key"),
+    [
+        ("docker.io/team", "index.docker.io/team/web", "https://index.docker.io/v1/"),
+        ("registry.example:5000/team", "registry.example:5000/team/web", "registry.example:5000"),
+    ],
+)
+def test_cosign_finds_the_login_of_each_registry(host, name, key):
+    access = RegistryAccess("development", Registry(host), "user", Secret("pass"))
+    image = verification.named(access, Repository("web"), Digest(f"sha256:{'a' * 64}"))
+    assert image.name.partition("@")[0] == name
+    assert list(json.loads(image.login.reveal())["auths"]) == [key]

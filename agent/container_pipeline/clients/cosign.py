@@ -82,14 +82,10 @@ def sign(image: Reference, key: SigningKey) -> None:
         )
 
 
-def attach(image: Reference, sbom: Path, key: SigningKey | None, *, again: bool) -> None:
-    """Attach an SBOM in SPDX's JSON: signed by ``key`` as an attestation, and as it is without one.
-
-    ``again``: replace the one that it may have.
-    """
+def attach(image: Reference, sbom: Path, key: SigningKey | None) -> None:
+    """Attach an SBOM in SPDX's JSON: signed by ``key`` as an attestation, and as it is without one."""
     if key:
-        options = ["--type", "spdxjson", "--predicate", str(sbom), *(["--replace"] if again else [])]
-        problem = _write(image, "attest", options, key)
+        problem = _write(image, "attest", ["--type", "spdxjson", "--predicate", str(sbom)], key)
     else:
         options = ["--type", "spdx", "--input-format", "json", "--sbom", str(sbom), *_plain(image), image.name]
         with image.reached() as environ:

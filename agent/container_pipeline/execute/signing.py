@@ -8,6 +8,8 @@ from pathlib import Path
 
 from container_pipeline.clients import cosign, syft
 from container_pipeline.clients.programs import Reference
+from container_pipeline.clients.registry.copy import Place
+from container_pipeline.clients.registry.referrers import SBOM, find
 from container_pipeline.errors import RegistryError, SettingsError
 from container_pipeline.execute.registries import Registries
 from container_pipeline.execute.verification import named
@@ -37,16 +39,24 @@ def check(settings: Settings, context: Path | None = None) -> None:
 
 
 def attach(registries: Registries, step: Attach, digest: Digest) -> None:
-    """Make an SBOM of each image under ``digest``, one for each platform, and attach it to that image."""
-    settings = registries.run.settings
-    manifest = registries.registry(step.access).manifest(step.image.repository, str(digest))
-    for subject in manifest.images or (digest,):
+    """Make an SBOM of each image under ``digest``, one for each platform, and attach it to that image.
+
+    An image to which an earlier run attached one is passed over.
+    """
+    run = registries.run
+    place = Place(registries.registry(step.access), step.image.repository)
+    subjects = place.registry.manifest(place.repository, str(digest)).images or (digest,)
+    found = find(place, subjects, run.console.detail) if step.again else ()
+    complete = {one.subject for one in found if one.kind == SBOM}
+    for subject in subjects:
+        if subject in complete:
+            continue
         image = named(step.access, step.image.repository, subject)
         with tempfile.TemporaryDirectory() as folder:
             sbom = Path(folder) / "sbom.json"
             syft.write(image, sbom)
-            cosign.attach(image, sbom, _key(settings), again=step.again)
-        registries.run.console.line(_("attached an SBOM to {image}", image=image.name))
+            cosign.attach(image, sbom, _key(run.settings))
+        run.console.line(_("attached an SBOM to {image}", image=image.name))
 
 
 def sign(registries: Registries, step: Sign, digest: Digest) -> None:

@@ -39,8 +39,12 @@ def verify(run: Run, access: RegistryAccess, digest: Digest) -> None:
 
 
 def named(access: RegistryAccess, repository: Repository, digest: Digest) -> Reference:
-    """Return what ``access`` holds under ``digest``, in the form that cosign takes."""
-    name = f"{access.registry.api_host}/{access.registry.within(repository)}@{digest}"
+    """Return what ``access`` holds under ``digest``, in the form that cosign takes.
+
+    Docker Hub has the name under which cosign looks for the login (go-containerregistry, ``name.DefaultRegistry``).
+    """
+    host = "index.docker.io" if access.registry.is_docker_hub else access.registry.host
+    name = f"{host}/{access.registry.within(repository)}@{digest}"
     return Reference(name, login(access), access.insecure)
 
 

@@ -29,6 +29,8 @@ class PromotionFacts:
     #: The digest of the image without BuildKit's attestations, where they are left out, and theirs.
     reduced: Digest | None = None
     left_out: frozenset[Digest] = frozenset()
+    #: The manifests of the image in development.
+    parts: frozenset[Digest] = frozenset()
 
     @property
     def digest(self) -> Digest | None:
@@ -66,7 +68,9 @@ def plan(settings: Settings, facts: PromotionFacts, *, forward: bool = True) -> 
                 there=facts.production,
                 digest=facts.digest,
             ),
-            _("build a new version and promote that"),
+            _("it was promoted without attestations; do so again with --without-attestations")
+            if facts.production in facts.parts
+            else _("build a new version and promote that"),
         )
     if facts.production is None:
         tags = (str(facts.version), "latest") if settings.values.latest else (str(facts.version),)

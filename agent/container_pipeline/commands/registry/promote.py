@@ -181,7 +181,8 @@ def _look(registries: Registries, version: Version) -> tuple[PromotionFacts, Man
     if settings.values.latest:
         questions.append((production, "latest"))
     here, there, latest = [*in_parallel(ask, questions, len(questions)), None][:3]
-    return PromotionFacts(version, _built(registries.run, version), here, there, latest), found[0]
+    parts = frozenset(child.digest for child in found[0].children) if found[0] else frozenset()
+    return PromotionFacts(version, _built(registries.run, version), here, there, latest, parts=parts), found[0]
 
 
 def _built(run: Run, version: Version) -> Digest | None:
