@@ -145,10 +145,10 @@ COMPOSE = [
         (f"{_RENAMED}[compose-v2-the same]",),
     ),
     Mutation(
-        "After a failure a companion has its former image, under its former name",
+        "After a failure a companion without a pin has its former image, under its former name",
         _CONTAINERS,
         (('    tag_images "$work/images"\n', ""),),
-        (f"{_BACK}[compose-v2]", f"{_BACK}[compose-v1]"),
+        (f"{_UNPINNED}[compose-v2]", f"{_UNPINNED}[compose-v1]"),
     ),
     Mutation(
         "After a failure no service runs that only the failed release has",
