@@ -32,6 +32,12 @@ COMPOSE = [
         (f"{_MOVED}[compose-v2]", f"{_MOVED}[compose-v1]"),
     ),
     Mutation(
+        "A companion keeps its image although another one has to be pulled",
+        _PINS,
+        (('choose_each "$again"', "choose_each pulled"),),
+        (f"{_MOVED}[compose-v2]",),
+    ),
+    Mutation(
         "A companion runs its exact image after a rollback by two releases",
         _PINS,
         (("    add_pins\n}\n", "}\n"),),

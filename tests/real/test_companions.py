@@ -67,6 +67,9 @@ def test_moved_tag_changes_no_companion_on_any_way(either: Site):
     before, other = runs(either), runs(either, "other")
     second = cache.move()
     theirs = cache.pull()
+    # One that is missing is pulled, and no other.
+    cache.move("9")
+    add(either, f"{cache.name}:9", "late")
     versions.append(either.deployed("plain"))
     up_by_hand(either)
     assert before == runs(either) == (before[0], first)

@@ -61,7 +61,9 @@ choose_pins() {
     # What runs without a pin keeps its image, too, even if its tag has moved on this server.
     if [ -z "$kept" ] && [ -n "$(current_release)$found_ids" ]; then list_containers >"$work/runs" 2>"$work/out" || refuse_docker; fi
     choose_each "$pull"
-    [ -z "$absent" ] || { pull_others "$missing" && choose_each pulled; }
+    # Those that had an image keep it, unless all were pulled anew.
+    [ "$pull" = missing ] && again=missing || again=pulled
+    [ -z "$absent" ] || { pull_others "$missing" && choose_each "$again"; }
     [ -z "$absent" ] || refuse pull-missing "$missing"
     companions=$chosen
 }
