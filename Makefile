@@ -27,6 +27,7 @@ help:                ## this list
 venv: $(VENV)/ready  ## the virtual environment for tests and checks
 $(VENV)/ready: requirements/dev.txt setup.cfg
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(LAB) install
+	@echo 'installing the tools into $(VENV), about a minute'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .

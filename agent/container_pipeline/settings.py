@@ -364,7 +364,10 @@ def _check_login(access: RegistryAccess) -> None:
 
 
 def _where() -> str:
-    return _("set it in /etc/profile, or bind it from Jenkins credentials")
+    return _(
+        "bind it from Jenkins credentials, or set it: on a build node in /etc/profile, which every user can read, "
+        "on your own machine in a file that only you can read"
+    )
 
 
 def _jenkins(environ: Mapping[str, str]) -> JenkinsAccess | None:

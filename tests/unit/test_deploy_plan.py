@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import container_pipeline
-from container_pipeline.commands.server import deploy as command
 from container_pipeline.console import Console
-from container_pipeline.execute import Run
+from container_pipeline.errors import PipelineError, ServerError
+from container_pipeline.execute import Run, rollout
 from container_pipeline.execute.rollout import DEPLOY
 from container_pipeline.model import (
     Code,
@@ -26,6 +26,7 @@ from container_pipeline.model import (
     Secret,
     Target,
     Version,
+    local_time,
 )
 from container_pipeline.plan import deploy
 from container_pipeline.remote import reasons, transfer
@@ -227,11 +228,96 @@ def test_after_a_failed_rollback_commands_fit_the_reason(why: str, words: str):
         ([("overtaken", {"version": "20260401000000", "former": "20260401000000"})], ""),
     ],
 )
-def test_latest_that_no_server_runs_is_told(tmp_path, capsys, answers, back):
-    (tmp_path / "container-pipeline.yml").write_text("code: a-b\n")
-    run = Run(load(tmp_path, {}, "", {"DOCKER_REGISTRY_PROD": "prod.example"}), Console(), Result("deploy", "a-b"))
-    command._tell_latest(
-        run, [Answer(Target("web-1"), status, facts=facts) for status, facts in answers], "20260301000000"
+def test_latest_that_no_server_runs_is_told(tmp_path, answers, back):
+    failed = [
+        Answer(Target("web-1"), status, facts=facts, error=None if status == "ok" else ServerError("boom", "look"))
+        for status, facts in answers
+    ]
+    with pytest.raises(PipelineError) as told:
+        rollout.report(promoting(tmp_path), failed, "20260301000000", promoted=True)
+    # The error's hint is the last that is printed.
+    assert ("no server runs 20260301000000" in told.value.hint) == bool(back)
+    assert (f"promote --version {back} --force-latest" in told.value.hint) == bool(back)
+
+
+@pytest.mark.parametrize(
+    ("status", "now", "told"),
+    [
+        (
+            "ok",
+            "20260201000000",
+            "if `latest` in production names 20260301000000, `container-pipeline promote --version 20260201000000",
+        ),
+        ("ok", "found-20260101000000", ""),
+        ("ok", "20260301000000", ""),
+        ("refused", "20260201000000", ""),
+    ],
+)
+def test_a_rollback_says_how_latest_follows(tmp_path, capsys, status, now, told):
+    rollout.tell_latest(
+        promoting(tmp_path), [Answer(Target("web-1"), status, facts={"former": "20260301000000", "version": now})]
     )
-    told = capsys.readouterr().err
-    assert (f"promote --version {back} --force-latest" in told) if back else told == ""
+    shown = capsys.readouterr().err
+    assert told in shown if told else shown == ""
+
+
+def promoting(tmp_path: Path) -> Run:
+    (tmp_path / "container-pipeline.yml").write_text("code: a-b\n")
+    return Run(load(tmp_path, {}, "", {"DOCKER_REGISTRY_PROD": "prod.example"}), Console(), Result("deploy", "a-b"))
+
+
+ALLOCATED = "Bind for 0.0.0.0:8080 failed: port is already allocated"
+
+
+def told_of(status: str, rest: str, *details: str, action: str = "deploy") -> PipelineError:
+    error = reasons.explain(Target("web-1"), status, rest, {"action": action}, [], details)
+    assert error
+    return error
+
+
+@pytest.mark.parametrize("why", [ALLOCATED, "listen tcp4 0.0.0.0:8080: bind: address already in use"])
+@pytest.mark.parametrize(
+    ("status", "rest"),
+    [
+        ("taken-down", "start {}"),
+        ("rolled-back", "start {}|1"),
+        ("refused", "command {}"),
+        ("broken", "down|1|x|start {}"),
+    ],
+)
+def test_a_taken_port_names_the_command_to_run(status: str, rest: str, why: str):
+    assert (
+        "find what holds the port with `ssh web-1 'docker ps; ss -ltnp'`" in told_of(status, rest.format(why), "x").hint
+    )
+
+
+def test_a_service_that_never_started_has_no_lines():
+    assert told_of("taken-down", "start boom", "out").hint == "the output is above"
+    assert told_of("taken-down", "start boom").hint == ""
+    assert told_of("rolled-back", "start boom|1").hint == "nothing needs to be done on the server"
+    assert told_of("taken-down", "web unhealthy", "out").hint == "the service's last lines are above"
+
+
+def test_a_failed_rollback_is_called_a_rollback():
+    assert (
+        "the rollback failed, and release 2 runs again"
+        in told_of("rolled-back", "a unhealthy|2", action="rollback").message
+    )
+    assert (
+        "the rollback failed (a is unhealthy)"
+        in told_of("broken", "down|1|a unhealthy|docker", action="rollback").message
+    )
+    assert "the deploy failed" in told_of("broken", "down|1|a unhealthy|docker").message
+    assert "an earlier deploy and its rollback failed" in reasons.news("recovered", "broken")
+
+
+def test_a_page_in_html_is_not_quoted():
+    assert reasons.health("a check /health 404 <!doctype html>") == "a responds to GET /health with 404"
+    assert reasons.health("a check /health 500 no database").endswith("with 500: no database")
+
+
+def test_refusals_lead_to_commands_that_were_not_typed():
+    error = told_of("overtaken", "2 2026-11-24T09:30:15Z")
+    assert local_time("2026-11-24T09:30:15Z") in error.message
+    assert "without --keep-newer" in error.hint
+    assert "`container-pipeline history` shows how its deploys ended" in told_of("refused", "no-release 3 2 1").hint

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from container_pipeline.commands.server.history import choices
+from container_pipeline.commands.server.history import _rows, choices
 from container_pipeline.errors import ServerError
 from container_pipeline.model import Target, local_time
 from container_pipeline.remote.fleet import Answer
@@ -34,6 +34,25 @@ DOWN = Answer(Target("down"), error=ServerError("no connection"))
 )
 def test_a_choice_can_run_on_every_server(servers: list[Answer], versions: list[str]):
     assert [one["version"] for one in choices(servers)] == versions
+
+
+def attempt(action: str, outcome: str) -> str:
+    """The last cell of the line that ``history`` shows for an attempt."""
+    line = f"2026-11-24T09:30:15Z|ann@desk|{action}|2|{outcome}"
+    rows = _rows(Answer(Target("web"), facts={"version": "2"}, lines=[("attempt", line)]))
+    return rows[0][-1] if rows else ""
+
+
+def test_history_shows_rollbacks_and_both_failures():
+    assert attempt("rollback", "ok") == "rollback"
+    assert attempt("deploy", "ok") == ""
+    assert attempt("rollback", "failed a unhealthy") == "rollback failed: a is unhealthy"
+    assert attempt("deploy", "failed a unhealthy|docker") == (
+        "failed: a is unhealthy; what ran before could not be restored: Docker does not respond"
+    )
+    assert attempt("deploy", "failed connection") == "failed: the run was terminated, or its connection was lost"
+    assert len(attempt("deploy", f"failed start {'x' * 900}|start {'y' * 900}")) < 320
+    assert attempt("deploy", "") == ""
 
 
 def test_a_choice_shows_date_and_author_bounded():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
@@ -31,6 +32,34 @@ def test_an_unknown_command_names_the_nearest(capsys):
 def test_a_word_of_another_tool_leads_to_ours(typed, meant, capsys):
     assert main([typed]) == 2
     assert f"unknown command '{typed}': did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_a_version_without_its_option_leads_to_it(capsys):
+    assert main(["deploy", "20261127154723"]) == 2
+    assert "did you mean --version 20261127154723?" in capsys.readouterr().err
+    assert main(["status", "20261127154723"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_options_before_the_command_are_explained(capsys):
+    assert main(["--code", "shop", "status"]) == 2
+    assert "options come after the command: container-pipeline COMMAND --code …" in capsys.readouterr().err
+
+
+def test_down_without_a_terminal_shows_no_usage(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["down", "--code", "a-b", "--server", "web-1", "--project", str(tmp_path)]) == 2
+    shown = capsys.readouterr().err
+    assert "down stops the service on web-1 — pass --yes to confirm" in shown
+    assert "Usage" not in shown
+
+
+@pytest.mark.parametrize("names", [[], ["package.json", "Jenkinsfile"]], ids=["empty", "other files"])
+def test_lint_of_nothing_is_no_success(names, capsys, tmp_path):
+    for name in names:
+        (tmp_path / name).write_text("containerPipeline(code: 'a-b')\n")
+    assert main(["lint", "--project", str(tmp_path)]) == 1
+    assert "has no Dockerfile and no Compose file: nothing to check" in capsys.readouterr().err
 
 
 def test_help_lists_common_commands_first_and_legacy_last(capsys):

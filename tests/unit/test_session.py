@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from container_pipeline.console import Console
-from container_pipeline.errors import SettingsError
+from container_pipeline.errors import SettingsError, Stopped
 from container_pipeline.execute import rollout
 from container_pipeline.model import Target, local_time
 from container_pipeline.remote import fleet, reasons, transfer
@@ -140,6 +140,31 @@ def test_server_does_not_start_after_a_stop_signal(monkeypatch: pytest.MonkeyPat
     some = fleet.Fleet(load(tmp_path, {"code": "a-b"}, "", {}), Console())
     some.one(TARGET, fleet.ServerTask((), {}))
     assert begun == []
+
+
+def test_waiting_is_told_once_until_it_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys):
+    some, answer = fleet.Fleet(load(tmp_path, {"code": "a-b"}, "", {}), Console()), fleet.Answer(TARGET)
+    for text in ["check / 404 at 10:01", "settling", "check / 404 at 10:02", "check / 500 at 10:03", "settling"]:
+        some._hear(answer, f"wait health a {text}", fleet.ServerTask((), {}))
+    assert len(capsys.readouterr().err.splitlines()) == 3
+    monkeypatch.setattr(fleet, "REPEAT", 0.0)
+    some._hear(answer, "wait health a settling", fleet.ServerTask((), {}))
+    assert "watching that it stays up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("code", [130, 143])
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_signal_says_what_the_servers_do(monkeypatch, tmp_path: Path, code: int, changes: bool):
+    def signalled(*_given: object, **_more: object) -> None:
+        raise KeyboardInterrupt if code == 130 else Stopped("terminated", code)
+
+    monkeypatch.setattr(fleet, "wait", signalled)
+    some = fleet.Fleet(load(tmp_path, {"code": "a-b"}, "", {}), Console())
+    some._stopping.set()
+    with pytest.raises((KeyboardInterrupt, Stopped)) as ended:
+        some.ask([TARGET], fleet.ServerTask((), {}, changes=changes))
+    assert ("each server stops or rolls back by itself" in getattr(ended.value, "hint", "")) == changes
+    assert getattr(ended.value, "exit_code", 130) == code
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,15 @@ GUESSES = {
 class LazyGroup(click.Group):
     """Imports a command's module only when that command is called."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            message = _(
+                "options come after the command: container-pipeline COMMAND {option} …", option=error.option_name
+            )
+            raise click.UsageError(message, ctx) from error
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for commands in GROUPS.values() for name in commands]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,24 @@ VERSION = click.option("--version", metavar="V", help=_("version (default: the o
 NO_RELEASE = click.option("--no-release", is_flag=True, help=_("skip the release command of the key `release`"))
 
 
+class _Command(click.Command):
+    """A command that reads a version without its option as a slip."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            version = next((word for word in given if re.fullmatch(r"\d{14}", word)), "")
+            if type(error) is click.UsageError and version and "--version" not in given and _takes_version(self):
+                raise click.UsageError(_("did you mean --version {version}?", version=version), ctx) from error
+            raise
+
+
+def _takes_version(of: click.Command) -> bool:
+    return any("--version" in option.opts for option in of.params)
+
+
 def command(
     name: str,
     *options: Decorator,
@@ -83,7 +102,7 @@ def command(
             shared.insert(0, _IMAGE)
         for option in reversed(shared):
             callback = option(callback)
-        return click.command(name, help=help_text, epilog=epilog if examples else None)(callback)
+        return click.command(name, _Command, help=help_text, epilog=epilog if examples else None)(callback)
 
     return declare
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from container_pipeline.cli.common import NO_RELEASE, VERSION, command
-from container_pipeline.errors import Stopped
+from container_pipeline.errors import Stopped, UsageError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 
@@ -198,7 +198,7 @@ def _ask(run: Run) -> None:
     """Ask a person to confirm; without a terminal, refuse."""
     names = ", ".join(target.name for target in run.settings.targets())
     if not sys.stdin.isatty():
-        raise click.UsageError(_("down stops the service on {names}; pass --yes to confirm", names=names))
+        raise UsageError(_("down stops the service on {names}", names=names), _("pass --yes to confirm"))
     if not click.confirm(_("Stop {code} on {names}?", code=run.settings.code, names=names), err=True):
         raise Stopped(_("nothing was changed"), 1)
 

@@ -29,7 +29,9 @@ def check(settings: Settings) -> None:
     if not dockerfile.is_file():
         raise BuildError(
             _("{path} does not exist", path=dockerfile),
-            _("write one, or set another with `dockerfile:`; `container-pipeline init` writes a first one"),
+            _(
+                "write one, or set another with `dockerfile:`; for a Python project, `container-pipeline init` writes one"
+            ),
         )
     for path in (dockerfile, dockerfile.with_name(f"{dockerfile.name}.dockerignore"), folder / IGNORE_FILE):
         encoding = files.encoding(path.read_bytes()) if path.is_file() else ""

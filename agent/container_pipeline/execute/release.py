@@ -188,7 +188,7 @@ def _files(
     if not path.is_file():
         raise SettingsError(
             _("Compose file {path} does not exist", path=path),
-            _("write one, or let `container-pipeline init` write it"),
+            _("write one as in docs/convention.md; for a Python project, `container-pipeline init` writes it"),
         )
     text = path.read_bytes()
     _check_mode(settings)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from container_pipeline.errors import FrozenError, OvertakenError
+from container_pipeline.errors import FrozenError, OvertakenError, PipelineError
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Secret
@@ -71,10 +71,10 @@ def common(run: Run, action: str, wait: int, *, login: bool = True) -> dict[str,
     }
 
 
-def report(run: Run, answers: list[Answer], version: str = "", *, running: bool = True) -> None:
+def report(run: Run, answers: list[Answer], version: str = "", *, running: bool = True, promoted: bool = False) -> None:
     """Show the result of each server, and raise the worst error. With ``version`` "", the servers report the version.
 
-    ``running``: whether the service runs after success.
+    ``running``: whether the service runs after success. ``promoted``: whether a promotion may have moved `latest` to ``version``.
     """
     if run.dry_run:
         return
@@ -84,11 +84,51 @@ def report(run: Run, answers: list[Answer], version: str = "", *, running: bool 
         run.result.version = answers[0].facts["version"]
     if len(answers) > 1:
         run.console.table((_("SERVER"), _("RESULT"), _("VERSION")), [_row(answer) for answer in answers])
-    finish(run.result, run.console, answers, _details)
+    try:
+        finish(run.result, run.console, answers, _details)
+    except PipelineError as error:
+        latest = _latest_unused(run, answers, version) if promoted else ""
+        if latest:
+            error.hint = _("{first}; {second}", first=error.hint, second=latest) if error.hint else latest
+        raise
     if len(answers) == 1:
         one = answers[0]
         runs = _("{server} runs {version}", server=one.target.name, version=one.facts["version"])
         run.console.line(runs if running else _("{server}: done", server=one.target.name))
+
+
+def _latest_unused(run: Run, answers: Sequence[Answer], version: str) -> str:
+    """Return what to do about `latest` if a promotion has moved it to a version that every server refused or rolled back."""
+    facts = {"rolled-back": "version", "refused": "former"}
+    previous = {answer.facts.get(facts.get(answer.status, ""), "") for answer in answers}
+    released = [one for one in previous - {version} if one and not one.startswith("found-")]
+    if not released or any(answer.status == "ok" for answer in answers) or not _moves_latest(run):
+        return ""
+    return _(
+        "no server runs {version}; if `latest` in production names it, `{command}` moves `latest` back",
+        version=version,
+        command=f"container-pipeline promote --version {max(released)} --force-latest",
+    )
+
+
+def tell_latest(run: Run, answers: Sequence[Answer]) -> None:
+    """Warn after a rollback that `latest` in production may still name the version that ran before it."""
+    changed = [answer.facts for answer in answers if answer.status == "ok" and _moves_latest(run)]
+    for before, now in sorted({(facts.get("former", ""), facts.get("version", "")) for facts in changed}, reverse=True):
+        if not before or not now or before == now or "found-" in before + now:
+            continue
+        run.console.warning(
+            _(
+                "if `latest` in production names {version}, `{command}` moves `latest` back",
+                version=before,
+                command=f"container-pipeline promote --version {now} --force-latest",
+            )
+        )
+        return
+
+
+def _moves_latest(run: Run) -> bool:
+    return bool(run.settings.values.latest and run.settings.pulls_from_production)
 
 
 def _row(answer: Answer) -> tuple[str, str, str]:

@@ -227,16 +227,26 @@ def holder(lock: str) -> str:
     )
 
 
+def port_is_taken(why: str) -> bool:
+    """Return whether a failure says that a published port is in use."""
+    return "port is already allocated" in why or "address already in use" in why
+
+
+def port_holder(target: Target) -> str:
+    """Return the command that shows what holds a port there: a container or another program."""
+    # An engine that was killed while it started a container keeps the port until it is restarted.
+    return _(
+        "find what holds the port with `{command}` (if nothing does, restart Docker there)",
+        command=f"{target.ssh} 'docker ps; ss -ltnp'",
+    )
+
+
 def mending(target: Target, version: str, why: str = "") -> str:
     """Return the commands to paste after a rollback that failed for the reason ``why``."""
     look = _("log in with `{command}`", command=target.ssh)
     if "no space left" in why.lower():
         look = _("free some space there with `{command}`", command=f"{target.ssh} 'df -h; docker system df'")
-    elif "port is already allocated" in why:
-        # An engine that was killed while it started a container keeps the port until it is restarted.
-        look = _(
-            "look for the port's container with `{command}`, and restart Docker there if none has it",
-            command=f"{target.ssh} docker ps",
-        )
+    elif port_is_taken(why):
+        look = port_holder(target)
     back = f"container-pipeline rollback --server {target.name}" + (f" --version {version}" if version else "")
     return _("{look}, then start the previous release with `{command}`", look=look, command=back)

@@ -124,6 +124,7 @@ def _healthcheck(port: int) -> str:
     """Return the web service's healthcheck. It is not in the image, because a worker of the same image does not listen."""
     check = json.dumps(["CMD", "python", "-c", _CHECK.format(port=port)])
     return (
+        "    # Every response below 500 counts, because / may not exist: name a path that fails when the service does.\n"
         f"    healthcheck:\n      test: {check}\n      interval: 5s\n      timeout: 3s\n"
         "      retries: 3\n      start_period: 30s\n"
     )

@@ -104,8 +104,8 @@ def read(text: bytes, generation: str, folder: str) -> Resolved:
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         # `from None`: the exception's text could show part of the form.
         raise ServerError(
-            _("the output of `docker-compose config` cannot be read"),
-            _("run `docker-compose config` on the server to see it"),
+            _("the output of `docker compose config` cannot be read"),
+            _("run `docker compose config` (`docker-compose config` on v1) on the server to see it"),
             details=[type(error).__name__],
         ) from None
 

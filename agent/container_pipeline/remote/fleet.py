@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 from container_pipeline.clients import children
 from container_pipeline.console import Console
-from container_pipeline.errors import OvertakenError, PipelineError, ServerError
+from container_pipeline.errors import OvertakenError, PipelineError, ServerError, Stopped
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
 from container_pipeline.plan.resolved import Verdict
@@ -31,6 +31,8 @@ _WORST = (4, 7, 3, 1, 5, 6)
 #: Seconds for asking a server how a run ended, besides the seconds that a rollback may wait for health; and between two tries.
 LEARN_TIMEOUT = 60.0
 LEARN_PAUSE = 2.0
+#: Seconds before the same sentence about what a server waits for is shown again.
+REPEAT = 30.0
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Answer:
     lines: list[tuple[str, str]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     error: PipelineError | None = None
+    #: What the server waits for → when that was last shown.
+    waits: dict[str, float] = field(default_factory=dict, repr=False)
     #: The resolved Compose file while it arrives; and the error if it is refused.
     resolved: list[str] = field(default_factory=list, repr=False)
     refusal: PipelineError | None = None
@@ -128,10 +132,12 @@ class Fleet:
                 left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED).not_done
             self._end_with_the_build([future.result() for future in futures])
             return [future.result() for future in futures]
-        except BaseException:
+        except BaseException as error:
             self._stopping.set()
             for session in self._sessions:
                 session.stop()
+            if task.changes and isinstance(error, (KeyboardInterrupt, Stopped)):
+                raise _stopped(error) from error
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -212,6 +218,8 @@ class Fleet:
         elif kind in reasons.NEWS:
             if kind == "released" and task.once:
                 task.once.finish(answer.target)
+            if kind == "wait" and not _is_new(answer, text):
+                return None
             self.tell(answer.target, reasons.news(kind, text))
         elif kind == "resolved":
             answer.resolved.append(text)
@@ -266,9 +274,29 @@ class Fleet:
         elif answer.status == "ok" and not _proven(answer, rest, task, learned=learned):
             answer.status = "unproven"
         answer.reason = rest.partition(" ")[0]
-        answer.error = reasons.explain(answer.target, answer.status, rest, answer.facts, list(ending.errors), details)
+        facts = {**answer.facts, "action": str(task.values.get("action", ""))}
+        answer.error = reasons.explain(answer.target, answer.status, rest, facts, list(ending.errors), details)
         if answer.reason == "resolved" and answer.refusal:
             answer.error = answer.refusal
+
+
+def _stopped(error: KeyboardInterrupt | Stopped) -> Stopped:
+    """Return the error for a run that ended while programs on servers changed something."""
+    stopped = Stopped(_("interrupted"), 130) if isinstance(error, KeyboardInterrupt) else error
+    stopped.hint = _("each server stops or rolls back by itself; `container-pipeline status` shows when it is done")
+    return stopped
+
+
+def _is_new(answer: Answer, text: str) -> bool:
+    """Return whether to show what a server waits for: not if the same was shown within ``REPEAT``.
+
+    Only the first words count: after the status, a response may have a time or an id, which is always another.
+    """
+    what, now = " ".join(text.split(" ")[:5]), time.monotonic()
+    if now - answer.waits.get(what, -REPEAT) < REPEAT:
+        return False
+    answer.waits[what] = now
+    return True
 
 
 def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict]) -> bytes:

@@ -15,8 +15,8 @@ from container_pipeline.errors import (
     ServerError,
 )
 from container_pipeline.i18n import _
-from container_pipeline.model import Target
-from container_pipeline.plan.deploy import Holding, holder, mending
+from container_pipeline.model import Target, local_time
+from container_pipeline.plan.deploy import Holding, holder, mending, port_holder, port_is_taken
 
 
 def step(name: str) -> str:
@@ -59,7 +59,9 @@ def news(kind: str, text: str) -> str:
         "wait": waiting(text),
         "ran": f"| {text}",
         "released": _("the release command has succeeded"),
-        "recovered": _("an earlier run was interrupted; its previous files are restored"),
+        "recovered": _("an earlier deploy and its rollback failed; the previous files are restored")
+        if text == "broken"
+        else _("an earlier run was interrupted; its previous files are restored"),
         "found": _("the service that ran here before is kept as release {version}", version=text),
         "dropped": _("the release no longer has service {service}; its container is removed", service=text),
     }[kind]
@@ -94,12 +96,15 @@ def _response(service: str, text: str) -> str:
     _word, path, status, line = [*text.split(" ", 3), "", ""][:4]
     if status == "-":
         return _("{service} does not respond to GET {path}: {line}", service=service, path=path, line=line or "-")
+    # The first line of a page in HTML says nothing.
+    if not line or line.lstrip().startswith("<"):
+        return _("{service} responds to GET {path} with {status}", service=service, path=path, status=status)
     return _(
         "{service} responds to GET {path} with {status}: {line}",
         service=service,
         path=path,
         status=status,
-        line=line or "-",
+        line=line,
     )
 
 
@@ -119,8 +124,13 @@ def command_failure(text: str) -> str:
 
 def failure(text: str) -> str:
     """Return the sentence about why a new release failed."""
+    return known_failure(text) or health(text)
+
+
+def known_failure(text: str) -> str:
+    """Return the sentence about a failure of Docker, Compose or a command; "" for one of the service itself."""
     word, _blank, rest = text.partition(" ")
-    known = {
+    return {
         "start": _("Compose could not start the service: {text}", text=rest),
         "switch": _("the release's files could not be put in place: {text}", text=rest),
         "keep": _("the release could not be recorded: {text}", text=rest),
@@ -129,8 +139,7 @@ def failure(text: str) -> str:
         "release": command_failure(rest),
         "connection": _("the connection was lost"),
         "docker": _("Docker does not respond"),
-    }
-    return known.get(word) or health(text)
+    }.get(word, "")
 
 
 def explain(
@@ -180,15 +189,17 @@ def _error(
             _(
                 "release {version} runs there, which was built later ({time}); nothing was changed",
                 version=reason,
-                time=text,
+                time=local_time(text),
             ),
-            _("to replace it by an older one, run `container-pipeline deploy --version V`"),
+            _("to replace it by an older one, run `container-pipeline deploy --version V` without --keep-newer"),
         )
     if status in ("rolled-back", "broken", "taken-down"):
-        return _failed(target, status, rest, details)
+        return _failed(target, status, rest, details, rollback=facts.get("action") == "rollback")
     if status == "stopped":
         return _stopped(reason)
     message, hint = _refusal(reason, text)
+    if port_is_taken(text):
+        hint = _("{look}, then run it again", look=port_holder(target))
     return ServerError(message, hint, details=details)
 
 
@@ -233,41 +244,58 @@ def _unfinished(status: str, fault: str, facts: Mapping[str, str], errors: Seque
     return OutcomeUnknownError(_("{what}, and the outcome is unknown", what=what), look, details=errors)
 
 
-def _failed(target: Target, status: str, rest: str, details: Sequence[str]) -> PipelineError:
+def _failed(target: Target, status: str, rest: str, details: Sequence[str], *, rollback: bool = False) -> PipelineError:
     if status == "broken":
-        return _broken(target, rest, details)
+        return _broken(target, rest, details, rollback=rollback)
     first, _bar, second = rest.partition("|")
     why = failure(first)
+    lines = _lines(target, first, details)
     if status == "rolled-back":
-        return RolledBackError(
-            _("the deploy failed, and the previous release {version} runs again: {why}",
-              version=second or "-", why=why),
-            _("the service's last lines are above; nothing needs to be done on the server")
-            if details
-            else _("the service wrote no log; nothing needs to be done on the server"),
-            details=details,
+        message = (
+            _("the rollback failed, and release {version} runs again: {why}", version=second or "-", why=why)
+            if rollback
+            else _("the deploy failed, and the previous release {version} runs again: {why}",
+                   version=second or "-", why=why)
         )  # fmt: skip
-    return ServerError(
-        _("the first deploy failed and was taken down: {why}", why=why),
-        _("the service's last lines are above") if details else _("the service wrote no log"),
-        details=details,
-    )
+        return RolledBackError(
+            message,
+            _("{lines}; nothing needs to be done on the server", lines=lines)
+            if lines and not port_is_taken(first)
+            else lines or _("nothing needs to be done on the server"),
+            details=details,
+        )
+    return ServerError(_("the first deploy failed and was taken down: {why}", why=why), lines, details=details)
 
 
-def _broken(target: Target, rest: str, details: Sequence[str]) -> NotRolledBackError:
+def _lines(target: Target, reason: str, details: Sequence[str]) -> str:
+    """Return where to look for more about a failed release: at what holds its port, or at the lines above; "" if nowhere."""
+    if port_is_taken(reason):
+        return _("{look}, then run it again", look=port_holder(target))
+    if known_failure(reason):
+        return _("the output is above") if details else ""
+    return _("the service's last lines are above") if details else _("the service wrote no log")
+
+
+def _broken(target: Target, rest: str, details: Sequence[str], *, rollback: bool) -> NotRolledBackError:
     """Return the error for a failed rollback: whether the service runs, the reasons, and the commands that help."""
     runs, version, first, second = (rest.split("|", 3) + [""] * 3)[:4]
     head = {"down": _("the service is down"), "runs": _("the service runs, but not as it did before")}.get(
         runs, _("it is not known whether the service runs")
     )
-    told, hint = both_failed(target, version, first, second)
+    told, hint = both_failed(target, version, first, second, rollback=rollback)
     return NotRolledBackError(_("{head}: {told}", head=head, told=told), hint, details=details)
 
 
-def both_failed(target: Target, version: str, first: str, second: str) -> tuple[str, str]:
-    """Return the sentence about a deploy and a rollback that failed for these reasons, and the commands that help."""
+def both_failed(target: Target, version: str, first: str, second: str, *, rollback: bool = False) -> tuple[str, str]:
+    """Return the sentence about a deploy and a rollback that failed for these reasons, and the commands that help.
+
+    ``rollback``: what failed first was a rollback that somebody asked for, not a deploy.
+    """
     why, back = failure(first), failure(second)
-    told = _("the deploy failed ({why}), and so did the rollback: {back}", why=why, back=back)
+    if rollback:
+        told = _("the rollback failed ({why}), and so did the return to what ran before: {back}", why=why, back=back)
+    else:
+        told = _("the deploy failed ({why}), and so did the rollback: {back}", why=why, back=back)
     return told, mending(target, version, f"{why} {back}")
 
 
@@ -428,7 +456,8 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
         "no-release": (
             _("release {version} is not kept; kept: {names}",
               version=text.partition(" ")[0], names=text.partition(" ")[2] or "-"),
-            _("deploy it with `container-pipeline deploy --version {version}`", version=text.partition(" ")[0]),
+            _("`container-pipeline history` shows how its deploys ended; `container-pipeline deploy --version {version}` deploys it again",
+              version=text.partition(" ")[0]),
         ),
         "no-service": (
             _("it has no service {name}", name=text.partition(" ")[0]),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from container_pipeline.execute import Run, release, rollout, verification
 from container_pipeline.execute.release import Upload
-from container_pipeline.i18n import _
 from container_pipeline.plan import deploy as plan
 from container_pipeline.plan import resolved
 from container_pipeline.remote import transfer
-from container_pipeline.remote.fleet import Answer, ServerTask, parts
+from container_pipeline.remote.fleet import ServerTask, parts
 from container_pipeline.remote.once import Once
 from container_pipeline.result import Approved, Override
 
@@ -49,32 +48,11 @@ def run(
     words = tuple(command.get("command", ()))
     steps = [plan.Deploy(group, upload.release, words) for group in plan.groups(run.settings.targets(), rolling)]
     answers = rollout.on_servers(run, steps, task, accept_new=accept_new)
-    _tell_latest(run, answers, str(upload.release.version))
     if run.settings.tells_a_chat:
         from container_pipeline.execute import notice
 
         notice.add_commits(run, answers, upload.release.commit)
-    rollout.report(run, answers, str(upload.release.version))
-
-
-def _tell_latest(run: Run, answers: Sequence[Answer], version: str) -> None:
-    """Warn if a promotion has moved `latest` to a version that every server refused or rolled back."""
-    facts = {"rolled-back": "version", "refused": "former"}
-    previous = {answer.facts.get(facts.get(answer.status, ""), "") for answer in answers}
-    released = [one for one in previous - {version} if one and not one.startswith("found-")]
-    if (
-        released
-        and run.settings.values.latest
-        and run.settings.pulls_from_production
-        and not any(answer.status == "ok" for answer in answers)
-    ):
-        run.console.warning(
-            _(
-                "no server runs {version}; if `latest` in production names it, `{command}` moves `latest` back",
-                version=version,
-                command=f"container-pipeline promote --version {max(released)} --force-latest",
-            )
-        )
+    rollout.report(run, answers, str(upload.release.version), promoted=True)
 
 
 def _task(

@@ -16,10 +16,12 @@ from container_pipeline.result import Choices
 
 #: Letters of each text of a choice.
 _LONGEST = 200
+#: Letters of the reason why a release failed, which may be the engine's own text.
+_LONGEST_REASON = 120
 
 
 def run(run: Run, *, accept_new: bool = False) -> None:
-    """Show one line per kept release, and one per deploy that failed, newest first."""
+    """Show one line per kept release, per rollback and per deploy that failed, newest first."""
     answers = ask(run, accept_new=accept_new)
     rows = [row for answer in answers for row in _rows(answer)]
     run.console.table((_("SERVER"), _("VERSION"), _("WHEN"), _("BY"), _("DIGEST"), ""), rows)
@@ -48,7 +50,12 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
         if one.get("outcome", "").startswith("ok unverified ")
     ]
     rows += [
-        (name, one["version"], one["when"], one["by"], "-", _("failed: {why}", why=failure(one["outcome"][7:])))
+        (name, one["version"], one["when"], one["by"], "-", _("rollback"))
+        for one in attempts(answer)
+        if one.get("outcome") == "ok" and one["action"] == "rollback"
+    ]
+    rows += [
+        (name, one["version"] or "-", one["when"], one["by"], "-", _failed(one))
         for one in attempts(answer)
         if one.get("outcome", "").startswith("failed ")
     ]
@@ -59,6 +66,21 @@ def _rows(answer: Answer) -> list[tuple[str, ...]]:
     ]
     newest_first = sorted(rows, key=lambda row: row[2], reverse=True)
     return [(server, version, local_time(when), *more) for server, version, when, *more in newest_first]
+
+
+def _failed(attempt: dict[str, str]) -> str:
+    """Return how an attempt failed, and the return to what ran before, if that failed too."""
+    reason, _bar, back = attempt["outcome"][len("failed ") :].partition("|")
+    if reason == "connection":
+        why = _("the run was terminated, or its connection was lost")
+    else:
+        why = outside.short(failure(reason), _LONGEST_REASON)
+    if back:
+        more = outside.short(failure(back), _LONGEST_REASON)
+        why = _("{why}; what ran before could not be restored: {back}", why=why, back=more)
+    if attempt["action"] == "rollback":
+        return _("rollback failed: {why}", why=why)
+    return _("failed: {why}", why=why)
 
 
 def _by(record: dict[str, Any]) -> str:

@@ -60,10 +60,10 @@ def run(
     answers = Fleet(run.settings, run.console, accept_new=accept_new).ask(targets, task, at_once=len(targets))
     for answer in answers:
         if answer.status == "ok" and answer.target not in shown:
+            name = answer.target.name
             run.console.warning(
-                _(
-                    "{server}: no log line to show; `container-pipeline status` says what runs there",
-                    server=answer.target.name,
-                )
+                _("{server}: no log line matches --grep {pattern!r}", server=name, pattern=grep)
+                if grep
+                else _("{server}: no log line to show; `container-pipeline status` says what runs there", server=name)
             )
     finish(run.result, run.console, answers)

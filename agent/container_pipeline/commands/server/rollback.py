@@ -35,7 +35,9 @@ def run(
     )
     groups = plan.groups(run.settings.targets(), rolling)
     steps = [plan.Rollback(group, run.settings.code, chosen) for group in groups]
-    rollout.report(run, rollout.on_servers(run, steps, task, accept_new=accept_new), chosen)
+    answers = rollout.on_servers(run, steps, task, accept_new=accept_new)
+    rollout.report(run, answers, chosen)
+    rollout.tell_latest(run, answers)
 
 
 def _signed(run: Run, version: str, *, accept_new: bool) -> list[str]:

@@ -35,7 +35,10 @@ def run(run: Run, questions: Questions) -> None:
     if shape is None:
         raise SettingsError(
             _("{project} contains no Python project", project=project),
-            _("init looks for requirements.txt, pyproject.toml, Pipfile, manage.py, or a Python file that can be run"),
+            _(
+                "init looks for requirements.txt, pyproject.toml, Pipfile, manage.py, or a Python file that can be run; "
+                "for another language, write a Dockerfile and copy the Compose file of docs/convention.md"
+            ),
         )
     run.console.line(_("found: {what}", what=_told(shape)))
     shape, code, host_port = _asked(run.settings, shape, questions)

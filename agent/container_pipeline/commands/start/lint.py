@@ -41,6 +41,11 @@ def run(run: Run, report: str = "text", fix: bool = False) -> None:
         raise ChecksFailed(
             _("findings in {project}: {number}", number=len(findings), project=run.settings.project), hint
         )
+    if not facts.dockerfile and not facts.compose:
+        raise ChecksFailed(
+            _("{project} has no Dockerfile and no Compose file: nothing to check", project=run.settings.project),
+            _("run it in the project's root, or pass --project DIR"),
+        )
     run.console.line(_("the project follows the convention"))
 
 

@@ -14,7 +14,7 @@ find_asker() {
 
 # checked: waits until each new container of the service responds as it should. On failure sets $bad and $failed.
 checked() {
-    until_then=$(($(date +%s) + check_within)) told='' tries=0
+    until_then=$(($(date +%s) + check_within)) tries=0
     while :; do
         tries=$((tries + 1)) bad="$code missing" failed=''
         for container in $(service_containers); do
@@ -27,10 +27,8 @@ checked() {
             return
         fi
         [ "$lost" = no ] || { bad=connection && return 1; }
-        complaint=$bad
         [ "$(date +%s)" -lt "$until_then" ] || return 1
-        [ "$complaint" = "$told" ] || say "wait health $complaint"
-        told=$complaint
+        say "wait health $bad"
         healthy "$id" || return 1
         beat
         sleep 1

@@ -260,7 +260,7 @@ go_back() {
     [ -z "$ignored" ] || { remove_new && recreate=''; }
     restore
     clean_image
-    log_attempt "failed $reason"
+    log_attempt "failed $reason${bad:+|$bad}"
     [ -z "$bad" ] || { note_broken && end broken "$(runs_there)|$(current_release)|$reason|$bad"; }
     if [ -s releases/.current ] || [ -f docker-compose.yml ]; then end rolled-back "$reason|$(current_release)"; fi
     end taken-down "$reason"
@@ -289,7 +289,7 @@ recover() {
         [ -d "/proc/${left#releases/.incoming.}" ] || { remove_throwaway "$left" && rm -rf "$left"; }
     done
     [ -d "$former" ] || return 0
-    say recovered
+    say "recovered$([ ! -s "$former/broken" ] || echo ' broken')"
     step recover
     keep_services=$services recreate=''
     # Containers may have been started since, with mounts of files that are replaced now.
