@@ -81,7 +81,7 @@ def test_problems_and_silent_servers_come_first():
     page = html(ordered([deployment(server="web-2"), held, unhealthy()]), [DOWN], NOW, BUILD)
     text = read(page)
     assert text.index("1 of 3 deployments have a problem · 3 个部署中有 1 个有问题") < text.index("What needs a look")
-    places = [text.index(part) for part in ("no response", "shop is unhealthy", "inventory", "What runs where")]
+    places = [text.index(part) for part in ("not read", "shop is unhealthy", "inventory", "What runs where")]
     assert places == sorted(places)
     for part in (
         "web-9: no connection",

@@ -21,7 +21,7 @@ LABELS = {
     "Fleet": "部署总览",
     "{count} of {all} deployments have a problem": "{all} 个部署中有 {count} 个有问题",
     "{count} deployments, no problem": "{count} 个部署，没有问题",
-    "servers without a response: {names}": "没有响应的服务器：{names}",
+    "servers that could not be read: {names}": "未能读取的服务器：{names}",
     "and {count} more": "另有 {count} 个",
     "As of": "截至",
     "Build": "构建",
@@ -36,7 +36,7 @@ LABELS = {
     "approved by": "批准人",
     "What to do": "怎么办",
     "problem": "有问题",
-    "no response": "没有响应",
+    "not read": "未能读取",
     "unknown": "未知",
     "being deployed": "部署中",
     "held": "已暂停部署",
@@ -129,7 +129,7 @@ def _verdict(deployments: Sequence[Deployment], silent: Sequence[Silent]) -> str
         sentences = [_both("{count} deployments, no problem", count=len(deployments))]
     if silent:
         names = short(", ".join(one.server for one in silent))
-        sentences.append(_both("servers without a response: {names}", names=names))
+        sentences.append(_both("servers that could not be read: {names}", names=names))
     colour, sign = (RED, "✘") if wrong or silent else (GREEN, "✔")
     return page.verdict(colour, f"{sign} " + "<br>".join(page.words(one) for one in sentences))
 
@@ -146,7 +146,7 @@ def _state(status: str) -> str:
 
 def _looks(deployments: Sequence[Deployment], silent: Sequence[Silent], now: datetime) -> str:
     rows = [
-        (f"{page.coloured(RED, '✘ ' + _both('no response'))}<br><b>{_text(one.server)}</b>", _advice(one))
+        (f"{page.coloured(RED, '✘ ' + _both('not read'))}<br><b>{_text(one.server)}</b>", _advice(one))
         for one in silent
     ]
     found = [one for one in deployments if one.status in ("problem", "unknown", "busy", "held")]
