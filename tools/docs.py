@@ -69,7 +69,7 @@ _EXIT_CODES = {
     "1": "failed, or a setting is missing; what was there before still stands. `lint` and `doctor`: a finding",
     "2": "unknown command or option",
     "3": "the deploy failed, and the previous release runs again",
-    "4": "the deploy and its rollback failed: a person is needed",
+    "4": "the deploy and its rollback failed: someone must repair it by hand",
     "5": "another run holds the lock, or a hold or a freeze stands",
     "6": "overtaken: a release that was built later runs; nothing was changed",
     "7": "outcome unknown: the connection was lost, and the server could not be asked again",

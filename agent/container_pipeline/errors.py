@@ -9,7 +9,7 @@ PipelineError
  ├─ RegistryError         1  a registry refused a request, failed or sent wrong bytes
  ├─ ServerError           1  a server was unreachable or refused; what ran there still runs
  │   ├─ RolledBackError   3  the deploy failed; the previous release runs again
- │   ├─ NotRolledBackError 4 the deploy and its rollback failed: a person is needed
+ │   ├─ NotRolledBackError 4 the deploy and its rollback failed: someone must repair it by hand
  │   └─ OutcomeUnknownError 7 the connection was lost, and the outcome is unknown
  ├─ LockedError           5  another run holds the lock
  ├─ HeldError             5  somebody holds the code; nothing was changed

@@ -74,7 +74,9 @@ class Values:
     dockerfile: str = _key("text", "Dockerfile", "Dockerfile, from the context")
     build_args: Mapping[str, Any] = _key("map", {}, "build arguments: NAME: value")
     labels: Mapping[str, Any] = _key("map", {}, "labels of the image, besides those of the OCI annotations")
-    cache: bool = _key("boolean", False, "use the layer cache (the convention builds without it)")
+    cache: bool = _key(
+        "boolean", False, "reuse unchanged layers of earlier builds; without it each build starts from nothing"
+    )
     builder: str = _key(
         "text", "auto", "auto uses BuildKit if engine and client have it", choices=("auto", "buildkit", "engine")
     )
@@ -131,7 +133,7 @@ class Values:
     check: Mapping[str, Any] = _key(
         "check",
         {},
-        "path that the new container must respond to over HTTP before a deploy is called well",
+        "path that the new container must respond to over HTTP before a deploy counts as successful",
         per_environment=True,
     )
     drain: Mapping[str, Any] = _key(

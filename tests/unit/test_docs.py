@@ -59,6 +59,12 @@ def test_help_of_every_command_shows_examples(group, name):
     assert f"container-pipeline {name}" in (command.epilog or "")
 
 
+@pytest.mark.parametrize("path", sorted({*DOCUMENTS} - {ROOT / "CHANGELOG.md"}), ids=lambda path: path.name)
+def test_documents_type_commands_of_compose_v2(path):
+    """A server that has v2 alone knows no `docker-compose`; documents name it where they speak of v1."""
+    assert not re.findall(r"docker-compose (?:config|down|exec|logs|ps|pull|restart|up)\b.*", path.read_text("utf-8"))
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(path.read_text(encoding="utf-8"))):
