@@ -176,7 +176,13 @@ _RESTARTS = {
 }
 
 
-@pytest.mark.parametrize("kill", _RESTARTS.values(), ids=_RESTARTS)
+@pytest.mark.parametrize(
+    "kill",
+    [
+        pytest.param(kill, id=moment, marks=[pytest.mark.matrix] * (moment == "at its beginning"))
+        for moment, kill in _RESTARTS.items()
+    ],
+)
 def test_rollback_waits_for_a_restarting_engine(site: Site, server_factory, monkeypatch: pytest.MonkeyPatch, kill: str):
     site.on(server_factory())
     former = site.deployed()
