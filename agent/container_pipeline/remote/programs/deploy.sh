@@ -89,13 +89,16 @@ name_again() {
     [ -z "$digest" ] || write_names
 }
 
-# Looks for the image, and in the same call for those that the other services of release $record run, while the files still arrive;
-# find_image waits for the result.
+# Looks for the image, and in the same call for those that the other services of release $record run, or without it of the running one,
+# while the files still arrive; find_image waits for the result. Files are read there, too: a disk that hangs would keep this program
+# from watch_connection, without which watch_over ends nothing.
 ask_for_image() {
-    pins=$(pins_of "$record")
-    # shellcheck disable=SC2086 # a list of images
-    dock image inspect -f '{{.Id}} {{.RepoTags}}{{println}}{{.RepoDigests}}{{println}}{{with .Config.Labels}}{{json (index . "org.opencontainers.image.created")}}{{end}}' \
-        "$image@$digest" $pins >"$work/found" 2>"$work/not-found" &
+    {
+        pins=$(pins_of "${record:-$folder/releases/$(first_line "$folder/releases/.current")/release.json}")
+        # shellcheck disable=SC2086 # a list of images
+        dock image inspect -f '{{.Id}} {{.RepoTags}}{{println}}{{.RepoDigests}}{{println}}{{with .Config.Labels}}{{json (index . "org.opencontainers.image.created")}}{{end}}' \
+            "$image@$digest" $pins >"$work/found" 2>"$work/not-found"
+    } &
     asked=$!
 }
 
@@ -354,7 +357,6 @@ deploy() {
     make_work
     find_docker
     step check
-    record=$folder/releases/$(first_line "$folder/releases/.current")/release.json
     [ "$action" = rollback ] || ask_for_image
     open_folder
     [ "$action" = rollback ] || receive
