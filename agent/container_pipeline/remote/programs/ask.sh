@@ -42,7 +42,8 @@ write_name() {
 }
 
 write_names() {
-    list_names 2>"$work/out" >>"$stage/.env" || refuse_write
+    lines=$(list_names)
+    [ -z "$lines" ] || printf '%s\n' "$lines" 2>"$work/out" >>"$stage/.env" || refuse_write
 }
 
 # Whether the release's Compose files include the one with the pins.
