@@ -15,7 +15,8 @@ from container_pipeline.plan.fleet import Deployment, read
 NOW = "2026-11-27T12:00:00Z"
 DIGEST = "sha256:" + "a" * 64
 ID = "sha256:" + "1" * 64
-IMAGE = f"{ID}|126MB|r.example/web|7|{DIGEST}"
+IMAGE = f"{ID}|r.example/web@{DIGEST} "
+SIZE = f"{ID}|126MB|r.example/web"
 Line = tuple[str, str]
 
 
@@ -34,9 +35,17 @@ def record(**more: object) -> Line:
 def web(*lines: Line, release: Line | None = None) -> list[Line]:
     """The lines about a project that is well, and then these."""
     about = [("current", "7"), ("kept", "7"), release or record()]
-    inside = [line for line in lines if line[0] not in ("container", "image", "replicas", "service")]
+    inside = [line for line in lines if line[0] not in fleet._MACHINE]
     outside = [line for line in lines if line not in inside]
-    return [("root", "/docker/compose"), ("project", "web"), *about, *inside, *outside, ("image", IMAGE)]
+    return [
+        ("root", "/docker/compose"),
+        ("project", "web"),
+        *about,
+        *inside,
+        *outside,
+        ("image", IMAGE),
+        ("size", SIZE),
+    ]
 
 
 def one(lines: list[Line], **more: Any) -> Deployment:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import pytest
 
 from container_pipeline.plan.fleet import read
 from container_pipeline.remote import transfer
+from lab.released import project
 
 #: The shells of servers, and the programs beside them: those of this machine, or BusyBox's own.
 SHELLS = pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
@@ -41,6 +41,7 @@ def reported(tmp_path: Path, shell: str, roots: str, **values: object) -> tuple[
         "login": "",
         "roots": roots,
         "only": "",
+        "disk": False,
         "oldest": "2026-11-20T00:00:00Z",
         "hours": "2026-11-27T11",
         **values,
@@ -69,27 +70,6 @@ def reported(tmp_path: Path, shell: str, roots: str, **values: object) -> tuple[
     return [tuple(line[4:].partition(" ")[::2]) for line in lines], int(last.removeprefix("processes "))  # type: ignore[misc]
 
 
-def project(root: Path, code: str, version: str = "20261124093015") -> Path:
-    """Write the folder of a code that was deployed once, and is well."""
-    folder = root / code
-    release = folder / "releases" / version
-    (release / "pages").mkdir(parents=True)
-    record = {"version": version, "digest": "sha256:1", "image": f"r/{code}", "project": code, "services": code}
-    (release / "release.json").write_text(json.dumps(record) + "\n")
-    for name, text in ((".env", "A=1\n"), ("docker-compose.yml", "services: {}\n"), ("pages/a b.html", "x")):
-        (release / name).write_text(text)
-    (release / ".units").write_text("pages\n")
-    for name in (".env", "docker-compose.yml"):
-        shutil.copy2(release / name, folder / name)
-    shutil.copytree(release / "pages", folder / "pages")
-    (folder / "releases" / ".current").write_text(f"{version}\n")
-    (folder / "releases" / ".log").write_text(
-        f"2026-11-01T09:30:15Z|bob|deploy|{version}|failed x\n2026-11-24T09:30:15Z|bob|deploy|{version}|ok\n"
-    )
-    (folder / ".lock").write_text(f"bob|2026-11-24T09:30:15Z|{version}\n")
-    return folder
-
-
 @SHELLS
 def test_processes_do_not_grow_with_the_codes(tmp_path: Path, shell: str):
     counts = {}
@@ -98,10 +78,13 @@ def test_processes_do_not_grow_with_the_codes(tmp_path: Path, shell: str):
         codes = [f"code-{number}" for number in range(count)]
         for code in codes:
             project(root, code)
-        lines = [f"running|0|0|-|always|2026-11-24T09:30:16Z|i-{code}|{code}|{code}|{root}/{code}" for code in codes]
+        lines = [
+            f"container running|0|0|-|always|2026-11-24T09:30:16Z|i-{code}|{code}|{code}|{root}/{code}"
+            for code in codes
+        ]
         (tmp_path / "docker.ps").write_text("1\n")
+        lines += [f"image i-{code}|r/{code}@sha256:{1:064} " for code in codes]
         (tmp_path / "docker.inspect").write_text("".join(f"{line}\n" for line in lines))
-        (tmp_path / "docker.images").write_text("".join(f"i-{code}|1MB|r/{code}|7|sha256:1\n" for code in codes))
         told, counts[count] = reported(tmp_path, shell, str(root))
         found = read("web-1", told, "2026-11-24T10:00:00Z", asked=True).deployments
         assert [one.code for one in found] == sorted(codes)

@@ -167,7 +167,7 @@ _KINDS = (
 
 
 #: Lines about the whole server, and how many fields each has.
-_MACHINE = {"container": 10, "image": 5, "replicas": 3, "service": 5}
+_MACHINE = {"container": 10, "image": 2, "size": 3, "replicas": 3, "service": 5}
 
 
 def read(server: str, lines: Sequence[tuple[str, str]], now: str, *, asked: bool, disk: bool = False) -> Inventory:
@@ -204,15 +204,18 @@ class _Engine:
     """What Docker on one server reports, and its clock."""
 
     def __init__(self, machine: Mapping[str, list[list[str]]], now: str) -> None:
-        self.containers, self.now = machine["container"], moment(now)
+        self.now = moment(now)
+        # Docker's word for a label that is not there.
+        self.containers = [["" if part == "<no value>" else part for part in entry] for entry in machine["container"]]
         replicas = {name: count for _id, count, name in machine["replicas"]}
         self.services = [(*entry, replicas.get(entry[-1], "-")) for entry in machine["service"]]
         #: Image id → its names by digest; and its size and its names without tag.
         self.digests: dict[str, set[str]] = {}
         self.sizes: dict[str, int] = {}
         self.names: dict[str, set[str]] = {}
-        for id_, size, repository, _tag, digest in machine["image"]:
-            self.digests.setdefault(id_, set()).add(f"{repository}@{digest}")
+        for id_, digests in machine["image"]:
+            self.digests.setdefault(id_, set()).update(digests.split())
+        for id_, size, repository in machine["size"]:
             self.names.setdefault(id_, set()).add(repository)
             self.sizes[id_] = _bytes(size)
 

@@ -49,6 +49,7 @@ def run(
         {
             "only": run.settings.values.code if run.settings.sources["code"] == "option" else "",
             "oldest": ago(timedelta(days=DAYS)),
+            "disk": disk,
             # A run takes less than two hours, and the server's clock may be ahead.
             "hours": " ".join(ago(timedelta(hours=number)).partition(":")[0] for number in (2, 1, 0, -1)),
         },

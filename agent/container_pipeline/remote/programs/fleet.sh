@@ -2,8 +2,8 @@
 # Reports every project below some folders: release, history, hold, lock, edited files, containers. Changes nothing. The number of
 # processes does not grow with the number of projects: the shell only tests and lists, one awk reads all the small files, one find
 # lists and sums all released ones, and Docker is asked once for all containers. Requires common.sh; roots (folders, one per line),
-# only (a code, or nothing for all), oldest (the earliest time of a deploy that is reported) and hours (the last ones, as
-# 2026-11-24T09).
+# only (a code, or nothing for all), oldest (the earliest time of a deploy that is reported), hours (the last ones, as
+# 2026-11-24T09) and disk (yes or no).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 # Writes $work/list, a letter and a value per line, for $report below; and $work/paths, the paths to compare, ended by NUL.
@@ -97,6 +97,18 @@ sum_files() {
 # mode is reported by the name that the release has for it.
 # shellcheck disable=SC2016 # awk's variables
 report='
+# The value of a field, as `field` of common.sh reads it.
+function field(name, text,  at) {
+    at = index(text, "\"" name "\": \"")
+    if (!at) return ""
+    text = substr(text, at + length(name) + 5)
+    return substr(text, 1, index(text, "\"") - 1)
+}
+# Notes the image of a release, for Docker.
+function want(text,  image) {
+    image = field("image", text) "@" field("digest", text)
+    if (image ~ /^[A-Za-z0-9][A-Za-z0-9._:\/-]*@sha256:[0-9a-f]+$/) print image >images
+}
 function tell(kind, text) { print "::" word " " kind (text == "" ? "" : " " substr(text, 1, 8000)) }
 function first(path,  line) {
     if ((getline line < path) <= 0) line = ""
@@ -169,7 +181,11 @@ END {
             for (n = 1; n <= 2; n++) if (((project SUBSEP base[n])) in differs) tell("differs", base[n])
         }
         if (letter == "u" && ((project SUBSEP text) in differs)) tell("differs", text)
-        if (letter == "j") tell("release", whole(root "/" text))
+        if (letter == "j") {
+            record = whole(root "/" text)
+            tell("release", record)
+            want(record)
+        }
         if (letter == "k") tell("kept", text)
         if (letter == "h") tell("hold", first(root "/" text))
         if (letter == "b") tell("broken", first(root "/" text))
@@ -182,8 +198,9 @@ BEGIN { base[1] = "docker-compose.yml"; base[2] = ".env" }
 
 show_files() {
     [ ! -s "$work/paths" ] || sum_files
-    touch "$work/sums"
-    awk -v word="$word" -v oldest="$oldest" -v list="$work/list" "$report" "$work/list" "$work/sums" 2>"$work/out" ||
+    : >>"$work/sums"
+    : >"$work/images"
+    awk -v word="$word" -v oldest="$oldest" -v list="$work/list" -v images="$work/images" "$report" "$work/list" "$work/sums" 2>"$work/out" ||
         refuse awk "$(last_line "$work/out")"
 }
 
@@ -200,17 +217,19 @@ show_containers() {
     say "fact now $(date -u +%Y-%m-%dT%H:%M:%SZ)"
     command -v docker >/dev/null 2>&1 || refuse no-docker
     asked ps -aq --no-trunc --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False || refuse_docker
-    # A container that is gone by now is missing in the output.
-    ids=$(cat "$work/found")
+    # What is not there, or gone by now, is missing in the output.
+    ids=$(cat "$work/found" "$work/images")
     # shellcheck disable=SC2086 # a list of ids
-    [ -z "$ids" ] || dock inspect -f "$container_format" $ids 2>"$work/out" | say_lines container
+    [ -z "$ids" ] || dock inspect -f "$inspect_format" $ids 2>"$work/out" | sed "s/^/::$word /"
     [ ! -f "$work/frozen" ] || refuse frozen
-    dock images --no-trunc --digests --format '{{.ID}}|{{.Size}}|{{.Repository}}|{{.Tag}}|{{.Digest}}' 2>"$work/out" | say_lines image
+    [ "$disk" = no ] || dock images --no-trunc --format '{{.ID}}|{{.Size}}|{{.Repository}}' 2>"$work/out" | say_lines size
     [ ! -f "$work/frozen" ] || refuse frozen
     [ "$stacks" = no ] || show_stacks
 }
 
-container_format='{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{.State.StartedAt}}|{{.Image}}|{{index .Config.Labels "com.docker.compose.service"}}|{{index .Config.Labels "com.docker.compose.project"}}|{{index .Config.Labels "com.docker.compose.project.working_dir"}}'
+# One call for containers and images: what has a state is a container.
+# shellcheck disable=SC2016 # Go's variables
+inspect_format='{{with index . "State"}}container {{.Status}}|{{.ExitCode}}|{{$.RestartCount}}|{{with index . "Health"}}{{.Status}}{{else}}-{{end}}|{{$.HostConfig.RestartPolicy.Name}}|{{.StartedAt}}|{{$.Image}}|{{index $.Config.Labels "com.docker.compose.service"}}|{{index $.Config.Labels "com.docker.compose.project"}}|{{index $.Config.Labels "com.docker.compose.project.working_dir"}}{{else}}image {{.Id}}|{{range .RepoDigests}}{{.}} {{end}}{{end}}'
 
 # Only a manager knows the services of stacks.
 show_stacks() {
