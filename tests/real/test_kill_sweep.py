@@ -181,6 +181,7 @@ def test_a_kill_in_the_release_leaves_nothing(either: Site, monkeypatch: pytest.
         assert site.left_over(patience=60) == "", k
         assert (site.files(), site.container()) == before, k
         assert site.servers[0].docker("ps", "-aq", "--filter", f"name={site.code}-release") == "", k
-    assert k > 8, "too few of its points were in the release command"
+    # What runs beside the program, in a shell of its own, counts from where that began.
+    assert k >= 5, "too few of its points were in the release command"
     assert "the release command has succeeded" in cut_short.err
     assert site.running() == newer
