@@ -119,6 +119,15 @@ void unpack(String name, Map options) {
     }
 }
 
+/** Returns the environments whose .env is a secret file of Jenkins; true for all. */
+Object secretEnv(Map options) {
+    def given = options.credentials?.env
+    if (given instanceof Map && !env.CONTAINER_PIPELINE_CREDENTIALS_ENV) {
+        return given.keySet().toList()
+    }
+    return (given || env.CONTAINER_PIPELINE_CREDENTIALS_ENV) as boolean
+}
+
 /** Returns whether a chat may be told of this build. */
 boolean tells(Map options) {
     options.notify || env.CONTAINER_PIPELINE_CREDENTIALS_NOTIFY || env.CONTAINER_PIPELINE_WEBHOOK

@@ -83,7 +83,8 @@ private void conclude(Map run, Map options) {
 }
 
 private String wishes(Map options) {
-    groovy.json.JsonOutput.toJson(options.subMap(['promote', 'deploy', 'approve', 'environments', 'override', 'noRelease']))
+    Map wished = options.subMap(['promote', 'deploy', 'approve', 'environments', 'override', 'noRelease'])
+    groovy.json.JsonOutput.toJson(wished + [secretEnv: containerAgent.secretEnv(options)])
 }
 
 /** Gets the stages from the agent, because the project's settings are on the node; its refusal is the run's first result. */

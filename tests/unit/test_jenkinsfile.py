@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tools import keys
 
+from container_pipeline.commands.library.stages import tell
+from container_pipeline.console import Console
 from container_pipeline.errors import SettingsError
+from container_pipeline.execute import Run
 from container_pipeline.keys import KEYS
 from container_pipeline.plan.flow import Wishes, stages
 from container_pipeline.plan.jenkinsfile import library_keys, wishes_of
+from container_pipeline.result import Result
 from container_pipeline.settings import load
 
 DEV = {"DOCKER_REGISTRY": "dev.example"}
@@ -137,3 +143,19 @@ def test_library_supports_every_setting_under_its_groovy_name():
 
 def test_library_key_list_matches_the_settings():
     assert keys.TARGET.read_text(encoding="utf-8") == keys.text(), "run: make agent"
+
+
+@pytest.mark.parametrize(
+    ("secret", "stops"), [(False, True), ([], True), (["test"], True), (["test", "prod"], False), (True, False)]
+)
+def test_a_missing_env_file_stops_before_the_build(settings, tmp_path, secret, stops):
+    text = ENVIRONMENTS + "env_file: .env.ours\n"
+    run = Run(settings(BOTH, text), Console(), Result("stages", "a-b"))
+    (tmp_path / "docker-compose.yml").write_text("services:\n  aglaia-web-re: {image: a, env_file: [.env]}\n")
+    wishes = json.dumps({"environments": ["test", "prod"], "secretEnv": secret})
+    if stops:
+        with pytest.raises(SettingsError, match=r"docker-compose.yml reads .env, which does not exist") as stopped:
+            tell(run, wishes, lambda name: settings(BOTH, text, name))
+        assert "`credentials: [env: 'ID']`" in stopped.value.hint
+        (tmp_path / ".env.ours").write_text("ENV=prod\n")
+    tell(run, wishes, lambda name: settings(BOTH, text, name))

@@ -85,6 +85,23 @@ def check(run: Run) -> None:
         _override(run, image, Digest(f"sha256:{0:064}"), values, files)
 
 
+def insist_env(settings: Settings) -> None:
+    """Raise SettingsError if the Compose file is missing, or reads a .env that nothing provides."""
+    glance = composefile.glance(_compose_text(settings), settings.values.compose_file, settings.code)
+    if glance.reads_env and not _has_env(settings):
+        raise composefile.no_env(settings.values.compose_file)
+
+
+def _compose_text(settings: Settings) -> bytes:
+    path = settings.path("compose_file")
+    if not path.is_file():
+        raise SettingsError(
+            _("Compose file {path} does not exist", path=path),
+            _("write one as in docs/convention.md; for a Python project, `container-pipeline init` writes it"),
+        )
+    return path.read_bytes()
+
+
 def _override(run: Run, image: ImageRef, digest: Digest, values: dict[str, str], files: tuple[File, ...]) -> File:
     name = run.settings.values.compose_file
     contents = {file.path: file.data for file in files}
@@ -183,14 +200,8 @@ def _files(
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[File, ...]]:
     """Return the files of the release, preceded in Swarm mode by services and mounts; else Compose on the server lists those."""
     settings = run.settings
-    path = settings.path("compose_file")
     name = settings.values.compose_file
-    if not path.is_file():
-        raise SettingsError(
-            _("Compose file {path} does not exist", path=path),
-            _("write one as in docs/convention.md; for a Python project, `container-pipeline init` writes it"),
-        )
-    text = path.read_bytes()
+    text = _compose_text(settings)
     _check_mode(settings)
     units = composefile.units(settings.values.files)
     services: tuple[str, ...] = ()

@@ -82,7 +82,9 @@ def no_env(name: str) -> SettingsError:
     """Return the error for a file that reads a .env which does not exist."""
     return SettingsError(
         _("{file} reads .env, which does not exist", file=name),
-        _("write one, or set a different file with `env_file:` or --env-file"),
+        _(
+            "write one, or set a different file with `env_file:` or --env-file; in Jenkins, name a secret file: `credentials: [env: 'ID']`"
+        ),
     )
 
 

@@ -47,6 +47,8 @@ class Wishes:
     override: str = ""
     #: Skip the release command of each deploy.
     no_release: bool = False
+    #: Environments whose .env is a secret file of Jenkins; None: of all.
+    secret_env: tuple[str, ...] | None = ()
 
 
 def stages(

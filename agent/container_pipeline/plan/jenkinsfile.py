@@ -198,5 +198,12 @@ def wishes_of(data: Mapping[str, Any]) -> tuple[Wishes, list[str]]:
         if not isinstance(data.get(name), (type(None), bool)):
             raise SettingsError(_("{name} must be true or false", name=name))
     approve = None if data.get("approve") is None else convert(BY_NAME["approve"], data["approve"], "Jenkinsfile")
-    no_release = bool(data.get("noRelease"))
-    return Wishes(data.get("promote"), data.get("deploy"), approve, data.get("override", ""), no_release), names
+    secret = data.get("secretEnv", [])
+    return Wishes(
+        data.get("promote"),
+        data.get("deploy"),
+        approve,
+        data.get("override", ""),
+        no_release=bool(data.get("noRelease")),
+        secret_env=None if secret is True else tuple(secret or ()),
+    ), names

@@ -6,7 +6,7 @@ from typing import Callable
 
 from container_pipeline.commands.library.carry import possible
 from container_pipeline.errors import SettingsError
-from container_pipeline.execute import Run
+from container_pipeline.execute import Run, release
 from container_pipeline.i18n import _
 from container_pipeline.outside import Unreadable, read_json
 from container_pipeline.plan.branches import unreachable
@@ -27,6 +27,9 @@ def tell(run: Run, wishes: str, enter: Callable[[str], Settings]) -> None:
         ) from error
     environments = [(name, enter(name)) for name in names]
     present, absent = stages(settings, environments, wished)
+    for stage in present:
+        if stage.command == "deploy" and wished.secret_env is not None and stage.environment not in wished.secret_env:
+            release.insist_env(next((one for name, one in environments if name == stage.environment), settings))
     if settings.ref.name:
         absent += unreachable(settings, names)
     run.console.line(_("stages of {code}: {names}", code=settings.code, names=", ".join(each.name for each in present)))
