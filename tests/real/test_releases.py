@@ -125,11 +125,14 @@ def test_rollback_accepts_a_kept_release_and_refuses_others(site: Site):
 def test_rollback_skips_releases_that_were_rolled_back(site: Site):
     good = site.deployed()
     bad = site.deployed()
+    assert f"{bad} → {good}" in site("rollback", "--dry-run").out
     assert site("rollback").code == 0
     assert site.running() == good
     worse = site.deployed()
+    assert f"{worse} → {good}" in site("rollback", "--dry-run").out
     assert site("rollback").code == 0
     assert site.running() == good
+    assert "there is no previous release" in site("rollback", "--dry-run").out
     done = site("rollback")
     assert done.code == 1
     assert f"there is no previous release; kept: {worse} {bad} {good}" in done.err

@@ -17,7 +17,7 @@ from container_pipeline import environment
 from container_pipeline.console import Console, Task
 from container_pipeline.errors import BuildError, EngineError, PipelineError, RegistryError
 from container_pipeline.i18n import _
-from container_pipeline.model import ImageRef, RegistryAccess
+from container_pipeline.model import CREATED, ImageRef, RegistryAccess, build_time
 from container_pipeline.outside import MESSAGE, Unreadable, maps, pick, read_json, short
 from container_pipeline.project import context
 
@@ -95,7 +95,8 @@ class Engine:
             except docker.errors.ImageNotFound:
                 return None
             digests = frozenset(entry.partition("@")[2] for entry in _names(found, "RepoDigests"))
-            return Image(identity(found), digests, pick(found, "Size", int), pick(found, "Created", str))
+            label = build_time(pick(pick(found, "Config", dict), "Labels", dict).get(CREATED))
+            return Image(identity(found), digests, pick(found, "Size", int), label or pick(found, "Created", str))
 
     def tags(self, image: ImageRef) -> dict[str, str]:
         """Return tag → image id for all tags of an image's repository in the engine."""

@@ -14,7 +14,7 @@ from container_pipeline.errors import EngineError, RegistryError
 from container_pipeline.execute import Run
 from container_pipeline.execute.image import Actions
 from container_pipeline.i18n import _
-from container_pipeline.model import Digest, RegistryAccess, local_time, moment
+from container_pipeline.model import CREATED, Digest, RegistryAccess, build_time, local_time, moment
 from container_pipeline.outside import pick
 from container_pipeline.parallel import in_parallel
 from container_pipeline.result import Images
@@ -138,7 +138,10 @@ def _image(actions: Actions, digest: Digest, access: RegistryAccess, tags: froze
 def _created(registry: RegistryClient, actions: Actions, manifest: Manifest) -> datetime | None:
     if manifest.config is None:
         return None
-    return moment(pick(registry.config(actions.run.settings.repository, manifest.config), "created", str))
+    config = registry.config(actions.run.settings.repository, manifest.config)
+    # A build from the layer cache keeps the time of its last new layer.
+    label = build_time(pick(pick(config, "config", dict), "Labels", dict).get(CREATED))
+    return moment(label or pick(config, "created", str))
 
 
 def _entry(

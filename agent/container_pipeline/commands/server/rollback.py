@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from container_pipeline.commands.server import history
 from container_pipeline.execute import Run, rollout, verification
+from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Version
 from container_pipeline.plan import deploy as plan
 from container_pipeline.remote.fleet import ServerTask, parts
@@ -33,11 +34,26 @@ def run(
         changes=True,
         must=rollout.STEPS,
     )
+    if run.dry_run and not chosen:
+        _announce(run, accept_new=accept_new)
     groups = plan.groups(run.settings.targets(), rolling)
     steps = [plan.Rollback(group, run.settings.code, chosen) for group in groups]
     answers = rollout.on_servers(run, steps, task, accept_new=accept_new)
     rollout.report(run, answers, chosen)
     rollout.tell_latest(run, answers)
+
+
+def _announce(run: Run, *, accept_new: bool) -> None:
+    """Print which release each server would run again."""
+    for answer in history.ask(run, accept_new=accept_new):
+        former, version = answer.facts.get("version", ""), answer.facts.get("previous", "")
+        server = answer.target.name
+        if answer.error:
+            run.console.error(str(answer.error))
+        elif version:
+            run.console.result(_("{server}: {former} → {version}", server=server, former=former, version=version))
+        else:
+            run.console.result(_("{server}: there is no previous release", server=server))
 
 
 def _signed(run: Run, version: str, *, accept_new: bool) -> list[str]:

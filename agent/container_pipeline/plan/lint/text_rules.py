@@ -40,7 +40,7 @@ def env_value(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
 @rule(
     "CP302",
     _ENV,
-    _("docker run, Compose v1 and Compose v2 read quotes, $ and a comment after a value differently"),
+    _("docker run and Compose read quotes and a comment after a value differently"),
 )
 def read_differently(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
     for number, name, value in file.entries():
@@ -61,12 +61,6 @@ def read_differently(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
                 number,
                 _("docker run reads the comment after {name} as part of the value", name=name),
                 _("put it on a line of its own"),
-            )
-        elif "$" in text:
-            yield Hit(
-                number,
-                _("Compose v2 replaces the $ in {name}, but docker run and Compose v1 do not", name=name),
-                _("deploys pass it unchanged; if you run Compose v2 by hand, write $$"),
             )
 
 

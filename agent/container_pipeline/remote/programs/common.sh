@@ -506,6 +506,13 @@ current_release() {
     first_line releases/.current
 }
 
+# Kept releases that ran before the current one, latest first.
+former_releases() {
+    sed 1d releases/.current 2>/dev/null | while IFS= read -r release; do
+        [ ! -d "releases/$release" ] || echo "$release"
+    done
+}
+
 # Prints type, mode and path of everything below the paths on stdin, one per line, folders before their content.
 kinds() {
     all=yes

@@ -55,13 +55,6 @@ choose_release() {
     say "fact digest $digest"
 }
 
-# Kept releases that ran before the current one, latest first.
-former_releases() {
-    sed 1d releases/.current 2>/dev/null | while IFS= read -r release; do
-        [ ! -d "releases/$release" ] || echo "$release"
-    done
-}
-
 # Releases in the order of their deploys, newest first. A folder without a record is not ours.
 list_releases() {
     # shellcheck disable=SC2012 # names are versions: no newlines

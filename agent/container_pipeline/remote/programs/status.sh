@@ -17,6 +17,7 @@ report() {
     say "fact version $current"
     if [ "$action" = history ]; then
         check_readable
+        say "fact previous $(former_releases | sed -n 1p)"
         ls -1t releases >"$work/releases" 2>/dev/null
         while IFS= read -r release; do
             [ -x "releases/$release" ] || refuse unreadable "$folder/releases/$release"
