@@ -75,7 +75,7 @@ def test_a_deploy_gets_the_digest_that_production_has(agent, development, produc
 
 
 def test_several_platforms_become_a_new_index(agent, development, production, code):
-    _index, platforms, attestations = put_attested(development, code, platforms=2)
+    index, platforms, attestations = put_attested(development, code, platforms=2)
 
     outcome = agent("promote", "--version", VERSION, "--without-attestations", "--json")
 
@@ -86,6 +86,8 @@ def test_several_platforms_become_a_new_index(agent, development, production, co
     assert [one["digest"] for one in entries] == [one.digest for one in platforms]
     assert [one["platform"]["architecture"] for one in entries] == ["amd64", "arm64"]
     assert [ask.digest(production, code, one.digest) for one in attestations] == [None, None]
+    assert ask.registry(development, "DELETE", f"/v2/{code}/manifests/{index.digest}").status == 202
+    assert "is already in production" in agent("promote", "--version", VERSION, "--without-attestations").err
 
 
 def test_without_attestations_production_is_still_verified(

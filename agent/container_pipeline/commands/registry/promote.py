@@ -81,12 +81,16 @@ def run(
         run.console.result(_("{size} would be copied", size=human_size(moved)))
 
 
-def _reduce(registries: Registries, facts: PromotionFacts, image: Manifest | None) -> tuple[PromotionFacts, Manifest]:
+def _reduce(
+    registries: Registries, facts: PromotionFacts, image: Manifest | None
+) -> tuple[PromotionFacts, Manifest | None]:
     """Return facts and manifest of the image without BuildKit's attestations: the only one that is left, or a new index."""
+    if facts.source is None:
+        return facts, image  # development has it no more
     run, source = registries.run, facts.source
     registry, repository = registries.registry(run.settings.access("development")), run.settings.repository
     if image is None or image.digest != source:
-        image = registry.manifest(repository, str(source or facts.version))
+        image = registry.manifest(repository, str(source))
     left_out = image.attestations
     if not left_out:
         run.console.line(_("BuildKit attached nothing to {version}", version=facts.version))
