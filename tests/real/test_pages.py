@@ -10,6 +10,7 @@ import pytest
 
 from container_pipeline.plan import fleet_page, report
 from lab.browser import Browser, archive, browser
+from real.site import Site
 from unit.test_fleet_page import BUILD, DOWN, HOSTILE, NOW, fleet, unhealthy
 from unit.test_report import BAD, GOOD, ORIGIN
 
@@ -56,6 +57,31 @@ def test_a_page_fits_reads_and_breaks_no_policy(seen: tuple[Browser, str], name:
 def test_what_servers_send_is_shown_as_text(seen: tuple[Browser, str]):
     one, address = seen
     assert "<script>alert(1)</script>" in one.look(address + "hostile.html", 1280).text
+
+
+#: Into a release's record and the log of deploys: elements, escape sequences, Latin-1, and a megabyte in one line.
+LIES = r"""
+sed -i 's|"by": *"[^"]*"|"by": "<script>alert(1)</script><img src=x> \\u001b[31m"|' "releases/$(head -n 1 releases/.current)/release.json"
+echo '#' >>docker-compose.yml
+now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+printf '%s|<b onclick=x>\351\033[31m|deploy|<i>2026|ok\n' "$now" >>releases/.log
+{ printf '%s|' "$now" && head -c 1000000 /dev/zero | tr '\0' x && printf '|deploy|2026|failed\n'; } >>releases/.log
+"""
+
+
+def test_a_servers_lies_stay_text_on_the_page(seen: tuple[Browser, str], site: Site, tmp_path: Path):
+    site.deployed("plain")
+    site.sh(LIES)
+    page = tmp_path / "fleet.html"
+    assert site("fleet", "--code", site.code, "--html", str(page)).code == 0
+    assert page.stat().st_size < 50_000
+    with archive(tmp_path) as address:
+        sight = seen[0].look(address + "fleet.html", 360)
+    assert sight.width <= 360
+    assert (sight.complaints, sight.faint, sight.links) == ([], [], [])
+    assert not {"script", "img", "i"} & set(sight.elements)
+    for part in ("<script>alert(1)</script><img src=x>", "<b onclick=x>", "<i>2026", "docker-compose.yml was edited"):
+        assert part in sight.text.replace("\u200b", "")
 
 
 def test_the_browser_finds_each_fault(seen: tuple[Browser, str]):
