@@ -20,6 +20,9 @@ ENGLISH = {
     "status": "a deploy and its rollback failed: manual repair is needed",
     "doctor": "✗ a deploy and its rollback failed there: manual repair is needed",
     "history": "failed: {code} is unhealthy",
+    "both": "failed: {code} is unhealthy; what ran before could not be restored: ",
+    "repaired": "an earlier deploy and its rollback failed; the previous files are restored",
+    "back": "rollback",
     "changed": "its host key has changed",
     "unknown": "its host key is not known",
 }
@@ -34,6 +37,9 @@ CHINESE = {
     "status": "部署和回滚都失败：需要人工处理",
     "doctor": "✗ 那里的部署和回滚都失败：需要人工处理",
     "history": "失败：{code} 不健康",
+    "both": "失败：{code} 不健康；之前运行的版本未能恢复：",
+    "repaired": "之前的一次部署及其回滚都失败了；已恢复部署之前的文件",
+    "back": "回滚",
     "changed": "主机密钥已改变",
     "unknown": "主机密钥未知",
 }
@@ -83,10 +89,17 @@ def test_one_server_is_down_and_another_went_back(site: Site, words: dict[str, s
     doctor = site("doctor")
     assert doctor.code == 1
     assert doctor.out.count(said["doctor"]) == 1
-    assert said["history"] in site("history").out
+    history = site("history").out
+    assert said["both"] in next(line for line in history.splitlines() if line.startswith("server-1 "))
+    assert said["both"] not in next(line for line in history.splitlines() if line.startswith("server-2 "))
+    assert history.count(said["history"]) == 2
 
     # The commands that were printed repair it.
-    assert site("rollback", "--server", "server-1", "--version", former).code == 0
+    repair = site("rollback", "--server", "server-1", "--version", former)
+    assert repair.code == 0
+    assert said["repaired"] in repair.err
+    history = site("history").out
+    assert next(line for line in history.splitlines() if line.startswith("server-1 ")).endswith(f"  {said['back']}")
     status = site("status").out
     assert said["status"] not in status
     assert since(status, "server-1") > since(first, "server-1"), "SINCE is when it came to run again"

@@ -88,7 +88,8 @@ def test_check_waits_for_a_late_service(service: Site):
     check(site, "/", status="200", within=30)
     code, err = deploy(site, _HEAD + _SERVE.replace("httpd", "sleep 6; httpd"))
     assert code == 0, err
-    assert "does not respond to GET /" in err
+    # Once, and again after half a minute at most: not at each try.
+    assert 1 <= err.count("does not respond to GET /") <= 3
 
 
 def test_check_guards_the_old_container_with_start_first(service: Site):
