@@ -292,11 +292,13 @@ class _Talk:
     _left = False
 
     def _exchange(self) -> None:
+        # Asked first: what ssh wrote before it ended is still to be read.
+        ended = self._process.poll() is not None
         events = self._selector.select(0.2)
         for key, _events in events:
             if not key.data():
                 self._selector.unregister(key.fileobj)
-        self._left = not events and self._process.poll() is not None
+        self._left = ended and not events
         self._ending.errors.extend(line[:1000] for line in self._errors.take())
 
     def _take(self, line: str) -> None:
