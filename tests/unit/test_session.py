@@ -7,6 +7,7 @@ import subprocess
 import tracemalloc
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,31 @@ def test_large_payload_arrives_whole_without_idle_waiting(monkeypatch: pytest.Mo
     assert (heard, ending.said) == ([str(size)], "ok")
     # It is 256 times the room of a pipe.
     assert idle < 50
+
+
+def test_a_late_thread_reads_what_ssh_wrote(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Between an empty look at the pipes and the next one, ssh writes everything and ends."""
+    waits: list[subprocess.Popen[bytes]] = []
+
+    class Late(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            if not waits or (tmp_path / "go").exists():
+                return super().select(timeout)
+            (tmp_path / "go").touch()
+            waits[0].wait(30)
+            return []
+
+    def popen(*words: Any, **more: Any) -> subprocess.Popen[bytes]:
+        waits.append(started(*words, **more))
+        return waits[0]
+
+    started = subprocess.Popen
+    monkeypatch.setattr(selectors, "DefaultSelector", Late)
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    script = (
+        f'until [ -e {tmp_path}/go ]; do sleep 0.01; done; for text in hello "end ok"; do echo "::$WORD $text"; done'
+    )
+    assert run(script)[0].said == "ok"
 
 
 def test_program_may_end_before_reading_its_whole_payload():
