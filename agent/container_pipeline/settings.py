@@ -139,7 +139,9 @@ class Settings:
         if self.jenkins is None:
             raise SettingsError(
                 _("JENKINS_URL is not set; it names the Jenkins controller"),
-                _("set it, and JENKINS_USER and JENKINS_TOKEN (an API token of that user)"),
+                _(
+                    "set it, and JENKINS_USER and JENKINS_TOKEN (an API token of that user); `seed --job-dsl --dry-run` checks jobs files without a Jenkins"
+                ),
             )
         if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", self.jenkins.url):
             raise SettingsError(

@@ -142,6 +142,8 @@ def test_ship_asks_for_approval_and_for_an_environment(agent, project):
     done = agent("ship", "--code", project.code)
     assert (done.returncode, "pass --yes to approve" in done.stderr) == (2, True), done.stderr
     planned = agent("ship", "--code", project.code, "--yes", "--dry-run")
+    # In development, then in production.
+    assert (planned.stdout + planned.stderr).count(":latest at ") == 2
     assert (planned.returncode, "promote " in planned.stdout) == (0, True), planned.stderr
     project.write(
         "container-pipeline.yml",

@@ -57,3 +57,9 @@ def test_a_lie_is_one_sentence_that_names_jenkins(name, monkeypatch):
                 assert len(error.message) < 700  # noqa: PT017
                 assert "secret" not in error.message  # noqa: PT017
     assert time.monotonic() - begun < 60
+
+
+def test_a_refused_connection_is_called_so(monkeypatch):
+    monkeypatch.setattr(jenkins_wire.time, "sleep", lambda _seconds: None)
+    with pytest.raises(JenkinsError, match=r"cannot be reached: Connection refused$"):
+        Controller(JenkinsAccess("http://127.0.0.1:9", "user", Secret("token"))).plugins()

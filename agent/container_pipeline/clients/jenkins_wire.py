@@ -193,7 +193,9 @@ def _redirected(answer: requests.Response) -> RefusedError:
 
 def _refused(method: str, url: str, path: str, answer: requests.Response | None, error: Exception) -> RefusedError:
     if answer is None:
-        reason = short(str(error) or type(error).__name__)
+        # requests wraps the operating system's words in its own.
+        said = re.search(r"\[Errno -?\d+\] ([\w ]+)", str(error))
+        reason = short(said[1] if said else str(error) or type(error).__name__)
         return RefusedError(
             _("Jenkins at {url} cannot be reached: {reason}", url=url, reason=reason),
             _("check JENKINS_URL, the proxy and, if a private CA signed its certificate, REQUESTS_CA_BUNDLE"),

@@ -62,7 +62,9 @@ def read(patterns: Sequence[str]) -> list[JobsFile]:
         if not found:
             raise SettingsError(
                 _("jobs file {pattern} does not exist", pattern=pattern),
-                _("`container-pipeline seed --export` prints a first one from the jobs that Jenkins has"),
+                _(
+                    "`container-pipeline seed --export` prints a first one from the jobs that Jenkins has, and `--from-scm-list FILE` from a list of repositories"
+                ),
             )
         paths.update(dict.fromkeys(found))
     return [_read(path) for path in paths]

@@ -14,7 +14,7 @@ from container_pipeline.execute import Run, building, release, rollout
 from container_pipeline.i18n import _
 from container_pipeline.plan.flow import Stage, Wishes, stages
 from container_pipeline.plan.image import WORDS
-from container_pipeline.plan.steps import Promote
+from container_pipeline.plan.steps import MoveTag, Promote
 from container_pipeline.result import StepResult
 
 
@@ -73,8 +73,9 @@ def _announce(run: Run, stage: Stage, version: str) -> None:
     if stage.command == "promote":
         development, production = settings.access("development"), settings.access("production")
         source, target = settings.image(development, version), settings.image(production, version)
-        step = Promote(source, target, (version,), development, production)
-        run.console.result(step.describe())
+        run.console.result(Promote(source, target, (version,), development, production).describe())
+        if settings.values.latest:
+            run.console.result(MoveTag(target, "latest", production).describe())
     elif stage.command == "deploy":
         servers = ", ".join(target.name for target in settings.targets())
         run.console.result(

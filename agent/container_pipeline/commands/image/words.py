@@ -31,8 +31,9 @@ def run(run: Run, words: Sequence[str], version: str | None = None) -> None:
         facts.new_version = building.new_version(run, actions.engine)
     elif run.settings.development and facts.version:
         _look(actions, words, facts)
-    if built and words[0] == "build?":
-        _warn_of_changes(run, built)
+    by_hand = words[0] == "push" and not version and not run.settings.in_library
+    if built and (words[0] == "build?" or by_hand):
+        _warn_of_changes(run, built, "build" if by_hand else f"{run.result.command}-rebuild")
     made = plan(words, run.settings, facts)
     if made.refusal and made.steps:
         run.console.warning(_("this will stop halfway: {problem}", problem=made.refusal.message))
@@ -89,13 +90,13 @@ def _held(actions: Actions, image: ImageRef, access: RegistryAccess, needed: boo
         return ""
 
 
-def _warn_of_changes(run: Run, built: state.Built) -> None:
+def _warn_of_changes(run: Run, built: state.Built, command: str) -> None:
     sources = git.sources(*building.paths(run.settings))
     if built.sources and built.sources != sources.fingerprint:
         run.console.warning(
             _(
                 "the sources have changed since {version} was built, so this publishes the old image; `{command}` builds again",
                 version=built.version,
-                command=f"container-pipeline {run.result.command}-rebuild",
+                command=f"container-pipeline {command}",
             )
         )
