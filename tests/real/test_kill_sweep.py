@@ -95,7 +95,7 @@ def state(site: Site) -> tuple[object, ...]:
 def login_is_gone(site: Site, patience: float = 20) -> None:
     """Wait until the server has deleted the killed run's login, which the next run would delete, too."""
     end = time.monotonic() + patience
-    while site.sh(f"ls -d /dev/shm/container-pipeline.{site.code}.* 2>/dev/null || true"):
+    while site.sh(f"grep -ls auths /dev/shm/container-pipeline.{site.code}.*/login/config.json || true"):
         assert time.monotonic() < end, "the login of the killed run is still there"
         time.sleep(0.2)
 
