@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from container_pipeline.model import local_time
 from container_pipeline.remote import transfer
 from lab.handle import Server
 from real.killing import current, killed_before
@@ -42,7 +43,7 @@ def test_an_older_build_leaves_the_newer_release_untouched(either: Site):
     assert done.code == 6
     error, (server,) = done.result["error"], done.result["servers"]
     assert error["category"] == "overtaken"
-    sentence = f"release {later} runs there, which was built later ({LATER[1]}); nothing was changed"
+    sentence = f"release {later} runs there, which was built later ({local_time(LATER[1])}); nothing was changed"
     assert error["message"] == f"{server['name']}: {sentence}"
     assert "container-pipeline deploy --version V" in error["hint"]
     assert (server["status"], server["version"]) == ("overtaken", later)
