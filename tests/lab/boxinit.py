@@ -22,7 +22,7 @@ EMPTY = ("/home", "/media", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/u
 # each command on a server starts several of, need no second thread and no collector for the moment that they live.
 SSHD = """\
 Port 22
-KexAlgorithms curve25519-sha256
+KexAlgorithms curve25519-sha256,ecdh-sha2-nistp256
 SetEnv GOGC=off GOMAXPROCS=1
 AddressFamily inet
 HostKey /etc/ssh/lab_host_key
