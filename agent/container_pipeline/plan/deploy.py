@@ -204,6 +204,18 @@ class Holding:
         )
 
 
+def service_state(word: str, service: str, value: str = "") -> str:
+    """Return the sentence for a service's state, "" for a word that names none."""
+    return {
+        "unhealthy": _("{service} is unhealthy", service=service),
+        "exited": _("{service} exited (exit code {value})", service=service, value=value),
+        "restarting": _("{service} keeps restarting (exit code {value})", service=service, value=value),
+        "missing": _("{service} has no container", service=service),
+        "replicas": _("{service} has {value} tasks running", service=service, value=value),
+        "paused": _("Swarm stopped the update of {service}", service=service),
+    }.get(word, "")
+
+
 def difference(word: str) -> str:
     """Return the sentence for a difference between a release and what is on its server."""
     return {

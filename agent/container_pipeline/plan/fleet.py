@@ -11,7 +11,7 @@ from typing import Any
 from container_pipeline.i18n import _
 from container_pipeline.model import moment
 from container_pipeline.outside import short
-from container_pipeline.plan.deploy import Holding, difference, holder, read_record
+from container_pipeline.plan.deploy import Holding, difference, holder, read_record, service_state
 
 #: Days of deploys that are reported.
 DAYS = 14
@@ -386,15 +386,10 @@ def _trouble(kind: str, subject: str = "", detail: str = "") -> Trouble:
         "unfinished": difference("unfinished"),
         "broken": difference("broken"),
         "edited": _("{file} was edited", file=subject),
-        "missing": _("{service} has no container", service=subject),
-        "unhealthy": _("{service} is unhealthy", service=subject),
-        "exited": _("{service} exited (exit code {value})", service=subject, value=detail),
-        "restarting": _("{service} keeps restarting (exit code {value})", service=subject, value=detail),
-        "replicas": _("{service} has {value} tasks running", service=subject, value=detail),
-        "stopped update": _("Swarm stopped the update of {service}", service=subject),
         "state": _("{service} is {value}", service=subject, value=detail),
     }
-    return Trouble(kind, subject, sentences[kind])
+    word = "paused" if kind == "stopped update" else kind
+    return Trouble(kind, subject, sentences.get(kind) or service_state(word, subject, detail))
 
 
 def remarks(one: Deployment) -> list[str]:

@@ -16,7 +16,7 @@ from container_pipeline.errors import (
 )
 from container_pipeline.i18n import _
 from container_pipeline.model import Target, local_time
-from container_pipeline.plan.deploy import Holding, holder, mending, port_holder, port_is_taken
+from container_pipeline.plan.deploy import Holding, holder, mending, port_holder, port_is_taken, service_state
 
 
 def step(name: str) -> str:
@@ -74,20 +74,18 @@ def health(text: str) -> str:
     word, _blank, value = rest[: -len(" timeout")].partition(" ") if timed_out else rest.partition(" ")
     if rest.startswith("check "):
         return _response(service, rest)
-    sentence = {
-        "unhealthy": _("{service} is unhealthy", service=service),
-        "starting": _("{service} is not healthy yet", service=service),
-        "settling": _("{service} is up, watching that it stays up", service=service),
-        "port": _("{service} does not listen on port {value}", service=service, value=value),
-        "exited": _("{service} exited (exit code {value})", service=service, value=value),
-        "restarting": _("{service} keeps restarting (exit code {value})", service=service, value=value),
-        "missing": _("{service} has no container", service=service),
-        "image": _("{service} runs another image", service=service),
-        "updating": _("{service} is being updated", service=service),
-        "replicas": _("{service} has {value} tasks running", service=service, value=value),
-        "paused": _("Swarm stopped the update of {service}", service=service),
-        "created": _("{service} was created but not started", service=service),
-    }.get(word, text)
+    sentence = (
+        {
+            "starting": _("{service} is not healthy yet", service=service),
+            "settling": _("{service} is up, watching that it stays up", service=service),
+            "port": _("{service} does not listen on port {value}", service=service, value=value),
+            "image": _("{service} runs another image", service=service),
+            "updating": _("{service} is being updated", service=service),
+            "created": _("{service} was created but not started", service=service),
+        }.get(word)
+        or service_state(word, service, value)
+        or text
+    )
     return _("{sentence} (timed out)", sentence=sentence) if timed_out else sentence
 
 
