@@ -137,8 +137,20 @@ SECRETS = [
     Mutation(
         "A program of env_from ends with every process that it started",
         "clients/children.py",
-        (("                if mark:\n", "                if not mark:\n"),),
-        ("unit/test_env_from.py::test_an_abort_ends_the_program_and_its_children",),
+        (("            if mark:  # also", "            if not mark:  # also"),),
+        ("unit/test_env_from.py::test_all_its_processes_end_with_the_program",),
+    ),
+    Mutation(
+        "An abort while a program of env_from starts ends that program",
+        "clients/children.py",
+        (("            if mark:  # also", "            if mark and child:  # also"),),
+        ("unit/test_env_from.py::test_an_abort_ends_the_program_and_its_children[starting]",),
+    ),
+    Mutation(
+        "A process of env_from that begins a program ends, too",
+        "clients/children.py",
+        (("return None if memory and not 0 < begin == end else False", "return False"),),
+        ("unit/test_env_from.py::test_a_child_that_begins_a_program_ends_too",),
     ),
     Mutation(
         "A server gets the login that pulls, not the one that pushes",

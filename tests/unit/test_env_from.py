@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -109,8 +110,13 @@ def test_all_its_processes_end_with_the_program(end: str, project: Project, tmp_
         values(folder)
     found = [int(line) for line in pids.read_text().split()]
     assert hangs or len(found) == 3
+    ended(found)
+
+
+def ended(pids: list[int]) -> None:
+    """Wait until no process of ``pids`` runs."""
     patience = time.monotonic() + 30
-    while left := [pid for pid in found if _runs(pid)]:
+    while left := [pid for pid in pids if _runs(pid)]:
         assert time.monotonic() < patience, left
         time.sleep(0.01)
 
@@ -122,28 +128,47 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_an_abort_ends_the_program_and_its_children(project: Project, tmp_path: Path):
+@pytest.mark.parametrize("starting", [False, True], ids=["running", "starting"])
+def test_an_abort_ends_the_program_and_its_children(starting: bool, project: Project, tmp_path: Path, monkeypatch):
     pids = tmp_path / "pids"
     folder = project(f"setsid sh -c 'echo $$ > {pids}; exec sleep 1000' & sleep 1000")
 
-    def stop(_signal: int, _frame: object) -> None:
-        if pids.exists() and pids.read_text():
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            raise KeyboardInterrupt
+    def abort(*_process: object) -> None:
+        while not pids.exists() or not pids.read_text():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
 
-    # The alarm repeats until the program is there.
-    former = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            values(folder)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
-    patience = time.monotonic() + 30
-    while _runs(int(pids.read_text())):
-        assert time.monotonic() < patience
-        time.sleep(0.01)
+    class Started(subprocess.Popen):
+        def __init__(self, *options: Any, **more: Any) -> None:
+            super().__init__(*options, **more)
+            abort()
+
+    if starting:
+        monkeypatch.setattr(subprocess, "Popen", Started)
+    else:
+        monkeypatch.setattr(children, "_output", abort)
+    with pytest.raises(KeyboardInterrupt):
+        values(folder)
+    ended([int(pids.read_text())])
+
+
+def test_a_child_that_begins_a_program_ends_too(project: Project, tmp_path: Path, monkeypatch):
+    pids = tmp_path / "pids"
+    looks: list[Path] = []
+    read = Path.read_bytes
+
+    def beginning(path: Path) -> bytes:
+        """Read a file, but the child's environment only at the second look, as while Linux loads its program."""
+        if path.name == "environ" and path.parent.name == pids.read_text().strip():
+            looks.append(path)
+            return b"" if len(looks) == 1 else read(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", beginning)
+    script = f"setsid sh -c 'echo $$ > {pids}; exec sleep 1000' >&- 2>&- & until [ -s {pids} ]; do :; done; echo A=1"
+    assert values(project(script)) == {"A": "1"}
+    ended([int(pids.read_text())])
+    assert len(looks) > 1
 
 
 def test_the_program_gets_named_variables_alone(project: Project, monkeypatch):

@@ -57,46 +57,54 @@ def finish(
 
     ``mark`` is a text of its environment by which processes are found that have left its process group.
     """
+    child = None
     with tempfile.TemporaryFile() as stdin:
         stdin.write(given)
         stdin.seek(0)
-        with subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environ,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as child:
-            try:
-                end = time.monotonic() + timeout
-                out, err = map(bytes, _output(child, end, largest))
-                status = child.wait(max(0.1, end - time.monotonic()))
-                return subprocess.CompletedProcess(command, status, out, err)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
+        try:
+            end = time.monotonic() + timeout
+            child = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environ,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            out, err = map(bytes, _output(child, end, largest))
+            status = child.wait(max(0.1, end - time.monotonic()))
+            return subprocess.CompletedProcess(command, status, out, err)
+        finally:
+            if child:
+                with child, contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
-                if mark:
-                    _end_marked(mark.encode())
+            if mark:  # also without a child: a signal may have ended Popen() after it started one
+                _end_marked(mark.encode())
 
 
 def _end_marked(mark: bytes) -> None:
     """End every process whose environment contains ``mark``, as Linux shows it; one may start another meanwhile."""
-    for _round in range(5):
-        found = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in _environ(path)]
-        for pid in found:
+    for _round in range(50):
+        found = {int(path.name): _has(path, mark) for path in Path("/proc").glob("[0-9]*")}
+        for pid in (pid for pid, marked in found.items() if marked):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        if not found:
+        if not any(marked is not False for marked in found.values()):
             return
 
 
-def _environ(path: Path) -> bytes:
-    """Return a process' environment, empty for one that is gone or another user's."""
+def _has(process: Path, mark: bytes) -> bool | None:
+    """Return whether a process has ``mark`` in its environment; None while it begins a program, when Linux shows none."""
     with contextlib.suppress(OSError):
-        return path.read_bytes()
-    return b""
+        environ = (process / "environ").read_bytes()
+        if environ:
+            return mark in environ
+        # proc(5): its memory in bytes (0 once it has ended), and where its environment begins and ends.
+        fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
+        memory, begin, end = int(fields[20]), int(fields[47]), int(fields[48])
+        return None if memory and not 0 < begin == end else False
+    return False
 
 
 def _output(child: subprocess.Popen[bytes], end: float, largest: int) -> list[bytearray]:
