@@ -8,6 +8,8 @@ import os
 import re
 import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 
 from container_pipeline.console import Console, unexpected
@@ -15,6 +17,9 @@ from container_pipeline.errors import PipelineError, Stopped, UsageError
 from container_pipeline.i18n import _
 from container_pipeline.outside import UNSAFE
 from container_pipeline.result import Result
+
+#: Seconds between attempts to interrupt the main thread: on a busy machine, one may come before the call, too.
+_PAUSES = (0.05, 0.2, 0.5, 1.0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = Result(command="")
     try:
         _on_sigterm()
+        _notice_signals()
         _run(arguments, console, result)
     except PipelineError as error:
         result.error = error
@@ -76,6 +82,36 @@ def _on_sigterm() -> None:
         raise Stopped(_("terminated"), 143)
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def _notice_signals() -> None:
+    """Let a signal end a call that blocks, even one that began just after the signal arrived.
+
+    Python runs a handler between two instructions, or where the signal interrupts a system call. A signal that arrives between
+    the last instruction and the call, or in another thread, would wait until the call returns by itself. So a thread wakes up on
+    each signal, and interrupts the main thread with another one, which has no effect of its own.
+    """
+    if signal.getsignal(signal.SIGURG) is _nothing:
+        return  # this process has the thread
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.signal(signal.SIGURG, _nothing)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_interrupt_main, args=(reader,), daemon=True).start()
+
+
+def _nothing(_signal: int, _frame: object) -> None:
+    pass
+
+
+def _interrupt_main(reader: int) -> None:
+    main_thread = threading.main_thread().ident or 0
+    while True:
+        if set(os.read(reader, 64)) == {signal.SIGURG}:
+            continue
+        for pause in _PAUSES:
+            time.sleep(pause)
+            signal.pthread_kill(main_thread, signal.SIGURG)
 
 
 def _tell(error: PipelineError, console: Console) -> None:

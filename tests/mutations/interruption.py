@@ -259,6 +259,12 @@ ABORTED = [
         ("real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",),
     ),
     Mutation(
+        "A signal just before a call that blocks ends the call",
+        "__main__.py",
+        (("            signal.pthread_kill(main_thread, signal.SIGURG)\n", ""),),
+        ("unit/test_main.py::test_signal_just_before_a_blocking_call_ends_it",),
+    ),
+    Mutation(
         "A rollback tries again where the engine restarted meanwhile",
         _COMMON,
         (("    for _ in 1 2 3; do\n        await_engine", "    for _ in 1; do\n        await_engine"),),

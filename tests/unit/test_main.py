@@ -87,6 +87,19 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
         assert command in done.stdout
 
 
+def test_signal_just_before_a_blocking_call_ends_it():
+    code = (
+        "import os, signal, threading\nfrom container_pipeline import __main__ as program\n"
+        "def job(*_given):\n"
+        # As seen by the main thread: its call blocks, and the signal did not interrupt it.
+        "    threading.Timer(0.3, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()\n"
+        "    os.read(os.pipe()[0], 1)\n"
+        "program._run = job\nprogram.run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ(), timeout=60)
+    assert (done.returncode, done.stderr) == (143, "container-pipeline: terminated\n")
+
+
 def test_help_speaks_chinese_where_the_user_does():
     done = in_chinese("--help")
     assert done.returncode == 0
