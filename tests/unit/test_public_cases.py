@@ -53,6 +53,10 @@ def windows(text: str) -> bytes:
     return ("\ufeff" + text).replace("\n", "\r\n").encode()
 
 
+def gbk(text: str) -> bytes:
+    return f"# 中文\n{text}".encode("gbk")
+
+
 @dataclass(frozen=True)
 class Case:
     """A command on a project: its exit code, what it says and what it does not, and what a file ``holds`` afterwards.
@@ -232,6 +236,25 @@ CASES: dict[str, Case] = {
     "UTF-16: as PowerShell writes it": ignore(b"\xff\xfe" + "secret\n.env\n".encode("utf-16-le"), "CP133"),
     "UTF-16: the other order": ignore("secret\r\n.env\r\n".encode("utf-16-be"), "CP133"),
     "UTF-8 with a mark": ignore(windows("secret\n.env\n"), lacks=("CP133",)),
+    # GBK, in which editors on Chinese Windows save: shells and Docker take such a file, Compose does not
+    "GBK: docker.sh": Case(
+        "adopt --yes", {"docker.sh": gbk(SCRIPT)}, 1, ("docker.sh cannot be read: it is not UTF-8",), same=("docker.sh",)
+    ),
+    "UTF-16: docker.sh": Case("adopt --yes", {"docker.sh": SCRIPT.encode("utf-16")}, 1, ("it is not UTF-8",)),
+    "GBK: Jenkinsfile": called("Jenkinsfile", gbk("node { sh './docker.sh build' }\n")),
+    "UTF-16: Jenkinsfile": called("Jenkinsfile", "node { sh './docker.sh build' }\n".encode("utf-16")),
+    "GBK: a file that init would write": Case(
+        "init --force",
+        {"requirements.txt": "flask==3.0\n", "app.py": "", "Dockerfile": gbk(DOCKERFILE), ".gitignore": gbk("a\n")},
+        0,
+        ("kept Dockerfile: it is not UTF-8", "kept .gitignore: it is not UTF-8"),
+        same=("Dockerfile", ".gitignore"),
+    ),
+    "GBK: docker-compose.yml": Case("lint", {"docker-compose.yml": gbk(COMPOSE)}, says=("docker-compose.yml:1: CP215 it is not",)),
+    "GBK: .env": Case(
+        "lint", {"docker-compose.yml": COMPOSE, ".env": b"ENV=test\n" + gbk("A=b\n")}, says=(".env:2: CP307 it is not UTF-8",)
+    ),
+    "GBK: Dockerfile": dockerfile(gbk(DOCKERFILE), lacks=("UTF-8",)),
     # docker/compose#12637
     "a variable: required": image("${DOCKER_REGISTRY:?set it}/shop-web:${VERSION:?set it}"),
     "a variable: required, or empty": image("${DOCKER_REGISTRY?}/shop-web:${VERSION?}"),

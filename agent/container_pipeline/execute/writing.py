@@ -43,10 +43,11 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
     """Write missing files; for the others, show the difference and ask."""
     steps: list[Step] = []
     for name, text in wanted.items():
-        there = disk.read(run.settings.project / name)
+        path = run.settings.project / name
+        there = disk.read(path)
         if there == text:
             run.console.line(_("{file} is up to date", file=name))
-        elif there is None and not os.path.lexists(run.settings.project / name):
+        elif there is None and not os.path.lexists(path):
             steps.append(WriteFile(name, text))
         elif there and text.startswith(there):
             # Nothing is removed.
@@ -54,6 +55,10 @@ def write(run: Run, wanted: Mapping[str, str], questions: Questions) -> None:
         elif name == PRIVATE:
             # No diff either: its content must not appear on screens or in logs.
             run.console.line(_("kept {file}: its content is the project's own", file=name))
+        elif there is None and path.is_file():
+            # Nobody could see what a replacement removes.
+            run.console.warning(_("kept {file}: {problem}", file=name, problem=_("it is not UTF-8")))
+            run.result.add(Kept(kept=[name]))
         else:
             run.console.result(difference(name, there or "", text))
             if not run.dry_run and questions.yes(_("replace {file}?", file=name)):

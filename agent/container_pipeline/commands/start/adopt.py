@@ -30,6 +30,10 @@ def run(run: Run, questions: Questions, verify: bool, remove: bool) -> None:
     """Convert the project; raises SettingsError without a docker.sh, ChecksFailed if ``verify`` finds a difference."""
     project = run.settings.project
     text = disk.read(project / SCRIPT)
+    if text is None and (project / SCRIPT).is_file():
+        raise SettingsError(
+            _("{place} cannot be read: {problem}", place=SCRIPT, problem=_("it is not UTF-8")), _("save it as UTF-8")
+        )
     if text is None:
         raise SettingsError(
             _("{project} has no docker.sh", project=project),

@@ -139,6 +139,13 @@ def _encoding(source: Source) -> Iterator[Hit]:
         )
 
 
+def _not_text(source: Source) -> Iterator[Hit]:
+    """Yield a hit for a file in an unknown encoding, such as GBK. Docker passes such bytes on; Compose and deploys refuse them."""
+    if not source.encoding:
+        before = source.text.partition("\ufffd")[0]
+        yield Hit(before.count("\n") + 1, _("it is not UTF-8"), _("save it as UTF-8"))
+
+
 @rule("CP112", "Dockerfile", _NOT_UTF_8)
 def dockerfile_encoding(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     yield from _encoding(file.source)
@@ -152,11 +159,13 @@ def dockerignore_encoding(source: Source, _facts: Facts) -> Iterator[Hit]:
 @rule("CP215", "docker-compose.yml", _NOT_UTF_8)
 def compose_encoding(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     yield from _encoding(file.source)
+    yield from _not_text(file.source)
 
 
 @rule("CP307", _ENV, _NOT_UTF_8)
 def env_encoding(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
     yield from _encoding(file.source)
+    yield from _not_text(file.source)
 
 
 @dataclass(frozen=True)
