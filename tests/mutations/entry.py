@@ -21,9 +21,12 @@ class Mutation:
     def apply(self, tree: Path) -> None:
         """Change the file in a copy of the repository. Raises ValueError where a text is not there exactly once."""
         path = tree / PACKAGE / self.file
-        text = path.read_text(encoding="utf-8")
+        path.write_text(self.changed(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def changed(self, text: str) -> str:
+        """Return the file's ``text`` without the guard. Raises ValueError as ``apply`` does."""
         for old, new in self.changes:
             if text.count(old) != 1:
                 raise ValueError(f"{self.file} has this {text.count(old)} times: {old}")
             text = text.replace(old, new)
-        path.write_text(text, encoding="utf-8")
+        return text

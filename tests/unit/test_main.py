@@ -100,12 +100,6 @@ def test_signal_just_before_a_blocking_call_ends_it():
     assert (done.returncode, done.stderr) == (143, "container-pipeline: terminated\n")
 
 
-def test_help_speaks_chinese_where_the_user_does():
-    done = in_chinese("--help")
-    assert done.returncode == 0
-    assert "构建镜像" in done.stdout
-
-
 @pytest.mark.parametrize("language", ["en_US.UTF-8", "zh_CN.UTF-8"])
 def test_unexpected_error_prints_one_line_and_exits_1(monkeypatch, capsys, language):
     from container_pipeline import cli
@@ -125,33 +119,44 @@ def environ(**extra):
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **extra}
 
 
-def in_chinese(*arguments):
-    """Run a command line as a user does whose terminal speaks Chinese."""
-    command = [sys.executable, "-m", "container_pipeline", *arguments]
-    environment = environ(LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1")
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+CHINESE = {
+    "help": ["--help"],
+    "an unknown option": ["build", "--nope"],
+    "too many arguments": ["build", "a", "b"],
+    "no number": ["logs", "--tail", "many"],
+    "no file": ["seed", "--from-scm-list", "/nowhere"],
+}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["build", "--nope"],
-        ["build", "a", "b"],
-        ["logs", "--tail", "many"],
-        ["seed", "--from-scm-list", "/nowhere"],
-    ],
-)
-def test_usage_errors_are_chinese_where_the_user_is(arguments):
-    done = in_chinese(*arguments)
-    assert done.returncode == 2
-    assert re.search("[\u4e00-\u9fff]", done.stderr.splitlines()[-1].partition(" — ")[0])
-    assert not re.search("Usage|exist|integer", done.stderr)
+@pytest.fixture(scope="module")
+def chinese():
+    """What each command line of CHINESE shows: (exit code, stdout, stderr), in a process whose terminal speaks Chinese."""
+    code = (
+        "import contextlib, io, json, sys\nfrom container_pipeline.__main__ import main\nshown = []\n"
+        "for line in json.loads(sys.argv[1]):\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:\n"
+        "        code = main(line)\n"
+        "    shown.append((code, out.getvalue(), err.getvalue()))\n"
+        "print(json.dumps(shown))"
+    )
+    command = [sys.executable, "-c", code, json.dumps([*CHINESE.values()])]
+    done = subprocess.run(command, capture_output=True, env=environ(LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1"), check=True)
+    return dict(zip(CHINESE, json.loads(done.stdout)))
 
 
-def test_chinese_help_has_no_english_line():
-    done = in_chinese("--help")
-    assert done.returncode == 0
-    assert [line for line in done.stdout.splitlines() if line and not re.search("[\u4e00-\u9fff]", line)] == []
+def test_help_is_chinese_where_the_user_is(chinese):
+    code, out, _err = chinese["help"]
+    assert code == 0
+    assert "构建镜像" in out
+    assert [line for line in out.splitlines() if line and not re.search("[\u4e00-\u9fff]", line)] == []
+
+
+@pytest.mark.parametrize("line", [name for name in CHINESE if name != "help"])
+def test_usage_errors_are_chinese_where_the_user_is(line, chinese):
+    code, _out, err = chinese[line]
+    assert code == 2
+    assert re.search("[\u4e00-\u9fff]", err.splitlines()[-1].partition(" — ")[0])
+    assert not re.search("Usage|exist|integer", err)
 
 
 def test_json_redacts_secrets_in_values_but_not_keys(monkeypatch, capsys, tmp_path):

@@ -67,7 +67,7 @@ HOSTILE_YAML = {
     "python objects": "a: !!python/object/apply:os.system [true]",
     "an unknown alias": "a: *b",
     "nul": "a: \0",
-    "large": "a: " + "x" * 50_000_000,
+    "large": "a: " + "x" * 9_000_000,
 }
 
 

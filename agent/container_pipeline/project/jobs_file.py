@@ -7,6 +7,7 @@ import json
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class JobsFile:
         """Return the 1-based line of the value at ``place``, or of the nearest value around it."""
         import yaml
 
-        node = read_yaml(self.text, _base(), _LARGEST, VALUES, nodes=True)
+        node = self._root
         if node is None:
             return 1
         mark = node.start_mark
@@ -46,7 +47,12 @@ class JobsFile:
             mark, node = found[0].start_mark, found[1]
         return int(mark.line) + 1
 
+    @cached_property
+    def _root(self) -> Any:
+        return read_yaml(self.text, _base(), _LARGEST, VALUES, nodes=True)
 
+
+@cache
 def schema() -> dict[str, Any]:
     """Return the schema of jobs files; editors use it too."""
     data = pkgutil.get_data("container_pipeline", "schema/jobs.schema.json")

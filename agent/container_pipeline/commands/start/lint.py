@@ -115,12 +115,9 @@ def _fix(run: Run) -> lint.Facts:
     left: set[tuple[str, str, str]] = set()
     for _round in range(_ROUNDS):
         changed = False
+        found = [one for one in lint.check(facts) if one.edit and (one.file, one.rule, one.message) not in left]
         for kind, source in lint.sources(facts):
-            findings = [
-                one
-                for one in lint.check(facts)
-                if one.file == source.name and one.edit and (one.file, one.rule, one.message) not in left
-            ]
+            findings = [one for one in found if one.file == source.name]
             # Bytes that are not text in any encoding cannot be written back unchanged.
             text, unsafe = (
                 repaired(kind, source, findings, facts.code, _by_compose(run.settings.project, kind, facts.code))

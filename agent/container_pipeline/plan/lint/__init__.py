@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -43,25 +43,36 @@ def check(facts: Facts) -> list[Finding]:
 
 
 def sources(facts: Facts) -> Iterator[tuple[str, Source]]:
-    """Each file of the project with its kind."""
-    return ((kind, source) for kind, source, parsed in _parsed(facts) if parsed is not None)
+    """Yield each file of the project with its kind."""
+    if facts.dockerfile:
+        yield "Dockerfile", facts.dockerfile
+    if facts.dockerignore:
+        yield ".dockerignore", facts.dockerignore
+    for source in facts.compose:
+        yield "docker-compose.yml", source
+    for source in facts.env:
+        yield ".env", source
+    for source in facts.requirements:
+        yield "requirements.txt", source
+    if facts.project_file:
+        yield PROJECT_FILE, facts.project_file
+    if facts.jenkinsfile:
+        yield "Jenkinsfile", facts.jenkinsfile
+
+
+#: Kind of file → what its rules check; the other kinds are checked as they are.
+_PARSERS: dict[str, Callable[[Source], Any]] = {
+    "Dockerfile": Dockerfile,
+    "docker-compose.yml": ParsedCompose,
+    ".env": EnvFile,
+    "requirements.txt": Requirements,
+    "Jenkinsfile": Jenkinsfile,
+}
 
 
 def _parsed(facts: Facts) -> Iterator[tuple[str, Source, Any]]:
-    if facts.dockerfile:
-        yield "Dockerfile", facts.dockerfile, Dockerfile(facts.dockerfile)
-    if facts.dockerignore:
-        yield ".dockerignore", facts.dockerignore, facts.dockerignore
-    for source in facts.compose:
-        yield "docker-compose.yml", source, ParsedCompose(source)
-    for source in facts.env:
-        yield ".env", source, EnvFile(source)
-    for source in facts.requirements:
-        yield "requirements.txt", source, Requirements(source)
-    if facts.project_file:
-        yield PROJECT_FILE, facts.project_file, facts.project_file
-    if facts.jenkinsfile:
-        yield "Jenkinsfile", facts.jenkinsfile, Jenkinsfile(facts.jenkinsfile)
+    for kind, source in sources(facts):
+        yield kind, source, _PARSERS[kind](source) if kind in _PARSERS else source
     yield ".git", Source(".gitignore", ""), None
 
 
