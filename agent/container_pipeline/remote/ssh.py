@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import selectors
 import shutil
 import signal
@@ -47,7 +46,8 @@ _CUT = re.compile(
 #: Exit code of the bootstrap if the line that it read is not a program, because the login shell consumed the program.
 TAKEN = 97
 
-#: The first line of stdin is the program, with newlines as \001, so that no byte after it is consumed. A constant.
+#: The first line of stdin is the program, with newlines as \001. A constant. The shell's own `read` would take one system call for each
+#: byte. `head` may also consume keep-alives behind that line; the payload follows only once the program has said hello.
 #: Of the login shell's variables, the program gets only those that Docker and sudo need. For doctor, it also gets the names of
 #: variables that would affect a person's own Compose.
 BOOTSTRAP = (
@@ -74,9 +74,8 @@ BOOTSTRAP = (
         f'${{{name}:+"BY_HAND_{name}=yes"}}'
         for name in ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "DOCKER_REGISTRY", "VERSION")
     )
-    + r""" sh -c "$0"' 'IFS= read -r program; """
-    r"""case $program in "#container-pipeline"*) eval "$(printf %s "$program" | tr "\001" "\n")" ;; *) exit """
-    + f"{TAKEN} ;; esac'"
+    + r""" sh -c "$0"' 'program=$(head -n 1 | tr "\001" "\n"); """
+    r"""case $program in "#container-pipeline"*) eval "$program" ;; *) exit """ + f"{TAKEN} ;; esac'"
 )
 
 #: Environment variables that ssh and its helpers need; they do not get those of a build, some of which are secret.
@@ -192,7 +191,7 @@ class Session:
     def __init__(self, target: Target, access: Access) -> None:
         self.target = target
         #: Prefix of each sentence of the program.
-        self.word = secrets.token_hex(8)
+        self.word = os.urandom(8).hex()
         self._command = access.command(target)
         self.start_timeout = access.connect_timeout + START_TIMEOUT
         #: Longest output of a program, in bytes; a log that is shown at once has no limit.
