@@ -17,8 +17,8 @@ from lab.handle import Lab, Server
 from lab.released import project
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
-#: A docker that replays what one has printed.
-_REPLAY = "#!/bin/sh\ncat /docker/said.$1\n"
+#: A docker that replays what one has printed, each line behind what the format begins with.
+_REPLAY = '#!/bin/sh\n[ $1 != inspect ] || mark=${3%% *}\nsed "s/^/${mark:+$mark }/" /docker/said.$1\n'
 
 
 class Sides:

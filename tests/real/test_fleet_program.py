@@ -26,7 +26,10 @@ def reported(tmp_path: Path, shell: str, roots: str, **values: object) -> tuple[
         if shell == "busybox":
             subprocess.run(["busybox", "--install", "-s", tools], check=True)
         docker = tools / "docker"
-        docker.write_text(f"#!/bin/sh\ncat {tmp_path}/docker.$1 2>/dev/null || true\n")
+        # A format begins with the mark of a sentence.
+        docker.write_text(
+            f'#!/bin/sh\n[ $1 != inspect ] || mark=${{3%% *}}\nsed "s/^/${{mark:+$mark }}/" {tmp_path}/docker.$1 2>/dev/null || true\n'
+        )
         docker.chmod(0o755)
     given = {
         "word": "w",
@@ -82,7 +85,7 @@ def test_processes_do_not_grow_with_the_codes(tmp_path: Path, shell: str):
             f"container running|0|0|-|always|2026-11-24T09:30:16Z|i-{code}|{code}|{code}|{root}/{code}"
             for code in codes
         ]
-        (tmp_path / "docker.ps").write_text("1\n")
+        (tmp_path / "docker.ps").write_text(f"WARNING: no configuration\n{1:064x}\n")
         lines += [f"image i-{code}|r/{code}@sha256:{1:064} " for code in codes]
         (tmp_path / "docker.inspect").write_text("".join(f"{line}\n" for line in lines))
         told, counts[count] = reported(tmp_path, shell, str(root))

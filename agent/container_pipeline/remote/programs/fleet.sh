@@ -1,14 +1,14 @@
 #!/bin/sh
-# Reports every project below some folders: release, history, hold, lock, edited files, containers. Changes nothing. The number of
-# processes does not grow with the number of projects: the shell only tests and lists, one awk reads all the small files, one find
-# lists and sums all released ones, and Docker is asked once for all containers. Requires common.sh; roots (folders, one per line),
-# only (a code, or nothing for all), oldest (the earliest time of a deploy that is reported), hours (the last ones, as
-# 2026-11-24T09) and disk (yes or no).
+# Reports every project below some folders: release, history, hold, lock, edited files, containers. Changes nothing, and writes no
+# file, so that a full disk does not hide a server. The number of processes does not grow with the number of projects: the shell only
+# tests and lists, one awk reads all the small files, one find lists and sums all released ones, and Docker is asked once for all
+# containers. Requires common.sh; roots (folders, one per line), only (a code, or nothing for all), oldest (the earliest time of a
+# deploy that is reported), hours (the last ones, as 2026-11-24T09) and disk (yes or no).
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
-# Writes $work/list, a letter and a value per line, for $report below; and $work/paths, the paths to compare, ended by NUL.
+# Prints a letter and a value per line, for $report below.
 list_projects() {
-    stacks=no tried=0
+    tried=0
     while IFS= read -r root; do
         printf 'R %s\n' "$root"
         cd "$root" 2>/dev/null && [ -r . ] || { missing_root && continue; }
@@ -20,15 +20,13 @@ list_projects() {
             [ -z "$only" ] || [ "$name" = "$only" ] || continue
             list_project
         done
-    done >"$work/list" 3>"$work/paths" <<ROOTS
+    done <<ROOTS
 $roots
 ROOTS
-    cd /
 }
 
 missing_root() {
-    ls -d "$root/." >/dev/null 2>"$work/out"
-    if grep -qi 'no such file' "$work/out"; then echo 'x absent'; else echo 'x unreadable'; fi
+    case $(ls -d "$root/." 2>&1) in *'o such file'*) echo 'x absent' ;; *) echo 'x unreadable' ;; esac
 }
 
 # Calls nothing but commands of the shell itself.
@@ -61,10 +59,9 @@ list_project() {
     release=$name/releases/$current
     [ -x "$release" ] || { echo 'x unreadable' && return; }
     [ ! -f "$release/release.json" ] || printf 'j %s\n' "$release/release.json"
-    [ ! -f "$release/.stack.yml" ] || stacks=yes
-    printf '%s\0' "$here/$release" "$here/$name/docker-compose.yml" "$here/$name/.env" >&3
+    [ ! -f "$release/.stack.yml" ] || echo 's stack'
     [ ! -f "$release/.units" ] || while IFS= read -r unit; do
-        [ -z "$unit" ] || { printf 'u %s\n' "$unit" && printf '%s\0' "$here/$name/$unit" >&3; }
+        [ -z "$unit" ] || printf 'u %s\n' "$unit"
     done <"$release/.units"
 }
 
@@ -77,7 +74,7 @@ list_lock() {
     case " $hours " in *" ${taken:-none} "*) ;; *) return 0 ;; esac
     [ "$tried" -lt 50 ] || return 0
     tried=$((tried + 1))
-    flock -sn "$name/.lock" true 2>/dev/null 3>&- || printf 'l %s\n' "$lock"
+    flock -sn "$name/.lock" true 2>/dev/null || printf 'l %s\n' "$lock"
 }
 
 has_compose_file() {
@@ -87,14 +84,8 @@ has_compose_file() {
     return 1
 }
 
-# Lists type and mode of everything below $work/paths, and the sum of each file.
-# shellcheck disable=SC2016 # for that shell
-sum_files() {
-    xargs -0 sh -c 'find "$@" -exec stat -c "%f %n" {} + -type f -exec sha256sum {} +' sh <"$work/paths" >"$work/sums" 2>/dev/null
-}
-
-# Reads $work/list, then $work/sums. A file or folder of a release that is not there with the same content and
-# mode is reported by the name that the release has for it.
+# Reads the list, then the files that it names, and the sums of the released ones. A file or folder of a release that is not there
+# with the same content and mode is reported by the name that the release has for it. What Docker is to be asked for goes to stderr.
 # shellcheck disable=SC2016 # awk's variables
 report='
 # The value of a field, as `field` of common.sh reads it.
@@ -107,7 +98,7 @@ function field(name, text,  at) {
 # Notes the image of a release, for Docker.
 function want(text,  image) {
     image = field("image", text) "@" field("digest", text)
-    if (image ~ /^[A-Za-z0-9][A-Za-z0-9._:\/-]*@sha256:[0-9a-f]+$/) print image >images
+    if (image ~ /^[A-Za-z0-9][A-Za-z0-9._:\/-]*@sha256:[0-9a-f]+$/) print image >"/dev/stderr"
 }
 function tell(kind, text) { print "::" word " " kind (text == "" ? "" : " " substr(text, 1, 8000)) }
 function first(path,  line) {
@@ -132,6 +123,30 @@ function attempts(path,  line, count, i, since) {
 }
 function unit(name) {
     live_unit[folder "/" name] = released_unit[folder "/releases/" version "/" name] = project SUBSEP name
+    compare(folder "/" name)
+    compare(folder "/releases/" version "/" name)
+}
+# Notes a path for find. A shell takes at most 128 KiB as one word.
+function compare(path) {
+    gsub(/\047/, "\047\\\047\047", path)
+    if (length(paths[batches]) + length(path) > 100000) batches++
+    paths[batches] = paths[batches] " \047" path "\047"
+}
+# Reads type and mode of everything below the paths, and the sum of each file.
+function sum_files(  i, command) {
+    for (i = 0; i <= batches && paths[i] != ""; i++) {
+        command = bound "find" paths[i] " -exec stat -c \047%f %n\047 {} + -type f -exec sha256sum {} + 2>/dev/null"
+        while ((command | getline) > 0) {
+            # GNU escapes a backslash or a newline in a name, and begins the line with a backslash then.
+            if (sub(/^\\/, "")) gsub(/\\\\/, "\\")
+            if (match($0, /^[0-9a-f]+  \//) && RLENGTH == 67) {
+                enter(substr($0, 67), "sum", substr($0, 1, 64))
+            } else if (match($0, /^[0-9a-f]+ \//)) {
+                enter(substr($0, RLENGTH), "kind", $1)
+            }
+        }
+        close(command)
+    }
 }
 # Puts one line of find on its side, under its unit.
 function enter(path, what, value,  top, key) {
@@ -149,24 +164,19 @@ function enter(path, what, value,  top, key) {
         entries[released_unit[top] key] = released_unit[top]
     }
 }
-FILENAME == list {
+{
     letter = substr($0, 1, 1); text = substr($0, 3); lines[++count] = $0
     if (letter == "r") root = text
     if (letter == "c") { project++; folder = root "/" text }
-    if (letter == "v") { version = text; unit("docker-compose.yml"); unit(".env") }
-    if (letter == "u") unit(text)
-    next
-}
-{
-    # GNU escapes a backslash or a newline in a name, and begins the line with a backslash then.
-    if (sub(/^\\/, "")) gsub(/\\\\/, "\\")
-    if (match($0, /^[0-9a-f]+  \//) && RLENGTH == 67) {
-        enter(substr($0, 67), "sum", substr($0, 1, 64))
-    } else if (match($0, /^[0-9a-f]+ \//)) {
-        enter(substr($0, RLENGTH), "kind", $1)
+    if (letter == "v") {
+        version = text
+        unit("docker-compose.yml")
+        unit(".env")
     }
+    if (letter == "u") unit(text)
 }
 END {
+    sum_files()
     for (entry in entries) if (live[entry] "" != released[entry] "") differs[entries[entry]] = 1
     project = 0
     for (i = 1; i <= count; i++) {
@@ -191,61 +201,103 @@ END {
         if (letter == "b") tell("broken", first(root "/" text))
         if (letter == "a") attempts(root "/" text)
         if (letter == "l") tell("lock", text)
+        if (letter == "s") stacks = "stack"
     }
 }
-BEGIN { base[1] = "docker-compose.yml"; base[2] = ".env" }
+END { print stacks >"/dev/stderr" }
+BEGIN { batches = 0; base[1] = "docker-compose.yml"; base[2] = ".env" }
 '
 
+# Reports the projects. Sets wanted: the images to ask Docker for, and then "stack" if it is to be asked for stacks.
 show_files() {
-    [ ! -s "$work/paths" ] || sum_files
-    : >>"$work/sums"
-    : >"$work/images"
-    awk -v word="$word" -v oldest="$oldest" -v list="$work/list" -v images="$work/images" "$report" "$work/list" "$work/sums" 2>"$work/out" ||
-        refuse awk "$(last_line "$work/out")"
+    exec 4>&1
+    wanted=$(list_projects 2>/dev/null |
+        awk -v word="$word" -v oldest="$oldest" -v bound="${bound:+$bound 600 }" "$report" 2>&1 >&4) || refuse awk "${wanted##*"$newline"}"
+    exec 4>&-
 }
 
-# asked COMMAND…: runs docker with its output in $work/found; by sudo if this user may not and sudo needs no password.
+# asked COMMAND…: runs docker, by sudo if this user may not and sudo needs no password. Sets found to what it prints; ends the program
+# if it fails.
 asked() {
-    dock "$@" >"$work/found" 2>"$work/out" && return
-    [ ! -f "$work/frozen" ] && [ "$sudo" = no ] && grep -qi 'permission denied' "$work/out" && sudo -n -l docker >/dev/null 2>&1 || return
-    sudo=yes
+    found=$(dock "$@" 2>&1) && return
+    ended=$?
+    case $sudo$found in
+    no*'permission denied'*)
+        if sudo -n -l docker >/dev/null 2>&1; then
+            sudo=yes
+            ready_for_sudo
+            asked "$@"
+            return
+        fi
+        ;;
+    esac
+    heed_frozen "$ended"
+    refuse docker "${found##*"$newline"}"
+}
+
+# heed_frozen STATUS: ends the program if docker was ended because the engine did not respond.
+heed_frozen() {
+    case $bound$1 in ?*124 | ?*137 | ?*143) refuse frozen ;; esac
+}
+
+# sudo_docker needs a folder for what docker prints.
+ready_for_sudo() {
     know_sudo
-    dock "$@" >"$work/found" 2>"$work/out"
+    [ "$docker_only" = no ] || make_work
 }
 
 show_containers() {
     say "fact now $(date -u +%Y-%m-%dT%H:%M:%SZ)"
     command -v docker >/dev/null 2>&1 || refuse no-docker
-    asked ps -aq --no-trunc --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False || refuse_docker
+    own_configuration || { DOCKER_CONFIG=/nonexistent && export DOCKER_CONFIG; }
+    [ "$sudo" = no ] || ready_for_sudo
+    asked ps -aq --no-trunc --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False
+    ids=''
+    # Docker's warnings are no ids.
+    for id in $found; do
+        case $id in *[!0-9a-f]*) ;; *) ids="$ids $id" ;; esac
+    done
+    ids=$ids${wanted%stack}
     # What is not there, or gone by now, is missing in the output.
-    ids=$(cat "$work/found" "$work/images")
     # shellcheck disable=SC2086 # a list of ids
-    [ -z "$ids" ] || dock inspect -f "$inspect_format" $ids 2>"$work/out" | sed "s/^/::$word /"
-    [ ! -f "$work/frozen" ] || refuse frozen
-    [ "$disk" = no ] || dock images --no-trunc --format '{{.ID}}|{{.Size}}|{{.Repository}}' 2>"$work/out" | say_lines size
-    [ ! -f "$work/frozen" ] || refuse frozen
-    [ "$stacks" = no ] || show_stacks
+    [ -z "$ids" ] || dock inspect -f "::$word $inspect_format" $ids 2>/dev/null
+    heed_frozen $?
+    [ "$disk" = no ] || dock images --no-trunc --format "::$word size {{.ID}}|{{.Size}}|{{.Repository}}" 2>/dev/null
+    heed_frozen $?
+    case $wanted in *stack) show_stacks ;; esac
 }
 
 # One call for containers and images: what has a state is a container.
 # shellcheck disable=SC2016 # Go's variables
 inspect_format='{{with index . "State"}}container {{.Status}}|{{.ExitCode}}|{{$.RestartCount}}|{{with index . "Health"}}{{.Status}}{{else}}-{{end}}|{{$.HostConfig.RestartPolicy.Name}}|{{.StartedAt}}|{{$.Image}}|{{index $.Config.Labels "com.docker.compose.service"}}|{{index $.Config.Labels "com.docker.compose.project"}}|{{index $.Config.Labels "com.docker.compose.project.working_dir"}}{{else}}image {{.Id}}|{{range .RepoDigests}}{{.}} {{end}}{{end}}'
+# shellcheck disable=SC2016 # Go's variables
+service_format='{{if .UpdateStatus}}{{.UpdateStatus.State}}{{else}}-{{end}}|{{.UpdatedAt}}|{{.Spec.TaskTemplate.ContainerSpec.Image}}|{{index .Spec.Labels "com.docker.stack.namespace"}}|{{.Spec.Name}}'
 
-# Only a manager knows the services of stacks.
 show_stacks() {
-    dock service ls --format '{{.ID}}|{{.Replicas}}|{{.Name}}' >"$work/found" 2>"$work/out" || { check_reachable && return; }
-    say_lines replicas <"$work/found"
-    ids=$(cut -d'|' -f1 "$work/found")
+    found=$(dock service ls --format '{{.ID}}|{{.Replicas}}|{{.Name}}' 2>&1)
+    ended=$?
+    heed_frozen "$ended"
+    # Only a manager knows the services of stacks.
+    case $ended$found in
+    0*) ;;
+    *'not a swarm manager'*) return ;;
+    *) refuse docker "${found##*"$newline"}" ;;
+    esac
+    ids=''
+    IFS=$newline
+    for service in $found; do
+        case $service in *\|*\|*) say "replicas $service" && ids="$ids ${service%%\|*}" ;; esac
+    done
+    IFS=$blanks
     # shellcheck disable=SC2086 # a list of ids
-    [ -z "$ids" ] || dock service inspect -f '{{if .UpdateStatus}}{{.UpdateStatus.State}}{{else}}-{{end}}|{{.UpdatedAt}}|{{.Spec.TaskTemplate.ContainerSpec.Image}}|{{index .Spec.Labels "com.docker.stack.namespace"}}|{{.Spec.Name}}' \
-        $ids 2>"$work/out" | say_lines service
+    [ -z "$ids" ] || dock service inspect -f "::$word service $service_format" $ids 2>/dev/null
+    heed_frozen $?
 }
 
 fleet() {
     say hello
-    make_work
-    watch_connection
-    list_projects
+    # It needs no watcher: each of its calls is bounded, and it leaves nothing behind.
+    exec </dev/null
     show_files
     show_containers
     end ok
