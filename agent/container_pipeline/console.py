@@ -79,6 +79,8 @@ class Redactor:
         return apart if joined == "\n".join(apart) else joined.split("\n")
 
     def _hide(self, text: str) -> str:
+        if not self._forms:
+            return text
         squeezed = "".join(text.split())
         for form, bare in self._forms:
             if form in text:
@@ -89,7 +91,7 @@ class Redactor:
             else:
                 continue
             squeezed = "".join(text.split())
-        return _PIECE.sub(lambda piece: self._hide_part(piece[0]), text) if self._forms else text
+        return _PIECE.sub(lambda piece: self._hide_part(piece[0]), text)
 
     def _hide_part(self, piece: str) -> str:
         """Hide the part of a secret that begins on the previous line or continues on the next, if it is half of it or more."""
@@ -319,6 +321,8 @@ def format_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _width(text: str) -> int:
     """Return the width of ``text`` on a terminal in columns; a wide East Asian character takes two."""
+    if text.isascii():
+        return len(text)
     import unicodedata
 
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

@@ -83,6 +83,8 @@ def coloured(text: str) -> str:
 def short(text: object, limit: int = QUOTED) -> str:
     """Return ``text`` as one safe line of at most ``limit`` characters, without the middle if it is longer."""
     found = str(text)
+    if len(found) <= limit and found.isprintable() and "  " not in found:
+        return found.strip(" ")
     if len(found) > 4 * limit:
         found = found[: 2 * limit] + found[-2 * limit :]
     found = " ".join(printable(found).split())

@@ -154,6 +154,23 @@ def test_parallel_work_returns_results_in_order():
     assert in_parallel(lambda number: number, [], 7) == []
 
 
+def test_interrupted_parallel_work_is_waited_for():
+    began, stop, ended = threading.Event(), threading.Event(), []
+
+    def work(number: int) -> None:
+        if number:
+            began.set()
+            stop.wait(30)
+            ended.append(number)
+        else:
+            began.wait(30)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(work, range(9), 2, stop.set)
+    assert ended == [1]
+
+
 def test_first_failure_stops_parallel_work():
     begun = []
     hold = threading.Event()

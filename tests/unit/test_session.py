@@ -184,7 +184,7 @@ def test_a_signal_says_what_the_servers_do(monkeypatch, tmp_path: Path, code: in
     def signalled(*_given: object, **_more: object) -> None:
         raise KeyboardInterrupt if code == 130 else Stopped("terminated", code)
 
-    monkeypatch.setattr(fleet, "wait", signalled)
+    monkeypatch.setattr(fleet, "in_parallel", signalled)
     some = fleet.Fleet(load(tmp_path, {"code": "a-b"}, "", {}), Console())
     some._stopping.set()
     with pytest.raises((KeyboardInterrupt, Stopped)) as ended:

@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,6 +56,8 @@ def finish(
 
     ``mark`` is a text of its environment by which processes are found that have left its process group.
     """
+    import tempfile
+
     child = None
     with tempfile.TemporaryFile() as stdin:
         stdin.write(given)

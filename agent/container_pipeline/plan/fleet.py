@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -94,8 +94,9 @@ class Deployment:
 
     def as_dict(self) -> dict[str, Any]:
         """Return its keys in the JSON result."""
-        found = asdict(self)
-        found["hold"] = asdict(self.hold) if self.hold else {}
+        found = {**vars(self), "hold": dict(vars(self.hold)) if self.hold else {}}
+        for name in ("containers", "problems", "deploys"):
+            found[name] = [dict(vars(one)) for one in found[name]]
         if self.disk is None:
             del found["disk"]
         return found

@@ -6,25 +6,26 @@ import base64
 import os
 import pwd
 import shlex
-import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from container_pipeline.clients import children
 from container_pipeline.console import Console
 from container_pipeline.errors import OvertakenError, PipelineError, ServerError, Stopped
 from container_pipeline.i18n import _
 from container_pipeline.model import Target
-from container_pipeline.plan.resolved import Verdict
+from container_pipeline.parallel import in_parallel
 from container_pipeline.remote import reasons, transfer
-from container_pipeline.remote.once import Once
 from container_pipeline.remote.ssh import CONNECT_TIMEOUT, SILENCE, TAKEN, Access, Ending, Session
 from container_pipeline.result import Result, ServerResult
 from container_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from container_pipeline.plan.resolved import Verdict
+    from container_pipeline.remote.once import Once
 
 #: Exit codes, worst first; a run on several servers exits with the worst one.
 _WORST = (4, 7, 3, 1, 5, 6)
@@ -88,7 +89,7 @@ def who() -> str:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return f"{user}@{os.uname().nodename}"
 
 
 class Fleet:
@@ -120,27 +121,27 @@ class Fleet:
 
         ``done`` is called when a target is through, from several threads.
         """
-        size = min(len(targets), at_once or self.settings.values.at_once)
-        pool = ThreadPoolExecutor(size)
+
+        def ask(target: Target) -> Answer:
+            try:
+                return self.one(target, task)
+            finally:
+                done()
+
         try:
-            futures = [pool.submit(self.one, target, task) for target in targets]
-            for future in futures:
-                future.add_done_callback(lambda _future: done())
-            left = set(futures)
-            while left:
-                # Wait in slices, so that a signal's exception is raised at once.
-                left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED).not_done
-            self._end_with_the_build([future.result() for future in futures])
-            return [future.result() for future in futures]
-        except BaseException as error:
-            self._stopping.set()
-            for session in self._sessions:
-                session.stop()
-            if task.changes and isinstance(error, (KeyboardInterrupt, Stopped)):
+            answers = in_parallel(ask, targets, at_once or self.settings.values.at_once, self._stop)
+            self._end_with_the_build(answers)
+        except (KeyboardInterrupt, Stopped) as error:
+            if task.changes:
                 raise _stopped(error) from error
             raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        return answers
+
+    def _stop(self) -> None:
+        """End all programs that run; none begins from now on."""
+        self._stopping.set()
+        for session in self._sessions:
+            session.stop()
 
     def _end_with_the_build(self, answers: Sequence[Answer]) -> None:
         """If a connection was lost, wait a moment: the signal that ended it may reach us too."""

@@ -6,9 +6,9 @@ import io
 import pkgutil
 import re
 import shlex
-import tarfile
 import time
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from container_pipeline.model import File
 
@@ -16,10 +16,13 @@ from container_pipeline.model import File
 def program(parts: Iterable[str], values: Mapping[str, object]) -> str:
     """Return one sh program: ``values`` as assignments, then the files ``parts`` of ``remote/programs/`` without their comments."""
     lines = [f"{name}={shlex.quote(_text(value))}" for name, value in values.items()]
-    for part in parts:
-        text = (pkgutil.get_data("container_pipeline", f"remote/programs/{part}.sh") or b"").decode()
-        lines.append(re.sub(r"^[ \t]*(#.*)?\n", "", text, flags=re.MULTILINE))
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(_part, parts)])
+
+
+@cache
+def _part(name: str) -> str:
+    text = (pkgutil.get_data("container_pipeline", f"remote/programs/{name}.sh") or b"").decode()
+    return re.sub(r"^[ \t]*(#.*)?\n", "", text, flags=re.MULTILINE)
 
 
 def _text(value: object) -> str:
@@ -30,6 +33,8 @@ def _text(value: object) -> str:
 
 def bundle(files: Iterable[File]) -> bytes:
     """Return a tar of ``files``, each folder once and before its content."""
+    import tarfile
+
     buffer = io.BytesIO()
     folders: set[str] = set()
     now = int(time.time())

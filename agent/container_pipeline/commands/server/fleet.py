@@ -11,12 +11,10 @@ from typing import Any, Callable
 
 from container_pipeline.console import human_size
 from container_pipeline.errors import ChecksFailed, ServerError, SettingsError, UsageError
-from container_pipeline.execute import Run, jobs_files
+from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.model import Target, local_time
 from container_pipeline.plan.fleet import DAYS, MOST_PROJECTS, Deployment, Inventory, ago, ordered, read, remarks
-from container_pipeline.plan.fleet_page import Silent, html
-from container_pipeline.project import files
 from container_pipeline.remote import reasons
 from container_pipeline.remote.fleet import Answer, Fleet, ServerTask, finish
 from container_pipeline.result import Deployments, Files
@@ -74,6 +72,9 @@ def run(
 
 
 def _write(run: Run, path: Path, deployments: Sequence[Deployment], answers: Sequence[Answer]) -> None:
+    from container_pipeline.plan.fleet_page import Silent, html
+    from container_pipeline.project import files
+
     silent = [Silent(answer.target.name, answer.error.message, answer.error.hint) for answer in answers if answer.error]
     hide = run.console.redact
     text = html(_hidden(deployments, hide), _hidden(silent, hide), datetime.now().astimezone(), run.settings.build_url)
@@ -106,6 +107,8 @@ def _places(run: Run, patterns: Sequence[str]) -> dict[Target, _Place]:
             place.target = replace(place.target, label=target.label)
 
     if patterns:
+        from container_pipeline.execute import jobs_files
+
         jobs, _names = jobs_files.load([str(settings.project / name) for name in patterns])
         for job in jobs:
             keys = job.pipeline or {}
