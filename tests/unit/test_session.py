@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from container_pipeline.console import Console
-from container_pipeline.errors import SettingsError, Stopped
+from container_pipeline.errors import ServerError, SettingsError, Stopped
 from container_pipeline.execute import rollout
 from container_pipeline.model import Target, local_time
 from container_pipeline.remote import fleet, reasons, transfer
@@ -176,6 +176,12 @@ def test_waiting_is_told_once_until_it_changes(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(fleet, "REPEAT", 0.0)
     some._hear(answer, "wait health a settling", fleet.ServerTask((), {}))
     assert "watching that it stays up" in capsys.readouterr().err
+
+
+def test_a_missing_ssh_client_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerError, match="ssh is not installed on this machine"):
+        Session(TARGET, Access()).run("", b"", lambda _text: None, lambda _line: None)
 
 
 @pytest.mark.parametrize("code", [130, 143])

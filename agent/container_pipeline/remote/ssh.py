@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import selectors
-import shutil
 import signal
 import subprocess
 import threading
@@ -214,8 +213,6 @@ class Session:
         ``end …`` is kept as the ending's ``said``; ``beat`` is a keep-alive. A program that is silent for ``silence`` seconds is
         ended. Raises ServerError if ssh is not installed here.
         """
-        if not shutil.which("ssh"):
-            raise ServerError(_("ssh is not installed on this machine"), _("install OpenSSH's client"))
         if "\1" in program or "\0" in program:
             raise ServerError(
                 _("{server}: a setting contains a control character", server=self.target),
@@ -224,13 +221,17 @@ class Session:
         # A comment for any other shell that reads it.
         line = f"#container-pipeline\nword={self.word}\n{program}".replace("\n", "\1").encode() + b"\n"
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        with subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-        ) as process:
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+            )
+        except FileNotFoundError as error:
+            raise ServerError(_("ssh is not installed on this machine"), _("install OpenSSH's client")) from error
+        with process:
             talk = _Talk(self, process, payload, hear, raw, silence)
             try:
                 return talk.until_the_end(line)
