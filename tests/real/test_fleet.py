@@ -6,6 +6,8 @@ The agent deploys one code. The others are copies of its folder, with containers
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -28,6 +30,8 @@ projects:
   - d-re
 """
 _LABEL = "--label=com.docker.compose."
+#: Clears a terminal, sets its title, and is an element of HTML.
+HOSTILE = "\x1b[2J\x1b]0;title\x07<script>alert(1)</script>"
 
 
 class Estate:
@@ -56,10 +60,19 @@ class Estate:
                 "oneoff": "False",
                 "project.working_dir": f"/docker/compose/{code}",
             }
-            options = (*options, *(f"{_LABEL}{label}={value}" for label, value in labels.items()))
+            options = (*(f"{_LABEL}{label}={value}" for label, value in labels.items()), *options)
             image = f"{self.site.registry.address}/{self.site.code}:{self.version}"
             self.first.docker("run", "-d", "--name", code, "--entrypoint", "sh", *options, image, "-c", command)
             self.made.append(code)
+        return code
+
+    def lie(self, server: Server) -> str:
+        """Return a code whose names, labels and records would harm a terminal, if they reached one."""
+        (server.folder / "compose" / os.fsdecode(b"caf\xe9 \x1b[2J<b>")).mkdir()
+        code = self.copy(server, "lies", f"{_LABEL}service={HOSTILE}" + "x" * 100_000)
+        path = self.folder(server, code) / "releases" / self.version / "release.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "by": HOSTILE, "approved_by": "z" * 20_000}) + "\n")
+        (path.parent.parent / ".log").write_bytes(b"2026-11-27T10:00:00Z|" + b"\xe9" * 1_000_000 + b"|deploy|7|ok\n")
         return code
 
     def wait(self, code: str, form: str, wanted: Callable[[str], bool]) -> None:
@@ -97,11 +110,13 @@ def short_of_patience(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
 def test_fleet_finds_what_is_wrong_on_every_server(estate: Estate, server_factory, monkeypatch: pytest.MonkeyPatch):
     site, one = estate.site, estate.first
     two, three, slow = server_factory("server-1"), server_factory("server-1"), server_factory("none")
+    bare = server_factory("none")
     compose = estate.copy(one, "compose")
     with (estate.folder(one, compose) / "docker-compose.yml").open("a") as file:
         file.write("#\n")
     env = estate.copy(one, "env")
-    (estate.folder(one, env) / ".env").chmod(0o644)
+    with (estate.folder(one, env) / ".env").open("a") as file:
+        file.write("PASSWORD=typed by hand\n")
     estate.copy(one, "removed", runs=False)
     sick = estate.copy(one, "sick", "--health-cmd=exit 1", "--health-interval=200ms", "--health-retries=1")
     loop = estate.copy(one, "loop", "--restart=always", command="exit 3")
@@ -118,6 +133,8 @@ def test_fleet_finds_what_is_wrong_on_every_server(estate: Estate, server_factor
     (estate.folder(two, busy) / "docker-compose.yml").write_text("half\n")
     gone = estate.copy(two, "gone", command="exit 4")
     (estate.folder(two, "backup of May")).mkdir()
+    blind = estate.copy(bare, "blind", runs=False)
+    lies = estate.lie(two)
     well = [estate.copy(three, f"well{number}") for number in range(5)]
     companion = estate.copy(three, "pair")
     record = estate.folder(three, companion) / "releases" / estate.version / "release.json"
@@ -128,9 +145,9 @@ def test_fleet_finds_what_is_wrong_on_every_server(estate: Estate, server_factor
     estate.wait(loop, "{{.RestartCount}}", lambda text: int(text) >= 3)
     estate.wait(gone, "{{.State.Status}}", lambda text: text == "exited")
     short_of_patience(monkeypatch, slow.name)
-    site.on(two, three, slow, one)
+    site.on(two, three, slow, bare, one)
     site.set("CONTAINER_PIPELINE_SERVERS", "")
-    servers = [one.name, two.name, f"deploy@{three.name}", slow.name, "127.0.0.1:9"]
+    servers = [one.name, two.name, f"deploy@{three.name}", slow.name, bare.name, "127.0.0.1:9"]
     options = [word for name in servers for word in ("--server", name)]
     lock = two.run(
         f'cd /docker/compose/{busy} && echo "carol|$(date -u +%Y-%m-%dT%H:%M:%SZ)|7" >.lock && '
@@ -161,12 +178,15 @@ def test_fleet_finds_what_is_wrong_on_every_server(estate: Estate, server_factor
         "torn": ["record"],
         "gone": ["exited"],
         "pair": ["missing"],
+        "blind": [],
+        "lies": ["missing"],
     }
     assert (rows[compose]["edited"], rows[env]["edited"]) == (["docker-compose.yml"], [".env"])
     statuses = [row["status"] for row in done.result["deployments"]]
     assert statuses == sorted(statuses, key=["problem", "unknown", "busy", "held", "foreign", "none", "ok"].index)
     assert rows[held]["hold"] == {"by": "bob", "since": "2026-11-27T10:00:00Z", "reason": "moving the database"}
     assert (rows[busy]["status"], rows[busy]["lock"][:6]) == ("busy", "carol|")
+    assert (rows[blind]["status"], rows[blind]["version"], rows[blind]["containers"]) == ("unknown", estate.version, [])
     for code in (site.code, *well):
         row = rows[code]
         assert (row["status"], row["version"], row["releases"]) == ("ok", estate.version, [estate.version])
@@ -177,8 +197,12 @@ def test_fleet_finds_what_is_wrong_on_every_server(estate: Estate, server_factor
         assert row["disk"] > 0
     assert rows[well[0]]["server"] == three.name
     by_name = {server["name"]: server for server in done.result["servers"]}
-    assert by_name[two.name]["others"] == ["/docker/compose/backup of May"]
+    assert by_name[two.name]["others"] == ["/docker/compose/backup of May", "/docker/compose/caf\ufffd <b>"]
+    assert rows[lies]["by"] == rows[lies]["containers"][0]["service"][:25] == "<script>alert(1)</script>"
+    assert max(map(len, done.err.splitlines())) < 4000
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.out + done.err)
     assert "started the program" in by_name[slow.name]["error"]
+    assert "Docker" in by_name[bare.name]["error"]
     assert "cannot be reached by SSH" in by_name["127.0.0.1:9"]["error"]
     table = done.err
     for text in (

@@ -28,7 +28,8 @@ def reported(tmp_path: Path, shell: str, roots: str, **values: object) -> tuple[
         docker = tools / "docker"
         # A format begins with the mark of a sentence.
         docker.write_text(
-            f'#!/bin/sh\n[ $1 != inspect ] || mark=${{3%% *}}\nsed "s/^/${{mark:+$mark }}/" {tmp_path}/docker.$1 2>/dev/null || true\n'
+            f'#!/bin/sh\n[ $1 != inspect ] || {{ mark=${{3%% *}} && shift 3 && echo "$@" >{tmp_path}/asked && set -- inspect; }}\n'
+            f'sed "s/^/${{mark:+$mark }}/" {tmp_path}/docker.$1 2>/dev/null || true\n'
         )
         docker.chmod(0o755)
     given = {
@@ -85,13 +86,16 @@ def test_processes_do_not_grow_with_the_codes(tmp_path: Path, shell: str):
             f"container running|0|0|-|always|2026-11-24T09:30:16Z|i-{code}|{code}|{code}|{root}/{code}"
             for code in codes
         ]
-        (tmp_path / "docker.ps").write_text(f"WARNING: no configuration\n{1:064x}\n")
+        ids = [f"{number:064x}" for number in range(count)]
+        (tmp_path / "docker.ps").write_text("\n".join(["WARNING: no configuration", *ids, ""]))
         lines += [f"image i-{code}|r/{code}@sha256:{1:064} " for code in codes]
         (tmp_path / "docker.inspect").write_text("".join(f"{line}\n" for line in lines))
         told, counts[count] = reported(tmp_path, shell, str(root))
         found = read("web-1", told, "2026-11-24T10:00:00Z", asked=True).deployments
         assert [one.code for one in found] == sorted(codes)
         assert {one.status for one in found} == {"ok"}, found[0]
+        images = [f"r/{code}@sha256:{1:064}" for code in codes]
+        assert sorted((tmp_path / "asked").read_text().split()) == sorted([*ids, *images])
         assert all((one.since, len(one.deploys)) == ("2026-11-24T09:30:15Z", 1) for one in found)
     assert counts[60] - counts[2] < 10, counts
 

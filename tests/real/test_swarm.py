@@ -62,6 +62,9 @@ def test_stack_supports_deploy_status_logs_rollback_and_down(swarm: Site):
 
     state = swarm("status", "--json").result["servers"][0]
     assert (state["version"], state["differs"], state["containers"][0]["state"]) == (first, [], "2/2")
+    (row,) = (one for one in swarm("fleet", "--json").result["deployments"] if one["code"] == swarm.code)
+    assert (row["status"], row["version"], row["problems"]) == ("ok", first, [])
+    assert [(one["service"], one["state"]) for one in row["containers"]] == [(swarm.code, "2/2")]
     assert f"serving {first}" in swarm("logs", "--since", "1h", "--service", swarm.code).out
     started = swarm.servers[0].docker("service", "ps", "-q", f"{swarm.code}_{swarm.code}")
     assert swarm("restart", "--service", swarm.code).code == 0

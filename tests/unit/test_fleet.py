@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from container_pipeline.__main__ import main
 from container_pipeline.plan import fleet
 from container_pipeline.plan.fleet import Deployment, read
 
@@ -213,3 +215,14 @@ def test_more_projects_than_anybody_has_are_cut():
     lines = [("root", "/x"), *(("project", f"a{number}") for number in range(fleet.MOST_PROJECTS + 5))]
     found = read("web-1", lines, NOW, asked=True)
     assert (len(found.deployments), found.cut) == (fleet.MOST_PROJECTS, True)
+
+
+def test_a_bad_jobs_file_is_not_about_jenkins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jobs.yml").write_text("projects: 3\n")
+    assert main(["fleet", "jobs.yml"]) == 1
+    told = capsys.readouterr().err
+    assert "jobs.yml:1: projects" in told
+    assert "Jenkins" not in told

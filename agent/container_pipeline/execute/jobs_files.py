@@ -16,8 +16,8 @@ from container_pipeline.project import jobs_file
 SHOWN = 20
 
 
-def load(patterns: Sequence[str]) -> tuple[list[Job], set[str]]:
-    """Return the jobs of all files and the names of the files; raises SettingsError with all mistakes."""
+def load(patterns: Sequence[str], hint: str = "") -> tuple[list[Job], set[str]]:
+    """Return the jobs of all files and the names of the files; raises SettingsError with all mistakes, and this hint."""
     rules = jobs_file.schema()
     jobs: list[Job] = []
     mistakes: list[str] = []
@@ -32,7 +32,7 @@ def load(patterns: Sequence[str]) -> tuple[list[Job], set[str]]:
             problems += _twice(found, file.path, places)
         mistakes += [_tell(file, problem) for problem in problems[:SHOWN]]
     if mistakes:
-        raise SettingsError(mistakes[-1], _("nothing was changed on Jenkins"), details=mistakes[:-1])
+        raise SettingsError(mistakes[-1], hint, details=mistakes[:-1])
     return jobs, names
 
 

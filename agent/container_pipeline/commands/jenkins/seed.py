@@ -29,7 +29,7 @@ def run(
     the others are done by then.
     """
     asked = in_background(lambda: _ask(Controller(run.settings.controller())))
-    jobs, sets = jobs_files.load(files)
+    jobs, sets = jobs_files.load(files, _("nothing was changed on Jenkins"))
     with run.result.step("read"):
         controller, plugins, found = asked()
         state = _gather(controller, plugins, found, jobs, adopt)

@@ -193,7 +193,7 @@ END {
         if (letter == "u" && ((project SUBSEP text) in differs)) tell("differs", text)
         if (letter == "j") {
             record = whole(root "/" text)
-            tell("release", record)
+            print "::" word " release " record
             want(record)
         }
         if (letter == "k") tell("kept", text)
@@ -252,12 +252,11 @@ show_containers() {
     own_configuration || { DOCKER_CONFIG=/nonexistent && export DOCKER_CONFIG; }
     [ "$sudo" = no ] || ready_for_sudo
     asked ps -aq --no-trunc --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False
-    ids=''
+    ids=${wanted%stack}
     # Docker's warnings are no ids.
     for id in $found; do
         case $id in *[!0-9a-f]*) ;; *) ids="$ids $id" ;; esac
     done
-    ids=$ids${wanted%stack}
     # What is not there, or gone by now, is missing in the output.
     # shellcheck disable=SC2086 # a list of ids
     [ -z "$ids" ] || dock inspect -f "::$word $inspect_format" $ids 2>/dev/null
