@@ -254,9 +254,11 @@ show_containers() {
     asked ps -aq --no-trunc --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False
     ids=${wanted%stack}
     # Docker's warnings are no ids.
+    set -f
     for id in $found; do
         case $id in *[!0-9a-f]*) ;; *) ids="$ids $id" ;; esac
     done
+    set +f
     # What is not there, or gone by now, is missing in the output.
     # shellcheck disable=SC2086 # a list of ids
     [ -z "$ids" ] || dock inspect -f "::$word $inspect_format" $ids 2>/dev/null
@@ -284,9 +286,11 @@ show_stacks() {
     esac
     ids=''
     IFS=$newline
+    set -f
     for service in $found; do
         case $service in *\|*\|*) say "replicas $service" && ids="$ids ${service%%\|*}" ;; esac
     done
+    set +f
     IFS=$blanks
     # shellcheck disable=SC2086 # a list of ids
     [ -z "$ids" ] || dock service inspect -f "::$word service $service_format" $ids 2>/dev/null
