@@ -122,12 +122,23 @@ def adopted(text: str, *steps: str) -> Case:
     return Case("adopt --yes", {"docker.sh": text}, 0, holds={"container-pipeline.yml": "code: shop-web"}, steps=steps)
 
 
+def docker(command: str, words: str, *kept: str, says: str = "", head: str = "") -> Case:
+    """adopt on a script with one docker command; ``kept`` stands in the project file."""
+    text = f"#!/bin/bash\n{head}BUILD_IMAGE_NAME=shop-web\n{command.split()[-1]}() {{\n  docker {command} {words}\n}}\n"
+    return Case("adopt --yes", {"docker.sh": text}, 0, (says, *kept))
+
+
 def hub(registry: str, key: str) -> Case:
     return Case(f"login {registry}", {}, says=(key,))
 
 
 def ternary(text: str, *says: str) -> Case:
     return Case("lint", {"Jenkinsfile": text}, says=says, lacks=() if says else ("CP503",))
+
+
+def env(text: str, *says: str, lacks: Sequence[str] = (), same: bool = False) -> Case:
+    project = {"docker-compose.yml": COMPOSE, ".env": text}
+    return Case("lint --fix", project, says=says, lacks=lacks, same=(".env",) if same else ())
 
 
 STEP = "containerPipeline(code: 'shop-web', servers: prod ? mainServers : testServers)"
@@ -231,6 +242,15 @@ CASES: dict[str, Case] = {
     "FROM: a platform": dockerfile("FROM --platform=$BUILDPLATFORM a:1 AS b\nFROM --platform=linux/amd64 b\n"),
     "FROM: behind ARG": dockerfile("ARG V=1.2\nARG IMAGE\nFROM ${IMAGE}:${V}\nFROM a:${V:-1}\n"),
     "FROM: small letters": dockerfile("# c\n\narg V=1\nfrom a:$V as B\nrun x\nfrom b\n"),
+    "FROM: a stage that has the command": dockerfile('FROM a:1 AS Base\nCMD ["a"]\nFROM base\nRUN x\n', lacks=("CP111",)),
+    "FROM: a stage of a stage": dockerfile('FROM a:1 AS a\nCMD ["a"]\nFROM a AS b\nFROM x:1\nFROM b\n', lacks=("CP111",)),
+    "FROM: another stage has the command": dockerfile('FROM a:1 AS a\nCMD ["a"]\nFROM b:1\nCOPY --from=a / /\n', "CP111"),
+    "FROM: something before it": dockerfile("ARG V=1\nFROM a:$V\n"),
+    "FROM: an instruction before it": dockerfile('COPY a b\nFROM a:1\nCMD ["a"]\n', "CP100 COPY stands before FROM"),
+    "EXPOSE: in quotes": dockerfile('FROM a:1\nEXPOSE "80" "81/udp"\n', lacks=("CP107",)),
+    "an array with a comma at its end": dockerfile('FROM a:1\nCMD ["a","b",]\n', 'write CMD ["a", "b"]'),
+    "an array in typographic quotes": dockerfile("FROM a:1\nCMD [“a”, “b”]\n", 'write CMD ["a", "b"]'),
+    "a version's range": dockerfile('FROM a:1\nRUN pip install "a[x]>=1,<2"\n', "write a[x]==VERSION"),
     # browser-use/browser-use#1670
     "UTF-16: without a mark": ignore("secret\n.env\n".encode("utf-16-le"), "CP133", "UTF-16"),
     "UTF-16: as PowerShell writes it": ignore(b"\xff\xfe" + "secret\n.env\n".encode("utf-16-le"), "CP133"),
@@ -276,6 +296,10 @@ CASES: dict[str, Case] = {
         },
         lacks=("CP200", "CP301", ".env"),
     ),
+    ".env: a value of several lines": env("ENV=test\nKEY='-----BEGIN\nENV\n-----END'\n", lacks=("CP303",)),
+    ".env: a quote that ends on no line": env("ENV=test\nKEY='a\nb\n", ".env:3: CP303"),
+    ".env: a zero byte": env("ENV=test\nA=b\0\n", lacks=("CP307",), same=True),
+    ".env: what steers Compose": env("ENV=test\nCOMPOSE_FILE=a.yml\n", ".env:2: CP308"),
     # YAML 1.1
     **{
         f"a code: {word}": code(word)
@@ -365,6 +389,17 @@ CASES: dict[str, Case] = {
     "source": adopted(script("  . ./docker.env\n  npm ci\n", "source ./lib.sh\n")),
     "eval": adopted(script('  eval "$(ssh-agent)"\n  npm ci\n')),
     "a variable for one command": adopted(script("  set -e\n  CI=1 npm ci\n"), "CI=1 npm ci"),
+    "only bash reads it": adopted(script("  [[ -f x ]] && rm x\n  ((n++))\n  cp {a,b} x\n  grep x <<< $Y\n  npm ci\n"), "npm ci"),
+    "a test that would fail its step": adopted(script("  [ -f x ] && rm x\n  [ -f VERSION ] || exit 1\n"), "[ -f VERSION ]"),
+    "a token of npm": adopted(script("  npm config set //r/:_authToken=abc\n  npm ci\n"), "npm ci"),
+    # words of docker build and docker run
+    "an array": docker("build", '"${ARGS[@]}" ./web', "A: b", "context: web", head="ARGS=(--no-cache --build-arg A=b)\n"),
+    "a list of options": docker("build", "$OPTS web", "A: b", "context: web", head="OPTS='--pull --build-arg A=b'\n"),
+    "options known only later": docker("build", "$OPTS web", "context: web", says="docker build $OPTS", head="OPTS=$(cat o)\n"),
+    "a context known only later": docker("build", "$DIR", says="docker build $DIR", head="DIR=$(mktemp -d)\n"),
+    "the script's folder": docker("build", "$DIR/web", "context: web", head='DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"\n'),
+    "options of buildx": docker("buildx build", "--push --load -t x web", "context: web", says="docker build --push —"),
+    "letters in one word": docker("run", "-itd -p8080:80 -eA=b --privileged -v /a:/b x", "/a:/b", "8080:80", "env: A=b", says="--privileged —"),
     # Groovy Jenkinsfiles with conditional arguments
     "a choice": ternary(STEP),
     "a choice in a choice": ternary(STEP.replace("prod ?", "a ? x : prod ?")),
@@ -372,6 +407,10 @@ CASES: dict[str, Case] = {
     "a choice in a string": ternary(STEP.replace("'shop-web'", "\"shop-${x ? 'web' : 'api'}\"")),
     "a default": ternary(STEP.replace("prod ? mainServers :", "mainServers ?:")),
     "a wrong key behind a choice": ternary(STEP.replace(")", ", keeep: 3)"), "CP503"),
+    "a wrong key in a map": ternary("containerPipeline([code: 'shop-web', keeep: 3] + more)", "CP503"),
+    "a wrong key of another step": ternary("containerRestart(code: 'shop-web', servce: 'a')", "CP503"),
+    "keys of another step": ternary("containerLogs(code: 'shop-web', service: 'a', tail: 5)"),
+    "a login that is continued": ternary("sh '''docker login \\\n -u x \\\n -p y'''\n", "CP504"),
 }  # fmt: skip
 
 

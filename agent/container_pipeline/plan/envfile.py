@@ -20,7 +20,7 @@ _PLAIN = r"[A-Za-z0-9_./:@%+,=-][A-Za-z0-9_./:@%+,=\\~^&*()|;<>?!{}\[\]-]*"
 #: Linux's MAX_ARG_STRLEN: bytes of one variable, with its terminator.
 _LONGEST = 128 * 1024
 #: Variables that configure Compose itself; on a server, the folder's name and docker-compose.yml decide instead.
-_RESERVED = ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME")
+RESERVED = ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME")
 
 
 def parse(data: bytes, name: str) -> dict[str, str]:
@@ -45,7 +45,7 @@ def parse(data: bytes, name: str) -> dict[str, str]:
                 _("write one NAME=value per line, without export and without blanks around the ="),
             )
         _refuse_reserved(key, _("{file}, line {line}", file=name, line=number))
-        several = _several_lines(value, lines[number:])
+        several = several_lines(value, lines[number:])
         if several:
             skip, value = number + several, _unquote("\n".join([value, *lines[number : number + several]]))
         values[key] = value
@@ -57,7 +57,7 @@ def parse(data: bytes, name: str) -> dict[str, str]:
 
 
 def _refuse_reserved(key: str, place: str) -> None:
-    if key in _RESERVED:
+    if key in RESERVED:
         raise SettingsError(
             _("{place}: {name} would make Compose use another project or file", place=place, name=key),
             _("remove it: the server's folder is the source of truth"),
@@ -85,7 +85,7 @@ def parse_json(data: bytes, name: str) -> dict[str, str]:
     return values
 
 
-def _several_lines(value: str, following: Sequence[str]) -> int:
+def several_lines(value: str, following: Sequence[str]) -> int:
     """Return how many following lines Compose reads as part of a quoted value; 0 for a value of one line.
 
     A value continues if the next quote ends its line and a line before it is not NAME=value.

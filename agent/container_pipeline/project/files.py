@@ -62,12 +62,16 @@ def texts(root: Path, keep: Callable[[str, str], bool]) -> dict[str, str]:
 
 
 def encoding(data: bytes) -> str:
-    """Return the encoding of a text file: utf-8, utf-16 or utf-32 with byte order, else ""."""
+    """Return the encoding of a text file: utf-8, utf-16 or utf-32 with byte order, else "".
+
+    Without a mark, a file in UTF-16 has many zeros in every other byte; a single one is only odd.
+    """
     for mark, name in _MARKS:
         if data.startswith(mark):
             return name
     zeros = data[1:200:2].count(0), data[:200:2].count(0)
-    name = "utf-16-le" if zeros[0] > zeros[1] else "utf-16-be" if zeros[1] > zeros[0] else "utf-8"
+    wide = max(zeros) * 8 > len(data[:200])
+    name = "utf-8" if not wide else "utf-16-le" if zeros[0] > zeros[1] else "utf-16-be"
     try:
         data.decode(name)
     except UnicodeDecodeError:

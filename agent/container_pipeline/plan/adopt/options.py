@@ -22,11 +22,35 @@ _SHORT_RUN = {
     "d": "detach",
     "i": "interactive",
     "t": "tty",
-    "it": "tty",
-    "ti": "tty",
+    "P": "publish-all",
 }
-_FLAGS = frozenset(["no-cache", "force-rm", "rm", "quiet", "pull", "detach", "interactive", "tty"])
-_NOTHING = frozenset(["tag", "force-rm", "rm", "quiet", "progress", "interactive", "tty"])
+#: Options without a value.
+_FLAGS = frozenset(
+    [
+        "no-cache",
+        "force-rm",
+        "rm",
+        "quiet",
+        "pull",
+        "push",
+        "load",
+        "squash",
+        "compress",
+        "check",
+        "detach",
+        "interactive",
+        "tty",
+        "publish-all",
+        "privileged",
+        "init",
+        "read-only",
+        "no-healthcheck",
+        "oom-kill-disable",
+        "sig-proxy",
+        "disable-content-trust",
+    ]
+)
+_NOTHING = frozenset(["tag", "force-rm", "rm", "quiet", "progress", "load", "interactive", "tty"])
 _LISTS = {"publish": "ports", "volume": "volumes", "env-file": "env_file"}
 
 
@@ -53,7 +77,13 @@ def _parse(words: list[str], short: Mapping[str, str]) -> Iterator[tuple[str, st
             yield "", word
             continue
         name, equals, value = word.lstrip("-").partition("=")
-        name = short.get(name, name) if not word.startswith("--") else name
+        if not word.startswith("--"):
+            letters, name = word[1:], ""
+            while letters and not (name and name not in _FLAGS):
+                if name:
+                    yield name, ""
+                name, letters = short.get(letters[0], letters[0]), letters[1:]
+            equals, value = letters, letters[letters.startswith("=") :]
         if not equals and name not in _FLAGS:
             value = next(rest, "")
         yield name, value
@@ -62,11 +92,15 @@ def _parse(words: list[str], short: Mapping[str, str]) -> Iterator[tuple[str, st
 def build(adopted: Adopted, line: Line, words: list[str]) -> None:
     """Convert a ``docker build``."""
     parsed = list(_parse(words, _SHORT))
-    context = posixpath.normpath(next((value for name, value in parsed if not name), "."))
+    plain = [value for name, value in parsed if not name]
+    context = posixpath.normpath(next((value for value in plain if "$" not in value and "`" not in value), "."))
+    for value in plain:
+        if "$" in value or "`" in value:
+            adopted.left(line, f"docker build {value}", _("its value is known only when the script runs"))
     for name, value in parsed:
         if name and name not in _NOTHING:
             _build_option(adopted, line, name, value, context)
-    if context != "." and "$" not in context:
+    if context != ".":
         adopted.values["context"] = context
         adopted.took(line, f"context: {context}")
     if not any(name == "no-cache" for name, _value in parsed):

@@ -13,8 +13,14 @@ from container_pipeline.plan.adopt.notes import Adopted, masked
 from container_pipeline.plan.adopt.script import Line, Script, assigned, expand, moves, read, unquote
 from container_pipeline.plan.image import WORDS
 
-#: The script's own folder, in paths that came from $BUILD_DIRECTORY.
+#: The script's own folder, in paths that came from $BUILD_DIRECTORY or the like.
 _HERE = "."
+_FOLDER = re.compile(
+    r"""\$\(pwd\)|`pwd`|\$\{?PWD\}?
+    | \$\(dirname\ (?:--\ )?"?\$\{?(?:0|BASH_SOURCE\[0\]|BASH_SOURCE)\}?"?\)
+    | \$\(cd\ (?:--\ )?"?\$\(dirname\ (?:--\ )?"?\$\{?(?:0|BASH_SOURCE\[0\]|BASH_SOURCE)\}?"?\)"?\s*(?:>/dev/null\s*(?:2>&1\s*)?)?(?:&&|;)\s*pwd(?:\ -P)?\)""",
+    re.X,
+)
 _CHECKS = {
     "check_docker_registry", "check_docker_registry_user_and_pass", "check_docker_registry_prod", "check_image",
     "check_docker_registry_prod_user_and_pass", "check_version", "gen_version", "get_version", "build_when_necessary",
@@ -50,6 +56,13 @@ _CHANGES = re.compile(
     r"""(?:cd|pushd|popd|export|unset|set|source|eval|alias|exec|umask|ulimit|shopt)(?=\s|$)|\.\s|\w+=(?:"[^"]*"|'[^']*'|\S*)$"""
 )
 _OF_THE_SHELL = re.compile(rf"{_CHANGES.pattern}|trap\s|exit\b|return\b")
+#: What only bash reads, where `sh` of a Jenkinsfile may be another shell; and a test that would fail the step where it does not hold.
+_OF_BASH = re.compile(
+    r"""\[\[ | \(\( | <<< | [<>]\( | &> | \$' | (?<!\$)\{[\w./]*(?:,|\.\.)[\w./,]*\} | \w+\+?=\( | \$\{[\w]+(?:\[|/|\^|,|:\d)
+    | (?:^|[\s;&|(])(?:let|declare|typeset|select|mapfile|readarray|shopt)\s""",
+    re.X,
+)
+_TEST = re.compile(r"(?:!\s+)?(?:\[|test)\s[^|;]*&&")
 #: Commands that every `sh` step does anyway.
 _STRICT = re.compile(r"set\s+-(?:[eux]+(?:o\s+pipefail)?|o\s+pipefail)")
 
@@ -75,7 +88,9 @@ class _Reader:
         self.own = {*script.variables, *filter(None, inside)}
         for name, line in script.variables.items():
             value = expand(unquote(line.text), self.known)
-            if (
+            if _FOLDER.fullmatch(value):
+                self.known[name] = _HERE
+            elif (
                 name not in _VARIABLES
                 and not re.search(r"[$`]", value)
                 and masked(f"{name}={value}") == f"{name}={value}"
@@ -171,6 +186,7 @@ class _Reader:
                 pieces = re.split(r"\s*(?:&&|\|\||;)\s*", text)
                 changed = changed or any(map(_CHANGES.match, pieces))
                 alone = all(map(_OF_THE_SHELL.match, pieces)) or self._calls_function(pieces, body)
+                alone = alone or bool(_OF_BASH.search(text) or _TEST.match(text))
                 self._beside(line, text, built or sometimes or alone)
 
     def _calls_function(self, pieces: Sequence[str], body: Sequence[Line]) -> bool:

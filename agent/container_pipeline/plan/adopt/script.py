@@ -265,4 +265,9 @@ def expand(text: str, values: Mapping[str, str]) -> str:
         known = values.get(name)
         return known if known is not None else default if default is not None else found[0]
 
+    def items(found: re.Match[str]) -> str:
+        known = values.get(found[2], "")
+        return known[1:-1] if re.fullmatch(r"\(.*\)", known) else found[0]
+
+    text = re.sub(r"""("?)\$\{(\w+)\[@\]\}\1""", items, text)
     return re.sub(r"\$\{(\w+)(?::?-([^}$]*))?\}|\$(\w+)", put, text)

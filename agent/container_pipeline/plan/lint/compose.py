@@ -321,7 +321,7 @@ def _entrypoint(facts: Facts) -> str:
     """Return the program that the image always runs; "" where it has none, or one that starts what it is given."""
     if facts.dockerfile is None:
         return ""
-    found = [one for one in Dockerfile(facts.dockerfile).final if one.keyword == "ENTRYPOINT"]
+    found = [one for one in Dockerfile(facts.dockerfile).image if one.keyword == "ENTRYPOINT"]
     words = found[-1].words if found else []
     if not words or any("$@" in word or "$*" in word for word in words):
         return ""

@@ -20,6 +20,8 @@ _BUILTINS = r"\.|source|cd|export|set|unset|ulimit|umask|trap|eval|exit|wait|com
 def not_an_instruction(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     if not any(file.all("FROM")):
         yield Hit(1, _("it has no FROM"))
+    elif file.instructions[0].keyword in KEYWORDS - {"ARG", "FROM"}:
+        yield Hit(file.instructions[0].first, _("{keyword} stands before FROM", keyword=file.instructions[0].keyword))
     for one in file.instructions:
         if one.keyword not in KEYWORDS:
             yield Hit(one.first, _("{word} is not an instruction", word=one.keyword))
@@ -153,8 +155,8 @@ def not_quite_array(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("VOLUME", "EXPOSE", "ENTRYPOINT", "CMD", "SHELL"):
         if not one.text.startswith("[") or (one.array is not None and one.keyword != "EXPOSE"):
             continue
-        items = [item.strip().strip("\"'") for item in one.text.strip("[] ").split(",")]
-        text = " ".join(items) if one.keyword == "EXPOSE" else json.dumps(items)
+        items = [item.strip().strip("\"'“”‘’") for item in one.text.strip("[], ").split(",")]
+        text = " ".join(items) if one.keyword == "EXPOSE" else json.dumps(items, ensure_ascii=False)
         plain = all(re.fullmatch(r"[\w./:@%+=-]+", item) for item in items)
         yield Hit(
             one.first,
@@ -175,7 +177,7 @@ def maintainer(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 @rule("CP107", _KIND, _("a port is a number from 1 to 65535, optionally with /tcp or /udp"))
 def bad_port(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
     for one in file.all("EXPOSE"):
-        for word in one.text.split():
+        for word in (word.strip("\"'") for word in one.text.split()):
             if "$" in word or word.startswith("[") or one.text.startswith("["):
                 continue
             found = re.fullmatch(r"(\d+)(?:-(\d+))?(?:/(?:tcp|udp|sctp))?", word, re.I)
@@ -233,5 +235,5 @@ def said_twice(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 
 @rule("CP111", _KIND, _("an image must define what it runs"))
 def no_entry_point(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
-    if file.instructions and not any(one.keyword in ("ENTRYPOINT", "CMD") for one in file.final):
+    if file.instructions and not any(one.keyword in ("ENTRYPOINT", "CMD") for one in file.image):
         yield Hit(file.final[0].first, _("it has no ENTRYPOINT"), _('add ENTRYPOINT ["python", "app.py"]'))

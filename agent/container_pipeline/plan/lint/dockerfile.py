@@ -118,6 +118,20 @@ class Dockerfile:
         stage = max((one.stage for one in self.instructions), default=0)
         return [one for one in self.instructions if one.stage == stage]
 
+    @property
+    def image(self) -> list[Instruction]:
+        """The instructions that make the image: those of the last stage, after those of the stages that it begins from."""
+        bases = list(self.all("FROM"))
+        names = {words[2].lower(): number for number, one in enumerate(bases, 1) if len(words := one.text.split()) == 3}
+        stages = [len(bases)]
+        while stages[0]:
+            words = bases[stages[0] - 1].text.split()
+            base = names.get(words[0].lower(), 0) if words else 0
+            if not base or base >= stages[0]:
+                break
+            stages.insert(0, base)
+        return [one for stage in stages for one in self.instructions if one.stage == stage]
+
 
 def _escape(lines: list[str]) -> str:
     """Return the line continuation character, which a directive at the top of the file can change."""

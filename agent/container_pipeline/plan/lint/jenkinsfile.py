@@ -12,7 +12,9 @@ from container_pipeline.plan.jenkinsfile import library_keys
 from container_pipeline.plan.lint.model import Facts, Hit, Source, rule
 
 _KIND = "Jenkinsfile"
-_CALL = re.compile(r"\b(container(?:Pipeline|Build|Push|Promote|Deploy|Rollback|Status|Seed))\b[ \t]*\(?")
+_CALL = re.compile(
+    r"\b(container(?:Pipeline|Build|Push|Promote|Deploy|Rollback|Status|Seed|Restart|Logs|Hold|Resume|Fleet))\b[ \t]*(?:\(\s*\[?)?"
+)
 _KEY = re.compile(r"""(?:([A-Za-z_]\w*)|'(\w+)'|"(\w+)")\s*:(?!:)""")
 
 
@@ -36,7 +38,7 @@ class Jenkinsfile:
     def _keys(self, call: re.Match[str]) -> Iterator[tuple[int, str, str, str]]:
         """Return whether a key begins an argument; after a `?`, a word and a colon are a ternary."""
         depth, position, begins = 0, call.end(), True
-        bracketed = call[0].endswith("(")
+        bracketed = "(" in call[0]
         while position < len(self.text):
             string = self._strings.get(position)
             char = self.text[position]
@@ -105,7 +107,7 @@ def unknown_key(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
 
 @rule("CP504", _KIND, _("every process on the machine can see a password on a command line, and the log keeps it"))
 def password_in_command(file: Jenkinsfile, _facts: Facts) -> Iterator[Hit]:
-    for found in re.finditer(r"docker\s+login\b[^\n]*?\s(-p|--password)[\s=]", file.text):
+    for found in re.finditer(r"docker\s+login\b(?:[^\n]|\\\r?\n)*?\s(-p|--password)[\s=]", file.text):
         yield Hit(
             file.line(found.start()),
             _("docker login -p exposes the password"),

@@ -16,7 +16,7 @@ _SILENCER = re.compile(r"(?:#|//).*?\bcontainer-pipeline:\s*ignore\s+([A-Z]+[0-9
 
 #: A name that indicates a secret.
 SECRET_NAME = re.compile(
-    r"(?:^|_)(?:PASS|PASSWD|PASSWORD|PWD|SECRET|TOKEN|APIKEY|(?:API|ACCESS|PRIVATE|SECRET)_KEY)$", re.I
+    r"(?:^|[_.-]|(?<=[a-z])(?=[A-Z]))(?i:PASS|PASSWD|PASSWORD|PWD|SECRET|TOKEN|APIKEY|(?:API|ACCESS|PRIVATE|SECRET)[_.-]?KEY)$"
 )
 _URL_LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", re.I)
 _PLACEHOLDER = re.compile(

@@ -48,7 +48,7 @@ def unpinned_package(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
                 yield Hit(
                     one.first,
                     _("pip installs {name} without a version", name=name),
-                    _("write {text}", text=f"{name}==VERSION"),
+                    _("write {text}", text=f"{re.split('[<>=!~; ]', name)[0]}==VERSION"),
                 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from container_pipeline.i18n import _
+from container_pipeline.plan.envfile import RESERVED, several_lines
 from container_pipeline.plan.lint.composefile import ParsedCompose
 from container_pipeline.plan.lint.dockerfile import Dockerfile
 from container_pipeline.plan.lint.model import Edit, Facts, Hit, Source, looks_secret, rule
@@ -20,11 +21,22 @@ class EnvFile:
     source: Source
 
     def entries(self) -> Iterator[tuple[int, str, str]]:
-        """Yield each (line, name, value) unchanged; the value may be quoted."""
-        for number, text in enumerate(self.source.lines, 1):
+        """Yield each (line, name, value) unchanged; the value may be quoted. One of several lines is left out."""
+        for number, text in self.statements():
             found = re.fullmatch(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=(.*?)\r?", text)
             if found:
                 yield number, found[1], found[2]
+
+    def statements(self) -> Iterator[tuple[int, str]]:
+        """Yield each (line, text), without the lines of quoted values of several lines, which a deploy passes on."""
+        lines = [text.rstrip("\r") for text in self.source.lines]
+        skip = 0
+        for number, text in enumerate(lines, 1):
+            several = several_lines(text.partition("=")[2], lines[number:]) if number > skip else 0
+            if several:
+                skip = number + several
+            elif number > skip:
+                yield number, self.source.lines[number - 1]
 
 
 @rule("CP301", _ENV, _("ENV names the environment: dev, test or prod"))
@@ -66,7 +78,7 @@ def read_differently(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
 
 @rule("CP303", _ENV, _("each line of .env must be NAME=value or a comment"))
 def not_an_assignment(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
-    for number, text in enumerate(file.source.lines, 1):
+    for number, text in file.statements():
         line = text.strip()
         if not line or line.startswith("#"):
             continue
@@ -90,6 +102,13 @@ def set_twice(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
                 number, _("{name} is already set on line {line}", name=name, line=seen[name]), _("remove one of them")
             )
         seen[name] = number
+
+
+@rule("CP308", _ENV, _("Compose would use another project or file; a deploy refuses such a .env"))
+def steers_compose(file: EnvFile, _facts: Facts) -> Iterator[Hit]:
+    for number, name, _value in file.entries():
+        if name in RESERVED:
+            yield Hit(number, _("{name} steers Compose itself", name=name), _("remove it"))
 
 
 @rule("CP305", _ENV, _("everybody who ever cloned the repository has a secret that was committed"))
