@@ -6,9 +6,9 @@ from mutations.entry import Mutation
 
 _SWARM = "remote/programs/swarm.sh"
 _STACKFILE = "plan/stackfile.py"
-_CHANGES = "real/test_swarm_changes.py::test_changed_files_reach_their_services_and_no_other"
-_SERVICES = "real/test_swarm_changes.py::test_services_come_and_go_with_their_release"
-_NODES = "real/test_swarm_refusals.py::test_swarm_refuses_mounted_files_and_a_missing_leader"
+_CHANGES = "real/test_swarm_changes.py::test_changes_reach_their_services_and_roll_back"
+_REFUSALS = "real/test_swarm_refusals.py::test_swarm_refusals_leave_everything_as_it_was"
+_NODES = "real/test_swarm.py::test_stack_supports_deploy_status_logs_rollback_and_down"
 
 SWARM = [
     Mutation(
@@ -20,7 +20,7 @@ SWARM = [
                 '        if briefly dock stack rm "$code"; then\n            return 0\n',
             ),
         ),
-        ("real/test_swarm.py::test_stack_supports_deploy_status_logs_rollback_and_down",),
+        (_NODES,),
     ),
     Mutation(
         "Swarm: mounts of files are refused where there are several nodes",
@@ -38,19 +38,19 @@ SWARM = [
         "Swarm: Docker checks the file before anything is touched",
         _SWARM,
         (('    grep -Fq "$work/nobody" "$work/out" ||', "    true ||"),),
-        ("real/test_swarm_refusals.py::test_docker_refuses_the_file_before_anything_is_touched",),
+        (_REFUSALS,),
     ),
     Mutation(
         "Swarm: networks, volumes, configs and secrets of somebody else are looked for before anything is touched",
         _STACKFILE,
         (('    for kind in ("networks", "volumes", "configs", "secrets"):\n', '    for kind in ("networks",):\n'),),
-        ("real/test_swarm_refusals.py::test_swarm_deploy_requires_external_resources_before_any_change",),
+        (_REFUSALS,),
     ),
     Mutation(
         "Swarm: a network of one server alone is none of the Swarm's",
         _SWARM,
         (("""-f '{{.Scope}}' "$name\"""", """-f swarm "$name\""""),),
-        ("real/test_swarm_refusals.py::test_swarm_deploy_requires_external_resources_before_any_change",),
+        (_REFUSALS,),
     ),
     Mutation(
         "Swarm: a config follows its content",
@@ -79,12 +79,12 @@ SWARM = [
                 "    record=releases/$(current_release)/release.json\n    restore_containers\n",
             ),
         ),
-        (_SERVICES,),
+        (_CHANGES,),
     ),
     Mutation(
         "Swarm: what an earlier release said is not shown as the cause",
         _SWARM,
         (('        case " $(cat "$work/earlier" 2>/dev/null)" in', '        case " " in'),),
-        (_SERVICES,),
+        (_CHANGES,),
     ),
 ]

@@ -9,17 +9,18 @@ import time
 import pytest
 
 from real.site import Site
-from real.stacks import AT_ONCE, join, managed
+from real.stacks import AT_ONCE, join, managed, services
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def swarm(site: Site, server_factory) -> Site:
-    """A manager and a worker; the site is deployed to the manager, two tasks of it."""
-    manager, worker = server_factory(compose="none"), server_factory(compose="none")
+    """Two managers, neither of which leads alone; the site is deployed to the first, two tasks of it."""
+    manager, second = server_factory(compose="none"), server_factory(compose="none")
     managed(site, manager)
-    join(manager, worker, "worker")
+    join(manager, second, "manager")
+    site.servers.append(second)
     text = (site.folder / "docker-compose.yml").read_text()
     # Published ports need the routing mesh, which is the kernel's and not ours to test.
     lines = [line for line in text.splitlines(keepends=True) if "ports:" not in line and "container_name" not in line]
@@ -41,9 +42,41 @@ def followed_until_ctrl_c(swarm: Site, words: str) -> None:
         time.sleep(0.2)
 
 
+def files_of_one_node_are_refused(swarm: Site) -> None:
+    """A file that a service mounts is refused before anything is touched: only one node would have it."""
+    text = (swarm.folder / "docker-compose.yml").read_text()
+    swarm.set("CONTAINER_PIPELINE_FILES", "page")
+    swarm.write("page", "a page")
+    swarm.write("docker-compose.yml", text.replace("    env_file:", '    volumes: ["./page:/page:ro"]\n    env_file:'))
+    refused = swarm("deploy", "--version", swarm.publish())
+    assert (refused.code, services(swarm)) == (1, set())
+    assert "services mount page from `files:`, which only one node of the Swarm would have" in refused.err
+    assert "use `configs:` or `secrets:`" in refused.err
+    assert "a release" not in swarm.sh("ls -A releases .; echo a folder")
+    swarm.unset("CONTAINER_PIPELINE_FILES")
+    swarm.write("docker-compose.yml", text)
+
+
+def without_a_leader_nothing_changes(swarm: Site, version: str) -> None:
+    """Pull the second manager's plug: every command says what is missing."""
+    before = swarm.sh("ls -A . releases; cat releases/.current")
+    swarm.servers[1].box.stop()
+    end = time.monotonic() + 60
+    while not swarm.servers[0].docker("info", "-f", "{{.Swarm.Error}}").strip():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    for command in (["deploy", "--version", version], ["status"], ["logs"], ["rollback"], ["doctor"]):
+        told = swarm(*command)
+        assert told.code == 1, (command, told.out, told.err)
+        assert "the Swarm has no leader" in told.out + told.err, command
+        assert "starting" not in told.err, command
+    assert swarm.sh("ls -A . releases; cat releases/.current") == before
+
+
 def test_stack_supports_deploy_status_logs_rollback_and_down(swarm: Site):
     manager = swarm.servers[0]
     assert "✓ it is a Docker Swarm manager" in swarm("doctor").out
+    files_of_one_node_are_refused(swarm)
     first = swarm.deployed("healthy")
     tasks = manager.docker(
         "service",
@@ -108,6 +141,7 @@ def test_stack_supports_deploy_status_logs_rollback_and_down(swarm: Site):
     of_stack = ("--filter", f"label=com.docker.stack.namespace={swarm.code}")
     left = manager.docker("ps", "-aq", *of_stack) + manager.docker("network", "ls", "-q", *of_stack)
     assert left.strip() == "", "down ended before the containers and the network were gone"
+    without_a_leader_nothing_changes(swarm, first)
 
 
 def test_a_server_that_is_no_manager_is_refused(site: Site):

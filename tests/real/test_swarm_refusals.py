@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 
 import pytest
 
@@ -12,79 +11,35 @@ from container_pipeline.plan import stackfile
 from lab import engine
 from lab.handle import Lab
 from real.site import Site
-from real.stacks import join, managed, services, stack, tasks
+from real.stacks import managed, services, stack, tasks
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def two_managers(site: Site, server_factory) -> Site:
-    """A Swarm of two managers, for a project with two files; without either of them it has no leader."""
-    first, second = server_factory(compose="none"), server_factory(compose="none")
-    managed(site, first)
-    join(first, second, "manager")
-    site.servers.append(second)
-    site.set("CONTAINER_PIPELINE_FILES", "page,setting")
-    site.write("page", "a page")
-    site.write("setting", "a setting")
-    return site
-
-
-def until_no_leader(site: Site) -> None:
-    end = time.monotonic() + 60
-    while not site.servers[0].docker("info", "-f", "{{.Swarm.Error}}").strip():
-        assert time.monotonic() < end
-        time.sleep(0.5)
-
-
-def test_swarm_refuses_mounted_files_and_a_missing_leader(two_managers: Site):
-    site = two_managers
-    site.write("docker-compose.yml", stack(site, "proxy"))
-    version = site.publish()
-    refused = site("deploy", "--version", version)
-    assert (refused.code, services(site)) == (1, set())
-    assert "services mount page from `files:`, which only one node of the Swarm would have" in refused.err
-    assert "use `configs:` or `secrets:`" in refused.err
-    assert "a release" not in site.sh("ls -A releases .; echo a folder")
-
-    site.write("docker-compose.yml", stack(site, "proxy").replace('    volumes: ["./page:/page:ro"]\n', ""))
-    assert site("deploy", "--version", version).code == 0
-    assert services(site) == {site.code, "proxy"}
-    before = site.sh("ls -A . releases; cat releases/.current")
-
-    site.servers[1].box.stop()
-    until_no_leader(site)
-    for command in (["deploy", "--version", version], ["status"], ["logs"], ["rollback"], ["doctor"]):
-        told = site(*command)
-        assert told.code == 1, (command, told.out, told.err)
-        assert "the Swarm has no leader" in told.out + told.err, command
-        assert "starting" not in told.err, command
-    assert site.sh("ls -A . releases; cat releases/.current") == before
-
-
-def test_docker_refuses_the_file_before_anything_is_touched(site: Site, server_factory):
+def test_swarm_refusals_leave_everything_as_it_was(site: Site, server_factory):
+    """Before the first deploy, and with a release that runs."""
     managed(site, server_factory(compose="none"))
-    site.write("docker-compose.yml", stack(site) + "    healthcheck: {start_interval: 1s}\n")
-    version = site.publish()
-    refused = site("deploy", "--version", version)
-    assert refused.code == 1
-    assert "`docker stack` refuses docker-compose.yml" in refused.err
-    assert "healthcheck Additional property start_interval is not allowed" in refused.err
-    assert "starting" not in refused.err
-    assert services(site) == set()
-    assert "docker-compose.yml" not in site.sh("ls -A . releases")
+    version, manager = site.publish(), site.servers[0]
 
-    site.write("docker-compose.yml", stack(site))
-    assert site("deploy", "--version", version).code == 0
-    site.write("docker-compose.yml", stack(site, version="3.0") + "    init: true\n")
-    before = site.sh("cat docker-compose.yml releases/.current"), tasks(site, site.code)
-    refused = site("deploy", "--version", version)
-    assert (refused.code, "property init is not allowed" in refused.err) == (1, True)
-    assert (site.sh("cat docker-compose.yml releases/.current"), tasks(site, site.code)) == before
+    def refused(text: str, *sentences: str) -> None:
+        site.write("docker-compose.yml", text)
+        done = site("deploy", "--version", version)
+        assert (done.code, [one for one in sentences if one not in done.err]) == (1, []), done.err
+        assert "starting" not in done.err
 
+    def nothing_is_there() -> None:
+        assert services(site) == set()
+        assert "docker-compose.yml" not in site.sh("ls -A . releases")
 
-def test_swarm_deploy_requires_external_resources_before_any_change(site: Site, server_factory):
-    managed(site, server_factory(compose="none"))
+    # Docker refuses the file.
+    refused(
+        stack(site) + "    healthcheck: {start_interval: 1s}\n",
+        "`docker stack` refuses docker-compose.yml",
+        "healthcheck Additional property start_interval is not allowed",
+    )
+    nothing_is_there()
+
+    # What the file only uses does not exist.
     uses = "    networks: [own, outside]\n    volumes: ['data:/data']\n    configs: [setting]\n    secrets: [{source: key}]\n"
     text = stack(site).replace("    env_file:", f"{uses}    env_file:")
     text += """\
@@ -93,8 +48,6 @@ volumes: {data: {external: true, name: "${ENV}-data"}}
 configs: {setting: {external: true}, unused: {external: true}}
 secrets: {key: {external: true, name: web.key}}
 """
-    site.write("docker-compose.yml", text)
-    version, manager = site.publish(), site.servers[0]
     for sentence, *make in (
         ("the external volume test-data does not exist", "volume create test-data"),
         ("the external config setting does not exist", "config create setting /etc/hostname"),
@@ -103,14 +56,17 @@ secrets: {key: {external: true, name: web.key}}
         ("the Swarm has no network front", "network create front"),
         ("the Swarm has no network front", "network rm front", "network create --driver overlay front"),
     ):
-        refused = site("deploy", "--version", version)
-        assert (refused.code, sentence in refused.err, "starting" in refused.err) == (1, True, False), refused.err
-        assert services(site) == set()
-        assert "docker-compose.yml" not in site.sh("ls -A . releases")
+        refused(text, sentence)
+        nothing_is_there()
         for command in make:
             manager.docker(*command.split())
-    assert site("deploy", "--version", version).code == 0
-    assert services(site) == {site.code}
+    done = site("deploy", "--version", version)
+    assert (done.code, services(site)) == (0, {site.code}), done.err
+
+    # The release goes on.
+    before = site.sh("cat docker-compose.yml releases/.current"), tasks(site, site.code)
+    refused(stack(site, version="3.0") + "    init: true\n", "property init is not allowed")
+    assert (site.sh("cat docker-compose.yml releases/.current"), tasks(site, site.code)) == before
 
 
 #: Keys of a service that Compose knows, those of `docker stack` among them.
