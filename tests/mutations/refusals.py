@@ -133,7 +133,7 @@ REFUSED = [
         "Nothing unsigned is promoted",
         "commands/registry/promote.py",
         (("    if steps and facts.digest:\n", "    if False:\n"),),
-        ("real/test_verify.py::test_promotion_refuses_what_the_key_did_not_sign[cosign-unsigned]",),
+        ("real/test_verify.py::test_promote_and_deploy_refuse_what_no_key_signed[cosign]",),
     ),
     Mutation(
         "No command of docker.sh promotes what is not signed",

@@ -27,7 +27,7 @@ def agent(lab, project):
     """agent(*words, **environment) → the finished process of `container-pipeline WORDS` in the project's folder."""
 
     def call(*words: str, without: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-        environ = lab.environment(PYTHONPATH=str(AGENT), **environment)
+        environ = lab.environment(PYTHONPATH=str(AGENT), CONTAINER_PIPELINE_SETTLE="1", **environment)
         environ.pop(without, None)
         command = [sys.executable, "-m", "container_pipeline", *words]
         return subprocess.run(command, cwd=project.folder, env=environ, capture_output=True, text=True, timeout=120)
@@ -35,73 +35,61 @@ def agent(lab, project):
     return call
 
 
-def test_ship_takes_a_version_from_folder_to_servers(lab, project, agent):
-    done = agent("ship", "--code", project.code, "--json")
+def test_ship_takes_each_version_from_folder_to_servers(lab, registry_factory, project, agent, fault_proxy, tmp_path):
+    """Three versions of one project: the first arrives, the second replaces it, the third stays out.
+
+    Between registries of its own: other tests run docker.sh beside it, which shows the lab's passwords.
+    """
+    development, production = registry_factory(), registry_factory()
+    proxy, logins = fault_proxy(production.address), {}
+    for prefix, one, address in (
+        ("DOCKER_REGISTRY", development, development.address),
+        ("DOCKER_REGISTRY_PROD", production, proxy.address),
+    ):
+        logins |= {prefix: address, f"{prefix}_USER": one.user, f"{prefix}_PASS": one.password}
+
+    def ship(*words: str) -> subprocess.CompletedProcess[str]:
+        return agent("ship", "--code", project.code, "--json", "-v", *words, HOME=str(tmp_path), **logins)
+
+    passwords = [development.password, production.password]
+    with ArgvWatcher(passwords) as watcher:
+        done = ship()
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    version, digest = answer["version"], answer["digest"]
-    for registry in (lab.development, lab.production):
-        assert ask.tags(registry, project.code) == sorted([version, "latest"])
-        assert ask.digest(registry, project.code, version) == ask.digest(registry, project.code, "latest") == digest
+    first, digest = answer["version"], answer["digest"]
+    for one in (development, production):
+        assert ask.tags(one, project.code) == sorted([first, "latest"])
+        assert ask.digest(one, project.code, first) == ask.digest(one, project.code, "latest") == digest
     assert [(server["name"], server["status"], server["version"]) for server in answer["servers"]] == [
-        ("server-1", "ok", version),
-        ("server-2", "ok", version),
+        ("server-1", "ok", first),
+        ("server-2", "ok", first),
     ]
     for server in lab.servers:
-        assert server.get(project.port) == {"version": version, "env": "test", "text": "hello"}
+        assert server.get(project.port) == {"version": first, "env": "test", "text": "hello"}
         image = server.docker("inspect", "--format", "{{.Config.Image}}", project.code).strip()
-        assert image == f"{lab.production.address}/{project.code}:{version}"
+        assert image == f"{proxy.address}/{project.code}:{first}"
 
-
-def test_the_second_version_replaces_the_first(lab, project, agent):
-    first = json.loads(agent("ship", "--code", project.code, "--json").stdout)["version"]
-    project.say("changed")
-    project.write("container-pipeline.yml", "release: exit 9\n")
-    second = json.loads(agent("ship", "--code", project.code, "--json", "--no-release").stdout)["version"]
-    assert second > first
-    for server in lab.servers:
-        assert server.get(project.port)["text"] == "changed"
-    assert set(ask.tags(lab.production, project.code)) == {first, second, "latest"}
-
-
-def test_ship_keeps_passwords_from_arguments_logs_and_files(development, production, project, agent, tmp_path):
-    """Between registries of its own: other tests run docker.sh beside it, which shows the lab's passwords."""
-    logins = {}
-    for prefix, one in (("DOCKER_REGISTRY", development), ("DOCKER_REGISTRY_PROD", production)):
-        logins.update({prefix: one.address, f"{prefix}_USER": one.user, f"{prefix}_PASS": one.password})
-    passwords = [development.password, production.password]
-    encoded = [base64.b64encode(word.encode()).decode().rstrip("=") for word in passwords]
-    with ArgvWatcher(passwords) as watcher:
-        done = agent("ship", "--code", project.code, "-v", "--json", HOME=str(tmp_path), **logins)
-        assert done.returncode == 0, done.stderr
+    # No password was in an argument, a log or a file.
     assert watcher.seen == []
-    shown = done.stdout + done.stderr
-    assert not [word for word in [*passwords, *encoded, *map(quote, passwords)] if word in shown]
+    encoded = [base64.b64encode(word.encode()).decode().rstrip("=") for word in passwords]
+    assert not [word for word in [*passwords, *encoded, *map(quote, passwords)] if word in done.stdout + done.stderr]
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size < 1_000_000]
     assert not [path for path in left for word in passwords if word.encode() in path.read_bytes()]
     assert not (tmp_path / ".docker" / "config.json").exists()
 
+    project.say("changed")
+    project.write("container-pipeline.yml", "release: exit 9\n")
+    second = json.loads(ship("--no-release").stdout)["version"]
+    assert second > first
+    assert [server.get(project.port)["text"] for server in lab.servers] == ["changed", "changed"]
+    assert set(ask.tags(production, project.code)) == {first, second, "latest"}
 
-def test_the_watcher_sees_a_password_in_an_argument():
-    with ArgvWatcher(["hunter2-canary"]) as watcher:
-        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.2)", "hunter2-canary"], check=True)
-    assert len(watcher.seen) == 1
-
-
-def test_servers_keep_old_version_if_production_registry_stops(lab, project, agent, registry_factory, fault_proxy):
-    production = registry_factory()
-    proxy = fault_proxy(production.address)
-    prod = {
-        "DOCKER_REGISTRY_PROD": proxy.address,
-        "DOCKER_REGISTRY_PROD_USER": production.user,
-        "DOCKER_REGISTRY_PROD_PASS": production.password,
-    }
-    first = json.loads(agent("ship", "--code", project.code, "--json", **prod).stdout)["version"]
+    # The production registry stops during the promotion: servers keep what they run.
     project.say("never seen")
     upload = Fault("PUT", "/blobs/uploads/", delay=0.5)
     proxy.faults.append(upload)
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(agent, "ship", "--code", project.code, **prod)
+        running = pool.submit(ship, "--no-release")
         while not upload.seen and not running.done():
             time.sleep(0.01)
         production.stop()
@@ -110,9 +98,15 @@ def test_servers_keep_old_version_if_production_registry_stops(lab, project, age
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("container-pipeline: ")
     assert proxy.address in last
-    assert [server.get(project.port)["text"] for server in lab.servers] == ["hello", "hello"]
+    assert [server.get(project.port)["text"] for server in lab.servers] == ["changed", "changed"]
     production.start()
-    assert ask.tags(production, project.code) == sorted([first, "latest"])
+    assert ask.tags(production, project.code) == sorted([first, second, "latest"])
+
+
+def test_the_watcher_sees_a_password_in_an_argument():
+    with ArgvWatcher(["hunter2-canary"]) as watcher:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.2)", "hunter2-canary"], check=True)
+    assert len(watcher.seen) == 1
 
 
 @pytest.mark.parametrize(
@@ -181,8 +175,8 @@ def test_what_does_not_apply_is_absent_and_said(lab, project, agent):
 
 def test_multibranch_job_publishes_only_what_branches_allows(lab, project, agent):
     project.write("container-pipeline.yml", "environments: {test: {registry: development, branches: develop}}\n")
-    before = {"BRANCH_NAME": "feature/cart", "CONTAINER_PIPELINE_DEFAULT_SERVERS": "server-1"}
-    built = agent("ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PASS", **before)
+    nowhere = {"CONTAINER_PIPELINE_DEFAULT_SERVERS": "server.invalid", "BRANCH_NAME": "feature/cart"}
+    built = agent("ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PASS", **nowhere)
     assert built.returncode == 0, built.stderr
     assert [step["name"] for step in json.loads(built.stdout)["steps"]] == ["build"]
     assert "build only: `branches` does not include branch feature/cart" in built.stderr

@@ -44,7 +44,6 @@ def unsigned(tools: Tools, one: Registry, digest: str) -> None:
 
 
 def signed_by_another_key(tools: Tools, one: Registry, digest: str) -> None:
-    tools.new_key("other")
     tools.sign(one, digest, "other")
 
 
@@ -68,37 +67,29 @@ def removed(tools: Tools, one: Registry, digest: str) -> None:
             assert ask.registry(one, "DELETE", f"/v2/{tools.code}/manifests/{found}").status == 202
 
 
-@pytest.mark.parametrize(
-    "state", [unsigned, signed_by_another_key, signed_for_another_image, removed], ids=lambda one: one.__name__
-)
 @pytest.mark.parametrize("tools", ["cosign"], indirect=True)
-def test_promotion_refuses_what_the_key_did_not_sign(agent, tools, development, production, code, state):
-    image = images.put_image(development, code, VERSION)
-    state(tools, development, image.digest)
-
-    outcome = agent("promote", "--version", VERSION)
-
-    assert outcome.code == 1
-    assert f"{code}@{image.digest} is not verified: cosign.pub: " in outcome.err
-    assert ask.tags(production, code) == []
-
-
-@pytest.mark.parametrize(
-    "state", [signed_by_another_key, signed_for_another_image, removed], ids=lambda one: one.__name__
-)
-@pytest.mark.parametrize("tools", ["cosign"], indirect=True)
-def test_deploy_refuses_what_the_key_did_not_sign(agent, tools, development, production, code, state, monkeypatch):
-    """Before a server is touched: there is none."""
-    image = images.put_image(production, code, VERSION)
-    state(tools, production, image.digest)
+def test_promote_and_deploy_refuse_what_no_key_signed(agent, tools, development, production, code, monkeypatch):
+    """A deploy is refused before a server is touched: there is none."""
     agent.folder.joinpath("docker-compose.yml").write_text(f"services: {{{code}: {{image: x}}}}\n")
     monkeypatch.setenv("CONTAINER_PIPELINE_SERVERS", "server.invalid")
+    monkeypatch.setenv("CONTAINER_PIPELINE_REGISTRY", "development")
+    tools.new_key("other")
+    for number, state in enumerate((unsigned, signed_by_another_key, signed_for_another_image, removed)):
+        version, described = f"2026112409301{number}", state.__name__
+        image = images.put_image(development, code, version)
+        state(tools, development, image.digest)
 
-    outcome = agent("deploy", "--version", VERSION)
+        outcome = agent("promote", "--version", version)
 
-    assert outcome.code == 1
-    assert f"{production.address}/{code}@{image.digest} is not verified: cosign.pub: " in outcome.err
-    assert "server.invalid" not in outcome.err
+        assert outcome.code == 1, described
+        assert f"{code}@{image.digest} is not verified: cosign.pub: " in outcome.err, described
+        assert ask.tags(production, code) == [], described
+
+        outcome = agent("deploy", "--version", version)
+
+        assert outcome.code == 1, described
+        assert f"{development.address}/{code}@{image.digest} is not verified: cosign.pub: " in outcome.err, described
+        assert "server.invalid" not in outcome.err, described
 
 
 @pytest.mark.parametrize("tools", ["cosign"], indirect=True)
