@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-import pytest
-
-from real.site import Site
+from real.site import Site, settled
 from real.test_terminal import talk
 
 WORKER = """\
@@ -16,19 +15,11 @@ WORKER = """\
 """
 
 
-@pytest.fixture
-def pair(either: Site) -> Site:
-    """A service and its worker."""
-    either.append("docker-compose.yml", WORKER.replace("CODE", either.code))
-    either.deployed("plain")
-    return either
-
-
 def started(site: Site) -> dict[str, str]:
     return {one["service"]: one["started"] for one in site("status", "--json").result["servers"][0]["containers"]}
 
 
-def test_restart_of_one_service_waits_for_its_health(pair: Site):
+def restart_takes_a_service_and_waits_for_health(pair: Site) -> None:
     before = started(pair)
     done = pair("restart", "--service", "worker")
     assert (done.code, "waiting for health" in done.err) == (0, True), done.err
@@ -43,9 +34,10 @@ def test_restart_of_one_service_waits_for_its_health(pair: Site):
     pair.sh("touch .held; flock .lock sh -c 'until [ ! -e .held ]; do sleep 0.1; done' >/dev/null 2>&1 &")
     assert pair("restart").code == 5
     pair.sh("rm .held")
+    settled(pair)
 
 
-def test_logs_take_a_service_time_and_pattern(pair: Site):
+def logs_take_a_service_time_and_pattern(pair: Site) -> None:
     everything = pair("logs").out
     assert "worker begins" in everything
     assert "serving" in everything
@@ -67,7 +59,7 @@ def executed(site: Site, *words: str) -> tuple[int, str, str]:
     return run.returncode, out, err
 
 
-def test_exec_passes_output_input_and_exit_code(pair: Site):
+def exec_passes_output_input_and_exit_code(pair: Site) -> None:
     words = ["a b", "'", '"', "$HOME", "*", "\n", ";", "ü"]
     code, out, err = executed(pair, "--", "printf", "<%s>", *words)
     assert (code, out) == (0, "".join(f"<{word}>" for word in words)), err
@@ -76,28 +68,17 @@ def test_exec_passes_output_input_and_exit_code(pair: Site):
     code, out, err = executed(pair, "--json", "--", "echo", "words")
     assert (json.loads(out)["ok"], "words\n" in err) == (True, True)
     assert "it has no service web" in pair("exec", "--service", "web", "--", "true").err
-    pair("down", "--yes")
-    assert f"no container of {pair.code} runs there" in pair("exec", "--", "true").err
-    pair.on(*pair.lab.servers)
-    assert "choose one with --server" in pair("exec", "--", "true").err
 
 
-def test_exec_on_a_terminal_is_a_terminal(site: Site, tmp_path):
-    site.deployed("plain")
+def exec_on_a_terminal_is_a_terminal(site: Site, folder: Path) -> None:
     script = "stty size; tty; read -r line; echo got $line; trap 'exit 130' INT; echo now; sleep 60 & wait"
     words = ["exec", "--project", str(site.folder), "--", "sh", "-c", script]
-    code, shown = talk(tmp_path, words, [("/dev/pts/", "hello"), ("now", "\x03")])
+    code, shown = talk(folder, words, [("/dev/pts/", "hello"), ("now", "\x03")])
     assert "got hello" in shown
     assert code == 130, shown
 
 
-def test_diff_shows_files_line_by_line_without_secrets(either: Site):
-    site = either
-    site.write(".env", "ENV=test\nDB_PASSWORD=first-secret\nOLD=1\n")
-    site.write("pages/index.html", "one\ntwo\n")
-    site.write("pages/gone.html", "gone\n")
-    site.write("container-pipeline.yml", "files: [pages]\n")
-    version = site.deployed("plain")
+def diff_shows_files_line_by_line_without_secrets(site: Site, version: str) -> None:
     assert "would change nothing" in site("diff", "--version", version).out
     site.write(".env", "ENV=test\nDB_PASSWORD=second-secret\nNEW=1\n")
     site.write("pages/index.html", "one\n2\n")
@@ -132,3 +113,23 @@ def test_diff_shows_files_line_by_line_without_secrets(either: Site):
         "pages/index.html": "changed",
         "pages/logo.bin": "added",
     }
+
+
+def test_handles_work_beside_a_release(either: Site, tmp_path: Path):
+    """One release of a service and its worker, for all of them."""
+    site = either
+    site.append("docker-compose.yml", WORKER.replace("CODE", site.code))
+    site.write(".env", "ENV=test\nDB_PASSWORD=first-secret\nOLD=1\n")
+    site.write("pages/index.html", "one\ntwo\n")
+    site.write("pages/gone.html", "gone\n")
+    site.write("container-pipeline.yml", "files: [pages]\n")
+    version = site.deployed("plain")
+    logs_take_a_service_time_and_pattern(site)
+    exec_passes_output_input_and_exit_code(site)
+    exec_on_a_terminal_is_a_terminal(site, tmp_path)
+    restart_takes_a_service_and_waits_for_health(site)
+    diff_shows_files_line_by_line_without_secrets(site, version)
+    site("down", "--yes")
+    assert f"no container of {site.code} runs there" in site("exec", "--", "true").err
+    site.on(*site.lab.servers)
+    assert "choose one with --server" in site("exec", "--", "true").err
