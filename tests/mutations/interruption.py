@@ -178,7 +178,7 @@ LOGIN_SHELLS = [
         "What a killed run has left, a login perhaps, goes with the next run",
         _COMMON,
         (("make_work() {\n    sweep\n", "make_work() {\n"),),
-        ("real/test_odd_servers.py::test_next_run_removes_login_of_a_killed_run[status]",),
+        ("real/test_odd_servers.py::test_full_memory_and_killed_runs_harm_no_run[status]",),
     ),
     Mutation(
         "Docker's mere warnings refuse nothing",

@@ -28,7 +28,7 @@ def test_a_deploy_tells_chat_its_new_commits(site: Site):
         site.set("CONTAINER_PIPELINE_WEBHOOK", robot.address)
         site.set("CONTAINER_PIPELINE_WEBHOOK_SECRET", "SEC-canary")
         site.write("container-pipeline.yml", "notify: {format: dingtalk}\n")
-        first, second = site.publish("plain"), site.publish("plain")
+        first, second = site.publish(), site.publish()
         site.built(first, revision=commit(site, "Open the shop"))
         assert site("deploy").code == 0
         assert "Open the shop" not in robot.text
@@ -54,8 +54,8 @@ def test_a_deploy_tells_chat_its_new_commits(site: Site):
         assert site("deploy", "--dry-run").code == 0
         assert site("deploy", "--env-file", "none").code == 1
         assert len(robot.told) == 3
-    down = site("deploy", "--version", second)
-    assert (down.code, site.running()) == (0, second)
+    down = site("deploy", "--version", first)
+    assert (down.code, site.running()) == (0, first)
     assert "warning: the notification failed: webhook at 127.0.0.1 cannot be reached" in down.err
     with chat("dingtalk", "SEC-another") as robot:
         site.set("CONTAINER_PIPELINE_WEBHOOK", robot.address)

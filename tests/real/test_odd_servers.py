@@ -65,31 +65,31 @@ def test_compose_v2_that_is_no_plugin_is_v2(site: Site, server_factory):
     assert site.environment()["PASSWORD"] == "a'b\"c $d ${e}"
 
 
-def test_run_uses_temporary_folder_if_memory_is_full(site: Site, there: Server):
+@pytest.mark.parametrize("command", ["status", pytest.param("doctor", marks=pytest.mark.matrix)])
+def test_full_memory_and_killed_runs_harm_no_run(site: Site, there: Server, command: str):
     deploy = ["deploy", "--version", site.publish()]
-    for options, command in (
+
+    # Without room anywhere nothing is touched.
+    there.run("mount -t tmpfs -o size=4k tmpfs /dev/shm; mount -t tmpfs -o size=4k tmpfs /tmp")
+    done = site(*deploy)
+    assert (done.code, "there is no space for temporary files" in done.err) == (1, True)
+    assert not (there.folder / "compose" / site.code).exists()
+    there.run("umount -l /dev/shm /tmp")
+
+    # A run uses the temporary folder if memory is full.
+    for options, words in (
         ("size=4k", deploy),
         ("nr_inodes=1", ["status"]),
         ("nr_inodes=3", ["status"]),
         ("mode=555", ["status"]),
     ):
         there.run(f"mount -t tmpfs -o {options} tmpfs /dev/shm")
-        assert site(*command).code == 0, options
+        assert site(*words).code == 0, options
         # What cleans up there may end after the last word.
         there.run('while [ -n "$(ls -d /tmp/container-pipeline.* /dev/shm/* 2>/dev/null)" ]; do sleep 0.1; done')
         there.run("umount -l /dev/shm")
 
-
-def test_without_room_anywhere_nothing_is_touched(site: Site, there: Server):
-    there.run("mount -t tmpfs -o size=4k tmpfs /dev/shm; mount -t tmpfs -o size=4k tmpfs /tmp")
-    done = site("deploy", "--version", site.publish())
-    assert (done.code, "there is no space for temporary files" in done.err) == (1, True)
-    assert not (there.folder / "compose" / site.code).exists()
-
-
-@pytest.mark.parametrize("command", ["status", pytest.param("doctor", marks=pytest.mark.matrix)])
-def test_next_run_removes_login_of_a_killed_run(site: Site, there: Server, command: str):
-    site.deployed()
+    # The next run removes the login of one that was killed.
     run = site.start("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
     assert run.stderr
     while "waiting for health" not in run.stderr.readline():
