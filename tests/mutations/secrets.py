@@ -115,8 +115,8 @@ SECRETS = [
             ),
         ),
         (
-            "real/test_ssh.py::test_deploy_keeps_passwords_from_arguments_logs_and_servers[compose-v2]",
-            "real/test_ssh.py::test_deploy_keeps_passwords_from_arguments_logs_and_servers[compose-v1]",
+            "real/test_ssh.py::test_no_password_leaks_and_only_pull_login_travels[compose-v2]",
+            "real/test_ssh.py::test_no_password_leaks_and_only_pull_login_travels[compose-v1]",
         ),
     ),
     Mutation(
@@ -125,7 +125,7 @@ SECRETS = [
         (("        run.console.redact.add(map(Secret, hidden))\n", ""),),
         (
             "unit/test_env_from.py::test_printed_values_are_redacted_and_public_names_shown",
-            "real/test_env_from.py::test_a_failed_deploy_redacts_secrets_from_its_log",
+            "real/test_env_from.py::test_sops_secrets_reach_the_container_and_nobody_else",
         ),
     ),
     Mutation(
@@ -158,14 +158,14 @@ SECRETS = [
         (("            access = self.pulls[access.role]\n", ""),),
         (
             "unit/test_settings.py::test_servers_pull_with_a_login_of_their_own",
-            "real/test_ssh.py::test_server_gets_pull_login_and_never_push_login[compose-v2]",
+            "real/test_ssh.py::test_no_password_leaks_and_only_pull_login_travels[compose-v2]",
         ),
     ),
     Mutation(
         "Children get only what they need of the environment",
         "remote/ssh.py",
         (("            env=environment,\n", "            env=None,\n"),),
-        ("real/test_ssh.py::test_ssh_gets_none_of_the_builds_variables",),
+        ("real/test_ssh.py::test_no_password_leaks_and_only_pull_login_travels[compose-v2]",),
     ),
     Mutation(
         "The registry's login never comes to rest in ~/.docker",
@@ -176,7 +176,7 @@ SECRETS = [
                 '    cp "$work/login/config.json" "$HOME/.docker/config.json"\n    login=$work/login\n',
             ),
         ),
-        ("real/test_ssh.py::test_deploy_keeps_passwords_from_arguments_logs_and_servers[compose-v2]",),
+        ("real/test_ssh.py::test_no_password_leaks_and_only_pull_login_travels[compose-v2]",),
     ),
     Mutation(
         "The registry's login is deleted on the server at the end",
@@ -186,7 +186,7 @@ SECRETS = [
             ('    [ -z "$work" ] || rm -rf "$work"\n', ""),
             ('        rm -rf "$work"\n    } </dev/null', "    } </dev/null"),
         ),
-        ("real/test_ssh.py::test_deploy_keeps_passwords_from_arguments_logs_and_servers[compose-v2]",),
+        ("real/test_ssh.py::test_no_password_leaks_and_only_pull_login_travels[compose-v2]",),
     ),
     Mutation(
         "The registry's login is deleted on the server, the program killed or not",
