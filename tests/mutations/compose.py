@@ -169,6 +169,12 @@ COMPOSE = [
         (f"{_FORMS}[compose-v2-companions]",),
     ),
     Mutation(
+        "A folder that a volume binds is there before anything is touched",
+        _RESOLVED,
+        (("[MountSource(_relative(device, folder))] if device else []", "[]"),),
+        (f"{_FORMS}[compose-v2-missing]",),
+    ),
+    Mutation(
         "A companion of the service's own image is not pulled by its tag",
         _RESOLVED,
         (

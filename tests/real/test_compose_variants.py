@@ -250,6 +250,12 @@ MISSING = [
         "",
         ends=ON_V2,
     ),
+    lacks(
+        "a volume that binds a folder",
+        "volumes: ['vol:/v']",
+        "/srv/CODE-none",
+        "volumes: {vol: {driver_opts: {type: none, o: bind, device: /srv/CODE-none}}}\n",
+    ),
     lacks("a relative bind", "volumes: ['./none:/v']", "none"),
     lacks("a volume whose name v2 takes for a drive", "volumes: ['v:/v']", "v:/v", "volumes: {v: }\n", (REFUSED, UP)),
     Form("an env_file", own().replace("[.env]", "[none.env]"), (REFUSED, REFUSED), "none.env"),

@@ -142,8 +142,8 @@ def test_a_projects_own_jenkinsfile_replaces_the_default_pipeline(tmp_path):
             "projects: []\na0: &a0 [x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(40)),
             "18 cannot be read: it has more than 500000 values",
         ),
-        ("projects: [2024-13-45]\n", "1 cannot be read: month must be in 1..12"),
-        ("projects: [!!int x]\n", "1 cannot be read: invalid literal"),
+        ("projects: [{code: a, disabled: 2024-13-45}]\n", "1 cannot be read: month must be in 1..12"),
+        ("projects: [{code: a, disabled: !!int x}]\n", "1 cannot be read: invalid literal"),
         ("projects: [a, A]\ndefaults: {repository: r, name: x}\n", "2: unknown key 'name' in defaults"),
         (
             "defaults: {repository: r}\nprojects: [{code: a, name: x}, {code: b, name: X}]\n",
@@ -207,6 +207,41 @@ def test_anchors_and_merge_keys_are_taken(tmp_path):
     assert [(job.code, job.keep_builds, len(job.parameters)) for job in jobs] == [
         (c, 3, 1) for c in ("one", "two", "three")
     ]
+
+
+def test_texts_of_a_jobs_file_are_what_is_written(tmp_path):
+    (first, second) = load(
+        tmp_path,
+        "defaults: {repository: r}\nprojects:\n- {code: no, name: 2024, folder: 1.10, branch: 1_0, description: 2024-01-02, parameters: [\n"
+        "  {name: on, default: 010}, {name: B, type: string, default: no}, {name: C, default: 1.10, description: 1e3},\n"
+        "  {name: D, type: boolean, default: yes}, {name: E, type: choice, choices: [1, 2.0, yes]}]}\n- 2024-11\n",
+    )
+    assert (first.full_name, first.code, first.branches, first.description) == (
+        "1.10/2024",
+        "no",
+        ("1_0",),
+        "2024-01-02",
+    )
+    assert [(one["name"], one.get("default")) for one in first.parameters][:3] == [
+        ("on", "010"),
+        ("B", "no"),
+        ("C", "1.10"),
+    ]
+    assert (first.parameters[3]["default"], first.parameters[4]["choices"]) == (True, ["1", "2.0", "yes"])
+    assert second.code == "2024-11"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_name_cannot_be_job_and_folder(tmp_path, order):
+    projects = ", ".join(["{code: a, name: Team}", "{code: b, folder: team/web}"][::order])
+    (told,) = mistakes(tmp_path, f"defaults: {{repository: r}}\nprojects: [{projects}]\n")
+    assert told == "2: team is both a job and a folder"
+
+
+def test_a_token_in_a_repositorys_address_is_refused(tmp_path):
+    (told,) = mistakes(tmp_path, "projects: [{code: a, repository: 'https://ghp_abcdef@h/a.git'}]\n")
+    assert "holds a password" in told
+    assert load(tmp_path, "projects: [{code: a, repository: 'https://bob@h/a.git'}]\n")
 
 
 def test_an_empty_value_takes_a_default_away(tmp_path):

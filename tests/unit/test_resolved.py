@@ -54,6 +54,20 @@ def test_deploy_requires_release_paths_except_docker_created_ones():
     assert judge(form({"volumes": volumes})).paths == ("conf",)
 
 
+def test_folders_that_local_volumes_bind_must_exist():
+    def paths(**volume):
+        mounts = {"volumes": [{"type": "volume", "source": "v", "target": "/v"}]}
+        return judge(json.dumps({"services": {"a-b": {**OWN, **mounts}}, "volumes": {"v": volume}}).encode()).paths
+
+    options = {"type": "none", "o": "bind", "device": "/srv/data"}
+    assert (
+        paths(driver_opts=options) == paths(driver="local", driver_opts={**options, "o": "rw,bind"}) == ("/srv/data",)
+    )
+    assert paths(driver_opts={**options, "device": "/x/stage/data"}) == ("data",)
+    assert paths() == paths(driver="other", driver_opts=options) == ()
+    assert paths(driver_opts={"type": "nfs", "o": "addr=h", "device": ":/data"}) == ()
+
+
 def test_v1_prints_yaml_and_short_mounts():
     text = b"services:\n  a-b:\n    image: r.example/a-b:1\n    volumes: ['/x/stage/y:/y:rw', '/abs:/z:rw', 'data:/d:rw']\n"
     assert judge(text, "v1").paths == ("y",)

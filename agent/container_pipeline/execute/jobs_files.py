@@ -23,13 +23,14 @@ def load(patterns: Sequence[str], hint: str = "") -> tuple[list[Job], set[str]]:
     mistakes: list[str] = []
     names: set[str] = set()
     places: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for file in jobs_file.read(patterns):
         problems = list(schema.check(rules, file.data))
         if not problems:
             found, problems = plan_jobs.read(file.data)
             names.add(file.data.get("name", "jobs"))
             jobs += found
-            problems += _twice(found, file.path, places)
+            problems += _twice(found, file.path, places, folders)
         mistakes += [_tell(file, problem) for problem in problems[:SHOWN]]
     if mistakes:
         raise SettingsError(mistakes[-1], hint, details=mistakes[:-1])
@@ -41,8 +42,11 @@ def _tell(file: jobs_file.JobsFile, problem: Problem) -> str:
     return f"{text} ({problem.hint})" if problem.hint else text
 
 
-def _twice(found: Sequence[Job], path: str, places: dict[str, str]) -> list[Problem]:
-    """Refuse two projects with one full name, which would overwrite each other's job. Jenkins ignores case."""
+def _twice(found: Sequence[Job], path: str, places: dict[str, str], folders: dict[str, str]) -> list[Problem]:
+    """Refuse two projects with one full name, which would overwrite each other's job, and a job with the name of a folder.
+
+    Jenkins ignores case.
+    """
     problems = []
     for index, job in enumerate(found):
         name = job.full_name.casefold()
@@ -50,4 +54,10 @@ def _twice(found: Sequence[Job], path: str, places: dict[str, str]) -> list[Prob
             message = _("job {name} is defined twice: also in {other}", name=job.full_name, other=places[name])
             problems.append(Problem(("projects", index), message))
         places.setdefault(name, path)
+        folders.update({folder.casefold(): folder for folder in job.folders})
+        for both in (name, *(folder.casefold() for folder in job.folders)):
+            if both in places and both in folders:
+                problems.append(
+                    Problem(("projects", index), _("{name} is both a job and a folder", name=folders[both]))
+                )
     return problems

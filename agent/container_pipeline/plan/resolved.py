@@ -149,6 +149,8 @@ def _service(name: str, entry: Mapping[str, Any], data: Any, folder: str, genera
             sources.append(replace(source, path=_relative(source.path, folder)))
         if named:
             volumes.append(named)
+            device = _bound(_map(_map(data, "volumes"), named))
+            sources += [MountSource(_relative(device, folder))] if device else []
     external = []
     for kind in ("secrets", "configs") if generation == "v2" else ("secrets",):
         for used in _list(entry, kind):
@@ -187,6 +189,14 @@ def _volume(volume: Any, generation: str) -> tuple[MountSource | None, str]:
     if separator and source.startswith(("/", ".", "~")):
         return MountSource(source, created=True), ""
     return None, source if separator else ""
+
+
+def _bound(definition: Mapping[str, Any]) -> str:
+    """Return the folder that a volume of the driver local binds, which Docker does not create, or ""."""
+    options = _map(definition, "driver_opts")
+    device = str(options.get("device") or "")
+    bound = "bind" in str(options.get("o") or "") and definition.get("driver", "local") == "local"
+    return device if bound and device.startswith("/") else ""
 
 
 def _relative(path: str, folder: str) -> str:

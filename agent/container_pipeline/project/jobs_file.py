@@ -18,6 +18,8 @@ from container_pipeline.outside import Unreadable, read_file, read_yaml
 #: Bounds of one file: bytes, and values with anchors expanded. Ten thousand projects need about a tenth of them.
 _LARGEST = 8 << 20
 VALUES = 500_000
+#: Keys whose values are texts, as they are written: the branch 1.10 is not the number 1.1, and a folder may be named 2024.
+_TEXTS = frozenset(["code", "name", "folder", "branch", "branches", "projects", "description", "default", "choices"])
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,21 @@ def _check(node: Any, seen: set[int]) -> None:
             raise _mistake(_("the key {name!r} appears twice", name=key.value), key)
         keys.add(key and key.value)
         _check(value, seen)
+    for key, value in node.value if keys - {None} else ():
+        if key.value in _TEXTS and not (key.value == "default" and _may_be_boolean(node)):
+            for text in value.value if isinstance(value.value, list) else [value]:
+                _take_as_written(text)
+
+
+def _may_be_boolean(parameter: Any) -> bool:
+    """Return whether a parameter's type is boolean, or comes from another map."""
+    types = [value.value for key, value in parameter.value if key.value == "type"]
+    return types == ["boolean"] or (not types and any(key.value == "<<" for key, _value in parameter.value))
+
+
+def _take_as_written(node: Any) -> None:
+    if getattr(node, "tag", "").endswith((":int", ":float", ":bool", ":timestamp")):
+        node.tag = "tag:yaml.org,2002:str"
 
 
 def _mistake(problem: str, node: Any) -> Exception:

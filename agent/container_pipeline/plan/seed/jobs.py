@@ -200,7 +200,7 @@ def _repository_problems(repository: str, path: Path) -> Iterator[Problem]:
         yield Problem(path, _("no repository is set"), _("set `repository:`, or one with {code} in `defaults:`"))
     elif not re.fullmatch(r"[^\s\x00-\x20-][^\s\x00-\x20]*", repository):
         yield Problem(path, _("{value!r} is not the address of a repository", value=repository))
-    elif re.match(r"[a-z+]+://[^/@]*:[^/@]*@", repository):
+    elif re.match(r"[a-z+]+://(?:[^/@]*:[^/@]*|(?:gh[opsu]_|github_pat_|glpat-)[^/@]*)@", repository):
         yield Problem(
             path,
             _("the repository's address holds a password"),
