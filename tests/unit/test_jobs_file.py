@@ -209,7 +209,7 @@ def test_anchors_and_merge_keys_are_taken(tmp_path):
     ]
 
 
-def test_texts_of_a_jobs_file_are_what_is_written(tmp_path):
+def test_a_jobs_file_keeps_texts_as_written(tmp_path):
     (first, second) = load(
         tmp_path,
         "defaults: {repository: r}\nprojects:\n- {code: no, name: 2024, folder: 1.10, branch: 1_0, description: 2024-01-02, parameters: [\n"
@@ -238,7 +238,7 @@ def test_a_name_cannot_be_job_and_folder(tmp_path, order):
     assert told == "2: team is both a job and a folder"
 
 
-def test_a_token_in_a_repositorys_address_is_refused(tmp_path):
+def test_a_repository_address_with_a_token_is_refused(tmp_path):
     (told,) = mistakes(tmp_path, "projects: [{code: a, repository: 'https://ghp_abcdef@h/a.git'}]\n")
     assert "holds a password" in told
     assert load(tmp_path, "projects: [{code: a, repository: 'https://bob@h/a.git'}]\n")

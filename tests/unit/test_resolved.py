@@ -81,7 +81,7 @@ def test_v1_prints_yaml_and_short_mounts():
         ({"scale": 0}, "no replicas"),
         ({"networks": {"n": None}}, "undefined network n"),
         ({"volumes": [{"type": "volume", "target": "v:/v"}]}, "to v:/v, which is not an absolute path"),
-        ({"container_name": "x", "scale": 2}, "container_name x of service a-b"),
+        ({"container_name": "ab", "scale": 2}, "container_name ab of service a-b"),
     ],
 )
 def test_what_cannot_work_is_refused(own, sentence):
@@ -155,10 +155,16 @@ def test_a_companion_that_cannot_start_is_refused(other, sentence):
 
 
 def test_started_services_cannot_share_a_container_name():
-    other = {"image": "x", "container_name": "x"}
-    with pytest.raises(ServerError, match="container_name x of service side"):
-        judge(form({"container_name": "x"}, side=other))
-    assert judge(form({"container_name": "x"}, side={**other, "profiles": ["web"]})).services == ("a-b",)
+    other = {"image": "x", "container_name": "ab"}
+    with pytest.raises(ServerError, match="container_name ab of service side"):
+        judge(form({"container_name": "ab"}, side=other))
+    assert judge(form({"container_name": "ab"}, side={**other, "profiles": ["web"]})).services == ("a-b",)
+
+
+@pytest.mark.parametrize("name", ["x", "-a", "a b", "${A}", "网站", "a/b"])
+def test_a_container_name_that_docker_refuses_is_refused(name):
+    with pytest.raises(ServerError, match="which Docker does not accept"):
+        judge(form({"container_name": name}))
 
 
 def test_external_secrets_and_relative_v1_mounts_are_refused():

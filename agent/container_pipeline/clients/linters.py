@@ -48,7 +48,8 @@ def compose_problem(project: Path, file: str) -> Finding | None:
     if done is None or not done.returncode:
         return None
     said = [line for line in done.stderr.splitlines() if line.strip() and "level=warning" not in line]
-    problem = re.sub(r"^(?:ERROR|validating \S+): ", "", " ".join(said).strip()) or "config failed"
+    prefix = rf"^(?:ERROR|(?:validating|failed to parse) \S*{re.escape(file)}): (?:yaml: )?"
+    problem = re.sub(prefix, "", " ".join(said).strip()).strip() or "config failed"
     at = re.search(r"line (\d+)", problem)
     return Finding("CP200", file, int(at[1]) if at else 1, problem)
 

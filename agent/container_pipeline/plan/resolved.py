@@ -371,11 +371,17 @@ def _check_own(
 
 
 def _check_names(started: Sequence[Service], file: str) -> None:
-    """Refuse two containers with the same name, which v1 notices only after it started the first one."""
+    """Refuse a name that Docker refuses, and two containers with the same one: v1 notices both only when it starts them."""
     owners: dict[str, Service] = {}
     for one in started:
         if not one.container_name:
             continue
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]+", one.container_name):
+            raise ServerError(
+                _("{file}: service {service} has the container_name {name}, which Docker does not accept",
+                  file=file, service=one.name, name=one.container_name[:80]),
+                _("use letters, digits, dots, dashes and underscores"),
+            )  # fmt: skip
         other = owners.setdefault(one.container_name, one)
         if other is not one or one.replicas > 1:
             raise ServerError(
