@@ -113,6 +113,6 @@ CHECK = [
         "The old container is drained before it is stopped",
         _DEPLOY,
         (('    [ -z "${drain-}" ] || drain_old || return\n', ""),),
-        ("real/test_drain.py::test_drained_deploys_lose_no_request",),
+        ("real/test_drain.py::test_drained_deploys_lose_no_request[2-50]",),
     ),
 ]

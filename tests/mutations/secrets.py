@@ -138,7 +138,7 @@ SECRETS = [
         "A program of env_from ends with every process that it started",
         "clients/children.py",
         (("            if mark:  # also", "            if not mark:  # also"),),
-        ("unit/test_env_from.py::test_all_its_processes_end_with_the_program",),
+        ("unit/test_env_from.py::test_all_its_processes_end_with_the_program[exit 0]",),
     ),
     Mutation(
         "An abort while a program of env_from starts ends that program",
