@@ -258,13 +258,43 @@ def read_yaml(
         raise Unreadable(str(error) or type(error).__name__) from error
 
 
+def check_keys(node: Any, visit: Callable[[Any], None] = lambda _node: None) -> None:
+    """Raise YAMLError for duplicate keys below a root node, of which PyYAML takes the last, and for keys that are not text.
+
+    This runs before construction, because merge keys produce duplicates that nobody wrote. ``visit`` gets each node once.
+    """
+    import yaml
+
+    seen: set[int] = set()
+
+    def mistake(problem: str, key: Any) -> Exception:
+        return yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+
+    def below(node: Any) -> None:
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        keys = set()
+        for item in node.value if isinstance(node.value, list) else ():
+            key, value = item if isinstance(item, tuple) else (None, item)
+            if key is not None and isinstance(key.value, list):
+                raise mistake(_("a key must be text, not a list or a map"), key)
+            if key is not None and key.value in keys:
+                raise mistake(_("the key {name!r} appears twice", name=key.value), key)
+            keys.add(key and key.value)
+            below(value)
+        visit(node)
+
+    below(node)
+
+
 def _read(loader: Any, nodes: bool, check: Callable[[Any], None] | None) -> Any:
     try:
         node = loader.get_single_node()
+        if check and node is not None:
+            check(node)
         if nodes or node is None:
             return node
-        if check:
-            check(node)
         try:
             return loader.construct_document(node)
         except _CONSTRUCTORS as error:

@@ -28,7 +28,7 @@ from container_pipeline.model import (
     Secret,
     Target,
 )
-from container_pipeline.outside import LARGEST_YAML, Unreadable, read_file, read_yaml
+from container_pipeline.outside import LARGEST_YAML, Unreadable, check_keys, read_file, read_yaml
 from container_pipeline.values import as_texts, convert, refuse_unknown, target_of, targets
 
 #: Source of a value, besides "default", the project file's name, ``environments.NAME`` and "option".
@@ -316,7 +316,7 @@ def _read_project_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        data = read_yaml(read_file(path, LARGEST_YAML), as_texts())
+        data = read_yaml(read_file(path, LARGEST_YAML), as_texts(), check=check_keys)
     except Unreadable as error:
         place = error.place(path.name)
         raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=error.problem)) from error

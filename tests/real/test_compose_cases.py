@@ -30,7 +30,7 @@ class Case:
 
 
 TABLE = [
-    Case("top-name", (UP, REFUSED)),
+    Case("top-name", (UP, REFUSED), "'name' does not match any of the regexes"),
     Case("own-profile", (REFUSED, REFUSED), "CODE"),
     Case("include", (BACK, REFUSED), files=("parts",)),
     Case("extends", files=("common.yml",)),

@@ -197,6 +197,8 @@ CASES: dict[str, Case] = {
     "JSON": fix('{\n  "services": {\n    "shop-web": {\n      "image": "x"\n    }\n  }\n}\n', "ulimits is missing"),
     "an explicit key": fix(f"services:\n  ? shop-web\n  : {IMAGE}    env_file: .env\n", "ulimits is missing"),
     "two documents": fix(f"{COMPOSE}---\nservices: {{b: {{image: x}}}}\n", "CP200", same=("docker-compose.yml",)),
+    "a key twice in a service": fix(f"{COMPOSE}    labels: {{a: b}}\n    labels: {{c: d}}\n", "yml:6: CP200 it is not", "'labels' appears twice"),
+    "a service twice": fix(f"{COMPOSE}  shop-web: {{image: x}}\n", "yml:5: CP200", "'shop-web' appears twice", same=("docker-compose.yml",)),
     "a document's marks": fix(f"---\n{COMPOSE}...\n"),
     "a directive": fix(f"%YAML 1.1\n---\n{COMPOSE}"),
     "a tab": fix(COMPOSE.replace("  shop", "\tshop"), "CP200", same=("docker-compose.yml",)),
@@ -305,6 +307,24 @@ CASES: dict[str, Case] = {
         f"a code: {word}": code(word)
         for word in ("no", "2024_11", "1_0", "1e3", "0x10", "017", "on", "2024-11-26", "0o17", "0b11", "'null'")
     },
+    "a key twice": Case(
+        "deploy --dry-run",
+        {"container-pipeline.yml": "code: shop-web\nservers: [a]\nservers: [b]\n"},
+        1,
+        ("container-pipeline.yml:3 cannot be read: the key 'servers' appears twice",),
+    ),
+    "a merge that repeats a key": Case(
+        "lint --json",
+        {
+            "docker-compose.yml": COMPOSE,
+            "container-pipeline.yml": "code: shop-web\nenvironments: {a: &a {keep: 1}, b: {<<: *a, keep: 2}}\n",
+        },
+        says=('"code": "shop-web"',),
+        lacks=("twice",),
+    ),
+    "a code that no deploy takes": Case(
+        "lint", {"docker-compose.yml": COMPOSE, "container-pipeline.yml": "code: Shop_Web\n"}, 1, ("'Shop_Web' is not a project code",)
+    ),
     # projectatomic/atomic#790, testcontainers/testcontainers-java#4474, open-horizon/anax#2316, Deepomatic/dmake#327
     "Docker Hub: a team": hub("docker.io/team", "https://index.docker.io/v1/ team/shop-web"),
     "Docker Hub: its other name": hub("index.docker.io/team", "https://index.docker.io/v1/ team/shop-web"),

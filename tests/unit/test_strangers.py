@@ -183,6 +183,30 @@ def test_an_environment_of_another_type_is_named(value):
         composefile.read(text.encode(), "docker-compose.yml", Code("x"), image, {})
 
 
+ADVICE = (
+    "\nYou might be seeing this error because you're …\nFor more on the Compose file format versions, see https://…\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (f"The Compose file is invalid because:\n'name' does not match\n{ADVICE}", "'name' does not match"),
+        ('while scanning\nfound character\r\n  in "./f.yml", line 6\n', 'found character  in "./f.yml", line 6'),
+        ("first\nsecond\n\n", "second"),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_the_reason_of_compose_v1_is_shown(tmp_path, shell, output, reason):
+    (tmp_path / "out").write_text(output)
+    common = SWITCH.with_name("common.sh").read_text().partition("\nlast_line() {")[2].partition("\n}\n")[0]
+    command = f"last_line() {{{common}\n}}\nlast_line {tmp_path}/out"
+    words = [shell, "sh", "-c"] if shell == "busybox" else [shell, "-c"]
+    done = subprocess.run([*words, command], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == reason
+
+
 @pytest.mark.parametrize(
     ("names", "found"), [("[team/code:1]", 0), ("[r/x:1 team/code:1]", 0), ("[team/code:2]", 1), ("[]", 1)]
 )

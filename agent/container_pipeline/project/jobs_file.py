@@ -13,7 +13,7 @@ from typing import Any
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.i18n import _
-from container_pipeline.outside import Unreadable, read_file, read_yaml
+from container_pipeline.outside import Unreadable, check_keys, read_file, read_yaml
 
 #: Bounds of one file: bytes, and values with anchors expanded. Ten thousand projects need about a tenth of them.
 _LARGEST = 8 << 20
@@ -81,7 +81,9 @@ def read(patterns: Sequence[str]) -> list[JobsFile]:
 def _read(path: str) -> JobsFile:
     try:
         text = read_file(Path(path), _LARGEST).decode()
-        return JobsFile(path, text, read_yaml(text, _base(), _LARGEST, VALUES, check=lambda node: _check(node, set())))
+        return JobsFile(
+            path, text, read_yaml(text, _base(), _LARGEST, VALUES, check=lambda node: check_keys(node, _keep_texts))
+        )
     except UnicodeDecodeError as error:
         raise SettingsError(_("{place} cannot be read: {problem}", place=path, problem=_("it is not UTF-8"))) from error
     except Unreadable as error:
@@ -93,24 +95,8 @@ def _read(path: str) -> JobsFile:
         ) from error
 
 
-def _check(node: Any, seen: set[int]) -> None:
-    """Raise YAMLError for duplicate keys, of which PyYAML takes the last, and for keys that are not text.
-
-    This runs before construction, because merge keys produce duplicates that nobody wrote.
-    """
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    keys = set()
-    for item in node.value if isinstance(node.value, list) else ():
-        key, value = item if isinstance(item, tuple) else (None, item)
-        if key is not None and isinstance(key.value, list):
-            raise _mistake(_("a key must be text, not a list or a map"), key)
-        if key is not None and key.value in keys:
-            raise _mistake(_("the key {name!r} appears twice", name=key.value), key)
-        keys.add(key and key.value)
-        _check(value, seen)
-    for key, value in node.value if keys - {None} else ():
+def _keep_texts(node: Any) -> None:
+    for key, value in node.value if node.id == "mapping" else ():
         if key.value in _TEXTS and not (key.value == "default" and _may_be_boolean(node)):
             for text in value.value if isinstance(value.value, list) else [value]:
                 _take_as_written(text)
@@ -125,12 +111,6 @@ def _may_be_boolean(parameter: Any) -> bool:
 def _take_as_written(node: Any) -> None:
     if getattr(node, "tag", "").endswith((":int", ":float", ":bool", ":timestamp")):
         node.tag = "tag:yaml.org,2002:str"
-
-
-def _mistake(problem: str, node: Any) -> Exception:
-    import yaml
-
-    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def _base() -> Any:

@@ -14,6 +14,7 @@ from container_pipeline.errors import ChecksFailed
 from container_pipeline.execute import Run
 from container_pipeline.i18n import _
 from container_pipeline.keys import PROJECT_FILE
+from container_pipeline.model import Code
 from container_pipeline.plan import lint
 from container_pipeline.plan.difference import difference
 from container_pipeline.plan.lint import reports
@@ -29,6 +30,8 @@ _STATE = (".docker_build_version", ".docker_build_image", ".docker_build.json")
 
 def run(run: Run, report: str = "text", fix: bool = False) -> None:
     """Report all findings; raises ChecksFailed if there are any. With ``fix``, make the safe repairs first."""
+    if run.settings.values.code:
+        Code(run.settings.values.code)  # raises SettingsError
     facts = _fix(run) if fix else gather(run.settings)
     findings = lint.check(facts)
     run.result.code = facts.code

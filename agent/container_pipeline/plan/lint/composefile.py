@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from container_pipeline.outside import Unreadable, read_yaml
+from container_pipeline.outside import Unreadable, check_keys, read_yaml
 from container_pipeline.plan.lint.model import Edit, Source
 
 #: Line ends for YAML but not for an editor; with them, the lines of nodes differ from those of the file.
@@ -22,7 +22,8 @@ class ParsedCompose:
         self.problem: tuple[int, str] | None = None
         self.root: yaml.Node | None = None
         try:
-            self.root = read_yaml(source.plain, nodes=True)
+            # Compose v2 refuses a key that is there twice, and v1 takes the last one.
+            self.root = read_yaml(source.plain, nodes=True, check=check_keys)
         except Unreadable as error:
             self.problem = (error.line or 1, error.problem)
 

@@ -74,9 +74,10 @@ tell() {
     grep -v 'the attribute .version. is obsolete' "$1" 2>/dev/null | tail -n 20 | say_lines out
 }
 
-# Without the last sentence of Compose v1, which names no reason.
+# Without the last sentences of Compose v1, which name no reason. Where the last line is only a place, the reason stands before it.
 last_line() {
-    grep -v -e '^[[:space:]]*$' -e '^Encountered errors while bringing up' "$1" 2>/dev/null | tail -n 1 | tr -d '\r'
+    grep -v -e '^[[:space:]]*$' -e '^Encountered errors while bringing up' -e '^You might be seeing this error' -e '^For more on the Compose file' \
+        "$1" 2>/dev/null | tr -d '\r' | awk '{ line = /^ +in "/ ? before $0 : $0; before = $0 } END { print line }'
 }
 
 clean_up() {
