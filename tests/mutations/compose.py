@@ -169,6 +169,12 @@ COMPOSE = [
         (f"{_FORMS}[compose-v2-companions]",),
     ),
     Mutation(
+        "The variable of a secret is set before anything is touched",
+        _RESOLVED,
+        (("if name not in variables:", "if False:"),),
+        (f"{_FORMS}[compose-v2-missing]",),
+    ),
+    Mutation(
         "A folder that a volume binds is there before anything is touched",
         _RESOLVED,
         (("[MountSource(_relative(device, folder))] if device else []", "[]"),),

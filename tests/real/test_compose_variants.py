@@ -236,6 +236,7 @@ def lacks(name: str, line: str, says: str, others: str = "", ends: tuple[int, in
 
 MISSING = [
     lacks("a secret's file", "secrets: [s]", "none.txt", "secrets: {s: {file: ./none.txt}}\n"),
+    lacks("a secret's variable", "secrets: [s]", "NONE", "secrets: {s: {environment: NONE}}\n", SAME_ON_V1),
     # v1 ignores configs.
     lacks("a config's file", "configs: [s]", "none.txt", "configs: {s: {file: ./none.txt}}\n", (REFUSED, UP)),
     lacks("an external secret", "secrets: [s]", "", "secrets: {s: {external: true}}\n", ends=SAME_ON_V1),

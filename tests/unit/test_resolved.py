@@ -20,7 +20,7 @@ def form(own=None, **services) -> bytes:
 
 def judge(text: bytes, generation: str = "v2", profiles=()) -> resolved.Verdict:
     read = resolved.read(text, generation, "/x/stage")
-    return resolved.judge(read, Code("a-b"), IMAGE, profiles, start_first=False, file="f")
+    return resolved.judge(read, Code("a-b"), IMAGE, profiles, {"SET"}, start_first=False, file="f")
 
 
 def test_a_service_without_replicas_does_not_start():
@@ -111,7 +111,7 @@ def test_start_first_refuses_ports_for_one_container(port, fixed):
         assert read.services[0].ports == ((fixed,) if fixed else ())
     if fixed:
         with pytest.raises(ServerError, match=f"publishes port {fixed}, which two containers cannot share"):
-            resolved.judge(read, Code("a-b"), IMAGE, (), start_first=True, file="f")
+            resolved.judge(read, Code("a-b"), IMAGE, (), (), start_first=True, file="f")
 
 
 def test_files_of_secrets_and_v2_configs_must_exist():
@@ -120,6 +120,19 @@ def test_files_of_secrets_and_v2_configs_must_exist():
     text = json.dumps(data).encode()
     assert sorted(judge(text).paths) == ["/etc/key", "c.conf"]
     assert judge(text, "v1").paths == ("/etc/key",)
+
+
+@pytest.mark.parametrize("kind", ["secrets", "configs"])
+def test_variables_of_secrets_and_configs_must_be_set(kind):
+    def text(variable):
+        services = {"a-b": {**OWN, kind: [{"source": "s"}]}}
+        return json.dumps(
+            {"services": services, kind: {"s": {"environment": variable}, "t": {"environment": "N"}}}
+        ).encode()
+
+    assert judge(text("SET")).services == ("a-b",)
+    with pytest.raises(ServerError, match="service a-b needs the variable NOPE, which"):
+        judge(text("NOPE"))
 
 
 def test_external_networks_and_volumes_use_their_real_names():

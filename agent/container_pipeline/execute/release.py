@@ -28,6 +28,8 @@ class Upload:
     release: Release
     files: tuple[File, ...]
     profiles: tuple[str, ...] = ()
+    #: The names in the server's .env.
+    variables: frozenset[str] = frozenset()
 
 
 def gather(run: Run, version: str | None) -> Upload:
@@ -71,7 +73,7 @@ def gather(run: Run, version: str | None) -> Upload:
     )
     run.result.version, run.result.digest = str(chosen), str(digest)
     profiles = tuple(filter(None, values.get("COMPOSE_PROFILES", "").split(",")))
-    return Upload(release, (*files, File("release.json", release.record())), profiles)
+    return Upload(release, (*files, File("release.json", release.record())), profiles, frozenset(values))
 
 
 def check(run: Run) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +51,8 @@ class Service:
     external: tuple[str, ...]
     #: Keys with which v2 mounts something in the container.
     targets: tuple[str, ...] = ()
+    #: Variables of .env whose values are secrets or configs.
+    variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _service(name: str, entry: Mapping[str, Any], data: Any, folder: str, genera
             volumes.append(named)
             device = _bound(_map(_map(data, "volumes"), named))
             sources += [MountSource(_relative(device, folder))] if device else []
-    external = []
+    external, variables = [], []
     for kind in ("secrets", "configs") if generation == "v2" else ("secrets",):
         for used in _list(entry, kind):
             key = str(used.get("source") if isinstance(used, Mapping) else used)
@@ -160,6 +162,8 @@ def _service(name: str, entry: Mapping[str, Any], data: Any, folder: str, genera
                 external.append(key)
             elif definition.get("file"):
                 sources.append(MountSource(_relative(str(definition["file"]), folder)))
+            elif definition.get("environment"):
+                variables.append(str(definition["environment"]))
     return Service(
         name=name,
         image=str(entry.get("image") or ""),
@@ -174,6 +178,7 @@ def _service(name: str, entry: Mapping[str, Any], data: Any, folder: str, genera
         volumes=tuple(volumes),
         external=tuple(external),
         targets=tuple(str(one.get("target") or "") for one in _list(entry, "volumes") if isinstance(one, Mapping)),
+        variables=tuple(variables),
     )
 
 
@@ -239,11 +244,18 @@ def _needs(entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 def judge(
-    resolved: Resolved, code: Code, image: ImageRef, profiles: Sequence[str], *, start_first: bool, file: str
+    resolved: Resolved,
+    code: Code,
+    image: ImageRef,
+    profiles: Sequence[str],
+    variables: Collection[str],
+    *,
+    start_first: bool,
+    file: str,
 ) -> Verdict:
     """Return what to start and what must exist; raises ServerError for a file that cannot work.
 
-    ``profiles`` are the enabled ones; v1 lists the services of all profiles.
+    ``profiles`` are the enabled ones; v1 lists the services of all profiles. ``variables`` are the names in .env.
     """
     # For v1, a star is a profile like any other.
     every = "*" in profiles and resolved.generation == "v2"
@@ -255,6 +267,13 @@ def judge(
     _check_names(started, file)
     for one in started:
         _check_service(one, file)
+        for name in one.variables:
+            if name not in variables:
+                raise ServerError(
+                    _("{file}: service {service} needs the variable {name}, which .env does not set",
+                      file=file, service=one.name, name=name),
+                    _("set it in .env, or use `file:`"),
+                )  # fmt: skip
         for network in one.networks:
             if network not in resolved.declared:
                 raise ServerError(

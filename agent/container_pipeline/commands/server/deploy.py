@@ -111,7 +111,9 @@ def _judge(run: Run, upload: Upload, service: str) -> Callable[[str, str, bytes]
     def judge(generation: str, folder: str, form: bytes) -> resolved.Verdict:
         read = resolved.read(form, generation, folder)
         this = upload.release
-        verdict = resolved.judge(read, this.code, this.image, upload.profiles, start_first=start_first, file=file)
+        verdict = resolved.judge(
+            read, this.code, this.image, upload.profiles, upload.variables, start_first=start_first, file=file
+        )
         if service:
             verdict = resolved.throwaway(read, verdict, this.code, service, this.image, this.digest, file)
         return verdict
