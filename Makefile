@@ -19,7 +19,7 @@ endef
 # Empty, it is not set: hundreds of agents start in a run, and each would be compiled anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help venv lab lab-status lab-down test test-here test-all test-all-here check demo demo-here demo-down bench bench-here mutations mutations-here agent docs pictures lock
+.PHONY: help venv lab lab-status lab-down unit test test-here test-all test-all-here check demo demo-here demo-down bench bench-here mutations mutations-here agent docs pictures lock
 
 help:                ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ lab-status:          ## what runs, and where
 lab-down:            ## end what was started, remove .lab/
 	@$(LAB) down
 
+unit: venv           ## the unit tests alone, in seconds
+	$(PYTEST) -q -n auto --dist loadscope tests/unit
+
 test:                ## each promise once, on the lab
 	@$(LAB) run $(MAKE) --no-print-directory test-here
 test-here: venv
@@ -57,7 +60,7 @@ test-all-here: venv
 	@$(LAB) up
 	$(call suite,)
 
-check: venv          ## ruff, mypy, import contract, the committed agent, shellcheck, no symbolic link
+check: venv          ## ruff, mypy, import contract, the committed agent, shellcheck, no split list, no symbolic link
 	$(BIN)/python -m tools.links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,6 +68,7 @@ check: venv          ## ruff, mypy, import contract, the committed agent, shellc
 	PYTHONPATH=agent $(BIN)/lint-imports --config setup.cfg
 	$(BIN)/python -m tools.pack --check
 	$(BIN)/shellcheck .ci/run tests/lab/oci-runtime $$(git ls-files '*.sh')
+	$(BIN)/python -m tools.splits
 
 demo:                ## the Jenkinsfile's one call on the example, three times, on the lab
 	@$(LAB) run $(MAKE) --no-print-directory demo-here

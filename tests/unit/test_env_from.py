@@ -103,9 +103,10 @@ def test_all_its_processes_end_with_the_program(end: str, project: Project, tmp_
     # One child of its group, one in a session of its own, one whose parent is gone.
     script = f"{each} >&- 2>&- & setsid {each} >&- 2>&- & (setsid {each} >&- 2>&- &) & "
     script += f'while [ "$(wc -l < {pids})" != 3 ]; do sleep 0.01; done 2>&-; echo A={SECRET}; {end}'
-    # A busy machine may not have started all of them when the time of the one that hangs is over.
+    # A busy machine may not have started them all, or any, when the time of the one that hangs is over.
+    pids.touch()
     hangs = end == "sleep 100"
-    folder = project(script, timeout=3 if hangs else 60)
+    folder = project(script, timeout=1 if hangs else 60)
     with contextlib.suppress(SettingsError):
         values(folder)
     found = [int(line) for line in pids.read_text().split()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from html import unescape
 
 import pytest
@@ -23,6 +24,7 @@ HOSTILE = "<script>alert(1)</script><b style='x'>\"'&\033[31m\x00\u202e</td></ta
 DOWN = Silent("web-9", "web-9: no connection", "check that it is up")
 
 
+@cache
 def deploy(ago: timedelta, outcome: str = "ok", action: str = "deploy", by: str = BUILD) -> Attempt:
     return Attempt(f"{(NOW - ago).astimezone(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", by, action, "20261124093015", outcome)
 

@@ -378,10 +378,13 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_values_of_unexpected_types_are_accepted_or_reported(tmp_path, place):
+def test_values_of_unexpected_types_are_accepted_or_reported(tmp_path, place, monkeypatch):
+    (tmp_path / "jobs.yml").touch()
     for value in ODD:
+        text = PLACES[place].replace("ODD", value)
+        monkeypatch.setattr(jobs_file, "read_file", lambda _path, _largest, text=text: text.encode())
         try:
-            for job in load(tmp_path, PLACES[place].replace("ODD", value)):
+            for job in jobs_files.load([str(tmp_path / "jobs.yml")])[0]:
                 job_xml(job)
         except SettingsError as error:
             assert len(error.message) < 1000  # noqa: PT017

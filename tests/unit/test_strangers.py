@@ -51,8 +51,9 @@ def nothing_left(folder: Path) -> bool:
 @pytest.mark.parametrize("body", ["sleep 600 & sleep 600", "yes"], ids=["hangs", "floods"])
 def test_git_docker_and_shell_timeouts_kill_their_children(tmp_path, monkeypatch, body):
     for module in (git, buildkit):
-        monkeypatch.setattr(module, "_TIMEOUT", 0.3, raising=False)
-    monkeypatch.setattr(children, "TIMEOUT", 0.3)
+        monkeypatch.setattr(module, "_TIMEOUT", 0.15, raising=False)
+    monkeypatch.setattr(children, "TIMEOUT", 0.15)
+    (tmp_path / "groups").touch()
     for name in ("git", "docker", "shfmt", "sh-like"):
         program(tmp_path, monkeypatch, name, body)
     begun = time.monotonic()

@@ -234,7 +234,7 @@ def _events(deployments: Iterable[Deployment], now: datetime) -> list[_Event]:
             when, outcome = moment(attempt.when), _outcome(attempt.action, attempt.outcome)
             if not when or not outcome or not timedelta() <= now - when <= timedelta(DAYS):
                 continue
-            key = (one.code, attempt.version, attempt.by, outcome, f"{when:%Y%m%d%H}")
+            key = (one.code, attempt.version, attempt.by, outcome, str(when)[:13])
             when = when.astimezone(now.tzinfo)
             event = found.setdefault(key, _Event(when, one.code, attempt.version, attempt.by, outcome))
             event.when = min(event.when, when)

@@ -1,4 +1,4 @@
-"""Names on a server are never split at blanks or expanded as patterns."""
+"""Names the lines of the servers' programs that split what users chose at blanks, or match it against files: ``python -m tools.splits``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from mutations.entry import PACKAGE, REPOSITORY
-
-SCRIPTS = sorted((REPOSITORY / PACKAGE / "remote/programs").glob("*.sh"))
+PROGRAMS = Path(__file__).resolve().parents[1] / "agent/container_pipeline/remote/programs"
 #: What may be split: ids, words of ours, and names of services, images, releases and ports, which have no blanks and no patterns.
 WORDS = {
     "services",
@@ -50,8 +46,8 @@ SPLIT = "SC2086,SC2046,SC2048,SC2068"
 LOOP = re.compile(r"\bfor \w+ in (.*?);? *(?:do|$)")
 
 
-def unquoted(text: str) -> list[str]:
-    """The lines of a script in which something else than WORDS is split, but for those between set -f and set +f."""
+def splits(text: str) -> list[str]:
+    """Return the lines of a script that split something else than WORDS, but for those between set -f and set +f."""
     silent = re.sub(r"# shellcheck disable=\S+", "#", text)
     shellcheck = Path(sys.executable).parent / "shellcheck"
     done = subprocess.run(
@@ -78,15 +74,13 @@ def unquoted(text: str) -> list[str]:
     return [lines[number - 1].strip() for number in sorted(found)]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_no_list_of_what_users_chose_is_split(script: Path):
-    assert unquoted(script.read_text(encoding="utf-8")) == []
+def main() -> int:
+    """Print one sentence for each line; exit 1 where there is one."""
+    found = [(path.name, line) for path in sorted(PROGRAMS.glob("*.sh")) for line in splits(path.read_text("utf-8"))]
+    for name, line in found:
+        print(f"{name} splits what users chose: quote it, or read it line by line: {line}")
+    return 1 if found else 0
 
 
-@pytest.mark.parametrize(
-    "line", ["for x in $units; do :; done", "rm -rf $units", "for x in $(cat list); do :; done", "echo ${units}"]
-)
-def test_it_finds_such_a_list(line: str):
-    start = 'units=$(cat "$1")\n'
-    assert unquoted(f"#!/bin/sh\n{start}{line}\n") == [line]
-    assert unquoted(f"#!/bin/sh\n{start}set -f\n{line}\nset +f\n") == []
+if __name__ == "__main__":
+    sys.exit(main())
