@@ -105,6 +105,11 @@ def ignore(data: bytes, *says: str, lacks: Sequence[str] = ()) -> Case:
     return Case("lint", {"Dockerfile": DOCKERFILE, ".dockerignore": data, "secret": "s"}, says=says, lacks=lacks)
 
 
+def ignored(text: str, *says: str) -> Case:
+    project = {"Dockerfile": 'FROM a:1\nCOPY . /app\nCMD ["a"]\n', ".dockerignore": text}
+    return Case("lint", project, says=says, lacks=() if says else ("CP132",))
+
+
 def called(file: str, text: str | bytes, **more: object) -> Case:
     """adopt --remove where ``file`` calls docker.sh in a way that nothing else stands for: it is named, and both stay."""
     said = (f"{file}:", KEPT)
@@ -196,6 +201,15 @@ CASES: dict[str, Case] = {
     "flow style": fix("services: {shop-web: {image: 'x', restart: 'no'}}\n", "ulimits is missing"),
     "JSON": fix('{\n  "services": {\n    "shop-web": {\n      "image": "x"\n    }\n  }\n}\n', "ulimits is missing"),
     "an explicit key": fix(f"services:\n  ? shop-web\n  : {IMAGE}    env_file: .env\n", "ulimits is missing"),
+    "services of another file alone": Case(
+        "lint", {"docker-compose.yml": "include: [parts/web.yml]\n", "parts/web.yml": COMPOSE}, lacks=("CP200", "CP201")
+    ),
+    "the service in another file": Case(
+        "lint --fix",
+        {"docker-compose.yml": "version: '3.5'\ninclude: [web.yml]\nservices:\n  db: {image: x}\n", "web.yml": COMPOSE},
+        lacks=("CP201",),
+        same=("docker-compose.yml",),
+    ),
     "two documents": fix(f"{COMPOSE}---\nservices: {{b: {{image: x}}}}\n", "CP200", same=("docker-compose.yml",)),
     "a key twice in a service": fix(f"{COMPOSE}    labels: {{a: b}}\n    labels: {{c: d}}\n", "yml:6: CP200 it is not", "'labels' appears twice"),
     "a service twice": fix(f"{COMPOSE}  shop-web: {{image: x}}\n", "yml:5: CP200", "'shop-web' appears twice", same=("docker-compose.yml",)),
@@ -258,6 +272,15 @@ CASES: dict[str, Case] = {
     "UTF-16: as PowerShell writes it": ignore(b"\xff\xfe" + "secret\n.env\n".encode("utf-16-le"), "CP133"),
     "UTF-16: the other order": ignore("secret\r\n.env\r\n".encode("utf-16-be"), "CP133"),
     "UTF-8 with a mark": ignore(windows("secret\n.env\n"), lacks=("CP133",)),
+    # what .dockerignore leaves out, as Docker reads it
+    "ignore: a pattern": ignored("*.env\n.g[i]t\n"),
+    "ignore: everything but one folder": ignored("**\n!src\n"),
+    "ignore: a path from here": ignored("./.env\n/.git/\n"),
+    "ignore: in every folder": ignored("**/.env\n**/.git\n"),
+    "ignore: taken back": ignored("*\n!.env\n", "CP132 the copy includes .env"),
+    "ignore: another order": ignored("!.env\n*\n"),
+    "ignore: a comment": ignored("  # .env\n#.git\n", "CP132 the copy includes .env, .git"),
+    "ignore: names in a folder": ignored("src/.env\nsrc/.git\n", "CP132 the copy includes .env, .git"),
     # GBK, in which editors on Chinese Windows save: shells and Docker take such a file, Compose does not
     "GBK: docker.sh": Case(
         "adopt --yes", {"docker.sh": gbk(SCRIPT)}, 1, ("docker.sh cannot be read: it is not UTF-8",), same=("docker.sh",)

@@ -37,14 +37,14 @@ def _service(file: ParsedCompose, facts: Facts) -> ParsedService | None:
 def not_compose(file: ParsedCompose, _facts: Facts) -> Iterator[Hit]:
     if file.problem:
         yield Hit(file.problem[0], _("it is not one YAML document: {problem}", problem=file.problem[1]))
-    elif not file.services:
+    elif not file.services and not file.includes:
         yield Hit(1, _("it has no services"), _("write `services:`, and the project code below it"))
 
 
 @rule("CP201", _KIND, _("the service must be named after the project code, by which deploy, status and logs find it"))
 def service_name(file: ParsedCompose, facts: Facts) -> Iterator[Hit]:
     services = file.services
-    if facts.code and services and facts.code not in services:
+    if facts.code and services and facts.code not in services and not file.includes:
         first = next(iter(services.values()))
         edit = replace_value(file.source, first.key, scalar(facts.code)) if len(services) == 1 else None
         yield Hit(

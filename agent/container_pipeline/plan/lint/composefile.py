@@ -28,6 +28,11 @@ class ParsedCompose:
             self.problem = (error.line or 1, error.problem)
 
     @property
+    def includes(self) -> bool:
+        """Whether other files bring services, too."""
+        return get(self.root, "include") is not None
+
+    @property
     def services(self) -> dict[str, ParsedService]:
         return {
             key.value: ParsedService(self, key, value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from container_pipeline.errors import BuildError
 from container_pipeline.i18n import _
 from container_pipeline.plan.lint.dockerfile import Dockerfile, Instruction
 from container_pipeline.plan.lint.model import Edit, Facts, Hit, rule
+from container_pipeline.project.context import Ignored, parse
 
 _KIND = "Dockerfile"
 _PIP = re.compile(r"\b(pip3?|python3? -m pip)\s+install\b")
@@ -156,9 +158,11 @@ def copies_secret(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 
 @rule("CP132", _KIND, _("without .dockerignore, a copy of the whole folder includes .env and .git"))
 def nothing_ignored(file: Dockerfile, facts: Facts) -> Iterator[Hit]:
-    patterns = facts.dockerignore.lines if facts.dockerignore else []
-    named = {line.strip().lstrip("/").rstrip("/").replace("**/", "") for line in patterns}
-    wanted = [name for name in (".env", ".git") if not named & {name, name + "*", ".*", "*"}]
+    try:
+        ignored = Ignored(parse(facts.dockerignore.plain if facts.dockerignore else ""))
+    except BuildError:
+        return  # the build refuses the pattern by name
+    wanted = [name for name in (".env", ".git") if not ignored(name)]
     for one in file.all("COPY", "ADD"):
         if one.copies_project and wanted:
             yield Hit(
