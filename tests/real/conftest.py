@@ -16,15 +16,15 @@ from real.workbench import Workbench
 
 
 @pytest.fixture
-def development(registry_factory: Callable[..., Registry]) -> Registry:
-    """A private development registry with a login."""
-    return registry_factory()
+def development(lab: Lab) -> Registry:
+    """The lab's development registry with a login. A test that stops or breaks a registry makes its own."""
+    return lab.development
 
 
 @pytest.fixture
-def production(registry_factory: Callable[..., Registry]) -> Registry:
-    """A private production registry with a login."""
-    return registry_factory()
+def production(lab: Lab) -> Registry:
+    """The lab's production registry with a login."""
+    return lab.production
 
 
 @pytest.fixture

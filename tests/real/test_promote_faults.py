@@ -139,8 +139,8 @@ def test_latest_is_unchanged_if_its_move_fails(agent, between, promoted, product
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (401, "refused user tester"),
-        (403, "for user tester"),
+        (401, "refused user releaser"),
+        (403, "for user releaser"),
         (404, "has no"),
         (413, "client_max_body_size"),
     ],

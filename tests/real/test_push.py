@@ -14,6 +14,7 @@ import pytest
 from container_pipeline.clients.engine import Engine
 from lab import ask, images
 from lab.faultproxy import Fault
+from lab.place import free_port
 from lab.watcher import ArgvWatcher
 from real.agent import Agent
 
@@ -137,11 +138,12 @@ def test_push_with_wrong_password_names_variable_to_check(agent, monkeypatch):
     assert "wrong password" not in outcome.err
 
 
-def test_push_reports_an_unreachable_registry_in_one_sentence(agent, development):
-    development.stop()
+def test_push_reports_an_unreachable_registry_in_one_sentence(agent, monkeypatch):
+    nobody = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("DOCKER_REGISTRY", nobody)
     outcome = agent("push")
     assert outcome.code == 1
-    assert development.address in outcome.err.splitlines()[-1]
+    assert nobody in outcome.err.splitlines()[-1]
     assert "Traceback" not in outcome.err
 
 
@@ -205,8 +207,10 @@ def test_production_gets_the_bytes_that_development_holds(agent, development, pr
     assert ask.digest(production, code, version(agent)) == ask.digest(production, code, "latest") == digest
 
 
-def test_production_gets_engine_image_without_the_development_registry(agent, development, production, code):
-    assert agent("push").code == 0
+def test_production_gets_engine_image_without_the_development_registry(agent, registry_factory, production, code):
+    development = registry_factory()
+    agent.use("DOCKER_REGISTRY", development)
+    assert agent("build").code == agent("push").code == 0
     development.stop()
     outcome = agent("pipeline-prod")
     assert outcome.code == 0, outcome.err
