@@ -60,4 +60,5 @@ def test_a_choice_shows_date_and_author_bounded():
     assert one["when"] == local_time("2026-11-24T01:30:15Z")
     assert one["by"] == "https://jenkins.example/job/a/1/, approved by ops"
     (one,) = choices([server("2", "1", by="\033[31m" + "x" * 1_000_000)])
-    assert one["by"] == "x" * 200
+    assert len(one["by"]) <= 200
+    assert set(one["by"]) == set("x …")

@@ -29,7 +29,7 @@ def possible(settings: Settings, environments: Sequence[Settings]) -> bool:
 
     A program of ``env_from`` may read any file of the repository: it can be carried where git lists them.
     """
-    if not any(one.values.env_from for one in (settings, *environments)):
+    if not _run_a_program(settings, *environments):
         return True
     paths = [settings.project / name for name in git.tracked(settings.project)]
     return bool(paths) and sum(path.stat().st_size for path in paths if path.is_file()) <= _LARGEST
@@ -40,8 +40,9 @@ def pack(run: Run, target: Path, environments: Sequence[Settings]) -> None:
 
     With them go the state of its build, and with ``env_from`` all files that git tracks.
     """
-    project = run.settings.project
-    found = {file.path: file for one in (run.settings, *environments) for file in _files(one)}
+    project, every = run.settings.project, (run.settings, *environments)
+    tracked = git.tracked(project) if _run_a_program(*every) else []
+    found = {file.path: file for one in every for file in _files(one, tracked)}
     if run.settings.tells_a_chat:
         text = json.dumps(git.commits(project, "", "HEAD"))
         found[git.LIST] = File(git.LIST, text.encode())
@@ -49,12 +50,13 @@ def pack(run: Run, target: Path, environments: Sequence[Settings]) -> None:
     target.write_bytes(transfer.bundle(found.values()))
 
 
-def _files(settings: Settings) -> Iterator[File]:
+def _run_a_program(*settings: Settings) -> bool:
+    return any(one.values.env_from for one in settings)
+
+
+def _files(settings: Settings, tracked: Sequence[str]) -> Iterator[File]:
     values = settings.values
-    names = [PROJECT_FILE, values.compose_file, values.env_file, *values.verify, *state.FILES]
-    if values.env_from:
-        names += git.tracked(settings.project)
-    for name in names:
+    for name in (PROJECT_FILE, values.compose_file, values.env_file, *values.verify, *state.FILES, *tracked):
         path = settings.project / name
         # A file from Jenkins' credentials is bound anew.
         if path.is_file() and settings.project in path.resolve().parents:

@@ -114,14 +114,14 @@ def choices(answers: Sequence[Answer]) -> list[dict[str, str]]:
     kept = [{record["version"]: record for record in releases(answer)} for answer in servers]
     running = {answer.facts.get("version") for answer in servers}
     return [
-        {"version": version, "when": _shown(local_time(record.get("when", "-"))), "by": _shown(_by(record))}
+        {
+            "version": version,
+            "when": outside.short(local_time(record.get("when", "-")), _LONGEST),
+            "by": outside.short(_by(record), _LONGEST),
+        }
         for version, record in (kept[0] if kept else {}).items()
         if all(version in others for others in kept) and running != {version}
     ]
-
-
-def _shown(text: str) -> str:
-    return outside.printable(text)[:_LONGEST]
 
 
 def attempts(answer: Answer) -> list[dict[str, str]]:
