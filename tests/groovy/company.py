@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ import pytest
 from groovy.node import Node
 from lab import ask
 from lab.box import Box
-from lab.fixtures import private_server
+from lab.fixtures import private_registry, private_server
 from lab.handle import Lab, Server
 from lab.registry import Registry
 
 
 @dataclass
 class Company:
-    """All of it private to the module's tests; the registries to one test."""
+    """All of it private to the module's tests, and empty at the start of each."""
 
     lab: Lab
     servers: dict[str, Server]
@@ -84,9 +84,17 @@ def two_servers(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         box.remove()
 
 
+@pytest.fixture(scope="module")
+def two_registries(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Registry]]:
+    made = [private_registry(tmp_path_factory.mktemp(name) / "registry") for name in ("development", "production")]
+    yield made
+    for one in made:
+        one.stop()
+
+
 @pytest.fixture
 def company(
-    lab: Lab, two_servers: dict[str, Server], registry_factory: Callable[..., Registry], tmp_path: Path
+    lab: Lab, two_servers: dict[str, Server], two_registries: list[Registry], tmp_path: Path
 ) -> Iterator[Company]:
     config, known_hosts = tmp_path / "ssh_config", tmp_path / "known_hosts"
     config.write_text("".join(f"Host {name}\n    HostName {one.host}\n" for name, one in two_servers.items()))
@@ -95,8 +103,10 @@ def company(
         for line in one.ssh_config.with_name("known_hosts").read_text().splitlines():
             lines += [line, " ".join([name, *line.split()[1:]])]
     known_hosts.write_text("\n".join(lines) + "\n")
-    yield Company(lab, two_servers, registry_factory(), registry_factory(), config, known_hosts)
-    for one in two_servers.values():
-        for code in ("aglaia-web-re", "aglaia-api-re"):
-            if (one.folder / "compose" / code).exists():
-                one.remove(code)
+    yield Company(lab, two_servers, *two_registries, config, known_hosts)
+    for code in ("aglaia-web-re", "aglaia-api-re"):
+        for server in two_servers.values():
+            if (server.folder / "compose" / code).exists():
+                server.remove(code)
+        for registry in two_registries:
+            registry.forget(code)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tools import pack
 
-from groovy.company import company, two_servers  # noqa: F401 - fixtures
+from groovy.company import company, two_registries, two_servers  # noqa: F401 - fixtures
 from groovy.jenkins import ROOT, Jenkins, Run
 from groovy.node import Node
 

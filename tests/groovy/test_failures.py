@@ -56,6 +56,7 @@ def test_an_unreachable_production_registry_prevents_the_deploy(build, company, 
             company.production.stop()
 
     run = build.start(call, scm=str(project.folder), on_line=kill).wait()
+    company.production.start()
     assert run.result == "FAILURE"
     assert run.stage_names == ["Build", "Push", "Promote"], run.log
     (error,) = [line for line in run.lines if line.startswith("ERROR")]

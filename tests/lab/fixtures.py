@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -83,25 +83,22 @@ def registry_factory(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
     """
     made: list[Registry] = []
 
-    def make(
-        *,
-        auth: bool = True,
-        delete: bool = True,
-        readonly: bool = False,
-        tls: bool = False,
-        names: Sequence[str] = (),
-    ) -> Registry:
-        folder = tmp_path / f"registry-{len(made)}"
-        certificate = folder / "certificate.pem" if tls else None
-        one = Registry(folder.name, folder, f"127.0.0.1:{free_port()}", "tester", new_password(), certificate)
-        configure(one, auth=auth, delete=delete, readonly=readonly, tls=tls, names=names)
-        made.append(one)
-        one.start()
-        return one
+    def make(tls: bool = False, **options: Any) -> Registry:
+        made.append(private_registry(tmp_path / f"registry-{len(made)}", tls=tls, **options))
+        return made[-1]
 
     yield make
     for one in made:
         one.stop()
+
+
+def private_registry(folder: Path, *, tls: bool = False, **options: Any) -> Registry:
+    """Start a registry in ``folder``; the caller ends it with `registry.stop()`. Options are those of `configure`."""
+    certificate = folder / "certificate.pem" if tls else None
+    one = Registry(folder.name, folder, f"127.0.0.1:{free_port()}", "tester", new_password(), certificate)
+    configure(one, tls=tls, **options)
+    one.start()
+    return one
 
 
 @pytest.fixture

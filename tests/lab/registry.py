@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import secrets
+import shutil
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +67,10 @@ class Registry:
     def stop(self) -> None:
         stop(self.pidfile, patience=5)
 
+    def forget(self, repository: str) -> None:
+        """Remove a repository. It is on the disk alone: `configure` sets no cache."""
+        shutil.rmtree(self.storage / "docker/registry/v2/repositories" / repository, ignore_errors=True)
+
     def add_user(self, name: str) -> str:
         """Add a user; return the password. The registry reloads the file itself."""
         password = new_password()
@@ -95,7 +100,6 @@ def configure(
         "storage": {
             "filesystem": {"rootdirectory": str(registry.storage)},
             "delete": {"enabled": delete},
-            "cache": {"blobdescriptor": "inmemory"},
             "maintenance": {"uploadpurging": {"enabled": False}, "readonly": {"enabled": readonly}},
         },
         "http": {"addr": registry.address, "secret": secrets.token_hex(16)},

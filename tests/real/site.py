@@ -219,18 +219,23 @@ class Site:
 
     def running(self, server: Server | None = None) -> str:
         """Return the container's image in the form of the Compose file, or ""."""
-        names = (server or self.servers[0]).docker("ps", "--filter", f"name=^{self.code}$", "--format", "{{.Image}}")
-        return names.strip().rpartition(":")[2]
+        host = (server or self.servers[0]).docker_host
+        found = engine.call(host, "GET", "/containers/json", name=f"^/{self.code}$")
+        return "".join(one["Image"].rpartition(":")[2] for one in found)
 
     def container(self) -> str:
         """Return the container on the first server and its start time."""
-        return self.servers[0].docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", self.code)
+        one = self._inspected(self.servers[0])
+        return f"{one['Id']} {one['State']['StartedAt']}"
 
     def environment(self, server: Server | None = None) -> dict[str, str]:
         """The environment of the container."""
-        one = server or self.servers[0]
-        pairs = json.loads(one.docker("inspect", "-f", "{{json .Config.Env}}", self.code))
-        return dict(pair.partition("=")[::2] for pair in pairs)
+        return dict(pair.partition("=")[::2] for pair in self._inspected(server or self.servers[0])["Config"]["Env"])
+
+    def _inspected(self, server: Server) -> dict[str, Any]:
+        """Return what the engine says of the container, asked on its socket: `docker` costs a process."""
+        found: dict[str, Any] = engine.call(server.docker_host, "GET", f"/containers/{self.code}/json")
+        return found
 
     def lock_is_free(self, server: Server | None = None) -> bool:
         """Return whether the lock is held; all servers of the lab share this machine's kernel."""
