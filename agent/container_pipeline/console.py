@@ -65,13 +65,15 @@ class Redactor:
 
         Keys are kept: they are this product's own, even if a password equals one of them.
         """
+        if isinstance(data, str):
+            return self(data)
         if isinstance(data, dict):
             return {name: self.within(value) for name, value in data.items()}
         if isinstance(data, (list, tuple)):
             if data and all(isinstance(value, str) for value in data):
                 return self.lines(data)
             return [self.within(value) for value in data]
-        return self(data) if isinstance(data, str) else data
+        return data
 
     def lines(self, texts: Sequence[str]) -> list[str]:
         """Return the redacted lines, also when a secret spans several of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -53,8 +54,7 @@ def reported(tmp_path: Path, shell: str, roots: str, **values: object) -> tuple[
     program = transfer.program(("common", "fleet"), given)
     # In a namespace of its own, the id of a last process is the number of all.
     program_shell = "busybox sh" if shell == "busybox" else shell
-    # It has no temporary folders of other runs.
-    outer = f'/bin/mount -t tmpfs tmpfs /dev/shm && {program_shell} -c "$0"; sh -c \'echo "processes $$"\''
+    outer = f'{program_shell} -c "$0"; sh -c \'echo "processes $$"\''
     # Its end would mean that the agent is gone.
     read_end, write_end = os.pipe()
     try:
@@ -151,3 +151,27 @@ def test_odd_files_of_a_project_harm_nothing(tmp_path: Path, shell: str):
     assert hold.by == "bob"
     assert len(hold.reason) < 400
     assert "\x1b" not in hold.reason
+
+
+def test_hundreds_of_codes_pass_every_limit(tmp_path: Path):
+    root, image = tmp_path / "compose", f"r/{'i' * 100}@sha256:{1:064}"
+    first = project(root, "code-0000-" + "x" * 90)
+    record = json.loads((first / "releases" / "20261124093015" / "release.json").read_text())
+    (first / "releases" / "20261124093015" / "release.json").write_text(
+        json.dumps({**record, "image": "r/" + "i" * 100}) + "\n"
+    )
+    for number in range(1, 300):
+        shutil.copytree(first, root / first.name.replace("0000", f"{number:04}"), copy_function=os.link)
+    for number in ("0000", "0299"):
+        edited = root / first.name.replace("0000", number) / ".env"
+        edited.unlink()
+        edited.write_text("A=2\n")
+    ids = [f"{number:064x}" for number in range(300)]
+    (tmp_path / "docker.ps").write_text("\n".join(ids) + "\n")
+    told, count = reported(tmp_path, "dash", str(root))
+    found = read("web-1", told, "", asked=True).deployments
+    assert len(found) == 300
+    assert [one.code[:9] for one in found if one.edited] == ["code-0000", "code-0299"]
+    assert (tmp_path / "asked").read_text().split() == [*[image] * 300, *ids]
+    # Not one for each code, but one find, stat and sha256sum for each 100 kB of paths.
+    assert count < 75

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -403,11 +403,3 @@ def remarks(one: Deployment) -> list[str]:
     if one.status == "foreign":
         found.append(difference("found"))
     return found
-
-
-def named(deployments: Iterable[Deployment], environments: Mapping[tuple[str, str], str]) -> list[Deployment]:
-    """Return the deployments with the environment of (server, root), where their records have none."""
-    return [
-        one if one.environment else replace(one, environment=environments.get((one.server, one.root), ""))
-        for one in deployments
-    ]
