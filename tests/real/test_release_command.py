@@ -112,6 +112,11 @@ def test_failed_command_takes_a_first_deploy_down(data: Site):
     assert "the first deploy failed and was taken down: the release command failed (exit code 4)" in done.err
     assert "half done" in done.err
     assert containers(site) == {}
+    told = site("status").err
+    assert "nothing is deployed there: the deploy of" in told
+    assert "`container-pipeline history` shows why" in told
+    assert "the release command failed" in site("history").out
+    assert site("down", "--yes").code == 0
 
 
 def test_command_runs_on_exactly_one_server(site: Site, lab: Lab, server_factory: Callable[..., Server]):

@@ -16,6 +16,7 @@ from container_pipeline.errors import (
 )
 from container_pipeline.i18n import _
 from container_pipeline.model import Target, local_time
+from container_pipeline.outside import short
 from container_pipeline.plan.deploy import Holding, holder, mending, port_holder, port_is_taken, service_state
 
 
@@ -357,6 +358,20 @@ def _login_shell(rest: str, errors: Sequence[str]) -> ServerError:
     )  # fmt: skip
 
 
+def _nothing(last: str) -> tuple[str, str]:
+    """Return message and hint where no release is; ``last`` is the last line of the history, if there is one."""
+    when, _by, _action, version, outcome = [*last.split("|", 4), "", "", "", "", ""][:5]
+    if outcome.startswith("failed"):
+        return (
+            _(
+                "nothing is deployed there: the deploy of {version} failed ({time})",
+                version=short(version, 128), time=local_time(short(when, 40)),
+            ),
+            _("`container-pipeline history` shows why"),
+        )  # fmt: skip
+    return _("nothing is deployed there"), _("run `container-pipeline deploy`")
+
+
 def _refusal(reason: str, text: str) -> tuple[str, str]:
     """Return message and hint for a refusal, before which nothing was changed."""
     table = {
@@ -469,7 +484,7 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("release {version} is not signed by any key of `verify`, so it does not run again", version=text),
             _("deploy a signed version; or pass `--no-verify` with the reason, which the history keeps"),
         ),
-        "nothing": (_("nothing is deployed there"), _("run `container-pipeline deploy`")),
+        "nothing": _nothing(text),
         "unfinished": (
             _("a deploy was interrupted there"),
             _("run `container-pipeline deploy` or `rollback`: they repair it first"),

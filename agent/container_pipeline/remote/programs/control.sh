@@ -8,7 +8,11 @@ control() {
     make_work
     find_docker
     enter_folder
-    [ -f docker-compose.yml ] || [ -n "$(current_release)" ] || refuse nothing
+    if [ ! -f docker-compose.yml ] && [ -z "$(current_release)" ]; then
+        # A first deploy that failed was taken down already.
+        if [ "$action" = down ] && [ -f releases/.log ]; then end ok; fi
+        refuse nothing
+    fi
     watch_connection
     take_lock
     [ "$action" != up ] || heed_hold

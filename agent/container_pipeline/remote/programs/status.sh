@@ -32,7 +32,7 @@ report() {
     project=${project:-$found_project}
     [ "$action" = status ] || { show_use && end ok; }
     [ -z "$found_ids" ] || say "differs found"
-    [ -n "$found_ids" ] || [ -f docker-compose.yml ] || [ -n "$current" ] || [ -e .hold ] || refuse nothing
+    [ -n "$found_ids" ] || [ -f docker-compose.yml ] || [ -n "$current" ] || [ -e .hold ] || refuse nothing "$(tail -n 1 releases/.log 2>/dev/null)"
     [ -n "$current" ] && [ -f "releases/$current/release.json" ] && say "release $(record "$current")"
     say "fact hold $(held_by)"
     [ ! -f .lock ] || flock -sn .lock true 2>/dev/null || say "fact lock $(lock_holder .lock)"
