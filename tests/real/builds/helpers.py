@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 
 import docker
 
@@ -25,16 +27,17 @@ def built(agent: Agent) -> str:
     return f"{os.environ['DOCKER_REGISTRY']}/{agent.code}:{version}"
 
 
-def shown(engine: docker.APIClient, image: str, *command: str) -> str:
-    """Return a command's output in a container of the image."""
-    container = engine.create_container(image, list(command))
+def content(engine: docker.APIClient, image: str, path: str) -> dict[str, str]:
+    """Return the text of each file at or below a path of the image, by its name from there; no container is started."""
+    container = engine.create_container(image, ["none"])
     try:
-        engine.start(container)
-        engine.wait(container)
-        return str(engine.logs(container).decode())
+        stream, _about = engine.get_archive(container, path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+            found = [entry for entry in archive if entry.isfile()]
+            return {entry.name.partition("/")[2]: archive.extractfile(entry).read().decode() for entry in found}  # type: ignore[union-attr]
     finally:
         engine.remove_container(container, force=True)
 
 
 def files(engine: docker.APIClient, image: str) -> set[str]:
-    return {line.removeprefix("/c/") for line in shown(engine, image, "find", "/c", "-type", "f").splitlines()}
+    return set(content(engine, image, "/c"))
