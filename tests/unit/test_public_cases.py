@@ -127,10 +127,10 @@ def adopted(text: str, *steps: str) -> Case:
     return Case("adopt --yes", {"docker.sh": text}, 0, holds={"container-pipeline.yml": "code: shop-web"}, steps=steps)
 
 
-def docker(command: str, words: str, *kept: str, says: str = "", head: str = "") -> Case:
-    """adopt on a script with one docker command; ``kept`` stands in the project file."""
+def docker(command: str, words: str, *kept: str, says: str = "", head: str = "", lacks: str = "Traceback") -> Case:
+    """adopt on a script with one docker command: what it says of the words that it takes and of others."""
     text = f"#!/bin/bash\n{head}BUILD_IMAGE_NAME=shop-web\n{command.split()[-1]}() {{\n  docker {command} {words}\n}}\n"
-    return Case("adopt --yes", {"docker.sh": text}, 0, (says, *kept))
+    return Case("adopt --yes", {"docker.sh": text}, 0, (says, *kept), (f"✓ {lacks}",))
 
 
 def hub(registry: str, key: str) -> Case:
@@ -442,6 +442,15 @@ CASES: dict[str, Case] = {
     "a context known only later": docker("build", "$DIR", says="docker build $DIR", head="DIR=$(mktemp -d)\n"),
     "the script's folder": docker("build", "$DIR/web", "context: web", head='DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"\n'),
     "options of buildx": docker("buildx build", "--push --load -t x web", "context: web", says="docker build --push —"),
+    "standard input": docker("build", "- < Dockerfile", "docker build - —", "✗ < Dockerfile —", lacks="context"),
+    "a Dockerfile in a here-document": docker("build", "-f- . <<E\nFROM a\nE", "docker build --file - —", lacks="dockerfile:"),
+    "a repository": docker("build", "https://h/a.git#main:web", "docker build https://h/a.git", lacks="context"),
+    "an operator in quotes": docker("build", "--label 'd=a;b>c' web", "d: a;b>c", "context: web"),
+    "a secret of the environment": docker("build", "--secret id=t,env=T .", "--secret id=t,env=T —", lacks="secrets"),
+    "two builds": docker("build", "-f Base -t base .\n  docker build web", "✗ docker build -f Base", "context: web", lacks="dockerfile"),
+    "a function that a function defines": adopted(script("  log() { echo; }\n  npm ci\n"), "npm ci"),
+    "a program's own options": docker("run", "-p 8:80 x python a.py --port 80", "✗ python a.py --port 80", "ports: 8:80"),
+    "values known only later": docker("run", "-p $P:80 -v $PWD/l:/l -e A=$B x", "--publish $P:80 —", "--env A=$B —", "./l:/l", lacks="run: env"),
     "letters in one word": docker("run", "-itd -p8080:80 -eA=b --privileged -v /a:/b x", "/a:/b", "8080:80", "env: A=b", says="--privileged —"),
     # Groovy Jenkinsfiles with conditional arguments
     "a choice": ternary(STEP),

@@ -15,7 +15,14 @@ from container_pipeline.plan.adopt.script import Line
 from container_pipeline.plan.lint.model import looks_secret
 
 _SHORT = {"t": "tag", "f": "file", "q": "quiet"}
+#: Words of a shell that only look like operators: quoted ones and substitutions.
+_HELD = re.compile(r"""\$\([^()]*\)|`[^`]*`|"(?:\\.|[^"\\])*"|'[^']*'""")
 _SHORT_RUN = {
+    "u": "user",
+    "w": "workdir",
+    "h": "hostname",
+    "m": "memory",
+    "l": "label",
     "p": "publish",
     "v": "volume",
     "e": "env",
@@ -51,6 +58,8 @@ _FLAGS = frozenset(
     ]
 )
 _NOTHING = frozenset(["tag", "force-rm", "rm", "quiet", "progress", "load", "interactive", "tty"])
+#: A context that is no folder known beforehand: a variable, a repository, standard input.
+_NO_FOLDER = re.compile(r"[$`]|^-$|://|^git@")
 _LISTS = {"publish": "ports", "volume": "volumes", "env-file": "env_file"}
 
 
@@ -60,7 +69,8 @@ def docker(text: str, command: str) -> list[str] | None:
     found = re.match(rf"{before}{command}\s+(.*)", text, re.S)
     if not found:
         return None
-    plain = re.split(r"\s*(?:\|\|?|&&|;|\n|\s\d?>)\s*", found[1])[0]
+    end = operator(found[1])
+    plain = found[1] if end is None else found[1][:end]
     held = re.sub(r"\$\([^()]*\)|`[^`]*`", lambda inner: inner[0].replace(" ", "\0"), plain)
     try:
         words = shlex.split(held)
@@ -69,12 +79,23 @@ def docker(text: str, command: str) -> list[str] | None:
     return [word.replace("\0", " ") for word in words]
 
 
-def _parse(words: list[str], short: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each option as (long name, value), and each other word as ("", word)."""
+def operator(text: str) -> int | None:
+    """Return where the first operator of a shell or redirection begins, None without one."""
+    found = re.search(r"\s*(?:\|\|?|&&?|;|\n|(?:(?<=\s)\d)?[<>])", _HELD.sub(lambda held: "_" * len(held[0]), text))
+    return found.start() if found else None
+
+
+def _parse(words: list[str], short: Mapping[str, str], *, program: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield each option as (long name, value), and each other word as ("", word).
+
+    ``program``: what follows the first such word is a program with options of its own.
+    """
     rest = iter(words)
     for word in rest:
-        if not word.startswith("-"):
+        if not word.startswith("-") or word == "-":
             yield "", word
+            if program:
+                yield from (("", one) for one in rest)
             continue
         name, equals, value = word.lstrip("-").partition("=")
         if not word.startswith("--"):
@@ -93,10 +114,11 @@ def build(adopted: Adopted, line: Line, words: list[str]) -> None:
     """Convert a ``docker build``."""
     parsed = list(_parse(words, _SHORT))
     plain = [value for name, value in parsed if not name]
-    context = posixpath.normpath(next((value for value in plain if "$" not in value and "`" not in value), "."))
-    for value in plain:
-        if "$" in value or "`" in value:
-            adopted.left(line, f"docker build {value}", _("its value is known only when the script runs"))
+    context = posixpath.normpath(next((value for value in plain if not _NO_FOLDER.search(value)), "."))
+    for value in filter(_NO_FOLDER.search, plain):
+        known_later = "$" in value or "`" in value
+        hint = _("its value is known only when the script runs") if known_later else _("it has no counterpart")
+        adopted.left(line, f"docker build {value}", hint)
     for name, value in parsed:
         if name and name not in _NOTHING:
             _build_option(adopted, line, name, value, context)
@@ -119,7 +141,7 @@ def _build_option(adopted: Adopted, line: Line, name: str, value: str, context: 
             variable="CONTAINER_PIPELINE_BUILD_ARGS",
         )
         adopted.left(line, f"--{name} {value}", hint)
-    elif name == "file":
+    elif name == "file" and value != "-":
         values["dockerfile"] = posixpath.relpath(posixpath.normpath(value), context)
         adopted.took(line, f"dockerfile: {values['dockerfile']}")
     elif name == "build-arg" and looks_secret(key, text):
@@ -131,7 +153,7 @@ def _build_option(adopted: Adopted, line: Line, name: str, value: str, context: 
     elif name == "platform":
         values["platforms"] = value.split(",")
         adopted.took(line, f"platforms: {value}")
-    elif name == "secret":
+    elif name == "secret" and re.search(r"(?:^|,)(?:src|source)=", value):
         given = dict(part.partition("=")[::2] for part in value.split(","))
         source = posixpath.normpath(given.get("src") or given.get("source", ""))
         values.setdefault("secrets", {})[given.get("id", "")] = source
@@ -143,7 +165,7 @@ def _build_option(adopted: Adopted, line: Line, name: str, value: str, context: 
 def run(adopted: Adopted, line: Line, words: list[str]) -> None:
     """Convert a ``docker run``; the words after the image are the container's command."""
     options: dict[str, Any] = {}
-    parsed = list(_parse(words, _SHORT_RUN))
+    parsed = list(_parse(words, _SHORT_RUN, program=True))
     image = next((index for index, (name, _value) in enumerate(parsed) if not name), len(parsed))
     for name, value in parsed[:image]:
         if name not in _NOTHING:
@@ -158,6 +180,9 @@ def run(adopted: Adopted, line: Line, words: list[str]) -> None:
 
 
 def _run_option(adopted: Adopted, line: Line, name: str, value: str, options: dict[str, Any]) -> None:
+    if "$" in value or "`" in value:
+        adopted.left(line, f"docker run --{name} {value}", _("its value is known only when the script runs"))
+        return
     if name in _LISTS:
         options.setdefault(_LISTS[name], []).append(value)
     elif name == "env":

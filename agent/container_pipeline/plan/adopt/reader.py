@@ -62,6 +62,7 @@ _OF_BASH = re.compile(
     | (?:^|[\s;&|(])(?:let|declare|typeset|select|mapfile|readarray|shopt)\s""",
     re.X,
 )
+_DEFINES = re.compile(r"[\w-]+\s*\(\s*\)")
 _TEST = re.compile(r"(?:!\s+)?(?:\[|test)\s[^|;]*&&")
 #: Commands that every `sh` step does anyway.
 _STRICT = re.compile(r"set\s+-(?:[eux]+(?:o\s+pipefail)?|o\s+pipefail)")
@@ -83,7 +84,7 @@ class _Reader:
         self.script = script
         self.folder = folder
         self.adopted = Adopted()
-        self.known = {"BUILD_DIRECTORY": _HERE}
+        self.known = {"BUILD_DIRECTORY": _HERE, "PWD": _HERE}
         inside = (assigned(line) for body in script.functions.values() for line in body)
         self.own = {*script.variables, *filter(None, inside)}
         for name, line in script.variables.items():
@@ -173,12 +174,17 @@ class _Reader:
 
     def _build(self, body: list[Line]) -> None:
         built, depth, changed = False, 0, False
-        for line in body:
-            text = expand(line.text, self.known)
+        texts = [expand(line.text, self.known) for line in body]
+        builds = [number for number, text in enumerate(texts) if options.docker(text, "build") is not None]
+        for number, (line, text) in enumerate(zip(body, texts)):
             sometimes = changed or depth > 0 or moves(text) > 0
             depth = max(0, depth + moves(text))
             words = options.docker(text, "build")
-            if words is not None:
+            if number in builds[:-1]:
+                # The last one makes the image.
+                hint = _("it has no counterpart; run it from the Jenkinsfile where you need it")
+                self.adopted.left(line, line.text, hint)
+            elif words is not None:
                 built = True
                 options.build(self.adopted, line, words)
                 self._behind(line, text)
@@ -186,7 +192,7 @@ class _Reader:
                 pieces = re.split(r"\s*(?:&&|\|\||;)\s*", text)
                 changed = changed or any(map(_CHANGES.match, pieces))
                 alone = all(map(_OF_THE_SHELL.match, pieces)) or self._calls_function(pieces, body)
-                alone = alone or bool(_OF_BASH.search(text) or _TEST.match(text))
+                alone = alone or any((_OF_BASH.search(text), _TEST.match(text), _DEFINES.match(text)))
                 self._beside(line, text, built or sometimes or alone)
 
     def _calls_function(self, pieces: Sequence[str], body: Sequence[Line]) -> bool:
@@ -196,9 +202,8 @@ class _Reader:
 
     def _behind(self, line: Line, text: str) -> None:
         """Report the rest of a statement after a docker command."""
-        bare = re.sub(r"""\$\([^()]*\)|`[^`]*`|"[^"]*"|'[^']*'""", lambda held: "_" * len(held[0]), text)
-        found = re.search(r"\s*(?:\|\|?|&&?|;|\n|\d*>)", bare)
-        rest = _FAILURE.sub("", text[found.start() :]).strip(" ;") if found else ""
+        end = options.operator(text)
+        rest = _FAILURE.sub("", text[end:]).strip(" ;\n") if end is not None else ""
         if rest:
             self.adopted.left(line, rest, _("it has no counterpart"))
 
@@ -251,7 +256,7 @@ def _servers(text: str) -> Iterator[str]:
         words = re.sub(r"(?<!\S)-(?:[a-zA-Z]\s+[^\s-]\S*|\w+)", "", found[2]).split()
         hosts = words[:1] if found[1] == "ssh" else [word.partition(":")[0] for word in words if ":" in word]
         for host in hosts:
-            server = host + (f":{port[1]}" if port else "")
+            server = host + (f":{port[1]}" if port and port[1] != "22" else "")
             try:
                 Target.parse(server)
             except SettingsError:
