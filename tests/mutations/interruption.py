@@ -100,8 +100,8 @@ KILLED = [
         _HEALTH,
         (('        [ "$lost" = no ] || { bad="connection" && return 1; }\n', ""),),
         (
-            "real/test_interruption.py::test_server_recovers_by_itself_after_agent_is_killed[compose-v2-waiting for health]",
-            "real/test_interruption.py::test_an_agent_that_is_silent_loses_the_lock",
+            "real/test_interruption.py::test_server_recovers_by_itself_after_agent_is_killed[compose-v2]",
+            "real/test_interruption.py::test_deploy_asks_server_for_outcome_after_lost_connection[run]",
         ),
     ),
     Mutation(
@@ -114,7 +114,7 @@ KILLED = [
         "An agent that is silent, its wire cut, is missed",
         _COMMON,
         (('            kill -TERM $$\n            [ "$(cat', '            [ "$(cat'),),
-        ("real/test_interruption.py::test_an_agent_that_is_silent_loses_the_lock",),
+        ("real/test_interruption.py::test_deploy_asks_server_for_outcome_after_lost_connection[run]",),
     ),
 ]
 
@@ -247,10 +247,7 @@ ABORTED = [
         "An abort ends what runs on the server, and the lock is gone",
         _COMMON,
         (('        echo gone >"$work/beat"\n        kill -TERM $$\n', ""),),
-        (
-            "real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",
-            "real/test_interruption.py::test_ctrl_c_exits_130_and_server_rolls_back",
-        ),
+        ("real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",),
     ),
     Mutation(
         "SIGTERM ends the agent with 143",

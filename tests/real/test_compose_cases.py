@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import smallimage
 from real.site import Site
 
 pytestmark = pytest.mark.slow
@@ -71,9 +72,7 @@ OTHERS = [case for case in TABLE if BACK not in case.ends]
 @pytest.fixture
 def tools(either: Site) -> Site:
     """A second image for a companion."""
-    image = f"{either.registry.address}/tools:1"
-    either._docker("build", "-q", "-t", image, "-", stdin=f"FROM {either.lab.small_image}\n")
-    either._docker("push", "-q", image)
+    smallimage.push(either.lab, either.registry, "tools", "1", {})
     return either
 
 

@@ -7,7 +7,8 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,39 +32,37 @@ def read_until(run: subprocess.Popen[str], words: str) -> str:
     return ""
 
 
-#: At each step with v2, and with v1 where it is Compose's own turn.
-_KILLED = [*((0, step) for step in STEPS), (1, "starting"), (1, "waiting for health")]
-#: Before the new release runs, and after: `make test` takes these two.
-_PROMISED = ((0, "switching"), (0, "waiting for health"))
-
-
 @pytest.mark.parametrize(
-    ("either", "step"),
+    ("either", "steps"),
     [
-        pytest.param(
-            v1, step, id=f"compose-v{2 - v1}-{step}", marks=[pytest.mark.matrix] * ((v1, step) not in _PROMISED)
-        )
-        for v1, step in _KILLED
+        # Before the new release runs, and after.
+        pytest.param(0, ("switching", "waiting for health"), id="compose-v2"),
+        pytest.param(0, STEPS, id="each step", marks=pytest.mark.matrix),
+        # Where it is Compose's own turn.
+        pytest.param(1, ("starting", "waiting for health"), id="compose-v1", marks=pytest.mark.matrix),
     ],
     indirect=["either"],
 )
-def test_server_recovers_by_itself_after_agent_is_killed(either: Site, step: str):
+def test_server_recovers_by_itself_after_agent_is_killed(either: Site, steps: tuple[str, ...]):
     former = either.deployed()
-    old = either.files()
-    either.write(".env", "ENV=new\n")
-    version = either.publish("waits for ever" if step == "waiting for health" else "healthy")
-    run = either.start("deploy", "--version", version, "--timeout", "300")
-    read_until(run, step)
-    run.kill()
-    run.communicate()
-    settled(either)
-    # The new one stays if it was healthy before the loss of the agent was noticed.
-    assert either.running() in (former, version)
-    if either.running() == former:
-        assert either.files() == old
-    else:
-        assert f"VERSION={version}" in either.files()[".env"]
-    assert either.left_over() == ""
+    for number, step in enumerate(steps):
+        old = either.files()
+        either.write(".env", f"ENV={number}\n")
+        version = either.publish("waits for ever" if step == "waiting for health" else "healthy")
+        run = either.start("deploy", "--version", version, "--timeout", "300")
+        read_until(run, step)
+        run.kill()
+        run.communicate()
+        settled(either)
+        # The new one stays if it was healthy before the loss of the agent was noticed.
+        runs = either.running()
+        assert runs in (former, version), step
+        if runs == former:
+            assert either.files() == old, step
+        else:
+            assert f"VERSION={version}" in either.files()[".env"], step
+        assert either.left_over() == "", step
+        former = runs
     assert either("deploy", "--version", either.publish()).code == 0
 
 
@@ -95,94 +94,88 @@ def through(site: Site, proxy, folder: Path) -> None:
     site.set("CONTAINER_PIPELINE_SSH_CONFIG", str(config))
 
 
+@contextmanager
+def at(step: str, act: Callable[[], None]) -> Iterator[None]:
+    """Do something when the agent tells this step of a server."""
+    tell = fleet.Fleet.tell
+
+    def telling(fleet: fleet.Fleet, target: Target, text: str, *, detail: bool = False) -> None:
+        tell(fleet, target, text, detail=detail)
+        if text.startswith(step):
+            act()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet.Fleet, "tell", telling)
+        yield
+
+
 @pytest.mark.parametrize(
-    ("behaviour", "step", "exit_code"),
+    "cases",
     [
-        pytest.param("waits for ever", "pulling", 1, marks=pytest.mark.matrix),
-        ("waits for ever", "waiting for health", 3),
-        ("healthy", "recording the release", 0),
+        pytest.param([("waits for ever", "waiting for health", 3), ("healthy", "recording the release", 0)], id="run"),
+        pytest.param([("waits for ever", "pulling", 1)], id="not begun", marks=pytest.mark.matrix),
     ],
 )
 def test_deploy_asks_server_for_outcome_after_lost_connection(
-    site: Site, tcp_proxy, tmp_path, monkeypatch: pytest.MonkeyPatch, behaviour: str, step: str, exit_code: int
+    site: Site, tcp_proxy, tmp_path, monkeypatch: pytest.MonkeyPatch, cases: list[tuple[str, str, int]]
 ):
     former = site.deployed()
-    proxy = tcp_proxy(f"{site.servers[0].host}:22")
-    through(site, proxy, tmp_path)
-    version = site.publish(behaviour)
     genuine: Callable[..., str] = transfer.program
-    # From here on, the server's output is lost.
-    monkeypatch.setattr(
-        transfer, "program", lambda *given: genuine(*given).replace("step keep\n", "step keep\nsleep 2\n")
-    )
-    tell = fleet.Fleet.tell
-
-    def cutting(fleet: fleet.Fleet, target: Target, text: str, *, detail: bool = False) -> None:
-        tell(fleet, target, text, detail=detail)
-        if text.startswith(step):
-            proxy.cut()
-
-    monkeypatch.setattr(fleet.Fleet, "tell", cutting)
-    done = site("deploy", "--version", version)
-    assert done.code == exit_code, done.err
-    assert "asking the server how the run ended" in done.err
-    assert site.running() == (version if exit_code == 0 else former)
-    assert site.lock_is_free()
-
-
-@pytest.mark.parametrize("behaviour", ["waits for ever", pytest.param("healthy", marks=pytest.mark.matrix)])
-def test_outcome_is_unknown_if_server_cannot_be_asked(
-    site: Site, tcp_proxy, tmp_path, monkeypatch: pytest.MonkeyPatch, behaviour: str
-):
-    site.deployed()
+    # Like a lost connection without a close: a silent agent loses the lock. The server waits for half a minute; here, for three seconds.
+    with monkeypatch.context() as patch:
+        patch.setattr("container_pipeline.remote.ssh.HEARTBEAT", 1000)
+        patch.setattr(transfer, "program", lambda *given: genuine(*given).replace("sleep 5", "sleep 0.5"))
+        done = site("deploy", "--version", site.publish("waits for ever"), "--timeout", "40")
+    assert (done.code, "the connection was lost" in done.err) == (3, True)
+    assert (site.running(), site.lock_is_free()) == (former, True)
+    # A server that cannot be asked leaves the outcome unknown.
     proxy = tcp_proxy(f"{site.servers[0].host}:22")
     through(site, proxy, tmp_path)
-    monkeypatch.setattr(fleet, "LEARN_TIMEOUT", -17)  # of the 20 s that there are in all
-    tell = fleet.Fleet.tell
-
-    def closing(fleet: fleet.Fleet, target: Target, text: str, *, detail: bool = False) -> None:
-        tell(fleet, target, text, detail=detail)
-        if text.startswith("waiting for health"):
-            proxy.close()
-
-    monkeypatch.setattr(fleet.Fleet, "tell", closing)
-    done = site("deploy", "--version", site.publish(behaviour), "--json")
+    with monkeypatch.context() as patch, at("waiting for health", proxy.close):
+        patch.setattr(fleet, "LEARN_TIMEOUT", -17)  # of the 20 s that there are in all
+        done = site("deploy", "--version", site.publish("waits for ever"), "--json")
     assert done.code == 7, done.err
     assert "the connection was lost while waiting for health, and the outcome is unknown" in done.err
     assert "rolling back" not in done.err
     assert [one["status"] for one in done.result["servers"]] == ["unknown"]
     settled(site)
+    # From here on, the server's output is lost, and it is asked.
+    proxy = tcp_proxy(f"{site.servers[0].host}:22")
+    through(site, proxy, tmp_path)
+    monkeypatch.setattr(
+        transfer, "program", lambda *given: genuine(*given).replace("step keep\n", "step keep\nsleep 2\n")
+    )
+    for behaviour, step, exit_code in cases:
+        version = site.publish(behaviour)
+        with at(step, proxy.cut):
+            done = site("deploy", "--version", version)
+        assert done.code == exit_code, done.err
+        assert "asking the server how the run ended" in done.err
+        assert site.running() == (version if exit_code == 0 else former)
+        assert site.lock_is_free()
 
 
 def test_jenkins_abort_exits_143_within_five_seconds(either: Site):
     former = either.deployed()
-    old = either.files()
-    run = either.start("deploy", "--version", either.publish("waits for ever"), "--timeout", "300")
-    read_until(run, "waiting for health")
-    children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout.split()
-    assert children
-    start = time.monotonic()
-    for child in children:
-        os.kill(int(child), signal.SIGTERM)
-    # Long enough for the agent to notice that its child is gone.
-    time.sleep(0.5)
-    run.send_signal(signal.SIGTERM)
-    run.communicate(timeout=30)
-    assert run.returncode == 143
-    assert time.monotonic() - start < 5
-    settled(either)
-    assert (either.running(), either.files()) == (former, old)
-
-
-def test_ctrl_c_exits_130_and_server_rolls_back(site: Site):
-    former = site.deployed()
-    run = site.start("deploy", "--version", site.publish("waits for ever"), "--timeout", "300")
-    read_until(run, "waiting for health")
-    run.send_signal(signal.SIGINT)
-    run.communicate(timeout=30)
-    assert run.returncode == 130
-    settled(site)
-    assert site.running() == former
+    old, version = either.files(), either.publish("waits for ever")
+    for how, exit_code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        run = either.start("deploy", "--version", version, "--timeout", "300")
+        read_until(run, "waiting for health")
+        start = time.monotonic()
+        if how == signal.SIGTERM:
+            # Jenkins sends it to children first.
+            children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True)
+            assert children.stdout
+            for child in children.stdout.split():
+                os.kill(int(child), how)
+            # Long enough for the agent to notice that its child is gone.
+            time.sleep(0.5)
+        run.send_signal(how)
+        run.communicate(timeout=30)
+        assert run.returncode == exit_code
+        assert time.monotonic() - start < 5
+        settled(either)
+        assert (either.running(), either.files()) == (former, old)
 
 
 def test_surviving_compose_keeps_the_lock_until_it_ends(either: Site):
@@ -206,15 +199,3 @@ def processes(site: Site, ask: str) -> list[str]:
     script = f"for p in $({ask}); do echo $p $(readlink /proc/$p/cwd); done"
     pairs = [line.split() for line in site.servers[0].run(script, check=False).splitlines()]
     return [pair[0] for pair in pairs if pair[1:] and pair[1].endswith(f"/compose/{site.code}")]
-
-
-def test_an_agent_that_is_silent_loses_the_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
-    former = site.deployed()
-    genuine: Callable[..., str] = transfer.program
-    # Like a lost connection without a close. The server waits for half a minute; here, for three seconds.
-    monkeypatch.setattr("container_pipeline.remote.ssh.HEARTBEAT", 1000)
-    monkeypatch.setattr(transfer, "program", lambda *given: genuine(*given).replace("sleep 5", "sleep 0.5"))
-    done = site("deploy", "--version", site.publish("waits for ever"), "--timeout", "40")
-    assert (done.code, "the connection was lost" in done.err) == (3, True)
-    assert site.running() == former
-    assert site.lock_is_free()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 
 import pytest
 
-from lab.handle import Lab, Server
+from lab.handle import Lab
 from real.site import Site, settled
 
 _COMPANION = "  db:\n    image: {image}\n    command: [sh, -c, 'trap \"exit 0\" TERM; sleep 1000 & wait']\n"
@@ -45,67 +44,7 @@ _SERVE = "trap 'exit 0' TERM; mkdir -p /www; echo $VERSION > /www/index.html; ht
 
 def test_command_runs_in_the_new_image_and_release(data: Site):
     site = data
-    release(site, 'echo "$VERSION $(cat /conf/word) $0" >> /data/ran; sleep 1; echo "migrated $ENV"')
-    site.write("conf/word", "one")
-    first = site.publish()
-    done = site("deploy", "--version", first)
-    assert done.code == 0, done.err
-    assert "| migrated test" in done.err
-    before = containers(site)
-    site.write("conf/word", "two")
-    second = site.publish()
-    done = site("deploy", "--version", second)
-    assert done.code == 0, done.err
-    assert site.sh("cat data/ran").splitlines() == [f"{first} one sh", f"{second} two sh"]
-    # The image's entrypoint did not run beside the command.
-    assert site.sh("cat data/starts").splitlines() == [first, second]
-    # A rollback does not run it, nor does --no-release.
-    assert site("rollback").code == 0
-    assert site("deploy", "--version", second, "--no-release").code == 0
-    assert len(site.sh("cat data/ran").splitlines()) == 2
-    # Nothing that runs is touched before it has succeeded, not even a companion that mounts a changed file.
-    before = containers(site)
-    site.write("conf/word", "three")
-    release(site, ["sh", "-c", 'cat /conf/word; echo "$0"; exit 3', "${VERSION} $$ 'x"])
-    assert site("deploy", "--version", site.publish()).code == 1
-    assert containers(site) == before
-    assert site.sh("cat conf/word") == "two"
-
-
-def test_companions_of_the_command_are_started(data: Site):
-    site = data
-    site.deployed()
-    site.servers[0].docker("rm", "-f", *(name for name in containers(site) if "db" in name))
-    release(site, "exit 3")
-    assert site("deploy", "--version", site.publish()).code == 1
-    assert set(containers(site)) == {site.code}
-    release(site, "echo $VERSION >> /data/ran")
-    version = site.deployed()
-    assert len(containers(site)) == 2
-    assert site.sh("cat data/ran") == version + "\n"
-
-
-def test_failed_command_leaves_everything_as_it_was(either: Site):
-    site = either
-    version = site.deployed()
-    before, files = containers(site), site.files()
-    for command, timeout, sentence in (
-        (["sh", "-c", "echo no such table; exit 3"], 60, "the release command failed (exit code 3)"),
-        ("trap '' TERM; echo waiting; sleep 500", 3, "did not end within 3 s and was killed"),
-        (["/no/such/program"], 60, "the release command could not be started"),
-    ):
-        release(site, command, timeout=timeout)
-        done = site("deploy", "--version", site.publish())
-        assert done.code == 1, (command, done.err)
-        assert sentence in done.err
-        assert ("no such table" in done.err) == (sentence.endswith("3)"))
-        assert (containers(site), site.files(), site.running()) == (before, files, version), command
-        assert site.left_over() == "", command
-        assert site.lock_is_free(), command
-
-
-def test_failed_command_takes_a_first_deploy_down(data: Site):
-    site = data
+    # Where it fails, a first deploy is taken down.
     release(site, "echo half done; exit 4")
     done = site("deploy", "--version", site.publish())
     assert done.code == 1, done.err
@@ -117,10 +56,49 @@ def test_failed_command_takes_a_first_deploy_down(data: Site):
     assert "`container-pipeline history` shows why" in told
     assert "the release command failed" in site("history").out
     assert site("down", "--yes").code == 0
+    # It runs once per deploy. The image's entrypoint does not run beside it.
+    works = 'echo "$VERSION $(cat /conf/word) $0" >> /data/ran; echo "migrated $ENV"'
+    release(site, works)
+    site.write("conf/word", "one")
+    first = site.publish()
+    done = site("deploy", "--version", first)
+    assert done.code == 0, done.err
+    assert "| migrated test" in done.err
+    # Its companions are started for it, and stopped again if it fails.
+    site.servers[0].docker("rm", "-f", *(name for name in containers(site) if "db" in name))
+    release(site, "exit 3")
+    second = site.publish()
+    assert site("deploy", "--version", second).code == 1
+    assert set(containers(site)) == {site.code}
+    release(site, works)
+    site.write("conf/word", "two")
+    done = site("deploy", "--version", second)
+    assert (done.code, len(containers(site))) == (0, 2), done.err
+    ran = [f"{first} one sh", f"{second} two sh"]
+    assert site.sh("cat data/ran; cat data/starts").splitlines() == [*ran, first, second]
+    # A rollback does not run it, nor does --no-release.
+    assert site("rollback").code == 0
+    assert site("deploy", "--version", second, "--no-release").code == 0
+    assert site.sh("cat data/ran").splitlines() == ran
+    # Nothing that runs is touched before it has succeeded, not even a companion that mounts a changed file.
+    before, files = containers(site), site.files()
+    site.write("conf/word", "three")
+    for command, timeout, sentence in (
+        (["sh", "-c", "cat /conf/word; exit 3", "${VERSION} $$ 'x"], 60, "the release command failed (exit code 3)"),
+        ("trap '' TERM; echo waiting; sleep 500", 3, "did not end within 3 s and was killed"),
+        (["/no/such/program"], 60, "the release command could not be started"),
+    ):
+        release(site, command, timeout=timeout)
+        done = site("deploy", "--version", site.publish())
+        assert done.code == 1, (command, done.err)
+        assert sentence in done.err
+        assert ("| three" in done.err) == (sentence.endswith("3)"))
+        assert (containers(site), site.files(), site.running()) == (before, files, second), command
+        assert (site.left_over(), site.sh("cat conf/word"), site.lock_is_free()) == ("", "two", True), command
 
 
-def test_command_runs_on_exactly_one_server(site: Site, lab: Lab, server_factory: Callable[..., Server]):
-    site.on(*lab.servers, server_factory())
+def test_command_runs_on_exactly_one_server(site: Site, lab: Lab):
+    site.on(*lab.servers)
     release(site, "hostname; echo once")
     done = site("deploy", "--version", site.publish())
     assert done.code == 0, done.err
@@ -132,60 +110,41 @@ def test_command_runs_on_exactly_one_server(site: Site, lab: Lab, server_factory
     release(site, "exit 5")
     done = site("deploy", "--version", site.publish())
     assert done.code == 1, done.err
-    assert done.err.count(f"the release command did not succeed on {lab.servers[0].name}") == 2
+    assert done.err.count(f"the release command did not succeed on {lab.servers[0].name}") == 1
     assert [site.running(server) for server in site.servers] == before
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])
-def test_agent_that_ends_takes_the_command_along(either: Site, how: signal.Signals):
-    site = either
-    version = site.deployed()
-    before, files = containers(site), site.files()
-    release(site, "echo working; sleep 500")
-    newer = site.publish()
-    process = site.start("deploy", "--version", newer)
-    assert process.stderr
-    assert any("| working" in line for line in process.stderr)
-    # Its output is shown while it runs, under the lock.
-    assert not site.lock_is_free()
-    process.send_signal(how)
-    process.communicate(timeout=60)
-    settled(site)
-    assert (containers(site), site.files(), site.running()) == (before, files, version)
-    assert site.left_over(patience=20) == ""
-    site.unset("CONTAINER_PIPELINE_RELEASE")
-    assert site("deploy", "--version", newer).code == 0
 
 
 def test_killed_program_leaves_no_container_of_the_command(either: Site):
     site = either
-    site.deployed()
-    before = containers(site)
-    release(site, "echo working; sleep 500")
-    newer = site.publish()
-    process = site.start("deploy", "--version", newer)
-    assert process.stderr
-    assert any("| working" in line for line in process.stderr)
-    [incoming] = site.sh("ls -d releases/.incoming.*").split()
-    site.sh(f"kill -9 {incoming.rpartition('.')[2]}")
-    process.communicate(timeout=60)
-    settled(site)
-    assert site.left_over(patience=30) == ""
-    assert containers(site) == before
-
-
-def test_command_runs_in_the_image_of_the_digest(site: Site):
     version = site.deployed()
-    server = site.servers[0]
-    release(site, "sleep 8")
-    # The tag on the server still names the image of the version before.
-    newer = site.publish(version=version)
-    process = site.start("deploy", "--version", newer)
+    before, files, newer = containers(site), site.files(), site.publish()
+    release(site, "echo working; sleep 500")
+    # The agent is terminated or killed; at last, the program on the server is.
+    for how in (signal.SIGTERM, signal.SIGKILL, None):
+        process = site.start("deploy", "--version", newer)
+        assert process.stderr
+        assert any("| working" in line for line in process.stderr)
+        # Its output is shown while it runs, under the lock.
+        assert not site.lock_is_free()
+        if how:
+            process.send_signal(how)
+        else:
+            [incoming] = site.sh("ls -d releases/.incoming.*").split()
+            site.sh(f"kill -9 {incoming.rpartition('.')[2]}")
+        process.communicate(timeout=60)
+        settled(site)
+        assert site.left_over(patience=30) == "", how
+        assert (containers(site), site.files(), site.running()) == (before, files, version), how
+    # The next deploy's command runs in the image of the digest: the tag on the server still names the image before.
+    release(site, "until [ -e /end ]; do sleep 0.1; done")
+    site.publish(version=version)
+    process = site.start("deploy", "--version", version)
     runs = ""
     while process.poll() is None and not runs:
-        runs = server.docker("ps", "-q", "--filter", f"name={site.code}-release").strip()
+        runs = site.servers[0].docker("ps", "-q", "--filter", f"name={site.code}-release").strip()
     assert runs
-    image = server.docker("inspect", "-f", "{{.Config.Image}}", runs).strip()
+    image = site.servers[0].docker("inspect", "-f", "{{.Config.Image}}", runs).strip()
+    site.servers[0].docker("exec", runs, "touch", "/end")
     process.communicate(timeout=60)
     assert process.returncode == 0
-    assert image == f"{site.registry.address}/{site.code}@{site.digest(newer)}"
+    assert image == f"{site.registry.address}/{site.code}@{site.digest(version)}"
