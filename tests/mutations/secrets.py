@@ -93,7 +93,7 @@ VALUES = [
         "An empty .env is refused",
         "plan/envfile.py",
         (("    if not values:\n", "    if values is None:\n"),),
-        ("real/test_env_file.py::test_deploy_refuses_bad_env_files_without_printing_them[-is empty]",),
+        ("real/test_env_file.py::test_deploy_refuses_bad_env_files_without_printing_them",),
     ),
     Mutation(
         "What stands in a malformed .env is never printed",

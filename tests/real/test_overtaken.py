@@ -37,10 +37,18 @@ def held(site: Site) -> str:
 def test_an_older_build_leaves_the_newer_release_untouched(either: Site):
     site = either
     earlier, later = publish(site, EARLIER), publish(site, LATER)
-    assert site(*PIPELINE, later).code == 0
-    before, container = what_runs(site), site.container()
+    site.built(later, LATER[1])
+    assert site("deploy").code == 0
+    before, container, digests = what_runs(site), site.container(), held(site)
+    # The last build is known: it is decided before the image is pulled.
+    site.built(earlier, EARLIER[1])
+    done = site("deploy")
+    assert (done.code, "pulling the image" in done.err, held(site)) == (6, False, digests), done.err
+    # A version's age stands in its image, which is pulled to learn it, and is gone again.
+    for file in site.folder.glob(".docker_build*"):
+        file.unlink()
     done = site(*PIPELINE, earlier, "--json")
-    assert done.code == 6
+    assert (done.code, "pulling the image" in done.err, held(site)) == (6, True, digests), done.err
     error, (server,) = done.result["error"], done.result["servers"]
     assert error["category"] == "overtaken"
     sentence = f"release {later} runs there, which was built later ({local_time(LATER[1])}); nothing was changed"
@@ -48,73 +56,48 @@ def test_an_older_build_leaves_the_newer_release_untouched(either: Site):
     assert "container-pipeline deploy --version V" in error["hint"]
     assert (server["status"], server["version"]) == ("overtaken", later)
     assert (what_runs(site), site.container()) == (before, container)
-    assert earlier not in held(site)
     assert (site.left_over(), site.lock_is_free()) == ("", True)
     # Who names a version by hand means it; and after that, or a rollback, the next newer build deploys.
     assert site("deploy", "--version", earlier).code == 0
     assert site(*PIPELINE, later).code == 0
-    assert site("rollback").code == 0
-    assert site.running() == earlier
-    assert site(*PIPELINE, later).code == 0
     record = json.loads(site.sh(f"cat releases/{later}/release.json"))
     assert record["created"] == LATER[1]
+    assert site("rollback").code == 0
+    assert site.running() == earlier
+    # Of two builds at once the later one wins.
+    later_runs_after(site, LATER, EARLIER)
 
 
-def test_deploy_of_last_build_keeps_a_newer_release(site: Site):
-    earlier, later = publish(site, EARLIER), publish(site, LATER)
-    site.built(later, LATER[1])
-    assert site("deploy").code == 0
-    digests = held(site)
-    site.built(earlier, EARLIER[1])
-    done = site("deploy")
-    assert (done.code, current(site)) == (6, later), done.err
-    # It was decided before the image was pulled.
-    assert "pulling the image" not in done.err
-    assert held(site) == digests
+def later_runs_after(site: Site, *order: tuple[str, str]) -> None:
+    runs = [site.start(*PIPELINE, version, "--wait", "60") for version, _created in order]
+    told = [run.communicate(timeout=90)[1] for run in runs]
+    codes = {version: run.returncode for (version, _created), run in zip(order, runs)}
+    assert codes[LATER[0]] == 0, told
+    assert codes[EARLIER[0]] in (0, 6), told
+    assert current(site) == site.running() == LATER[0]
+    assert f"VERSION={LATER[0]}" in site.files()[".env"]
 
 
-def test_deploy_reads_age_from_image_as_fallback(site: Site):
-    earlier, later = publish(site, EARLIER), publish(site, LATER)
-    assert site("deploy", "--version", later).code == 0
-    digests = held(site)
-    done = site(*PIPELINE, earlier)
-    assert (done.code, current(site)) == (6, later), done.err
-    # What was pulled to learn it is gone again.
-    assert "pulling the image" in done.err
-    assert held(site) == digests
+@pytest.mark.matrix  # the other order of the test above
+def test_later_build_wins_between_two_simultaneous_pipelines(site: Site):
+    for build in (EARLIER, LATER):
+        publish(site, build)
+    later_runs_after(site, EARLIER, LATER)
 
 
 @pytest.mark.parametrize(
     "labels",
     [
-        ("", EARLIER[1]),
-        pytest.param((LATER[1], ""), marks=pytest.mark.matrix),
-        pytest.param(("yesterday", EARLIER[1]), marks=pytest.mark.matrix),
-        (LATER[1], LATER[1]),
+        # Each is followed by one that is not known to be older.
+        pytest.param(["", EARLIER[1], EARLIER[1]], id="unknown, then equal"),
+        pytest.param([LATER[1], "", "yesterday", EARLIER[1]], id="others", marks=pytest.mark.matrix),
     ],
 )
-def test_unknown_or_equal_age_still_deploys(site: Site, labels: tuple[str, str]):
-    for version, created in zip((LATER[0], EARLIER[0]), labels):
+def test_unknown_or_equal_age_still_deploys(site: Site, labels: list[str]):
+    for turn, created in enumerate(labels):
+        version = str(int(LATER[0]) - turn)
         done = site(*PIPELINE, site.publish("plain", version, created))
         assert (done.code, current(site)) == (0, version), done.err
-
-
-@pytest.mark.parametrize(
-    "order",
-    [
-        pytest.param((EARLIER, LATER), id="in order", marks=pytest.mark.matrix),
-        pytest.param((LATER, EARLIER), id="the other way"),
-    ],
-)
-def test_later_build_wins_between_two_simultaneous_pipelines(site: Site, order: tuple[tuple[str, str], ...]):
-    versions = [publish(site, build) for build in order]
-    runs = [site.start(*PIPELINE, version, "--wait", "60") for version in versions]
-    told = [run.communicate(timeout=90)[1] for run in runs]
-    codes = dict(zip(versions, (run.returncode for run in runs)))
-    assert codes[LATER[0]] == 0, told
-    assert codes[EARLIER[0]] in (0, 6), told
-    assert current(site) == site.running() == LATER[0]
-    assert f"VERSION={LATER[0]}" in site.files()[".env"]
 
 
 def test_each_of_several_servers_decides_for_itself(site: Site):
