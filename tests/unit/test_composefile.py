@@ -136,3 +136,10 @@ def test_start_first_refuses_container_names_it_cannot_remove():
 )
 def test_a_glance_tells_what_is_sure_without_compose(text, seen):
     assert composefile.glance(text.encode(), "f", Code("a-b")) == seen
+
+
+@pytest.mark.parametrize("code", ["no", "on", "017", "0x10", "null", "1e3"])
+def test_a_glance_takes_service_names_as_written(code):
+    text = f"x-a: &a {{env_file: .env}}\nservices:\n  {code}:\n    <<: *a\n    container_name: x\n"
+    seen = composefile.Glance(reads_env=True, container_name="x")
+    assert composefile.glance(text.encode(), "f", Code(code)) == seen

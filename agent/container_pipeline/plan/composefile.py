@@ -130,7 +130,13 @@ def load(text: bytes, name: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Ignores Compose's own tags, such as !reset."""
+        """Ignores Compose's own tags, such as !reset, and takes keys as they are written: a service may be named `no`."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            for key, _value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                    key.tag = "tag:yaml.org,2002:str"
+            return super().construct_mapping(node, deep)
 
     def untagged(loader: Any, _tag: str, node: Any) -> Any:
         make = {yaml.MappingNode: loader.construct_mapping, yaml.SequenceNode: loader.construct_sequence}
