@@ -175,6 +175,12 @@ COMPOSE = [
         (f"{_FORMS}[compose-v2-missing]",),
     ),
     Mutation(
+        "A container that a service joins is there before anything is touched",
+        _ASK,
+        (('        look_for container "$outside_containers"\n', ""),),
+        (f"{_FORMS}[compose-v2-missing]",),
+    ),
+    Mutation(
         "A folder that a volume binds is there before anything is touched",
         _RESOLVED,
         (("[MountSource(_relative(device, folder))] if device else []", "[]"),),

@@ -257,6 +257,7 @@ MISSING = [
         "/srv/CODE-none",
         "volumes: {vol: {driver_opts: {type: none, o: bind, device: /srv/CODE-none}}}\n",
     ),
+    lacks("a container of others", "ipc: 'container:CODE-none'", "CODE-none"),
     lacks("a relative bind", "volumes: ['./none:/v']", "none"),
     lacks("a volume whose name v2 takes for a drive", "volumes: ['v:/v']", "v:/v", "volumes: {v: }\n", (REFUSED, UP)),
     Form("an env_file", own().replace("[.env]", "[none.env]"), (REFUSED, REFUSED), "none.env"),

@@ -145,6 +145,12 @@ def test_external_networks_and_volumes_use_their_real_names():
     assert (verdict.networks, verdict.volumes) == (("shop",), ("shop_data",))
 
 
+def test_containers_of_others_must_exist():
+    own = {"network_mode": "container:proxy", "pid": "host", "volumes_from": ["container:data:ro", "side:ro"]}
+    assert judge(form(own, side={"image": "x"})).containers == ("proxy", "data")
+    assert judge(form(own, side={"image": "x", "container_name": "proxy"})).containers == ("data",)
+
+
 def test_dependency_needs_an_enabled_profile_but_no_replicas():
     assert judge(form({"depends_on": ["b"]}, b={"image": "x", "scale": 0})).services == ("a-b",)
     with pytest.raises(ServerError, match="needs b, which no enabled profile starts"):

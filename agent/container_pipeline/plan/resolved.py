@@ -51,6 +51,8 @@ class Service:
     external: tuple[str, ...]
     #: Keys with which v2 mounts something in the container.
     targets: tuple[str, ...] = ()
+    #: Containers of others whose network, volumes or the like it shares.
+    containers: tuple[str, ...] = ()
     #: Variables of .env whose values are secrets or configs.
     variables: tuple[str, ...] = ()
 
@@ -80,6 +82,7 @@ class Verdict:
     paths: tuple[str, ...]
     networks: tuple[str, ...]
     volumes: tuple[str, ...]
+    containers: tuple[str, ...] = ()
     #: The version of the Compose file, where Compose reports it.
     version: str = ""
     #: For a release command: the services that it needs, and the Compose file that is added for its container.
@@ -178,6 +181,7 @@ def _service(name: str, entry: Mapping[str, Any], data: Any, folder: str, genera
         volumes=tuple(volumes),
         external=tuple(external),
         targets=tuple(str(one.get("target") or "") for one in _list(entry, "volumes") if isinstance(one, Mapping)),
+        containers=tuple(_joined(entry)),
         variables=tuple(variables),
     )
 
@@ -243,6 +247,14 @@ def _needs(entry: Mapping[str, Any]) -> Iterator[str]:
             yield kind
 
 
+def _joined(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each container that a service names as such."""
+    for text in (*(entry.get(key) for key in ("network_mode", "ipc", "pid")), *_list(entry, "volumes_from")):
+        kind, _colon, rest = str(text or "").partition(":")
+        if kind == "container":
+            yield rest.partition(":")[0]
+
+
 def judge(
     resolved: Resolved,
     code: Code,
@@ -264,6 +276,7 @@ def judge(
     _check_own(resolved, started, code, image, file, start_first=start_first)
     names = {one.name for one in started}
     known = {one.name: one for one in resolved.services}
+    named = {one.container_name for one in started}
     _check_names(started, file)
     for one in started:
         _check_service(one, file)
@@ -300,6 +313,9 @@ def judge(
         paths=tuple(dict.fromkeys(source.path for one in started for source in one.sources if _must_exist(source))),
         networks=tuple(resolved.networks[key] for key in _used(started, "networks", resolved.networks)),
         volumes=tuple(resolved.volumes[key] for key in _used(started, "volumes", resolved.volumes)),
+        containers=tuple(
+            dict.fromkeys(name for one in started for name in one.containers if name not in named and _is_name(name))
+        ),
     )
 
 
@@ -389,13 +405,18 @@ def _check_own(
         )
 
 
+def _is_name(text: str) -> bool:
+    """Return whether Docker accepts a container's name."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]+", text))
+
+
 def _check_names(started: Sequence[Service], file: str) -> None:
     """Refuse a name that Docker refuses, and two containers with the same one: v1 notices both only when it starts them."""
     owners: dict[str, Service] = {}
     for one in started:
         if not one.container_name:
             continue
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]+", one.container_name):
+        if not _is_name(one.container_name):
             raise ServerError(
                 _("{file}: service {service} has the container_name {name}, which Docker does not accept",
                   file=file, service=one.name, name=one.container_name[:80]),

@@ -321,6 +321,7 @@ def _judge(answer: Answer, text: str, judge: Callable[[str, str, bytes], Verdict
         "must_exist": "\n".join(verdict.paths),
         "outside_networks": "\n".join(verdict.networks),
         "outside_volumes": "\n".join(verdict.volumes),
+        "outside_containers": "\n".join(verdict.containers),
         "needs": " ".join(verdict.needs),
         "throwaway_file": verdict.throwaway,
     }

@@ -442,6 +442,10 @@ def _refusal(reason: str, text: str) -> tuple[str, str]:
             _("the external volume {text} does not exist", text=text),
             _("create it with `docker volume create {text}`; nothing was changed", text=text),
         ),
+        "missing-container": (
+            _("the container {text}, which a service joins, does not exist", text=text),
+            _("start it first; nothing was changed"),
+        ),
         "found-file": (
             _("the service that runs in the folder was started from {text}, which a release cannot keep", text=text),
             _("a rollback could not restore it: start it from docker-compose.yml there, or stop it"),

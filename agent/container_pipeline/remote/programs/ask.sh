@@ -95,6 +95,7 @@ ask_compose() {
         look_for_paths
         look_for network "$outside_networks"
         look_for volume "$outside_volumes"
+        look_for container "$outside_containers"
         check_speech
     fi
 }
@@ -137,7 +138,7 @@ refuse_mute() {
 }
 
 # Sends the resolved form to the agent, which replies with assignments: verdict, services, images, companions, file_version,
-# must_exist, outside_networks and outside_volumes.
+# must_exist, outside_networks, outside_volumes and outside_containers.
 resolve() {
     json='' all_profiles=''
     # The release command's service may be one that no enabled profile starts. (v1 lists those, too.)
@@ -201,7 +202,7 @@ surely_missing() {
     [ -x "${above:-/}" ]
 }
 
-# look_for KIND NAMES: external networks or volumes must exist.
+# look_for KIND NAMES: external networks, volumes or containers must exist.
 look_for() {
     while IFS= read -r name; do
         [ -n "$name" ] || continue
