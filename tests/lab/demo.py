@@ -100,7 +100,10 @@ def tell(lab: Lab, run: Run) -> None:
         tags = ", ".join(ask.tags(registry, CODE))
         digest = ask.digest(registry, CODE, "latest")
         print(f"  registry   {registry.address}/{CODE}: {tags}\n             latest is {digest}")
+    chosen = os.environ.get("CONTAINER_PIPELINE_SERVERS", "")
     for server in lab.servers:
+        if chosen and server.name not in chosen:
+            continue
         image = server.docker("inspect", "--format", "{{.Config.Image}}", CODE).strip()
         print(f"  server     {server.name} (Compose {server.compose}) runs {image}")
         print(f"             http://{server.host}:8080/ answers {server.get(8080)}")

@@ -72,8 +72,9 @@ def environment(lab: Lab, clone: Path, *programs: str) -> dict[str, str]:
         script.write_text(f'#!/bin/sh\nPYTHONPATH={clone}/agent exec {sys.executable} -m container_pipeline "$@"\n')
         script.chmod(0o755)
     known = lab.environment(LAB_DIR=str(lab.home), LC_ALL="C.UTF-8")
-    # Avoid what takes a minute and is tested elsewhere: builds without a cache, and waiting for services to settle.
+    # Avoid what takes a minute and is tested elsewhere: builds without a cache, waiting for services to settle, a second server.
     known |= {"CONTAINER_PIPELINE_CACHE": "true", "CONTAINER_PIPELINE_SETTLE": "1"}
+    known["CONTAINER_PIPELINE_SERVERS"] = lab.servers[0].name
     return {**known, "PATH": ":".join([str(commands), *(str(Path(path).parent) for path in programs), known["PATH"]])}
 
 
