@@ -265,7 +265,7 @@ REFUSED = [
 
 MANY = [
     Mutation(
-        "With two servers of four dead the run fails",
+        "With two servers of three dead the run fails",
         "remote/fleet.py",
         (("    if not failed:\n", "    if len(failed) < 3:\n"),),
         ("real/test_ssh.py::test_dead_and_silent_servers_block_no_other",),

@@ -68,6 +68,9 @@ def test_promotion_carries_signatures_and_sboms_everywhere(agent, both, code, to
     assert f"{other.digest.replace(':', '-')}.sig" not in ask.tags(target, code)
 
 
+@pytest.mark.parametrize(
+    "both", ["old to new", "new to old", pytest.param("old to old", marks=pytest.mark.matrix)], indirect=True
+)
 def test_a_second_promotion_carries_what_came_later(agent, both, code, tools):
     source, target = both
     image = images.put_image(source, code, VERSION)
@@ -120,24 +123,24 @@ def test_a_list_in_production_is_extended(agent, development, production, code):
     assert stored["manifests"][1]["artifactType"] == SPDX
 
 
-def test_500_referrers_are_carried_by_pages(agent, production, referrers_factory, code):
-    source = referrers_factory(page=40)
+def test_many_referrers_are_carried_by_pages(agent, production, referrers_factory, code):
+    source = referrers_factory(page=20)
     agent.use("DOCKER_REGISTRY", source)
     image = images.put_image(source, code, VERSION)
     first = images.put_referrer(source, code, image, SPDX).document
     made = {
         images.put_manifest(source, code, "", {**first, "annotations": {"number": str(number)}}).digest
-        for number in range(499)
+        for number in range(99)
     }
 
     outcome = agent("promote", "--version", VERSION)
 
     assert outcome.code == 0, outcome.err
-    assert "500 SBOMs" in outcome.err
+    assert "100 SBOMs" in outcome.err
     stored = json.loads(ask.registry(production, "GET", f"/v2/{code}/manifests/{image.digest.replace(':', '-')}").body)
-    assert len(made) == 499
+    assert len(made) == 99
     assert made < {entry["digest"] for entry in stored["manifests"]}
-    assert len(stored["manifests"]) == 500
+    assert len(stored["manifests"]) == 100
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def agent(lab, project):
 
 
 def test_ship_takes_each_version_from_folder_to_servers(lab, registry_factory, project, agent, fault_proxy, tmp_path):
-    """Three versions of one project: the first arrives, the second replaces it, the third stays out.
+    """Three versions of one project: the first arrives, the second replaces it on one server, the third stays out.
 
     Between registries of its own: other tests run docker.sh beside it, which shows the lab's passwords.
     """
@@ -79,9 +79,9 @@ def test_ship_takes_each_version_from_folder_to_servers(lab, registry_factory, p
 
     project.say("changed")
     project.write("container-pipeline.yml", "release: exit 9\n")
-    second = json.loads(ship("--no-release").stdout)["version"]
+    second = json.loads(ship("--no-release", "--server", "server-1").stdout)["version"]
     assert second > first
-    assert [server.get(project.port)["text"] for server in lab.servers] == ["changed", "changed"]
+    assert [server.get(project.port)["text"] for server in lab.servers] == ["changed", "hello"]
     assert set(ask.tags(production, project.code)) == {first, second, "latest"}
 
     # The production registry stops during the promotion: servers keep what they run.
@@ -98,7 +98,7 @@ def test_ship_takes_each_version_from_folder_to_servers(lab, registry_factory, p
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("container-pipeline: ")
     assert proxy.address in last
-    assert [server.get(project.port)["text"] for server in lab.servers] == ["changed", "changed"]
+    assert [server.get(project.port)["text"] for server in lab.servers] == ["changed", "hello"]
     production.start()
     assert ask.tags(production, project.code) == sorted([first, second, "latest"])
 
