@@ -110,6 +110,13 @@ def ignored(text: str, *says: str) -> Case:
     return Case("lint", project, says=says, lacks=() if says else ("CP132",))
 
 
+def written(file: str, data: bytes) -> Case:
+    """init on a project with a file in another encoding: it counts as what it is."""
+    project = {"requirements.txt": "flask==3.0\n", "app.py": "import flask\napp = flask.Flask(__name__)\n", file: data}
+    holds = {"Dockerfile": "pip install --no-cache-dir -r requirements.txt"}
+    return Case("init", project, 0, ("flask, requirements.txt",), same=(file,), holds=holds)
+
+
 def called(file: str, text: str | bytes, **more: object) -> Case:
     """adopt --remove where ``file`` calls docker.sh in a way that nothing else stands for: it is named, and both stay."""
     said = (f"{file}:", KEPT)
@@ -295,6 +302,9 @@ CASES: dict[str, Case] = {
         ("kept Dockerfile: it is not UTF-8", "kept .gitignore: it is not UTF-8"),
         same=("Dockerfile", ".gitignore"),
     ),
+    "UTF-16: the requirements of a new project": written("requirements.txt", "flask==3.0\n".encode("utf-16")),
+    "GBK: the requirements of a new project": written("requirements.txt", gbk("flask==3.0\n")),
+    "GBK: a new project's program": written("app.py", gbk("import flask\napp = flask.Flask(__name__)\n")),
     "GBK: docker-compose.yml": Case("lint", {"docker-compose.yml": gbk(COMPOSE)}, says=("docker-compose.yml:1: CP215 it is not",)),
     "GBK: .env": Case(
         "lint", {"docker-compose.yml": COMPOSE, ".env": b"ENV=test\n" + gbk("A=b\n")}, says=(".env:2: CP307 it is not UTF-8",)

@@ -35,6 +35,15 @@ def read(path: Path, limit: int = 1_000_000) -> str | None:
         return None
 
 
+def legible(path: Path, limit: int = 1_000_000) -> str | None:
+    """Return a file's text in whatever encoding, U+FFFD for bytes that are none; None if it is missing or too large."""
+    try:
+        data = path.read_bytes() if path.stat().st_size <= limit else None
+    except OSError:
+        return None
+    return None if data is None else data.decode(encoding(data) or "utf-8", "replace").lstrip("\ufeff")
+
+
 def texts(root: Path, keep: Callable[[str, str], bool]) -> dict[str, str]:
     """Return path → text of the files below ``root`` that ``keep`` accepts, without installed packages.
 

@@ -61,7 +61,8 @@ def run(run: Run, questions: Questions) -> None:
 def gather(project: Path) -> dict[str, str]:
     """Read the files that identify the project: a few by name, requirements lists, and Python files near the root."""
     names = [*_TELLING, *_below(project)]
-    texts = ((name, disk.read(project / name)) for name in names)
+    # pip and Python read other encodings than UTF-8, too; what names a package is ASCII in all of them but UTF-16 and UTF-32.
+    texts = ((name, disk.legible(project / name)) for name in names)
     return {name: text for name, text in texts if text is not None}
 
 
