@@ -316,14 +316,19 @@ def test_9_step_by_step(run, company, node, web):
 def test_10_a_person_chooses_among_kept_releases(run, build, company, node, web):
     company.equip(node)
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
-    first, second, third = (version_of(run(1)) for _turn in range(3))
+    older, running = (version_of(run(1)) for _turn in range(2))
+    oldest = "20200101000000"
+    releases = f"/docker/compose/{CODE}/releases"
+    company.servers["web-1"].run(
+        f"cd {releases} && cp -a {older} {oldest} && sed -i s/{older}/{oldest}/ {oldest}/release.json && touch -d 2020-01-01 {oldest}"
+    )
     declined = build(printed(10), scm=str(web.folder), credentials=company.credentials(), input="abort")
     assert declined.result == "ABORTED", declined.log
-    assert company.servers["web-1"].get(web.port)["version"] == third
-    done = run(10, choose=first, restart=True)
+    assert company.servers["web-1"].get(web.port)["version"] == running
+    done = run(10, choose=older, restart=True)
     offered = [line.split()[1] for line in done.lines if line.startswith("VERSION: ")]
-    assert offered == [second, first]
-    assert company.servers["web-1"].get(web.port)["version"] == first
+    assert offered == [older, oldest]
+    assert company.servers["web-1"].get(web.port)["version"] == older
     # One node to look, one to roll back.
     assert len([line for line in done.lines if line.startswith("Running on")]) == 2
     logs = build(
