@@ -195,7 +195,7 @@ COMPOSE = [
                 " for one in started),\n        version",
             ),
         ),
-        ("real/test_releases.py::test_companion_with_same_image_also_runs_built_digest",),
+        ("real/test_releases.py::test_every_service_runs_the_digest_that_was_built",),
     ),
     Mutation(
         "A service that ran before the first deploy is kept as a release",

@@ -104,7 +104,7 @@ FAILED = [
         "After a failure the former image of the same version is back",
         _SWITCH,
         (('    if [ -s "$former/image" ]; then dock tag', "    if false; then dock tag"),),
-        ("real/test_releases.py::test_failed_redeploy_restores_the_previous_image_of_version",),
+        ("real/test_releases.py::test_deploy_removes_only_releases_and_images_beyond_keep",),
     ),
     Mutation(
         "The last lines of the failed service's log are shown",

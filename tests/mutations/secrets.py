@@ -18,7 +18,7 @@ PRUNED = [
         "The release that runs is never pruned, however old",
         _DEPLOY,
         (("    by_worth | sed", "    list_releases | sed"),),
-        ("real/test_releases.py::test_rollback_keeps_the_restored_release_despite_its_age",),
+        ("real/test_releases.py::test_deploy_removes_only_releases_and_images_beyond_keep",),
     ),
     Mutation(
         "A rollback passes over what was gone back from",
@@ -30,7 +30,7 @@ PRUNED = [
         "The image of a failed version stays where a kept release needs it",
         _DEPLOY,
         (('    [ -d "releases/$version" ] || dock rmi', "    dock rmi"),),
-        ("real/test_releases.py::test_an_image_that_a_kept_release_needs_stays",),
+        ("real/test_releases.py::test_deploy_removes_only_releases_and_images_beyond_keep",),
     ),
     Mutation(
         "A registry keeps what a server's release needs",

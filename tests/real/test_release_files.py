@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -27,6 +29,8 @@ NAMES = [
     "pages/[id].html",
     "pages/i.html",
 ]
+#: The folder on the server that a container has at /conf.
+SOURCE = '{{range .Mounts}}{{if eq .Destination "/conf"}}{{.Source}}{{end}}{{end}}'
 pytestmark = pytest.mark.slow
 
 
@@ -78,55 +82,39 @@ def starts(site: Site, service: str) -> str:
 
 
 def test_every_container_reads_files_of_the_running_release(mounted: Site):
-    site = mounted
+    site, server = mounted, mounted.servers[0]
     side, own = starts(site, "side"), starts(site, site.code)
-    first = site.servers[0].docker("inspect", "-f", "{{.Config.Image}}", site.code).strip().rpartition(":")[2]
+    first = server.docker("inspect", "-f", "{{.Config.Image}}", site.code).strip().rpartition(":")[2]
+    # A container that no Compose file names, and that nothing restarts, has the folder mounted, too.
+    stranger = f"{site.code}-stranger"
+    folder = f"{server.docker('inspect', '-f', SOURCE, site.code).strip()}:/conf"
+    image = server.docker("inspect", "-f", "{{.Image}}", site.code).strip()
+    server.docker("run", "-d", "--name", stranger, "-v", folder, image, "sleep", "600")
     # Nothing changed: nothing is touched.
     assert site("deploy", "--version", first).code == 0
     assert seen(site) == expected(2, a="one", b="one", ini="one")
     assert (starts(site, "side"), starts(site, site.code)) == (side, own)
-    # The service alone.
+    # A new version alone: the companion is not touched.
     second = site.deployed()
-    assert seen(site) == expected(2, a="one", b="one", ini="one")
     assert starts(site, "side") == side
-    # A deploy that fails, without and with other files.
-    broken = site.publish("unhealthy")
-    assert site("deploy", "--version", broken).code == 3
-    assert seen(site) == expected(2, a="one", b="one", ini="one")
-    write(site, **{"conf/a": "two\n", "app.ini": "two\n"})
+    # A deploy that fails.
+    write(site, **{"conf/a": "two\n", "app.ini": "two\n", "conf/new/c": "two\n"})
     (site.folder / "conf/sub/b").unlink()
-    assert site("deploy", "--version", broken).code == 3
+    assert site("deploy", "--version", site.publish("unhealthy")).code == 3
     assert seen(site) == expected(2, a="one", b="one", ini="one")
-    # Files alone: of the folder, then the single one.
+    # The same version with other files: Compose itself would see no difference.
     write(site, **{"conf/sub/b": "one\n", "app.ini": "one\n"})
     assert site("deploy", "--version", second).code == 0
-    assert seen(site) == expected(2, a="two", b="one", ini="one")
+    assert server.docker("exec", stranger, "cat", "/conf/a", "/conf/sub/b", "/conf/new/c") == "two\none\ntwo\n"
+    shutil.rmtree(site.folder / "conf/new")
     write(site, **{"app.ini": "two\n"})
-    third = site.deployed()
+    site.deployed()
     assert seen(site) == expected(2, a="two", b="one", ini="two")
     assert site("status", "--json").result["servers"][0]["differs"] == []
     # And back.
-    assert site("rollback").code == 0
-    assert seen(site) == expected(2, a="two", b="one", ini="one")
-    assert site("rollback", "--version", third).code == 0
-    assert seen(site) == expected(2, a="two", b="one", ini="two")
-
-
-def test_running_container_sees_new_files_in_mounted_folder(mounted: Site):
-    site, server = mounted, mounted.servers[0]
-    image = server.docker("inspect", "-f", "{{.Image}}", site.code).strip()
-    folder = server.folder / "compose" / site.code if server.docker_host.startswith("unix") else Path()
-    assert folder
-    name = f"{site.code}-stranger"
-    source = server.docker(
-        "inspect", "-f", '{{range .Mounts}}{{if eq .Destination "/conf"}}{{.Source}}{{end}}{{end}}', site.code
-    )
-    server.docker("run", "-d", "--name", name, "-v", f"{source.strip()}:/conf", image, "sleep", "600")
-    write(site, **{"conf/a": "two\n", "conf/new/c": "two\n"})
-    site.deployed()
-    assert server.docker("exec", name, "cat", "/conf/a", "/conf/sub/b", "/conf/new/c") == "two\none\ntwo\n"
-    assert site("rollback").code == 0
-    assert server.docker("exec", name, "sh", "-c", "cat /conf/a /conf/sub/b; ls /conf") == "one\none\na\nsub\n"
+    assert site("rollback", "--version", first).code == 0
+    assert seen(site) == expected(2, a="one", b="one", ini="one")
+    assert server.docker("exec", stranger, "sh", "-c", "cat /conf/a /conf/sub/b; ls /conf") == "one\none\na\nsub\n"
 
 
 def live(site: Site, *names: str) -> dict[str, str]:
@@ -170,25 +158,11 @@ def shape(site: Site, make: Callable[[Site], None]) -> None:
     make(site)
 
 
-@pytest.mark.parametrize(
-    ("either", "order", "back"),
-    [
-        pytest.param(0, ("folder", "file", "folder"), ("file", "folder"), id="compose-v2"),
-        pytest.param(1, ("folder", "file", "folder"), ("file", "folder"), id="compose-v1", marks=pytest.mark.matrix),
-        pytest.param(
-            0,
-            ("folder", "file", "part", "file", "folder", "part"),
-            ("file", "folder", "file", "part"),
-            id="every change",
-            marks=pytest.mark.matrix,
-        ),
-    ],
-    indirect=["either"],
-)
-def test_a_folder_becomes_a_file_and_comes_back(either: Site, order: tuple[str, ...], back: tuple[str, ...]):
+@pytest.mark.matrix  # the test below has two of these changes
+def test_a_folder_becomes_a_file_and_comes_back(either: Site):
     site = either
     versions, contents = {}, {}
-    for name in order:
+    for name in ("folder", "file", "part", "file", "folder", "part"):
         shape(site, SHAPES[name])
         if name in contents:
             # What failed had another shape; what ran before is there again, whole.
@@ -199,7 +173,7 @@ def test_a_folder_becomes_a_file_and_comes_back(either: Site, order: tuple[str, 
         found = live(site, "x")
         assert found["x"] == ("644 file\n" if name == "file" else "755 folder")
         contents[name] = found
-    for name in back:
+    for name in ("file", "folder", "file", "part"):
         assert site("rollback", "--version", versions[name]).code == 0, name
         assert site.sh("cat x" if name == "file" else "cat x/a") == {
             "file": "file\n", "folder": "in folder\n", "part": "part\n"}[name]  # fmt: skip
@@ -234,19 +208,10 @@ def test_file_that_cannot_be_restored_exits_4(site: Site, monkeypatch: pytest.Mo
         assert site.running() == former
 
 
-def test_links_empty_folders_and_modes_arrive(site: Site):
-    site.write("shared/style.css", "style\n")
-    site.write("web/index.html", "page\n")
-    site.write("web/secret", "hush\n")
-    site.write("web/run", "#!/bin/sh\n")
-    (site.folder / "web/theme").symlink_to("../shared")
-    (site.folder / "web/same").symlink_to("index.html")
-    (site.folder / "web/empty/er").mkdir(parents=True)
-    for name, mode in (("secret", 0o600), ("run", 0o750), ("empty", 0o700), ("empty/er", 0o711), ("index.html", 0o644)):
-        (site.folder / "web" / name).chmod(mode)
-    set_files(site, "web")
-    first = site.deployed()
-    wanted = {
+class Web:
+    """A folder with links, empty folders and modes."""
+
+    ONE: ClassVar = {
         "web": "755 folder",
         "web/empty": "700 folder",
         "web/empty/er": "711 folder",
@@ -257,16 +222,21 @@ def test_links_empty_folders_and_modes_arrive(site: Site):
         "web/theme": "755 folder",
         "web/theme/style.css": "644 style\n",
     }
-    assert live(site, "web") == wanted
-    # Modes alone are a change, and come back too.
-    (site.folder / "web/secret").chmod(0o640)
-    (site.folder / "web/empty").chmod(0o755)
-    assert site("deploy", "--version", site.publish("unhealthy")).code == 3
-    assert live(site, "web") == wanted
-    site.deployed()
-    assert live(site, "web") == {**wanted, "web/secret": "640 hush\n", "web/empty": "755 folder"}
-    assert site("rollback", "--version", first).code == 0
-    assert live(site, "web") == wanted
+    #: Modes alone have changed.
+    TWO: ClassVar = {**ONE, "web/secret": "640 hush\n", "web/empty": "755 folder"}
+
+    def __init__(self, site: Site) -> None:
+        site.write("shared/style.css", "style\n")
+        for name in ("index.html", "secret", "run"):
+            site.write(f"web/{name}", self.ONE[f"web/{name}"].partition(" ")[2])
+        self.folder = site.folder / "web"
+        (self.folder / "theme").symlink_to("../shared")
+        (self.folder / "same").symlink_to("index.html")
+        (self.folder / "empty/er").mkdir(parents=True)
+
+    def write(self, wanted: dict[str, str]) -> None:
+        for name in ("secret", "run", "empty", "empty/er", "index.html"):
+            (self.folder / name).chmod(int(wanted[f"web/{name}"].partition(" ")[0], 8))
 
 
 @pytest.mark.parametrize(
@@ -277,45 +247,51 @@ def test_links_empty_folders_and_modes_arrive(site: Site):
         pytest.param("dash", 1, marks=pytest.mark.matrix),
     ],
 )
-def test_a_name_is_only_a_name(site: Site, monkeypatch: pytest.MonkeyPatch, shell: str, v: int):
+def test_names_modes_links_and_shapes_of_files_arrive(site: Site, monkeypatch: pytest.MonkeyPatch, shell: str, v: int):
     site.on(site.lab.servers[v])
     monkeypatch.setattr(ssh, "BOOTSTRAP", ssh.BOOTSTRAP.replace("exec sh -c", f"exec {shell} -c"))
     site.set("CONTAINER_PIPELINE_KEEP", "2")
+    # A name is only a name, alone and in a folder; and `x` is a file in one release, a folder in the other.
     units = [name for name in NAMES if name not in ("notes1", "-rf", "pages/[id].html", "pages/i.html")]
-    for name in NAMES:
-        site.write(f"folder of/{name}", "one\n")
-        if name in units:
-            site.write(name, "one\n")
-    set_files(site, *units, "folder of")
-    version = site.deployed()
-    # Strangers that a pattern, a blank or a dash could mean.
+    web, top = Web(site), site.servers[0].folder / "compose" / site.code
+    # What a pattern, a blank or a dash could mean.
     strangers = ("notes1", "a", "b", "it", "HOME", "releases/b ackup/x", "releases/b/release.txt", "-rf", "zzz")
-    top = site.servers[0].folder / "compose" / site.code
-    for name in strangers:
-        (top / name).parent.mkdir(exist_ok=True)
-        (top / name).write_text("mine\n")
+
+    def wanted(text: str) -> None:
+        for name in NAMES:
+            site.write(f"folder of/{name}", text)
+            if name in units:
+                site.write(name, text)
+        web.write(Web.ONE if text == "one\n" else Web.TWO)
+        shape(site, as_file if text == "one\n" else as_folder)
+        set_files(site, *units, "folder of", "web", "x")
 
     def is_live(text: str) -> None:
         for name in NAMES:
             assert (top / "folder of" / name).read_text() == text, name
         assert [(top / name).read_text() for name in units] == [text] * len(units)
         assert [(top / name).read_text() for name in strangers] == ["mine\n"] * len(strangers)
+        assert live(site, "web") == (Web.ONE if text == "one\n" else Web.TWO)
+        assert live(site, "x")["x"] == ("644 file\n" if text == "one\n" else "755 folder")
         assert site("status", "--json").result["servers"][0]["differs"] == []
 
+    wanted("one\n")
+    version = site.deployed()
+    for name in strangers:
+        (top / name).parent.mkdir(exist_ok=True)
+        (top / name).write_text("mine\n")
     is_live("one\n")
-    for name in NAMES:
-        site.write(f"folder of/{name}", "two\n")
-        if name in units:
-            site.write(name, "two\n")
+    wanted("two\n")
     assert site("deploy", "--version", site.publish("unhealthy")).code == 3
     is_live("one\n")
-    site.deployed()
+    newer = site.deployed()
     is_live("two\n")
     assert site("rollback", "--version", version).code == 0
     is_live("one\n")
-    site.deployed()
+    # Once more, which removes the release that was rolled back, and nothing beside it.
     site.deployed()
     is_live("two\n")
+    assert (site.left_over(), (top / "releases" / newer).exists()) == ("", False)
 
 
 def refused(site: Site, *units: str) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
+from lab import smallimage
+from lab.registry import Registry
 from real.site import Site
 
 
@@ -18,42 +21,34 @@ def images(site: Site) -> set[str]:
 
 def test_deploy_removes_only_releases_and_images_beyond_keep(site: Site):
     site.set("CONTAINER_PIPELINE_KEEP", "2")
-    versions = [site.deployed() for _turn in range(4)]
-    assert set(site.sh("ls releases").split()) == set(versions[2:]) == images(site)
+    versions = [site.deployed() for _turn in range(3)]
+    assert set(site.sh("ls releases").split()) == set(versions[1:]) == images(site)
     # The one that was gone back from goes before the one that ran.
     assert site("rollback").code == 0
-    newest = site.deployed()
-    assert set(site.sh("ls releases").split()) == images(site) == {versions[2], newest}
-
-
-def test_rollback_keeps_the_restored_release_despite_its_age(site: Site):
-    first = site.deployed()
-    site.deployed()
-    site.set("CONTAINER_PIPELINE_KEEP", "1")
-    assert site("rollback").code == 0
-    assert first in site.sh("ls releases").split()
-    assert first in images(site)
-
-
-def test_failed_version_leaves_no_image_on_the_server(site: Site):
-    good = site.deployed()
-    assert site("deploy", "--version", site.publish("unhealthy")).code == 3
-    assert images(site) == {good}
-
-
-def test_an_image_that_a_kept_release_needs_stays(site: Site):
-    first, second = site.deployed(), site.deployed()
-    site.write(".env", "ENV=broken\n")
+    former, newest = versions[1], site.deployed()
+    assert set(site.sh("ls releases").split()) == images(site) == {former, newest}
+    # A failed deploy of a version leaves the image that a release needs, and brings back the one that the version had.
+    image = site.servers[0].docker("inspect", "-f", "{{.Image}}", site.code)
     compose = (site.folder / "docker-compose.yml").read_text()
     site.write("docker-compose.yml", compose + "    command: sh -c 'exit 7'\n")
-    assert site("deploy", "--version", first).code == 3
-    assert images(site) == {first, second}
-    assert site.running() == second
+    assert site("deploy", "--version", former).code == 3
+    assert images(site) == {former, newest}
+    site.write("docker-compose.yml", compose)
+    site.publish("exits", newest)
+    assert site("deploy", "--version", newest).code == 3
+    assert site.servers[0].docker("inspect", "-f", "{{.Image}}", site.code) == image
+    assert site.servers[0].get(site.port).strip() == newest
+    # A release that a rollback restores stays, whatever its age.
+    site.set("CONTAINER_PIPELINE_KEEP", "1")
     assert site("rollback").code == 0
-    assert site.running() == first
+    assert site.running() == former
+    assert former in site.sh("ls releases").split()
+    assert former in images(site)
 
 
-def test_deploy_uses_built_digest_even_if_tag_moved(site: Site):
+def test_every_service_runs_the_digest_that_was_built(site: Site):
+    worker = f"  worker:\n    image: ${{DOCKER_REGISTRY}}/{site.code}:${{VERSION}}\n    ports: [8080]\n"
+    site.append("docker-compose.yml", worker)
     version = site.publish()
     built = site.digest(version)
     site.built(version)
@@ -63,118 +58,70 @@ def test_deploy_uses_built_digest_even_if_tag_moved(site: Site):
     assert done.code == 0, done.err
     assert done.result["digest"] == built
     assert site.servers[0].get(site.port).strip() == version
-
-
-def test_companion_with_same_image_also_runs_built_digest(site: Site):
-    worker = f"  worker:\n    image: ${{DOCKER_REGISTRY}}/{site.code}:${{VERSION}}\n    ports: [8080]\n"
-    site.append("docker-compose.yml", worker)
-    version = site.publish()
-    site.built(version)
-    assert site("deploy").code == 0
     before = site.container()
-    site.publish("exits", version)
     site.set("CONTAINER_PIPELINE_PULL", "always")
     done = site("deploy")
     assert (done.code, site.container()) == (0, before), done.err
 
 
-def test_rollback_pulls_no_image_that_a_companion_had(site: Site, registry_factory):
+def test_rollback_skips_releases_that_were_rolled_back(site: Site, registry_factory: Callable[..., Registry]):
     registry = registry_factory()
     site.use(registry)
-    for name in ("tools:1", "tools:2"):
-        site._docker(
-            "build",
-            "-q",
-            "-t",
-            f"{registry.address}/{name}",
-            "-",
-            stdin=f"FROM {site.lab.small_image}\nLABEL a={name}\n",
-        )
-        site._docker("push", "-q", f"{registry.address}/{name}")
+    for tag in ("1", "2"):
+        smallimage.push(site.lab, registry, "tools", tag, {"Labels": {"tag": tag}})
     compose = (site.folder / "docker-compose.yml").read_text()
-    for name in ("tools:1", "tools:2"):
-        site.write(
-            "docker-compose.yml",
-            f"{compose}  side: {{image: '{registry.address}/{name}', command: [sleep, '99'], stop_grace_period: 0s}}\n",
-        )
-        site.deployed()
-    registry.stop()
-    done = site("rollback")
-    assert done.code == 0, done.err
 
+    def write(token: str, tools: str) -> None:
+        """Change a secret, and the image of a companion."""
+        site.write(".env", f"ENV=test\nTOKEN={token}\n")
+        image = f"{registry.address}/tools:{tools}"
+        side = f"  side: {{image: '{image}', command: [sleep, '99'], stop_grace_period: 0s}}\n"
+        site.write("docker-compose.yml", compose + side)
 
-def test_failed_redeploy_restores_the_previous_image_of_version(site: Site):
-    version = site.deployed()
-    before = site.servers[0].docker("inspect", "-f", "{{.Image}}", site.code)
-    site.publish("exits", version)
-    assert site("deploy", "--version", version).code == 3
-    assert site.servers[0].docker("inspect", "-f", "{{.Image}}", site.code) == before
-    assert site.servers[0].get(site.port).strip() == version
-
-
-def test_rollback_accepts_a_kept_release_and_refuses_others(site: Site):
-    versions = [site.deployed() for _turn in range(3)]
-    assert site("rollback", "--version", versions[0]).code == 0
-    assert site.running() == versions[0]
-    done = site("rollback", "--version", "20200101000000")
-    assert done.code == 1
-    assert f"release 20200101000000 is not kept; kept: {versions[2]} {versions[1]} {versions[0]}" in done.err
-    assert site.running() == versions[0]
-
-
-def test_rollback_skips_releases_that_were_rolled_back(site: Site):
+    write("before", "1")
     good = site.deployed()
+    write("rotated", "2")
     bad = site.deployed()
     assert f"{bad} → {good}" in site("rollback", "--dry-run").out
+    # A rollback restores the secrets of its release.
     assert site("rollback").code == 0
-    assert site.running() == good
+    assert (site.running(), site.environment()["TOKEN"]) == (good, "before")
+    write("rotated", "1")
     worse = site.deployed()
     assert f"{worse} → {good}" in site("rollback", "--dry-run").out
     assert site("rollback").code == 0
     assert site.running() == good
+    # What is not there is refused, and what is kept is named.
     assert "there is no previous release" in site("rollback", "--dry-run").out
-    done = site("rollback")
-    assert done.code == 1
-    assert f"there is no previous release; kept: {worse} {bad} {good}" in done.err
-    # Deployed again it is one that ran, wherever it stood before.
+    for options, sentence in (
+        ((), f"there is no previous release; kept: {worse} {bad} {good}"),
+        (("--version", "20200101000000"), f"release 20200101000000 is not kept; kept: {worse} {bad} {good}"),
+    ):
+        done = site("rollback", *options)
+        assert (done.code, sentence in done.err, site.running()) == (1, True, good), done.err
+    # A deploy of an earlier version takes the current secrets. Deployed again it is one that ran, wherever it stood before.
+    write("latest", "2")
     assert site("deploy", "--version", bad).code == 0
-    assert site("rollback", "--version", worse).code == 0
+    assert (site.running(), site.environment()["TOKEN"]) == (bad, "latest")
+    # A rollback needs no registry, not even for the image of a companion.
+    registry.stop()
+    done = site("rollback", "--version", worse)
+    assert (done.code, site.running()) == (0, worse), done.err
     assert site("rollback").code == 0
     assert site.running() == bad
-
-
-def test_rollback_needs_no_registry(site: Site, registry_factory):
-    registry = registry_factory()
-    site.use(registry)
-    first = site.deployed()
-    site.deployed()
-    registry.stop()
-    assert site("rollback").code == 0
-    assert site.running() == first
-
-
-def test_status_says_where_the_server_differs(site: Site):
-    site.deployed()
-    for change, undo, differs, state in (
-        ("sed -i s/test/hand/ .env", "sed -i s/hand/test/ .env", [".env"], "running"),
-        ("echo '# by hand' >> docker-compose.yml", "sed -i '$d' docker-compose.yml", ["docker-compose.yml"], "running"),
-        ("chmod 644 .env", "chmod 600 .env", [".env"], "running"),
-        (f"docker stop -t 0 {site.code}", "true", [], "exited"),
-        (f"docker rm -f {site.code}", "true", ["down"], ""),
-    ):
-        site.sh(change)
-        told = site("status", "--json").result["servers"][0]
-        assert (told["differs"], [one["state"] for one in told["containers"]]) == (differs, [state] if state else [])
-        site.sh(undo)
 
 
 def test_status_reports_unreadable_record_and_still_lists_others(site: Site):
     site.on(*site.lab.servers)
     first = site.deployed()
     second = site.deployed()
+    # `logs` of several servers name the server.
+    lines = site("logs", "--tail", "5").out.splitlines()
+    assert {line.partition(" | ")[0] for line in lines} == {"server-1", "server-2"}
+    assert sum(f"serving {second}" in line for line in lines) == 2
     for text in ("", "cut sho", "[1]"):
         for version in (first, second):
-            site.sh(f"printf '%s' '{text}' > releases/{version}/release.json")
+            (site.servers[0].folder / f"compose/{site.code}/releases/{version}/release.json").write_text(text)
         broken, whole = site("status", "--json").result["servers"]
         assert (broken["version"], broken["differs"]) == (second, ["record"])
         assert (whole["version"], whole["differs"]) == (second, [])
@@ -187,6 +134,15 @@ def test_status_reports_unreadable_record_and_still_lists_others(site: Site):
     done = site("rollback")
     assert done.code == 1
     assert f"release {first} is not kept" in done.err
+    assert [site.running(server) for server in site.servers] == [second, first]
+    # A deploy writes it anew. A rolling one stops at the first server where it fails.
+    done = site("deploy", "--version", site.publish("unhealthy"), "--rolling", "1", "--json")
+    assert done.code == 3
+    assert {one["name"]: one["status"] for one in done.result["servers"]} == {
+        "server-1": "rolled-back",
+        "server-2": "skipped",
+    }
+    assert [site.running(server) for server in site.servers] == [second, first]
     assert site("deploy", "--version", second).code == 0
     assert site("status", "--json").result["servers"][0]["differs"] == []
 
@@ -233,25 +189,36 @@ def test_deploy_and_rollback_update_files_mounted_by_compose(site: Site):
     assert site("status", "--json").result["servers"][0]["differs"] == []
 
 
-def test_up_down_and_pull_are_composes_own(either: Site):
-    version = either.deployed()
-    done = either("down")
+def test_status_says_where_the_server_differs(either: Site):
+    site, server = either, either.servers[0]
+    # An environment has its own servers and .env.
+    site.set("CONTAINER_PIPELINE_SERVERS", "")
+    site.write("container-pipeline.yml", f"environments:\n  test: {{servers: [{server.name}], env_file: test.env}}\n")
+    site.write("test.env", "ENV=of-test\n")
+    version = site.publish()
+    assert site("deploy", "--version", version, "--environment", "test").code == 0
+    assert site.environment()["ENV"] == "of-test"
+    site.on(server)
+    for change, undo, differs, state in (
+        ("sed -i s/test/hand/ .env", "sed -i s/hand/test/ .env", [".env"], "running"),
+        ("echo '# by hand' >> docker-compose.yml", "sed -i '$d' docker-compose.yml", ["docker-compose.yml"], "running"),
+        ("chmod 644 .env", "chmod 600 .env", [".env"], "running"),
+        (f"docker stop -t 0 {site.code}", "true", [], "exited"),
+        (f"docker rm -f {site.code}", "true", ["down"], ""),
+    ):
+        site.sh(change)
+        told = site("status", "--json").result["servers"][0]
+        assert (told["differs"], [one["state"] for one in told["containers"]]) == (differs, [state] if state else [])
+        site.sh(undo)
+    # `up`, `down` and `pull` are Compose's own.
+    assert site("pull").code == 0
+    done = site("up")
+    assert (done.code, site.running()) == (0, version), done.err
+    done = site("down")
     assert (done.code, "pass --yes" in done.err) == (2, True)
-    assert either.running() == version
-    assert either("down", "--yes").code == 0
-    assert either.running() == ""
-    assert either("pull").code == 0
-    done = either("up")
-    assert done.code == 0, done.err
-    assert either.running() == version
-
-
-def test_logs_of_several_servers_prefix_the_server_name(site: Site):
-    site.on(*site.lab.servers)
-    version = site.deployed()
-    lines = site("logs", "--tail", "5").out.splitlines()
-    assert {line.partition(" | ")[0] for line in lines} == {"server-1", "server-2"}
-    assert sum(f"serving {version}" in line for line in lines) == 2
+    assert site.running() == version
+    assert site("down", "--yes").code == 0
+    assert site.running() == ""
 
 
 @pytest.mark.parametrize("user", ["root", pytest.param("deploy", marks=pytest.mark.matrix)])
@@ -273,38 +240,3 @@ def test_ctrl_c_stops_followed_logs_on_the_server(either: Site, user: str):
     while either.code in either.servers[0].run(working, check=False):
         assert time.monotonic() < end
         time.sleep(0.2)
-
-
-def test_rolling_deploy_stops_at_the_first_failure(site: Site):
-    site.on(*site.lab.servers)
-    former = site.deployed()
-    done = site("deploy", "--version", site.publish("unhealthy"), "--rolling", "1", "--json")
-    assert done.code == 3
-    assert {one["name"]: one["status"] for one in done.result["servers"]} == {
-        "server-1": "rolled-back",
-        "server-2": "skipped",
-    }
-    assert [site.running(server) for server in site.servers] == [former, former]
-
-
-def test_environment_uses_its_own_servers_and_env_file(site: Site):
-    site.set("CONTAINER_PIPELINE_SERVERS", "")
-    site.write(
-        "container-pipeline.yml", f"environments:\n  test: {{servers: [{site.servers[0].name}], env_file: test.env}}\n"
-    )
-    site.write("test.env", "ENV=of-test\n")
-    version = site.publish()
-    assert site("deploy", "--version", version, "--environment", "test").code == 0
-    assert site.environment()["ENV"] == "of-test"
-
-
-def test_rollback_restores_previous_env_and_deploy_uses_current(either: Site):
-    either.write(".env", "ENV=test\nTOKEN=before\n")
-    first = either.deployed()
-    either.write(".env", "ENV=test\nTOKEN=rotated\n")
-    either.deployed()
-    assert either("rollback").code == 0
-    assert (either.running(), either.environment()["TOKEN"]) == (first, "before")
-    done = either("deploy", "--version", first)
-    assert done.code == 0, done.err
-    assert (either.running(), either.environment()["TOKEN"]) == (first, "rotated")
