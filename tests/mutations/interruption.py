@@ -15,9 +15,8 @@ LOCK = [
         _COMMON,
         (("until flock -n 9; do", "until true; do"),),
         (
-            "real/test_lock.py::test_two_simultaneous_deploys_succeed_one_after_the_other",
             "real/test_lock.py::test_held_lock_exits_5_and_names_its_holder",
-            "real/test_lock.py::test_deploy_waits_for_lock_up_to_wait_option",
+            "real/test_lock.py::test_runs_wait_for_lock_while_their_agent_lives",
         ),
     ),
     Mutation(
@@ -52,7 +51,7 @@ LOCK = [
                 '    sleep 60 </dev/null >/dev/null 2>&1 &\n    long no compose up -d ${recreate:+"$recreate"} || return\n',
             ),
         ),
-        ("real/test_lock.py::test_the_service_does_not_inherit_the_lock",),
+        ("real/test_lock.py::test_held_lock_exits_5_and_names_its_holder",),
     ),
     Mutation(
         "Compose that outlives a killed program keeps the lock: two never work at once",
@@ -108,7 +107,7 @@ KILLED = [
         "Nothing is switched for an agent that is gone before it",
         _COMMON,
         (("trap 'lost=yes' TERM HUP INT\n", "trap '' TERM HUP INT\n"),),
-        ("real/test_lock.py::test_waiting_run_with_dead_agent_changes_nothing",),
+        ("real/test_lock.py::test_runs_wait_for_lock_while_their_agent_lives",),
     ),
     Mutation(
         "An agent that is silent, its wire cut, is missed",

@@ -198,10 +198,7 @@ SECRETS = [
         ".env is for its owner alone",
         "execute/release.py",
         (('File(".env", v2, 0o600)', 'File(".env", v2)'),),
-        (
-            "real/test_deploy.py::test_deploy_makes_secret_files_readable_only_by_owner",
-            "real/test_deploy.py::test_env_files_are_never_readable_by_others",
-        ),
+        ("real/test_deploy.py::test_release_has_a_record_and_private_files",),
     ),
     Mutation(
         ".env is for its owner alone from its creation, not only in the end",
@@ -213,12 +210,12 @@ SECRETS = [
             ),
             ("    keep_found\n    switch\n", '    keep_found\n    chmod 600 "$stage/.env"\n    switch\n'),
         ),
-        ("real/test_deploy.py::test_env_files_are_never_readable_by_others",),
+        ("real/test_deploy.py::test_release_has_a_record_and_private_files",),
     ),
     Mutation(
         "The folder of a release is for its owner alone",
         _COMMON,
         (("umask 077\n", "umask 022\n"),),
-        ("real/test_deploy.py::test_deploy_makes_secret_files_readable_only_by_owner",),
+        ("real/test_deploy.py::test_release_has_a_record_and_private_files",),
     ),
 ]

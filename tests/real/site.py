@@ -42,12 +42,13 @@ BEHAVIOURS: dict[str, tuple[str, tuple[str, int] | None]] = {
     "slow to stop": (_SLEEP.replace("'exit 0'", "'sleep 3; exit 0'"), ("echo no database; exit 1", 1)),
     "exits": ("echo cannot start: no database >&2; exit 3", None),
     "prints its environment": ("env; exit 3", None),
-    "exits later": ("echo working; sleep 5; echo gave up; exit 4", None),
+    "exits later": (_SERVE.replace("& wait", "& sleep 2; echo gave up; exit 4"), None),
     "exits once": (_TURN + _SERVE, _GOOD),
     "healthy between crashes": (_TURN + _SERVE.replace("& wait", "& sleep 1.5; echo no factory; exit 3"), _GOOD),
-    "deaf": (_SLEEP, None),
-    "on mapped loopback": (_SERVE.replace("-p 8080", "-p '[::ffff:127.0.0.1]:8080'"), None),
-    "on another loopback": (_SERVE.replace("-p 8080", "-p 127.8.9.7:8080"), None),
+    "on loopback": (
+        _SERVE.replace("httpd -f -p 8080", "httpd -p 127.8.9.7:8080 -h /www; httpd -f -p '[::ffff:127.0.0.1]:8080'"),
+        None,
+    ),
     "waits for ever": (_SLEEP, ("exit 1", 1000)),
 }
 _COMPOSE = """\
