@@ -116,7 +116,7 @@ def test_where_sudo_runs_docker_alone_every_wait_ends(
     freezer.join()
     assert (done.code, "Docker does not respond" in done.err) == (4, True), done.err
     assert site("doctor").code == 1
-    for command in (("status",), ("rollback",), ("deploy", "--version", former)):
+    for command in (("status",), ("fleet",), ("rollback",), ("deploy", "--version", former)):
         done = site(*command)
         assert (done.code, "does not respond" in done.out + done.err) == (1, True), (command, done.out, done.err)
         settled(site)
@@ -124,6 +124,7 @@ def test_where_sudo_runs_docker_alone_every_wait_ends(
     monkeypatch.setattr(transfer, "program", _GENUINE)
     assert site("deploy", "--version", former).code == 0
     assert site.running() == former
+    assert site("fleet", "--check").code == 0
 
 
 @pytest.mark.matrix
