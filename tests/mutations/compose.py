@@ -14,7 +14,7 @@ _RESOLVED = "plan/resolved.py"
 _STATUS = "remote/programs/status.sh"
 
 _FORMS = "real/test_compose_variants.py::test_compose_variants_run_as_defined_or_change_nothing"
-_BY_HAND = "real/test_files_by_hand.py::test_manual_files_neither_replace_nor_extend_the_release"
+_BY_HAND = "real/test_files_by_hand.py::test_manual_changes_neither_replace_nor_extend_the_release"
 _RENAMED = "real/test_files_by_hand.py::test_deploy_corrects_the_name_of_a_renamed_container"
 _BACK = "real/test_deploy_failures.py::test_rollback_restores_companion_image_and_removes_new_companion"
 _UNDERSTAND = "real/test_odd_servers.py::test_compose_incompatible_with_the_engine_changes_nothing"
@@ -207,13 +207,13 @@ COMPOSE = [
         "One that could not be brought back is not touched",
         _FOUND,
         (('        [ -f "$name" ] || refuse found-file "$name"\n', ""),),
-        ("real/test_found.py::test_deploy_refuses_manual_service_whose_file_is_missing",),
+        (f"{_FOUND_BACK}[compose-v2-compose.yaml-]",),
     ),
     Mutation(
         "What was found before the first release is the last to go",
         _DEPLOY,
         (("    list_releases | grep '^found-' | grep -Fvx \"$version\"\n", ""),),
-        ("real/test_found.py::test_deploy_removes_the_manually_started_release_last",),
+        (f"{_FOUND_BACK}[compose-v2-compose.yaml-]",),
     ),
     Mutation(
         "Status tells of a service that ran before the first deploy",

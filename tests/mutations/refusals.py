@@ -39,32 +39,30 @@ REFUSED = [
             ),
         ),
         (
-            "real/test_deploy_refusals.py::test_deploy_refuses_an_image_deleted_before_the_pull[compose-v2]",
-            "real/test_deploy_refusals.py::test_a_password_that_is_wrong[compose-v2]",
-            "real/test_deploy_refusals.py::test_deploy_refuses_if_registry_stops_before_the_pull[compose-v2]",
-            "real/test_deploy_refusals.py::test_deploy_refuses_if_registry_stops_before_the_pull[compose-v1]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v2]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v1]",
         ),
     ),
     Mutation(
         "A version that is in no registry is found before a server is touched",
         "execute/release.py",
         (("    if digest is None:\n", "    if digest == 0:\n"),),
-        ("real/test_deploy_refusals.py::test_a_version_that_is_not_in_the_registry[compose-v2]",),
+        ("real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v2]",),
     ),
     Mutation(
         "The images of the other services are there before the old containers stop",
         _DEPLOY,
         (("    id=${found%% *}\n    get_other_images\n", "    id=${found%% *}\n"),),
         (
-            "real/test_deploy_refusals.py::test_another_services_image_that_is_nowhere[compose-v2]",
-            "real/test_deploy_refusals.py::test_another_services_image_that_is_nowhere[compose-v1]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v2]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v1]",
         ),
     ),
     Mutation(
         "A compose file that Compose refuses is found before anything is touched",
         _ASK,
         (('    refuse compose-file "$(last_line "$work/said")"\n', ""),),
-        ("real/test_deploy_refusals.py::test_a_compose_file_that_compose_refuses[compose-v2]",),
+        ("real/test_deploy_refusals.py::test_deploy_refuses_unworkable_compose_files_without_changes[compose-v2]",),
     ),
     Mutation(
         "What was built is deployed, by digest, wherever its tag is by now",

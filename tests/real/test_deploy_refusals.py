@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from lab.handle import Server
+from container_pipeline.model import Digest
+from lab.registry import Registry
 from real.site import Site
 
 
@@ -19,58 +22,42 @@ def untouched(either: Site):
     assert either.lock_is_free()
 
 
-def refused(site: Site, sentence: str, *options: str) -> None:
-    done = site("deploy", *options)
+def refused(site: Site, sentence: str, *options: str, password: str = "") -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        if password:
+            patch.setenv("DOCKER_REGISTRY_PASS", password)
+        done = site("deploy", *options)
     assert done.code == 1, done.err
     assert sentence in done.err
     assert "switching" not in done.err
 
 
-def test_a_version_that_is_not_in_the_registry(untouched: Site):
-    refused(untouched, "is not in the registry", "--version", "20200101000000")
-
-
-def test_deploy_refuses_an_image_deleted_before_the_pull(untouched: Site, monkeypatch: pytest.MonkeyPatch):
-    from container_pipeline.model import Digest
-
-    monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: Digest("sha256:" + "0" * 64))
-    refused(untouched, "is not in the registry", "--version", "20200101000000")
-
-
-def test_a_password_that_is_wrong(untouched: Site, monkeypatch: pytest.MonkeyPatch):
-    from container_pipeline.model import Digest
-
-    digest = Digest(untouched.digest(untouched.publish()))
-    monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: digest)
-    untouched.set("DOCKER_REGISTRY_PASS", "another-one")
-    refused(untouched, "the login is missing or wrong", "--version", "20200101000000")
-
-
-def test_deploy_refuses_if_registry_stops_before_the_pull(untouched: Site, registry_factory, monkeypatch):
-    from container_pipeline.model import Digest
-
+def test_deploy_refuses_missing_images_without_changes(
+    untouched: Site, registry_factory: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
+):
+    site = untouched
+    refused(site, "is not in the registry", "--version", "20200101000000")
+    # Another service's image.
+    compose = (site.folder / "docker-compose.yml").read_text()
+    site.append("docker-compose.yml", f"  other:\n    image: {site.registry.address}/{site.code}:nothing\n")
+    refused(site, "is not in the registry", "--version", site.publish())
+    site.write("docker-compose.yml", compose)
+    # What the agent has found in the registry, and the server cannot pull: it has been deleted meanwhile, …
+    digests = [Digest("sha256:" + "0" * 64), Digest(site.digest(site.publish()))]
+    monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: digests[-1])
+    refused(site, "the login is missing or wrong", "--version", "20200101000000", password="another-one")
+    digests.pop()
+    refused(site, "is not in the registry", "--version", "20200101000000")
+    # … or the registry has stopped.
     registry = registry_factory()
-    untouched.use(registry)
-    digest = Digest(untouched.digest(untouched.publish()))
-    monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: digest)
+    site.use(registry)
+    digests.append(Digest(site.digest(site.publish())))
     registry.stop()
-    refused(untouched, f"{untouched.code}@{digest} cannot be pulled", "--version", "20200101000000")
-
-
-def test_another_services_image_that_is_nowhere(untouched: Site):
-    untouched.append(
-        "docker-compose.yml", f"  other:\n    image: {untouched.registry.address}/{untouched.code}:nothing\n"
-    )
-    refused(untouched, "is not in the registry", "--version", untouched.publish())
-
-
-def test_a_compose_file_that_compose_refuses(untouched: Site):
-    version = untouched.publish()
-    untouched.append("docker-compose.yml", "    restarts: always\n")
-    refused(untouched, "Compose refuses docker-compose.yml", "--version", version)
+    refused(site, f"{site.code}@{digests[-1]} cannot be pulled", "--version", "20200101000000")
 
 
 CANNOT_BE_RIGHT = [
+    ("restart:", "restarts: always\n    restart:", "Compose refuses docker-compose.yml"),
     ("  CODE:\n", "  other:\n", "has no service named CODE"),
     ("${VERSION:-latest}", "1.0", "service CODE runs"),
     ("ports:", 'volumes: ["./conf/x.yml:/x.yml"]\n    ports:', "mounts conf/x.yml, which is not uploaded"),
@@ -100,23 +87,16 @@ def test_deploy_refuses_unworkable_compose_files_without_changes(untouched: Site
         refused(untouched, sentence.replace("CODE", untouched.code), "--version", version)
 
 
-@pytest.mark.parametrize("files", ["../secret", "/etc/passwd", ".env", "releases/x", ".", "-rf", "a,a/b", "empty"])
-def test_deploy_refuses_external_reserved_and_empty_files(site: Site, files: str):
+def test_deploy_refuses_external_reserved_and_empty_files(site: Site):
     (site.folder / "empty" / "folder").mkdir(parents=True)
-    site.set("CONTAINER_PIPELINE_SERVERS", "nowhere.invalid")
-    site.set("CONTAINER_PIPELINE_FILES", files)
-    refused(site, "files: ", "--version", "20200101000000")
-
-
-def test_deploy_refuses_links_that_leave_the_project(site: Site):
     (site.folder / "conf").mkdir()
     (site.folder / "conf" / "link").symlink_to("/etc/hostname")
+    site.set("CONTAINER_PIPELINE_SERVERS", "nowhere.invalid")
+    for files in ("../secret", "/etc/passwd", ".env", "releases/x", ".", "-rf", "a,a/b", "empty"):
+        site.set("CONTAINER_PIPELINE_FILES", files)
+        refused(site, "files: ", "--version", "20200101000000")
     site.set("CONTAINER_PIPELINE_FILES", "conf")
     refused(site, "leads out of the project", "--version", "20200101000000")
-
-
-def bare(site: Site, server: Server) -> Site:
-    return site.on(server)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +110,7 @@ def bare(site: Site, server: Server) -> Site:
 def test_a_server_without_docker_or_compose(site: Site, server_factory, kind, sentence):
     version = site.publish()
     server = server_factory(**kind)
-    refused(bare(site, server), sentence, "--version", version)
+    refused(site.on(server), sentence, "--version", version)
     assert server.run(f"find /docker/compose/{site.code} -type f 2>/dev/null || true").split() in (
         [],
         [f"/docker/compose/{site.code}/.lock"],

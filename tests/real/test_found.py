@@ -67,6 +67,12 @@ def test_failed_first_deploy_restores_the_manual_service_exactly(either: Site, n
         either.code: "running",
         "helper": "running",
     }
+    # One whose file is gone could not be brought back: it is not touched.
+    container = either.container()
+    either.sh(f"mv {name} kept.yml")
+    done = either("deploy", "--version", either.publish("plain"))
+    assert (done.code, name in done.err, either.container()) == (1, True, container), done.err
+    either.sh(f"mv kept.yml {name}")
     done = either("deploy", "--version", either.publish("unhealthy"))
     assert done.code == 3, done.err
     assert folder(either) == files
@@ -83,36 +89,21 @@ def test_failed_first_deploy_restores_the_manual_service_exactly(either: Site, n
         either.code: "running",
         "helper": "running",
     }
-    # One that is well replaces it; a person's own `up -d` gives the same; and it can come back.
-    version = either.deployed("plain")
+    # One that is well replaces it, and a person's own `up -d` gives the same.
+    either.set("CONTAINER_PIPELINE_KEEP", "2")
+    either.deployed("plain")
     before = either.container()
     either.sh("docker compose up -d" if either.servers[0].compose == "v2" else "docker-compose up -d")
     assert either.container() == before
     helpers = f"docker ps -aq --filter label=com.docker.compose.service=helper --filter {of_folder(either)}"
     assert either.sh(helpers) == ""
+    # Of the releases it is the last to be removed, and it can come back.
+    version = either.deployed("plain")
     assert either.running() == version
+    assert {name.partition("-")[0] for name in either.sh("ls releases").split()} == {version, "found"}
     back = either("rollback")
     assert back.code == 0, back.err
     assert folder(either) == files
     assert either.servers[0].get(either.port).strip() == "by-hand"
     # Its project is not named after the code: nobody else removes it.
     either.sh(f"docker rm -f $(docker ps -aq --filter {of_folder(either)})")
-
-
-def test_deploy_refuses_manual_service_whose_file_is_missing(site: Site):
-    start_by_hand(site, "shop.yml", "-f shop.yml")
-    before = site.container()
-    site.sh("mv shop.yml kept.yml")
-    done = site("deploy", "--version", site.publish("plain"))
-    assert (done.code, "shop.yml" in done.err) == (1, True), done.err
-    assert site.container() == before
-    site.sh(f"docker rm -f $(docker ps -aq --filter {of_folder(site)})")
-
-
-def test_deploy_removes_the_manually_started_release_last(site: Site):
-    start_by_hand(site, "docker-compose.yml")
-    site.set("CONTAINER_PIPELINE_KEEP", "2")
-    versions = [site.deployed("plain") for _turn in range(3)]
-    kept = site.sh("ls releases").split()
-    assert (len(kept), versions[2] in kept) == (2, True)
-    assert [name for name in kept if name.startswith("found-")]
