@@ -232,11 +232,13 @@ def interrupted(agent: Agent, sent: signal.Signals = signal.SIGTERM) -> tuple[in
     assert child.stderr
     watchdog = threading.Timer(60, child.kill)
     watchdog.start()
+    said = ""
     for line in child.stderr:
+        said += line
         if "sleep 60" in line:
             child.send_signal(sent)
             break
-    said = child.stderr.read()
+    said += child.stderr.read()
     code = child.wait()
     watchdog.cancel()
     return code, said
