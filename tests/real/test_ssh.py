@@ -107,12 +107,16 @@ def test_an_abort_while_ssh_connects_ends_with_143(site: Site):
     assert run.returncode == 143
 
 
-def test_no_password_leaks_and_only_pull_login_travels(either: Site, registry_factory, tmp_path: Path, monkeypatch):
+def test_no_password_leaks_and_only_pull_login_travels(
+    either: Site, server_factory, registry_factory, tmp_path: Path, monkeypatch
+):
     """Not to ssh's arguments or environment, a log or a file; and the server gets the login for pulls alone."""
+    # A server of its own: on a shared one, the runs of other tests remove a login that this one would leave.
+    server = server_factory("server-1", compose=either.servers[0].compose)
+    either.on(server)
     # Passwords of its own: below, the test itself has them in arguments.
     registry = registry_factory()
     either.use(registry)
-    server = either.servers[0]
     server.run("rm -rf /root/.docker; mkdir -p /root/.docker; echo '{}' > /root/.docker/config.json")
     either.write(".env", "ENV=test\nTOKEN=t0k3n-of-the-service\n")
     version = either.publish()
