@@ -13,7 +13,7 @@ from container_pipeline.clients import git, notify
 from container_pipeline.clients.notify import ChatText
 from container_pipeline.commands.library.report import report
 from container_pipeline.console import Console
-from container_pipeline.errors import LockedError, PipelineError, SettingsError
+from container_pipeline.errors import LockedError, PipelineError, SettingsError, Stopped
 from container_pipeline.execute import Run, notice
 from container_pipeline.model import Secret, Target
 from container_pipeline.plan.message import COMMITS, harmless, message
@@ -196,6 +196,16 @@ def test_what_the_chat_does_never_changes_the_result(tmp_path, monkeypatch, caps
     told = capsys.readouterr().err
     assert told.count("warning: the notification failed: webhook at 127.0.0.1") == 2
     assert "canary" not in told
+
+
+def test_a_signal_while_a_chat_waits_ends_it(tmp_path, monkeypatch):
+    def terminated(*_given: object, **_more: object) -> None:
+        raise Stopped("terminated", 143)
+
+    monkeypatch.setattr(notify, "send", terminated)
+    run = run_with(tmp_path, {"CONTAINER_PIPELINE_WEBHOOK": "http://127.0.0.1:9/"})
+    with pytest.raises(Stopped), notice.told(run):
+        pass
 
 
 @pytest.mark.parametrize("error", [SettingsError("no server is set"), LockedError("held")])

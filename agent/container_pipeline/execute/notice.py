@@ -101,5 +101,7 @@ def send(run: Run, found: Message, of: Mapping[str, Any], events: Sequence[str] 
     mention = of.get("mention", ()) if found.event in ("question", "failure") else ()
     try:
         notify.send(settings.webhook, text, of.get("format", ""), secret=settings.webhook_secret, mention=mention)
+    except Stopped:
+        raise
     except PipelineError as problem:
         run.console.line(_("warning: the notification failed: {problem}", problem=problem.message))
