@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -42,6 +43,10 @@ final class Guard extends GroovyInterceptor {
             float.class, Float.class, short.class, Short.class);
     private static final Set<String> OPERATORS = Set.of("plus", "minus", "multiply", "div", "mod", "negative", "next",
             "previous", "compareTo");
+    // Reflection makes new copies with each question, and a build has thousands of them.
+    private static final ClassValue<Map<String, List<Method>>> PUBLIC = by(type -> byName(type.getMethods()));
+    private static final ClassValue<Map<String, List<Method>>> DECLARED = by(type -> byName(type.getDeclaredMethods()));
+    private static final ClassValue<Set<Class<?>>> ANCESTORS = by(Guard::ancestors);
     private final Build build;
 
     Guard(Build build) {
@@ -180,7 +185,7 @@ final class Guard extends GroovyInterceptor {
     private static Set<String> extension(Object receiver, String name, Object... arguments) {
         Object[] all = Stream.concat(Stream.of(receiver), Stream.of(arguments)).toArray();
         return EXTENSIONS.stream()
-                .map(type -> Stream.of(type.getMethods()).filter(each -> each.getName().equals(name) && fits(each, all))
+                .map(type -> PUBLIC.get(type).getOrDefault(name, List.of()).stream().filter(each -> fits(each, all))
                         .reduce((one, other) -> nearer(other, one) ? other : one))
                 .flatMap(Optional::stream).limit(1)
                 .map(each -> "staticMethod " + each.getDeclaringClass().getName() + " " + name + names(each.getParameterTypes()))
@@ -232,7 +237,7 @@ final class Guard extends GroovyInterceptor {
     }
 
     private boolean field(Class<?> type, String name, String kind) {
-        for (Class<?> each : ancestors(type)) {
+        for (Class<?> each : ANCESTORS.get(type)) {
             for (Field field : each.getDeclaredFields()) {
                 if (field.getName().equals(name)
                         && (build.scripts.owns(each) || Lists.allow(Set.of(kind + " " + each.getName() + " " + name)))) {
@@ -263,10 +268,10 @@ final class Guard extends GroovyInterceptor {
             return Set.of("staticMethod " + Lists.name(declared) + " " + picked.getName() + names(wanted));
         }
         Set<String> all = new LinkedHashSet<>();
-        for (Class<?> each : ancestors(receiver)) {
+        for (Class<?> each : ANCESTORS.get(receiver)) {
             all.add("method " + Lists.name(each) + " " + picked.getName() + names(wanted));
             // Comparable's compareTo(Object) is String's compareTo(String).
-            Stream.of(each.getDeclaredMethods()).filter(method -> method.getName().equals(picked.getName()) && overridden(method, wanted))
+            DECLARED.get(each).getOrDefault(picked.getName(), List.of()).stream().filter(method -> overridden(method, wanted))
                     .forEach(method -> all.add("method " + Lists.name(each) + " " + method.getName() + names(method.getParameterTypes())));
         }
         return all;
@@ -277,6 +282,19 @@ final class Guard extends GroovyInterceptor {
         // script-security takes a text with ${…} in it for the String that it becomes: so a sum of two is allowed.
         return types.length == wanted.length && IntStream.range(0, types.length).allMatch(at -> types[at].isAssignableFrom(wanted[at])
                 || types[at] == String.class && GString.class.isAssignableFrom(wanted[at]));
+    }
+
+    private static <T> ClassValue<T> by(Function<Class<?>, T> compute) {
+        return new ClassValue<>() {
+            @Override
+            protected T computeValue(Class<?> type) {
+                return compute.apply(type);
+            }
+        };
+    }
+
+    private static Map<String, List<Method>> byName(Method... methods) {
+        return Stream.of(methods).collect(Collectors.groupingBy(Method::getName));
     }
 
     private static Set<Class<?>> ancestors(Class<?> type) {
