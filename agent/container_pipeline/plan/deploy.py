@@ -205,7 +205,9 @@ class Holding:
 
 
 def service_state(word: str, service: str, value: str = "") -> str:
-    """Return the sentence for a service's state, "" for a word that names none."""
+    """Return the sentence for a service's state, "" for a word that names none; ``value`` "-" is an exit code that nobody knows."""
+    if (word, value) == ("restarting", "-"):
+        return _("{service} keeps restarting", service=service)
     return {
         "unhealthy": _("{service} is unhealthy", service=service),
         "exited": _("{service} exited (exit code {value})", service=service, value=value),

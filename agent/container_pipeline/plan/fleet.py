@@ -341,7 +341,8 @@ def _of_containers(
 def _of_container(entry: Sequence[str], one: Instance, engine: _Engine) -> list[Trouble]:
     policy, looping = entry[4], one.restarts >= LOOP and engine.lately(one.started)
     if one.state == "restarting" or (looping and one.state in ("running", "exited")):
-        return [_trouble("restarting", one.service, str(one.exit_code))]
+        # Docker shows the exit code 0 between two crashes.
+        return [_trouble("restarting", one.service, "-" if one.state == "running" else str(one.exit_code))]
     if one.state == "running":
         return [_trouble("unhealthy", one.service)] if one.health == "unhealthy" else []
     if one.state == "exited":
