@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.record import in_turn, record
+from lab import ask, smallimage
 from lab.handle import Lab, Server
 from lab.released import project
 
@@ -58,14 +60,32 @@ class Sides:
         print(f"{title}: {self.codes} codes, {self.memory:.1f} MB")
 
 
-def test_fleet_on_ten_servers(lab: Lab, tmp_path: Path, server_factory: Callable[..., Server]):
-    servers = [server_factory("server-1") for _number in range(10)]
+def test_fleet_on_ten_servers(lab: Lab, tmp_path: Path, code: str, server_factory: Callable[..., Server]):
+    servers = [server_factory() for _number in range(10)]
+    registry = lab.development
+    smallimage.push(lab, registry, code, "1", {"Cmd": ["sleep", "100000"]})
+    image = f"{registry.address}/{code}@{ask.digest(registry, code, '1')}"
+    login = (
+        f"echo {shlex.quote(registry.password)} | docker login -u {registry.user} --password-stdin {registry.address}"
+    )
     for server in servers:
-        for number in range(6):
-            project(server.folder / "compose", f"bench-{number}")
+        script = f"{login} && docker pull -q {image}"
+        for name in (f"bench-{number}" for number in range(6)):
+            project(server.folder / "compose", name, image=image)
+            labels = {
+                "project": name,
+                "service": name,
+                "oneoff": "False",
+                "project.working_dir": f"/docker/compose/{name}",
+            }
+            options = " ".join(f"--label com.docker.compose.{label}={value}" for label, value in labels.items())
+            script += f" && docker run -d --name {name} {options} {image}"
+        server.run(script)
     config = tmp_path / "ssh_config"
     config.write_text("".join(server.ssh_config.read_text() for server in servers))
-    Sides(lab, tmp_path, config, [server.name for server in servers]).measure("fleet of 10 servers")
+    sides = Sides(lab, tmp_path, config, [server.name for server in servers])
+    sides.measure("fleet of 10 servers")
+    assert sides.codes == 60
 
 
 def test_fleet_on_forty_replayed_servers(lab: Lab, tmp_path: Path, server_factory: Callable[..., Server]):

@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 
-def project(root: Path, code: str, version: str = "20261124093015") -> Path:
-    """Write the folder of a code that was deployed once, and is well."""
+def project(root: Path, code: str, version: str = "20261124093015", image: str = "") -> Path:
+    """Write the folder of a code that was deployed once, and is well; ``image`` is NAME@DIGEST."""
     folder = root / code
     release = folder / "releases" / version
     (release / "pages").mkdir(parents=True)
-    record = {"version": version, "digest": f"sha256:{1:064}", "image": f"r/{code}", "project": code, "services": code}
+    name, _at, digest = (image or f"r/{code}@sha256:{1:064}").partition("@")
+    record = {"version": version, "digest": digest, "image": name, "project": code, "services": code}
     (release / "release.json").write_text(json.dumps(record) + "\n")
     for name, text in ((".env", "A=1\n"), ("docker-compose.yml", "services: {}\n"), ("pages/a b.html", "x")):
         (release / name).write_text(text)
