@@ -82,7 +82,7 @@ def test_a_bad_container_is_a_problem(line: Line, expected: tuple[str, str]):
     assert kinds(one(web(line))) == [expected]
 
 
-def test_no_exit_code_is_told_that_docker_does_not_know():
+def test_no_exit_code_is_told_between_crashes():
     between = container(restarts=3, started="2026-11-27T11:59:00Z")
     told = [one(web(line)).problems[0].message for line in (container(state="restarting", exit=3), between)]
     assert told == ["web keeps restarting (exit code 3)", "web keeps restarting"]
