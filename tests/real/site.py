@@ -151,11 +151,6 @@ class Site:
         (config / "config.json").write_text(json.dumps({"auths": {self.registry.address: {"auth": auth}}}))
         return config
 
-    def _docker(self, *arguments: str, stdin: str = "") -> None:
-        environment = {**os.environ, "DOCKER_CONFIG": str(self.login()), "DOCKER_BUILDKIT": "0"}
-        command = [engine.docker_command(), "-H", self.lab.docker_host, *arguments]
-        subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, env=environment)
-
     def built(self, version: str, created: str = "", revision: str = "") -> None:
         """Write the state files of a build and a push: the version that a deploy uses by default, and its digest."""
         digest = self.digest(version)
