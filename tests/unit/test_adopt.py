@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from container_pipeline.__main__ import main
 from container_pipeline.clients import script
 from container_pipeline.plan.adopt import adopt, jenkinsfile, rewrite
+from unit.table import table
 
 HEAD = "@Library('container-pipeline') _\n\n"
 
@@ -27,7 +28,7 @@ def build(*lines: str) -> str:
     return "BUILD_IMAGE_NAME=shop-web-re\nbuild() {\n" + "\n".join(lines) + "\n}\n"
 
 
-@pytest.mark.parametrize(
+@table(
     ("line", "values"),
     [
         ("docker build --no-cache $BUILD_DIRECTORY -t x", {}),
@@ -82,7 +83,7 @@ def test_a_secret_of_the_script_goes_nowhere(line):
     assert not any("s3cr3t" in command for command in found.before)
 
 
-@pytest.mark.parametrize(
+@table(
     "line",
     [
         "curl -u admin:s3cr3t https://files.example/model.bin -o model.bin",
@@ -115,7 +116,7 @@ def test_commands_with_secrets_are_redacted_and_not_adopted(line):
         assert found.before == []
 
 
-@pytest.mark.parametrize(
+@table(
     "line",
     [
         "echo preparing && ./prepare.sh",
@@ -131,7 +132,7 @@ def test_commands_joined_to_ignored_words_are_still_reported(line):
     assert any(line in note.text for note in notes)
 
 
-@pytest.mark.parametrize(
+@table(
     "lines",
     [
         ["if [ -f setup.cfg ]; then", "./prepare.sh", "else", "./other.sh", "fi"],
@@ -170,7 +171,7 @@ def test_where_a_secret_belongs_is_told():
     )
 
 
-@pytest.mark.parametrize(
+@table(
     "line",
     [
         "mkdir -p model",
@@ -201,9 +202,7 @@ def test_a_name_that_is_the_folders_is_taken():
     assert adopt('BUILD_IMAGE_NAME=$(basename "$PWD")\n', "shop-api-re").values == {"code": "shop-api-re"}
 
 
-@pytest.mark.parametrize(
-    "text", ["", "case", "build() {", 'case "$1" in\n', "docker build", "\\\n\\\n", "a() { b; }\n}"]
-)
+@table("text", ["", "case", "build() {", 'case "$1" in\n', "docker build", "\\\n\\\n", "a() { b; }\n}"])
 def test_adopt_reads_malformed_docker_sh_without_crashing(text):
     adopt(text, "folder")
 
@@ -212,7 +211,7 @@ AFTER = "BUILD_NAMESPACE=team\n"
 BUILDS = "  docker build --no-cache --build-arg MODE=full .\n"
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         'log() { echo "$*"; }\n',
@@ -256,7 +255,7 @@ def test_adopt_reads_settings_after_any_statement(text):
     assert found.before == []
 
 
-@pytest.mark.parametrize(
+@table(
     "statement",
     [
         '[ -f VERSION ] || {\n    echo "no VERSION"\n    exit 1\n  }',
@@ -284,9 +283,7 @@ def test_unsupported_statements_are_reported_in_full(statement):
     assert max(named) == 3 + statement.count("\n")
 
 
-@pytest.mark.parametrize(
-    "rest", [" && ./after.sh", "; ./after.sh", " | tee log", " || ./after.sh", " > log && ./after.sh"]
-)
+@table("rest", [" && ./after.sh", "; ./after.sh", " | tee log", " || ./after.sh", " > log && ./after.sh"])
 def test_what_stands_behind_the_build_is_named(rest):
     found = adopt(build(f"docker build --no-cache --build-arg MODE=full .{rest}"), "folder")
     assert found.values["build_args"] == {"MODE": "full"}
@@ -302,7 +299,7 @@ def test_handlers_that_exit_on_build_failure_are_adopted(failure):
     assert [note.taken for note in found.notes] == [True, True]
 
 
-@pytest.mark.parametrize("label", ['"build")', "'build')", "(build)", "build | other)"])
+@table("label", ['"build")', "'build')", "(build)", "build | other)"])
 def test_adopt_reads_case_labels_in_every_form(label):
     found = adopt(f'case "${{1:-}}" in\n{label}\n  smoke\n  build\n  ;;\nesac\n', "folder")
     assert "build: smoke → build — container-pipeline runs build" in str([note.text for note in found.notes])

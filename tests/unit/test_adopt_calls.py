@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from container_pipeline.__main__ import main
 from container_pipeline.plan import groovy
 from container_pipeline.plan.adopt import rewrite
+from unit.table import table
 
 SCRIPT = """#!/bin/bash
 BUILD_IMAGE_NAME=shop-web
@@ -174,14 +176,20 @@ FORMS: dict[str, tuple[str, str, str | None]] = {
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LC_ALL", "C")
-    (tmp_path / "docker.sh").write_text(SCRIPT)
-    (tmp_path / "scripts").mkdir()
-    (tmp_path / "scripts/docker.sh").write_text("docker ps\n")
-    return tmp_path
+    return a_project(tmp_path)
 
 
-@pytest.mark.parametrize("name", FORMS)
-def test_a_call_is_carried_over_or_named(project, capsys, name):
+def a_project(folder: Path) -> Path:
+    (folder / "docker.sh").write_text(SCRIPT)
+    (folder / "scripts").mkdir()
+    (folder / "scripts/docker.sh").write_text("docker ps\n")
+    return folder
+
+
+@table("name", FORMS)
+def test_a_call_is_carried_over_or_named(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setenv("LC_ALL", "C")
+    project = a_project(Path(tempfile.mkdtemp(dir=tmp_path)))
     file, text, expected = FORMS[name]
     path = project / file
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -248,7 +256,7 @@ def test_a_secret_beside_a_call_is_not_shown(project, capsys):
     assert "s3cr3t" not in shown.out + shown.err
 
 
-@pytest.mark.parametrize("name", [name for name, form in FORMS.items() if "Jenkinsfile" in form[0]])
+@table("name", [name for name, form in FORMS.items() if "Jenkinsfile" in form[0]])
 def test_brackets_and_quotes_of_a_jenkinsfile_stay_balanced(name):
     changed = rewrite(FORMS[name][1], "shop-web", ["./prepare.sh 'a b'"])
     bare = groovy.without_comments(changed)

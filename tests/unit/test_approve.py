@@ -13,6 +13,7 @@ from container_pipeline.plan.flow import stages
 from container_pipeline.plan.jenkinsfile import wishes_of
 from container_pipeline.plan.report import BuildOrigin, html
 from container_pipeline.settings import load
+from unit.table import table
 
 BOTH = {"DOCKER_REGISTRY": "dev.example", "DOCKER_REGISTRY_PROD": "prod.example"}
 
@@ -23,7 +24,7 @@ def question_of(folder, text, wishes):
     return next((stage for stage in found if stage.question), None)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "wishes", "expected"),
     [
         ("approve: true\n", {}, ("Deploy a-b to production?", "", 0)),
@@ -41,7 +42,7 @@ def test_a_map_says_who_may_answer_and_when(tmp_path, text, wishes, expected):
     assert (stage and (stage.question, stage.by, stage.within)) == expected
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "sentence"),
     [
         ({"within": "soon"}, "approve (Jenkinsfile).within cannot be 'soon'"),

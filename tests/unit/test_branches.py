@@ -11,6 +11,7 @@ from container_pipeline.model import Ref
 from container_pipeline.plan.branches import DEFAULT, includes, unreachable
 from container_pipeline.plan.flow import Wishes, stages
 from container_pipeline.settings import load
+from unit.table import table
 
 BOTH = {"DOCKER_REGISTRY": "dev.example", "DOCKER_REGISTRY_PROD": "prod.example"}
 #: What Jenkins sets in a multibranch job.
@@ -78,7 +79,7 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize(("branches", "ref"), itertools.product(TABLE, REFS))
+@table(("branches", "ref"), itertools.product(TABLE, REFS))
 def test_branches_determine_the_stages_of_each_ref(flow, branches, ref):
     present, absent = flow(ENVIRONMENTS + branches + "\n", ref)
     expected = TABLE[branches][ref]
@@ -91,7 +92,7 @@ def test_branches_determine_the_stages_of_each_ref(flow, branches, ref):
         assert ("`branches` does not include" in absent[0]) != ("pull request" in ref)
 
 
-@pytest.mark.parametrize(("branches", "ref"), itertools.product(TABLE, REFS))
+@table(("branches", "ref"), itertools.product(TABLE, REFS))
 def test_without_environments_only_published_refs_run_every_stage(flow, branches, ref):
     present, _absent = flow(f"code: a-b\nservers: [web-1]\n{branches}\n", ref)
     expected = ["Build", "Push", "Promote", "Deploy"] if "Promote" in TABLE[branches][ref] else ONLY_BUILT
@@ -112,7 +113,7 @@ def test_each_stage_gets_only_the_credentials_it_needs(flow):
     assert credentials("main") == {**of_test, **of_prod}
 
 
-@pytest.mark.parametrize(
+@table(
     ("ref", "expected"),
     [
         ("main", ["Build", "Push", "Deploy test", "Approve", "Promote", "Deploy prod"]),
@@ -161,7 +162,7 @@ def test_an_environment_that_the_jenkinsfile_forgets_is_told(tmp_path):
     assert unreachable(settings, ["prod", "test"]) == []
 
 
-@pytest.mark.parametrize(
+@table(
     ("project", "own", "reached"),
     [
         ("main", "develop", False),
@@ -190,7 +191,7 @@ def test_what_is_only_built_needs_no_servers(flow, ref):
         flow(text, "main")
 
 
-@pytest.mark.parametrize(
+@table(
     ("pattern", "name", "matches"),
     [
         ("main", "main", True),
@@ -217,7 +218,7 @@ def test_a_tag_named_main_publishes_only_when_listed():
     assert includes(["main"], Ref("main", tag="main"))
 
 
-@pytest.mark.parametrize(
+@table(
     "pattern",
     [
         "^main$",
@@ -267,7 +268,7 @@ def test_empty_branches_in_a_jenkinsfile_are_refused(tmp_path):
         load(tmp_path, {}, "", {"CONTAINER_PIPELINE_BRANCHES": "[]"})
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "expected"),
     [
         ("main", ("main",)),

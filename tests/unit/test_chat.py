@@ -21,6 +21,7 @@ from container_pipeline.remote.fleet import Answer
 from container_pipeline.result import Result
 from container_pipeline.settings import load
 from lab.chat import chat
+from unit.table import table
 
 GOOD = {
     "command": "deploy",
@@ -55,7 +56,7 @@ def test_a_message_says_what_ran_where_and_why():
     assert told.plain().splitlines()[-1] == URL
 
 
-@pytest.mark.parametrize(
+@table(
     ("results", "more", "event", "title"),
     [
         ([GOOD], {}, "success", "✔ a-b 20261124093015: deploy"),
@@ -79,7 +80,7 @@ def test_only_so_many_commits_are_listed():
     assert told.commits[-1] == "… and 5 more"
 
 
-@pytest.mark.parametrize(
+@table(
     ("subject", "secret"),
     [
         ("Use https://ann:hunter2@git.example/x", "hunter2"),
@@ -103,12 +104,12 @@ def test_a_word_that_sounds_secret_is_told(subject):
     assert harmless(subject) == subject
 
 
-@pytest.mark.parametrize("text", ["[free](https://evil)", "<at id=all></at>", "<!channel>", "<@U123>", "`x`", "a\nb"])
+@table("text", ["[free](https://evil)", "<at id=all></at>", "<!channel>", "<@U123>", "`x`", "a\nb"])
 def test_a_subject_calls_nobody_and_links_nowhere(text):
     assert not re.search(r"\]\(|[<>`\n]", harmless(text))
 
 
-@pytest.mark.parametrize(
+@table(
     ("kind", "mention", "body"),
     [
         (
@@ -160,8 +161,8 @@ def test_a_robot_accepts_the_signature_it_documents(kind):
         assert "title" in robot.text
 
 
-@pytest.mark.parametrize("kind", ["dingtalk", "feishu"])
-@pytest.mark.parametrize("secret", ["", "another"])
+@table("kind", ["dingtalk", "feishu"])
+@table("secret", ["", "another"])
 def test_a_robot_refuses_a_wrong_or_missing_signature(kind, secret):
     with chat(kind, "SECsecret") as robot:
         with pytest.raises(PipelineError, match=r"webhook at 127\.0\.0\.1 refused the message: sign") as caught:
@@ -313,7 +314,7 @@ def test_values_of_the_service_are_secrets_in_commits(tmp_path):
     assert run.result.as_dict()["commits"][0]["subject"] == "use ***"
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "sentence"),
     [
         ("{mention: bob}", "notify.mention .* cannot be 'bob'|notify .*mention cannot be 'bob'"),

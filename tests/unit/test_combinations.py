@@ -15,6 +15,7 @@ from container_pipeline.result import Result
 from container_pipeline.settings import load
 from mutations.entry import REPOSITORY
 from real.combinations import COMBINATIONS, Combination
+from unit.table import table
 
 ENVIRONMENT = {"DOCKER_REGISTRY": "registry.example:5000", "DOCKER_REGISTRY_USER": "u", "DOCKER_REGISTRY_PASS": "p"}
 BUILT = {"schema": 1, "image": "web", "version": "20261124000000", "digest": f"sha256:{1:064}"}
@@ -30,9 +31,9 @@ def run_of(one: Combination, folder: Path) -> Run:
     return Run(load(folder, {}, "test" if one.environment else "", ENVIRONMENT), Console(), Result("deploy"))
 
 
-@pytest.mark.parametrize("one", COMBINATIONS, ids=str)
+@table("one", COMBINATIONS)
 def test_a_combination_is_refused_by_name_or_taken(one: Combination, tmp_path: Path):
-    run = run_of(one, tmp_path / "project")
+    run = run_of(one, tmp_path / str(one))
     if one.refused:
         with pytest.raises(SettingsError, match=one.refused):
             release.check(run)
@@ -40,10 +41,10 @@ def test_a_combination_is_refused_by_name_or_taken(one: Combination, tmp_path: P
         release.check(run)
 
 
-@pytest.mark.parametrize("one", [one for one in COMBINATIONS if one.environment and not one.refused], ids=str)
+@table("one", [one for one in COMBINATIONS if one.environment and not one.refused])
 def test_an_environment_brings_the_same_release(one: Combination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("time.strftime", lambda *_given: "2026-11-24T00:00:00Z")
-    runs = [run_of(each, tmp_path / str(each.environment)) for each in (one, replace(one, environment=False))]
+    runs = [run_of(each, tmp_path / str(each)) for each in (one, replace(one, environment=False))]
     assert runs[0].settings.targets() == runs[1].settings.targets()
     brought, alone = (release.gather(each, None) for each in runs)
     # Only the record's field tells them apart.

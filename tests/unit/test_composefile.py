@@ -7,6 +7,7 @@ import pytest
 from container_pipeline.errors import SettingsError
 from container_pipeline.model import Code, ImageRef, Registry, Repository
 from container_pipeline.plan import composefile
+from unit.table import table
 
 IMAGE = ImageRef(Registry("registry.example:5000/team"), Repository("a-b"), "1")
 VALUES = {"DOCKER_REGISTRY": "registry.example:5000/team", "VERSION": "1", "CONF": "./conf"}
@@ -17,7 +18,7 @@ def read(text: str) -> composefile.ComposeFile:
     return composefile.read(text.encode(), "docker-compose.yml", Code("a-b"), IMAGE, VALUES)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "filled"),
     [
         ("${A}", "1"),
@@ -65,7 +66,7 @@ def test_tags_of_compose_are_no_fault():
     assert read(f"services:\n{OWN}    ports: !reset []\n").services == ("a-b",)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "sentence"),
     [
         ("services: {other: {image: x}}", "has no service named a-b"),
@@ -92,7 +93,7 @@ def test_mounts_need_their_file_or_parent_folder_uploaded():
         composefile.check_files(found, ["conf/x", "con"], True, "f")
 
 
-@pytest.mark.parametrize(
+@table(
     "path",
     ["..", "../x", "/x", ".", "", "a/../..", "x\ny", ".env", ".env.v1", "./docker-compose.yml", "releases/1", "-rf"],
 )
@@ -105,9 +106,7 @@ def test_file_paths_are_normalised_and_keep_their_order():
     assert composefile.units(["./b/c/", "a", "b/d", "b-c"]) == ("b/c", "a", "b/d", "b-c")
 
 
-@pytest.mark.parametrize(
-    "files", [["conf", "conf/app.ini"], ["conf/app.ini", "conf"], ["conf", "./conf/"], ["a/b/c", "x", "a"]]
-)
+@table("files", [["conf", "conf/app.ini"], ["conf/app.ini", "conf"], ["conf", "./conf/"], ["a/b/c", "x", "a"]])
 def test_files_that_lie_in_one_another_are_refused(files):
     with pytest.raises(SettingsError, match="is already part of"):
         composefile.units(files)
@@ -124,7 +123,7 @@ def test_start_first_refuses_container_names_it_cannot_remove():
         composefile.for_start_first(b"services: {a-b: {container_name: a-b}}\n", "a-b", "f")
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "seen"),
     [
         ("services: {a-b: {env_file: .env}}", composefile.Glance(reads_env=True)),
@@ -138,7 +137,7 @@ def test_a_glance_tells_what_is_sure_without_compose(text, seen):
     assert composefile.glance(text.encode(), "f", Code("a-b")) == seen
 
 
-@pytest.mark.parametrize("code", ["no", "on", "017", "0x10", "null", "1e3"])
+@table("code", ["no", "on", "017", "0x10", "null", "1e3"])
 def test_a_glance_takes_service_names_as_written(code):
     text = f"x-a: &a {{env_file: .env}}\nservices:\n  {code}:\n    <<: *a\n    container_name: x\n"
     seen = composefile.Glance(reads_env=True, container_name="x")

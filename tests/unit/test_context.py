@@ -16,6 +16,7 @@ from container_pipeline.clients import git
 from container_pipeline.errors import BuildError
 from container_pipeline.project import context
 from container_pipeline.project.context import Ignored, parse
+from unit.table import table
 
 
 def sent(root: Path, *always: str, extra: dict[str, bytes] | None = None) -> dict[str, tarfile.TarInfo]:
@@ -31,7 +32,7 @@ def write(root: Path, *names: str) -> None:
         (root / name).write_text(name)
 
 
-@pytest.mark.parametrize(
+@table(
     ("pattern", "path", "out"),
     [
         ("*.log", "a.log", True),

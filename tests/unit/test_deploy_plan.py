@@ -34,6 +34,7 @@ from container_pipeline.remote.fleet import Answer
 from container_pipeline.remote.ssh import Access
 from container_pipeline.result import Result
 from container_pipeline.settings import load
+from unit.table import table
 
 IMAGE = ImageRef(Registry("r.example"), Repository("a-b"), "1")
 RELEASE = deploy.Release(
@@ -105,7 +106,7 @@ PROGRAMS = [
 
 
 @SHELLS
-@pytest.mark.parametrize("parts", PROGRAMS, ids="-".join)
+@table("parts", PROGRAMS)
 def test_every_shell_reads_every_program(shell, parts):
     program = transfer.program(parts, {"code": "a-b"})
     subprocess.run([*shell, "-n"], input=program, text=True, check=True)
@@ -117,7 +118,7 @@ def test_shell_checks_cover_every_remote_program_file():
 
 
 @SHELLS
-@pytest.mark.parametrize(
+@table(
     ("text", "seconds"),
     [
         ("1970-01-01T00:00:00Z", 0),
@@ -166,7 +167,7 @@ def test_ssh_never_prompts_and_verifies_hosts_by_default():
     assert "StrictHostKeyChecking=accept-new" in Access(accept_new=True).command(Target("web-1"))
 
 
-@pytest.mark.parametrize(
+@table(
     ("registry", "key"),
     [
         ("docker.io/team", "https://index.docker.io/v1/"),
@@ -180,7 +181,7 @@ def test_login_uses_the_key_docker_looks_up(registry, key):
     assert list(json.loads(deploy.login(access).reveal())["auths"]) == [key]
 
 
-@pytest.mark.parametrize(
+@table(
     ("registry", "repository", "api", "path", "familiar"),
     [
         ("docker.io/team", "code", "registry-1.docker.io", "team/code", "team/code"),
@@ -215,7 +216,7 @@ def test_after_a_failed_rollback_commands_fit_the_reason(why: str, words: str):
     assert "rollback --server web-1 --version 7" in str(error and error.hint)
 
 
-@pytest.mark.parametrize(
+@table(
     ("answers", "back"),
     [
         ([("rolled-back", {"version": "20260101000000", "former": "20260101000000"})], "20260101000000"),
@@ -240,7 +241,7 @@ def test_latest_that_no_server_runs_is_told(tmp_path, answers, back):
     assert (f"promote --version {back} --force-latest" in told.value.hint) == bool(back)
 
 
-@pytest.mark.parametrize(
+@table(
     ("status", "now", "told"),
     [
         (
@@ -275,8 +276,8 @@ def told_of(status: str, rest: str, *details: str, action: str = "deploy") -> Pi
     return error
 
 
-@pytest.mark.parametrize("why", [ALLOCATED, "listen tcp4 0.0.0.0:8080: bind: address already in use"])
-@pytest.mark.parametrize(
+@table("why", [ALLOCATED, "listen tcp4 0.0.0.0:8080: bind: address already in use"])
+@table(
     ("status", "rest"),
     [
         ("taken-down", "start {}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from container_pipeline.plan.detect import detect, python_version
+from unit.table import table
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 
@@ -17,7 +18,7 @@ def test_unused_requirements_alone_are_not_a_project():
     assert detect({"requirements.txt": "flask==3.0.0\n"}, "3.12") is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("files", "command"),
     [
         ({"app.py": FLASK}, ("gunicorn", "--preload", "--bind=0.0.0.0:PORT", "--access-logfile=-", "app:app")),
@@ -77,7 +78,7 @@ def test_an_existing_dockerfile_determines_the_port():
     assert shape.port == 9000
 
 
-@pytest.mark.parametrize(
+@table(
     ("files", "manager", "listed"),
     [
         ({"requirements.txt": "-r more.txt\n", "more.txt": "flask==3\n"}, "pip", ("requirements.txt", "more.txt")),
@@ -99,7 +100,7 @@ def test_where_dependencies_come_from(files, manager, listed):
     assert (shape.manager, shape.listed) == (manager, listed)
 
 
-@pytest.mark.parametrize(
+@table(
     ("files", "expected"),
     [
         ({}, "3.12"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import re
@@ -15,6 +16,7 @@ import pytest
 from container_pipeline.cli import GROUPS
 from container_pipeline.keys import camel
 from container_pipeline.plan.jenkinsfile import CREDENTIALS
+from unit.table import table
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(path for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
@@ -53,19 +55,19 @@ def test_a_version_that_documents_pin_is_there():
     assert pinned <= set(tags)
 
 
-@pytest.mark.parametrize(("group", "name"), COMMANDS)
+@table(("group", "name"), COMMANDS)
 def test_help_of_every_command_shows_examples(group, name):
     command = importlib.import_module(f"container_pipeline.cli.{group}").COMMANDS[name]
     assert f"container-pipeline {name}" in (command.epilog or "")
 
 
-@pytest.mark.parametrize("path", sorted({*DOCUMENTS} - {ROOT / "CHANGELOG.md"}), ids=lambda path: path.name)
+@table("path", sorted({*DOCUMENTS} - {ROOT / "CHANGELOG.md"}))
 def test_documents_type_commands_of_compose_v2(path):
     """A server that has v2 alone knows no `docker-compose`; documents name it where they speak of v1."""
     assert not re.findall(r"docker-compose (?:config|down|exec|logs|ps|pull|restart|up)\b.*", path.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@table("path", DOCUMENTS)
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(path.read_text(encoding="utf-8"))):
         if re.match(r"https?:|mailto:", target):
@@ -109,12 +111,12 @@ def english(path: Path) -> Path:
     return path.with_name(path.name.replace(".zh-CN", ""))
 
 
-@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
+@table("path", TRANSLATED)
 def test_translations_have_the_same_headings_commands_and_tables(path):
     assert shape(english(path)) == shape(path)
 
 
-@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
+@table("path", TRANSLATED)
 def test_a_translation_names_the_same_commands_and_files(path):
     def named(document: Path) -> set[str]:
         return set(re.findall(r"`([^`\n]*)`", without_code(document.read_text(encoding="utf-8"))))
@@ -127,12 +129,13 @@ def test_documents_for_night_and_first_day_are_translated():
     assert names >= {"README", "convention", "docker-sh", "jenkins", "operating", "recovery", "servers", "services"}
 
 
-@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
+@table("path", TRANSLATED)
 def test_both_languages_lead_to_each_other(path):
     assert f"[中文说明]({path.name})" in (text := english(path).read_text()) or f"[中文]({path.name})" in text
     assert f"[English]({english(path).name})" in path.read_text()
 
 
+@functools.cache
 def sentences() -> str:
     """Every sentence of the program, in both languages, one a line."""
     catalogues = [json.loads(path.read_text("utf-8")) for path in (ROOT / "agent").rglob("locale/zh/*.json")]
@@ -151,7 +154,7 @@ QUOTED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "message"), QUOTED)
+@table(("name", "message"), QUOTED)
 def test_a_message_that_a_document_quotes_exists(name, message):
     pattern = r"[^\n]*?".join(re.escape(piece.strip()) for piece in re.split("…+", message))
     assert re.search(pattern, sentences()), f"{name} quotes: {message}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from container_pipeline.__main__ import main
 from container_pipeline.keys import Values
 from container_pipeline.model import Target, local_time
 from container_pipeline.plan.doctor import Check, server
+from unit.table import table
 
 GOOD = {
     "clock": "1000",
@@ -38,7 +37,7 @@ def test_a_healthy_server_has_no_failures_or_repairs():
     assert {check.group for check in checks} == {"web-1.example:2222"}
 
 
-@pytest.mark.parametrize(
+@table(
     ("changed", "text", "repair"),
     [
         (

@@ -13,6 +13,7 @@ from container_pipeline.clients.jenkins import Controller
 from container_pipeline.model import JenkinsAccess
 from container_pipeline.plan.doctor_jenkins import TOOLS, JenkinsFacts, judge
 from container_pipeline.plan.seed.jobs import Job
+from unit.table import table
 
 JOB = Job(
     "jobs",
@@ -47,7 +48,7 @@ def test_a_jenkins_that_has_all_gets_no_complaint():
     assert bad(GOOD) == {}
 
 
-@pytest.mark.parametrize(
+@table(
     ("facts", "expected"),
     [
         (replace(GOOD, plugins=("git",)), {"plugins": (False, "missing: cloudbees-folder (team/web/web-re), "

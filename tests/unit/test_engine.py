@@ -24,6 +24,7 @@ from container_pipeline.console import Console
 from container_pipeline.errors import BuildError, EngineError, PipelineError
 from container_pipeline.model import ImageRef, Registry, RegistryAccess, Repository
 from container_pipeline.outside import Unreadable
+from unit.table import table
 from unit.test_lying_registry import DEEP, answer, chunk, flood, liar
 
 
@@ -126,7 +127,7 @@ def test_an_engine_that_lies_is_one_sentence(name, monkeypatch):
                 assert len(error.message) < 2500  # noqa: PT017
 
 
-@pytest.mark.parametrize(
+@table(
     "said",
     ["{}", "[]", "7", '{"ApiVersion":7}', '{"ApiVersion":"x.y"}', '{"ApiVersion":"1.1.' + "9" * 100 + '"}', DEEP],
 )
@@ -137,7 +138,7 @@ def test_invalid_engine_versions_raise_an_engine_error(said, monkeypatch):
             Engine(Console(stream=io.StringIO()))
 
 
-@pytest.mark.parametrize(
+@table(
     "event",
     [{"stream": 7}, {"status": [], "id": 7}, {"errorDetail": 7}, {"id": "a", "progressDetail": 7}, {"aux": [7]},
      {"id": "a", "progressDetail": {"current": "x", "total": []}}, {"id": "a", "progressDetail": {"current": 5, "total": "x"}}],

@@ -23,6 +23,7 @@ from container_pipeline.execute import Run, release
 from container_pipeline.model import Program
 from container_pipeline.result import Result
 from container_pipeline.settings import load
+from unit.table import table
 
 SECRET = "Tr0ub4dor-and-3"
 COMPOSE = "services: {a-b: {image: x/a-b, env_file: [.env]}}\n"
@@ -231,7 +232,7 @@ def test_printed_values_are_redacted_and_public_names_shown(project: Project):
     assert run.console.redact(text) == "production a-b true web.invalid *** ***"
 
 
-@pytest.mark.parametrize(
+@table(
     ("written", "read"),
     [
         ("sops decrypt prod.env", Program(("sops", "decrypt", "prod.env"))),
@@ -248,7 +249,7 @@ def test_env_from_is_a_text_list_or_map(tmp_path: Path, written: str, read: Prog
     assert load(tmp_path, {}, environ={}).values.env_from == read
 
 
-@pytest.mark.parametrize(
+@table(
     ("written", "problem"),
     [
         ("sops decrypt $FILE", "looks like a line for a shell"),

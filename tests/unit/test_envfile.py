@@ -6,6 +6,7 @@ import pytest
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.plan import envfile
+from unit.table import table
 
 
 def test_values_are_raw():
@@ -17,7 +18,7 @@ def test_the_last_of_two_values_counts():
     assert envfile.parse(b"A=1\nA=2\n", ".env") == {"A": "2"}
 
 
-@pytest.mark.parametrize("text", [b"", b"\n", b"#A=1\n", b"A\n", b"1A=x\n", b"A =x\n", b"=x\n", b"A=\0\n", b"A=\xff\n"])
+@table("text", [b"", b"\n", b"#A=1\n", b"A\n", b"1A=x\n", b"A =x\n", b"=x\n", b"A=\0\n", b"A=\xff\n"])
 def test_what_is_no_file_of_values_is_refused(text):
     with pytest.raises(SettingsError):
         envfile.parse(text, ".env")
@@ -29,7 +30,7 @@ def test_parse_error_names_the_line_without_its_content():
     assert refused.value.message == "prod.env, line 3 is not NAME=value"
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "v1", "v2"),
     [
         ("", "", ""),

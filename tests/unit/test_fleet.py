@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from container_pipeline.__main__ import main
 from container_pipeline.plan import fleet
 from container_pipeline.plan.fleet import Deployment, read
+from unit.table import table
 
 NOW = "2026-11-27T12:00:00Z"
 DIGEST = "sha256:" + "a" * 64
@@ -65,7 +66,7 @@ def test_a_project_that_is_well_has_no_problem():
     assert (found.since, found.releases, found.disk) == ("2026-11-25T08:00:00Z", ("7",), 126_000_000)
 
 
-@pytest.mark.parametrize(
+@table(
     ("line", "expected"),
     [
         (container(health="unhealthy"), ("unhealthy", "web")),
@@ -76,7 +77,6 @@ def test_a_project_that_is_well_has_no_problem():
         (container(state="paused"), ("state", "web")),
         (container(state="created"), ("state", "web")),
     ],
-    ids=str,
 )
 def test_a_bad_container_is_a_problem(line: Line, expected: tuple[str, str]):
     assert kinds(one(web(line))) == [expected]
@@ -88,7 +88,7 @@ def test_no_exit_code_is_told_between_crashes():
     assert told == ["web keeps restarting (exit code 3)", "web keeps restarting"]
 
 
-@pytest.mark.parametrize(
+@table(
     "line",
     [
         container(restarts=40, started="2026-11-26T12:00:00Z"),
@@ -97,13 +97,12 @@ def test_no_exit_code_is_told_between_crashes():
         container(state="exited", exit=0, policy="no"),
         container(state="exited", exit=0, policy="on-failure"),
     ],
-    ids=str,
 )
 def test_a_container_that_may_be_so_is_none(line: Line):
     assert one(web(line)).status == "ok"
 
 
-@pytest.mark.parametrize(
+@table(
     ("lines", "release", "expected"),
     [
         ([], None, [("down", "")]),
@@ -115,7 +114,6 @@ def test_a_container_that_may_be_so_is_none(line: Line):
         ([container(), ("broken", "broken web unhealthy|start x")], None, [("broken", "")]),
         ([container(), ("unreadable", "")], None, [("unreadable", "")]),
     ],
-    ids=lambda value: str(value)[:40],
 )
 def test_a_difference_from_the_release_is_a_problem(lines: list[Line], release: Line | None, expected: object):
     found = one(web(*lines, release=release))

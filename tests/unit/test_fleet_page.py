@@ -8,8 +8,6 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from html import unescape
 
-import pytest
-
 from container_pipeline.commands.server.fleet import _hidden
 from container_pipeline.console import Redactor
 from container_pipeline.model import Secret
@@ -17,6 +15,7 @@ from container_pipeline.plan.deploy import Holding
 from container_pipeline.plan.fleet import Attempt, Deployment, Trouble, ordered
 from container_pipeline.plan.fleet_page import LABELS, Silent, html
 from container_pipeline.plan.page import AMBER, GREEN, GREY, RED
+from unit.table import table
 
 NOW = datetime(2026, 11, 27, 15, 30, tzinfo=timezone(timedelta(hours=8)))
 BUILD = "https://jenkins.example/job/shop/7/"
@@ -105,7 +104,7 @@ def test_a_fleet_without_problems_is_green():
     assert "0 deployments" in read(html([], [], NOW))
 
 
-@pytest.mark.parametrize(
+@table(
     ("status", "colour", "words"),
     [
         ("ok", GREEN, "✔ ok 正常"),

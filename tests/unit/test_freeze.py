@@ -10,6 +10,7 @@ import pytest
 from container_pipeline.errors import SettingsError
 from container_pipeline.settings import load
 from container_pipeline.windows import frozen, parse
+from unit.table import table
 
 WEEKEND, NIGHT, HOLIDAY = "Fri 18:00-Mon 08:00", "22:00-06:00", "2027-02-06..2027-02-14"
 
@@ -75,7 +76,7 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("window", "at", "expected"), MOMENTS)
+@table(("window", "at", "expected"), MOMENTS)
 def test_a_window_includes_its_moments(window, at, expected):
     assert (frozen((window,), moment(at)) == " ".join(window.split())) is expected
 
@@ -99,7 +100,7 @@ def test_without_a_zone_the_machines_own_counts(monkeypatch):
         time.tzset()
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "soon", "Fri", "Fri 18:00", "Fri 18:00-08:00", "18:00-Mon 08:00", "Fri 25:00-Mon 08:00", "Fri 18:60-Mon 08:00",
@@ -112,7 +113,7 @@ def test_what_is_no_window_is_refused(text):
         parse(text)
 
 
-@pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe", "x", "../../etc/passwd"])
+@table("zone", ["Mars/Olympus", "Europe", "x", "../../etc/passwd"])
 def test_an_unknown_zone_is_refused_by_name(tmp_path, zone):
     refused = pytest.raises(SettingsError, match=r"there is no time zone|is not a window of time")
     with refused as caught:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from container_pipeline.clients.git import sources
+from unit.table import table
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_commits_outside_the_context_keep_the_fingerprint(repository):
     assert fingerprint(repository / "sub") == before
 
 
-@pytest.mark.parametrize("login", ["user:token@", "user:p@ss@", "user:p:a@s@", ""])
+@table("login", ["user:token@", "user:p@ss@", "user:p:a@s@", ""])
 def test_source_address_omits_every_form_of_login(repository, login):
     git(repository, "remote", "set-url", "origin", f"https://{login}git.example/team/web@1.git")
     assert sources(repository, repository / "Dockerfile").url == "https://git.example/team/web@1.git"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from container_pipeline.commands.server.history import _rows, choices
 from container_pipeline.errors import ServerError
 from container_pipeline.model import Target, local_time
 from container_pipeline.remote.fleet import Answer
+from unit.table import table
 
 
 def server(current: str, *kept: str, **fields: str) -> Answer:
@@ -21,7 +20,7 @@ def server(current: str, *kept: str, **fields: str) -> Answer:
 DOWN = Answer(Target("down"), error=ServerError("no connection"))
 
 
-@pytest.mark.parametrize(
+@table(
     ("servers", "versions"),
     [
         ([server("3", "3", "2", "1")], ["2", "1"]),

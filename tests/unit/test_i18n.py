@@ -9,9 +9,8 @@ import re
 from pathlib import Path
 from string import Formatter
 
-import pytest
-
 from container_pipeline import i18n
+from unit.table import table
 
 PACKAGE = Path(i18n.__file__).parent
 
@@ -62,7 +61,7 @@ def test_a_translation_names_the_same_values():
     assert [text for text, zh in texts if sorted(names.findall(text)) != sorted(names.findall(zh))] == []
 
 
-@pytest.mark.parametrize(
+@table(
     ("environment", "expected"),
     [
         ({"LANG": "zh_CN.UTF-8"}, "zh"),

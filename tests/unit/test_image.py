@@ -9,6 +9,7 @@ from container_pipeline.model import Version
 from container_pipeline.plan.image import WORDS, Build, ImageFacts, Keep, plan
 from container_pipeline.plan.steps import MoveTag, Promote, Push, Tag
 from container_pipeline.settings import Settings, load
+from unit.table import table
 
 LOGIN = {
     "DOCKER_REGISTRY": "dev.example:5000/team",
@@ -44,9 +45,7 @@ def built(**more: dict[str, str]) -> ImageFacts:
     )
 
 
-@pytest.mark.parametrize(
-    "words", [("push", "tag-latest", "push-latest"), *(words for words in WORDS.values() if words[0] != "build")]
-)
+@table("words", [("push", "tag-latest", "push-latest"), *(words for words in WORDS.values() if words[0] != "build")])
 def test_only_standalone_commands_may_move_latest_back(settings, words):
     engine = {f"{PROD}:{V}": ID, f"{DEV}:latest": ID, f"{PROD}:latest": ID}
     facts = built(engine=engine, registries={f"{DEV}:{V}": ID, f"{PROD}:{V}": ID})
@@ -55,7 +54,7 @@ def test_only_standalone_commands_may_move_latest_back(settings, words):
     assert len(moves) == sum(word in ("push-latest", "push-prod-latest") for word in words)
 
 
-@pytest.mark.parametrize("words", [("push", "tag-latest", "push-latest"), *WORDS.values()])
+@table("words", [("push", "tag-latest", "push-latest"), *WORDS.values()])
 def test_nothing_writes_latest_where_it_is_off(tmp_path, words):
     off = load(tmp_path, {"code": "aglaia-web-re"}, environ={**LOGIN, "CONTAINER_PIPELINE_DEFAULT_LATEST": "false"})
     facts = built(engine={f"{DEV}:latest": ID, f"{PROD}:latest": ID, f"{PROD}:{V}": ID})
@@ -149,14 +148,14 @@ def test_image_missing_only_locally_asks_for_a_pull(settings):
     assert refusal.hint == f"`docker pull {DEV}:{V}` fetches it"
 
 
-@pytest.mark.parametrize("word", [word for word in WORDS if not word.startswith(("build", "pipeline"))])
+@table("word", [word for word in WORDS if not word.startswith(("build", "pipeline"))])
 def test_nothing_is_tagged_or_pushed_before_a_build(settings, word):
     made = plan(WORDS[word], settings, ImageFacts(None))
     assert made.steps == []
     assert isinstance(made.refusal, StateError)
 
 
-@pytest.mark.parametrize(
+@table(
     ("word", "missing"),
     [
         *((word, "DOCKER_REGISTRY") for word in WORDS),
@@ -184,7 +183,7 @@ def test_production_push_needs_no_development_password(tmp_path):
     assert [type(step) for step in made.steps] == [Push]
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "namespace", "repository"),
     [
         ("web.app", "", "web.app"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from container_pipeline.plan.seed import configxml, jobtext, jobxml
 from container_pipeline.plan.seed.jobs import Job
 from seed.standin import rewrite
+from unit.table import table
 
 JOB = Job("jobs", "web-re", "git@x:web.git", "web-re", branches=("main",))
 #: Texts that look like nothing, or like markup, or have blanks around.
@@ -72,7 +73,7 @@ def test_a_text_arrives_as_it_is(text):
     assert root.findtext(".//hudson.plugins.git.BranchSpec/name") == f"*/{text}"
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "literal"),
     [
         ("it's", r"'it\'s'"),
@@ -144,7 +145,7 @@ def test_equivalent_jenkins_xml_compares_as_equal(one, other):
     assert configxml.canonical(one) == configxml.canonical(other)
 
 
-@pytest.mark.parametrize(
+@table(
     ("one", "other"),
     [
         ("<project><builders><a.B><c>1</c></a.B><a.A/></builders></project>", "<project><builders><a.A/><a.B><c>1</c></a.B></builders></project>"),

@@ -18,6 +18,7 @@ from container_pipeline.plan.seed import jobs as plan_jobs
 from container_pipeline.plan.seed import schema
 from container_pipeline.plan.seed.jobxml import job_xml
 from container_pipeline.project import jobs_file
+from unit.table import table
 
 USUAL = "projects:\n- code: aglaia-web-re\n  repository: git@git.example:team/aglaia-web-re.git\n"
 
@@ -87,7 +88,7 @@ def test_a_projects_own_jenkinsfile_replaces_the_default_pipeline(tmp_path):
     assert (job.pipeline, job.jenkinsfile) == (None, "ci/Jenkinsfile")
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "said"),
     [
         (USUAL + "  repo: x\n", "4: unknown key 'repo' in projects[1] (did you mean repository?)"),
@@ -177,7 +178,7 @@ def test_mistakes_show_file_line_and_correction(tmp_path, text, said):
     assert mistakes(tmp_path, text)[-1].startswith(said)
 
 
-@pytest.mark.parametrize(
+@table(
     "spec",
     [
         "TZ=Europe/Berlin\nH 3 * * *\n# by night\n\nH 4 * * 7",
@@ -275,7 +276,7 @@ def test_an_empty_value_takes_a_default_away(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["Weiße 网站 1.0", "a b.c-d_e", "a+b (old), 'x' ~=", "-x", "_"])
+@table("name", ["Weiße 网站 1.0", "a b.c-d_e", "a+b (old), 'x' ~=", "-x", "_"])
 def test_a_name_that_jenkins_takes_is_taken(tmp_path, name):
     text = USUAL + f"  name: {json.dumps(name)}\n  folder: {json.dumps(f'{name}/{name}')}\n"
     assert load(tmp_path, text)[0].full_name == f"{name}/{name}/{name}"
@@ -377,7 +378,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
+@table("place", PLACES)
 def test_values_of_unexpected_types_are_accepted_or_reported(tmp_path, place, monkeypatch):
     (tmp_path / "jobs.yml").touch()
     for value in ODD:

@@ -13,6 +13,7 @@ import yaml
 from container_pipeline.plan import lint
 from container_pipeline.plan.lint.model import RULES, Finding, looks_secret
 from container_pipeline.plan.lint.reports import junit, sarif
+from unit.table import table
 
 FIELDS = {
     "Dockerfile": "dockerfile",
@@ -59,7 +60,7 @@ def test_rules_and_examples_match_one_to_one():
     assert set(EXAMPLES) == set(RULES)
 
 
-@pytest.mark.parametrize("rule", EXAMPLES)
+@table("rule", EXAMPLES)
 def test_the_bad_example_is_found_on_its_line(rule):
     example = EXAMPLES[rule]
     findings = found(rule, facts(rule, example["bad"], example.get("with")))
@@ -68,14 +69,14 @@ def test_the_bad_example_is_found_on_its_line(rule):
     assert (findings[0].edit is not None) == ("fixed" in example)
 
 
-@pytest.mark.parametrize("rule", [rule for rule in EXAMPLES if rule not in ("CP601", "CP701")])
+@table("rule", [rule for rule in EXAMPLES if rule not in ("CP601", "CP701")])
 def test_the_good_example_is_left_alone(rule):
     example = EXAMPLES[rule]
     more = {name: value for name, value in example.get("with", {}).items() if name != "encoding"}
     assert not found(rule, facts(rule, example["good"], more))
 
 
-@pytest.mark.parametrize("rule", FIXED)
+@table("rule", FIXED)
 def test_the_repair_is_the_one_that_is_shown(rule):
     example = EXAMPLES[rule]
     edits = [one.edit for one in found(rule, facts(rule, example["bad"], example.get("with"))) if one.edit]
@@ -115,7 +116,7 @@ def test_a_secret_is_never_in_a_message():
     assert "s3cr3t" not in str([str(one) for one in findings])
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "value", "expected"),
     [
         ("DB_PASSWORD", "t0ps3cret", True),
@@ -131,11 +132,11 @@ def test_what_looks_like_a_secret(name, value, expected):
     assert looks_secret(name, value) is expected
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     ["", "\n", "FROM", "FROM python:3.12\nRUN <<EOF\nnever ended", "\\", "RUN \\\n# only\n", "[", "a: b: c", "\x00"],
 )
-@pytest.mark.parametrize("kind", FIELDS)
+@table("kind", FIELDS)
 def test_broken_files_are_judged_without_falling_over(kind, text):
     rule = next(one.id for one in RULES.values() if one.kind == kind)
     lint.check(facts(rule, text))

@@ -9,6 +9,7 @@ import pytest
 from container_pipeline.__main__ import main
 from container_pipeline.plan import lint
 from container_pipeline.plan.lint.dockerfile import Dockerfile
+from unit.table import table
 
 END = 'CMD ["a"]\n'
 
@@ -43,7 +44,7 @@ DOCKERFILES: dict[str, tuple[str, list[tuple[str, int, int]]]] = {
 }
 
 
-@pytest.mark.parametrize(
+@table(
     ("dockerfile", "command", "warned"),
     [
         ('ENTRYPOINT ["python", "app.py"]', "python worker.py", True),
@@ -74,8 +75,8 @@ def test_a_worker_command_under_an_entrypoint_is_found(dockerfile, command, warn
     assert [one.line for one in found] == [6] * warned
 
 
-@pytest.mark.parametrize("windows", [False, True], ids=["unix", "windows"])
-@pytest.mark.parametrize("name", DOCKERFILES)
+@table("windows", [False, True])
+@table("name", DOCKERFILES)
 def test_a_dockerfile_is_read_as_buildkit_reads_it(name, windows):
     text, expected = DOCKERFILES[name]
     text = f"FROM a:1\n{text}{END}"
@@ -86,7 +87,7 @@ def test_a_dockerfile_is_read_as_buildkit_reads_it(name, windows):
     assert "CP100" not in [one.rule for one in lint.check(lint.Facts(dockerfile=source))]
 
 
-@pytest.mark.parametrize(
+@table(
     ("head", "works"),
     [
         ("# escape=`\n", True),
@@ -108,7 +109,7 @@ def test_a_here_document_that_never_ends_is_found():
     assert (found.line, found.message) == (2, "the here-document never ends: no line is EOF")
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "COPY <<EOF /run.sh\nsudo apt-get install curl\npip install flask\nEOF\n",
@@ -129,7 +130,7 @@ def test_shell_here_document_is_linted_as_commands(head):
     assert [one.rule for one in lint.check(lint.Facts(dockerfile=source))] == ["CP126"]
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "containerPipeline(code: 'shop-web', servers: prod ? mainServers : testServers)",
@@ -165,7 +166,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore", ".env", "docker-compose.yml", "requirements.txt"])
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@table("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_lint_reports_powershell_encoding_and_saves_utf_8(project, capsys, name, encoding):
     text = {
         "Dockerfile": f"FROM a:1\n{END}",

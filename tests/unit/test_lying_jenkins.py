@@ -13,6 +13,7 @@ from container_pipeline.clients import jenkins_facts, jenkins_wire
 from container_pipeline.clients.jenkins import Controller
 from container_pipeline.errors import JenkinsError
 from container_pipeline.model import JenkinsAccess, Secret
+from unit.table import table
 from unit.test_lying_registry import BLANKS, DEEP, Late, answer, chunk, flood, liar
 
 BOMB = Late(lambda: answer(base64.b64encode(zlib.compress(b"\0" * 50_000_000, 1))))
@@ -35,7 +36,7 @@ LIES: dict[str, Iterable[bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", LIES)
+@table("name", LIES)
 def test_a_lie_is_one_sentence_that_names_jenkins(name, monkeypatch):
     monkeypatch.setattr(jenkins_wire.time, "sleep", lambda _seconds: None)
     begun = time.monotonic()

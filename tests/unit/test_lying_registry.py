@@ -21,6 +21,7 @@ import pytest
 
 from container_pipeline.__main__ import main
 from container_pipeline.clients.registry import connection
+from unit.table import table
 
 ROOT = Path(__file__).parents[2]
 V = "20261124093015"
@@ -220,7 +221,7 @@ CASES = [("images", name) for name in LIES]
 CASES += [("promote", name) for name, lies in LIES.items() if {"manifest", "referrers"} & set(lies)]
 
 
-@pytest.mark.parametrize(("command", "name"), CASES)
+@table(("command", "name"), CASES)
 def test_false_response_gives_one_error_naming_the_registry(name, command, monkeypatch, capsys, tmp_path):
     begun = time.monotonic()
     with liar(registry(**LIES[name])) as address:
@@ -240,7 +241,7 @@ def test_false_response_gives_one_error_naming_the_registry(name, command, monke
     assert time.monotonic() - begun < 20
 
 
-@pytest.mark.parametrize(
+@table(
     "token",
     ['{"token":"a\\nb"}', '{"token":"\\u4e2d"}', '{"token":7}', '{"token":["x"]}', "[]", '{"token":""}', DEEP],
 )
@@ -258,7 +259,7 @@ def test_token_invalid_in_a_header_is_not_shown(token, monkeypatch, capsys, tmp_
     assert "\\n" not in err
 
 
-@pytest.mark.parametrize("life", ["1e999", "-5", '"x"', "[]", "null", "9" * 300, "NaN", "true"])
+@table("life", ["1e999", "-5", '"x"', "[]", "null", "9" * 300, "NaN", "true"])
 def test_token_with_invalid_lifetime_is_used_or_refused(life, monkeypatch, capsys, tmp_path):
     honest = registry()
     asked = []

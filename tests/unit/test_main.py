@@ -14,6 +14,7 @@ import pytest
 
 from container_pipeline.__main__ import main
 from container_pipeline.result import Images
+from unit.table import table
 
 
 def test_no_command_is_usage(capsys):
@@ -26,9 +27,7 @@ def test_an_unknown_command_names_the_nearest(capsys):
     assert "unknown command 'dploy': did you mean deploy?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"), [("ps", "status"), ("stop", "down"), ("start", "up"), ("undo", "rollback")]
-)
+@table(("typed", "meant"), [("ps", "status"), ("stop", "down"), ("start", "up"), ("undo", "rollback")])
 def test_a_word_of_another_tool_leads_to_ours(typed, meant, capsys):
     assert main([typed]) == 2
     assert f"unknown command '{typed}': did you mean {meant}?" in capsys.readouterr().err
@@ -151,7 +150,7 @@ def test_help_is_chinese_where_the_user_is(chinese):
     assert [line for line in out.splitlines() if line and not re.search("[\u4e00-\u9fff]", line)] == []
 
 
-@pytest.mark.parametrize("line", [name for name in CHINESE if name != "help"])
+@table("line", [name for name in CHINESE if name != "help"])
 def test_usage_errors_are_chinese_where_the_user_is(line, chinese):
     code, _out, err = chinese[line]
     assert code == 2

@@ -6,35 +6,36 @@ import pytest
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.model import Code, Digest, ImageRef, Registry, Repository, Secret, Target, Version
+from unit.table import table
 
 HOSTILE = ["", "-o", "../x", "..", "A B", "a b", "a\nb", "a\n", "a;b", "a$b", "a`b", "a'b", 'a"b', "a|b", "a&b", "ａ"]
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, "My.App", "my.app", "a--", "-a", "a_", "x" * 64, "a/b"])
+@table("text", [*HOSTILE, "My.App", "my.app", "a--", "-a", "a_", "x" * 64, "a/b"])
 def test_error_for_an_invalid_code_shows_the_value(text):
     with pytest.raises(SettingsError) as refused:
         Code(text)
     assert repr(text) in refused.value.message
 
 
-@pytest.mark.parametrize("text", ["aglaia-web-re", "a", "web2", "a--b", "a_b", "x" * 63])
+@table("text", ["aglaia-web-re", "a", "web2", "a--b", "a_b", "x" * 63])
 def test_a_code_prints_as_it_was_given(text):
     assert str(Code(text)) == text
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, "Team/app", "team//app", "/app", "app/", "a:b"])
+@table("text", [*HOSTILE, "Team/app", "team//app", "/app", "app/", "a:b"])
 def test_what_is_not_a_repository_is_refused(text):
     with pytest.raises(SettingsError):
         Repository(text)
 
 
-@pytest.mark.parametrize("text", [*(h for h in HOSTILE if h != "ａ"), "latest", ".1", "a/b", "a:b", "x" * 129])
+@table("text", [*(h for h in HOSTILE if h != "ａ"), "latest", ".1", "a/b", "a:b", "x" * 129])
 def test_what_is_not_a_version_is_refused(text):
     with pytest.raises(SettingsError):
         Version(text)
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         *HOSTILE,
@@ -53,7 +54,7 @@ def test_what_is_not_a_registry_is_refused(text):
         Registry(text)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "host", "path"),
     [
         ("registry.example", "registry.example", ""),
@@ -67,9 +68,7 @@ def test_a_registry_tells_host_from_path(text, host, path):
     assert (registry.host, registry.path, str(registry)) == (host, path, text)
 
 
-@pytest.mark.parametrize(
-    "text", ["sha256:" + "a" * 63, "sha256:" + "A" * 64, "md5:" + "a" * 64, "sha256:" + "a" * 64 + "\n"]
-)
+@table("text", ["sha256:" + "a" * 63, "sha256:" + "A" * 64, "md5:" + "a" * 64, "sha256:" + "a" * 64 + "\n"])
 def test_what_is_not_a_digest_is_refused(text):
     with pytest.raises(SettingsError):
         Digest(text)
@@ -81,7 +80,7 @@ def test_an_image_prints_as_docker_writes_it():
     assert str(image.with_tag("latest").in_registry(Registry("other.example"))) == "other.example/ns/app:latest"
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "target"),
     [
         ("web1", Target("web1")),
@@ -95,7 +94,7 @@ def test_a_server_is_read_as_ssh_writes_it(text, target):
     assert Target.parse(text) == target
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         *(h for h in HOSTILE if h != "a\n"),

@@ -6,13 +6,12 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from mutations.entry import PACKAGE, REPOSITORY, Mutation
 from mutations.table import MUTATIONS
+from unit.table import table
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.promise)
+@table("mutation", MUTATIONS)
 def test_mutation_changes_the_file_and_keeps_it_valid(mutation: Mutation):
     before = text_of(REPOSITORY / PACKAGE / mutation.file)
     after = mutation.changed(before)

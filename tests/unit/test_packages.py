@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from container_pipeline.plan.packages import System, command
+from unit.table import table
 
 #: /etc/os-release of each, as its own base image has it, in the order in which doctor's program prints the lines.
 DEBIAN = 'VERSION_ID="12"\nID=debian\n'
@@ -28,7 +27,7 @@ FROM_DOCKER = (
 )
 
 
-@pytest.mark.parametrize(
+@table(
     ("release", "flock", "docker", "compose"),
     [
         (DEBIAN, "apt-get install util-linux", "apt-get install docker.io", "apt-get install docker-compose"),
@@ -48,7 +47,7 @@ def test_each_distribution_installs_its_own_packages(release: str, flock: str, d
     assert found == [f"sudo {words}" if words else "" for words in (flock, docker, compose)]
 
 
-@pytest.mark.parametrize(
+@table(
     ("release", "manager"),
     [(CENTOS_7, "yum"), (ALIBABA_2, "yum"), (ALIBABA_3, "dnf"), (ROCKY, "dnf"), (ORACLE, "dnf")],
 )
@@ -58,7 +57,7 @@ def test_distributions_without_docker_take_docker_s_own(release: str, manager: s
         assert command(program, System.read(release)) == FROM_DOCKER.format(manager)
 
 
-@pytest.mark.parametrize(
+@table(
     ("release", "install", "update"),
     [
         (DEBIAN, "apt-get install", "apt-get install"),
@@ -76,6 +75,6 @@ def test_docker_s_own_packages_stay_docker_s_own(release: str, install: str, upd
     assert command("client", system, update=True) == f"sudo {update} docker-ce-cli"
 
 
-@pytest.mark.parametrize("release", ["", "ID=arch", "ID='", "VERSION_ID=", "no os-release at all"])
+@table("release", ["", "ID=arch", "ID='", "VERSION_ID=", "no os-release at all"])
 def test_unknown_distributions_get_no_command(release: str):
     assert [command(name, System.read(release)) for name in ("flock", "ssh", "docker", "compose", "buildx")] == [""] * 5

@@ -12,6 +12,7 @@ from container_pipeline.__main__ import main
 from container_pipeline.errors import SettingsError
 from container_pipeline.plan.yamltext import scalar
 from container_pipeline.settings import Settings, load
+from unit.table import table
 
 #: Plain words that YAML 1.1 reads as booleans, numbers, dates or numbers to the base of 60.
 WORDS = [
@@ -26,26 +27,26 @@ def settings(folder: Path, text: str, environment: str = "") -> Settings:
     return load(folder, {}, environment, {})
 
 
-@pytest.mark.parametrize("code", CODES)
+@table("code", CODES)
 def test_a_code_is_what_is_written(tmp_path, code):
     assert str(settings(tmp_path, f"code: {code}\n").code) == code
 
 
-@pytest.mark.parametrize("code", ["12:30:45", "NO", "1.5", "1_", "+1", "0x1F", "2024-11-26 10:00:00"])
+@table("code", ["12:30:45", "NO", "1.5", "1_", "+1", "0x1F", "2024-11-26 10:00:00"])
 def test_invalid_code_is_refused_as_spelled_in_file(tmp_path, code):
     with pytest.raises(SettingsError, match="is not a project code") as refused:
         assert settings(tmp_path, f"code: {code}\n").code
     assert repr(code) in str(refused.value)
 
 
-@pytest.mark.parametrize("word", WORDS)
+@table("word", WORDS)
 def test_a_text_is_what_is_written(tmp_path, word):
     keys = ["namespace", "context", "dockerfile", "compose_file", "env_file", "remote_root"]
     values = settings(tmp_path, "".join(f"{key}: {word}\n" for key in keys)).values
     assert [getattr(values, key) for key in keys] == [word] * len(keys)
 
 
-@pytest.mark.parametrize("word", CODES)
+@table("word", CODES)
 def test_hosts_environments_lists_and_maps_keep_their_spelling(tmp_path, word):
     text = (
         f"servers: [{word}, {{host: {word}.example, user: u{word}, name: x{word}}}]\nfiles: [{word}]\n"
@@ -59,25 +60,23 @@ def test_hosts_environments_lists_and_maps_keep_their_spelling(tmp_path, word):
     assert found.values.env_file == word
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"), [("yes", "true"), ("true", "true"), ("no", ""), ("False", ""), ("sure?", "sure?")]
-)
+@table(("text", "expected"), [("yes", "true"), ("true", "true"), ("no", ""), ("False", ""), ("sure?", "sure?")])
 def test_approve_is_a_boolean_or_a_question(tmp_path, text, expected):
     assert settings(tmp_path, f"approve: {text}\n").values.approve == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("on", True), ("No", False), ("1", True), ("'false'", False)])
+@table(("text", "expected"), [("on", True), ("No", False), ("1", True), ("'false'", False)])
 def test_a_boolean_is_read_in_every_spelling(tmp_path, text, expected):
     assert settings(tmp_path, f"cache: {text}\n").values.cache is expected
 
 
-@pytest.mark.parametrize("text", ["0x10", "1_0", "010", "1e1", "1:30", "0", "yes", "1.0"])
+@table("text", ["0x10", "1_0", "010", "1e1", "1:30", "0", "yes", "1.0"])
 def test_a_number_is_decimal_or_refused(tmp_path, text):
     with pytest.raises(SettingsError, match=r"timeout .* must be a whole number of at least 1, not"):
         settings(tmp_path, f"timeout: {text}\n")
 
 
-@pytest.mark.parametrize("word", [*WORDS, "~", "null", "Null", ".inf", "NO", "a: b", "- x", "# x", "", " ", "'", "1:2"])
+@table("word", [*WORDS, "~", "null", "Null", ".inf", "NO", "a: b", "- x", "# x", "", " ", "'", "1:2"])
 def test_written_text_is_read_back_by_yaml_unchanged(word):
     assert yaml.safe_load(f"key: {scalar(word)}\n") == {"key": word}
 

@@ -11,6 +11,7 @@ from container_pipeline.errors import RegistryError
 from container_pipeline.model import Digest, Version
 from container_pipeline.plan.promote import PromotionFacts, plan
 from container_pipeline.settings import load
+from unit.table import table
 
 BUILT, OTHER = Digest("sha256:" + "a" * 64), Digest("sha256:" + "b" * 64)
 VERSION = Version("20261124093015")
@@ -27,7 +28,7 @@ CARRY = PROMOTE.replace("promote", "copy what refers to", 1)
 MOVE = f"point prod.example/aglaia/aglaia-web-re:latest at {VERSION}"
 
 
-@pytest.mark.parametrize(
+@table(
     ("named", "expected"),
     [
         ({"development": BUILT}, [PROMOTE]),
@@ -59,7 +60,7 @@ def test_what_is_promoted_is_what_was_built():
     assert facts.moved
 
 
-@pytest.mark.parametrize(
+@table(
     ("named", "sentence"),
     [
         ({}, "is not in the registry"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from container_pipeline.__main__ import main
 from container_pipeline.model import ImageRef, Registry, RegistryAccess, Repository
+from unit.table import table
 
 IMAGE = "image: ${DOCKER_REGISTRY:-registry.example}/shop-web:${VERSION:-latest}\n"
 COMPOSE = f"services:\n  shop-web:\n    {IMAGE}    env_file: [.env]\n"
@@ -477,22 +479,22 @@ CASES: dict[str, Case] = {
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder where neither Compose nor another linter is there; a shell is, as everywhere."""
+def projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for projects, where neither Compose nor another linter is there; a shell is, as everywhere."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("sh", "bash"):
         (tools / name).symlink_to(f"/bin/{name}")
     monkeypatch.setenv("PATH", str(tools))
     monkeypatch.setenv("LC_ALL", "C")
-    folder = tmp_path / "shop-web"
-    folder.mkdir()
-    return folder
+    return tmp_path
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_public_case_ends_as_a_user_expects(project, capsys, name):
+@table("name", CASES)
+def test_a_public_case_ends_as_a_user_expects(projects, capsys, name):
     case = CASES[name]
+    project = Path(tempfile.mkdtemp(dir=projects)) / "shop-web"
+    project.mkdir()
     files = {key: text if isinstance(text, bytes) else text.encode() for key, text in case.files.items()}
     if "docker-compose.yml" in files or "Jenkinsfile" in files:
         files.setdefault("container-pipeline.yml", b"code: shop-web\n")

@@ -26,6 +26,7 @@ from container_pipeline.plan.lint.model import Source
 from container_pipeline.plan.seed import configxml, export
 from container_pipeline.project import jobs_file, state
 from container_pipeline.settings import load
+from unit.table import table
 
 quick = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -71,7 +72,7 @@ HOSTILE_YAML = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE_YAML)
+@table("name", HOSTILE_YAML)
 def test_every_yaml_reader_refuses_hostile_yaml(name: str, tmp_path: Path):
     text = HOSTILE_YAML[name]
     path = tmp_path / "container-pipeline.yml"
@@ -87,7 +88,7 @@ def test_every_yaml_reader_refuses_hostile_yaml(name: str, tmp_path: Path):
     lint_composefile.ParsedCompose(Source("docker-compose.yml", text))
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"a: \xff", "a: 1".encode("utf-16"), b"\x00" * 100])
+@table("data", [b"\xff\xfe\x00", b"a: \xff", "a: 1".encode("utf-16"), b"\x00" * 100])
 def test_readers_refuse_files_that_are_not_utf_8(data: bytes, tmp_path: Path):
     (tmp_path / "container-pipeline.yml").write_bytes(data)
     with pytest.raises(SettingsError, match=r"container-pipeline\.yml cannot be read"):
@@ -96,7 +97,7 @@ def test_readers_refuse_files_that_are_not_utf_8(data: bytes, tmp_path: Path):
         composefile.read(data, "docker-compose.yml", Code("x"), IMAGE, {})
 
 
-@pytest.mark.parametrize(
+@table(
     ("part", "value"), [("volumes", 7), ("volumes", "./a:/a"), ("volumes", {"a": 1}), ("ports", 80), ("ports", True)]
 )
 def test_error_names_the_service_key_of_wrong_type(part: str, value: Any):
@@ -117,7 +118,7 @@ def test_honest_yaml_with_anchors_is_read():
     assert read_yaml(text, jobs_file._base()) == read_yaml(text)
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "[" * 100_000,
@@ -130,14 +131,13 @@ def test_honest_yaml_with_anchors_is_read():
         "\x00",
         "[1",
     ],
-    ids=range(9),
 )
 def test_json_beyond_the_bounds_is_unreadable(text: str):
     with pytest.raises(Unreadable):
         read_json(text, object)
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "<a>" * 100_000,
@@ -148,7 +148,6 @@ def test_json_beyond_the_bounds_is_unreadable(text: str):
         "",
         "<a/>" * 2,
     ],
-    ids=range(7),
 )
 def test_xml_beyond_the_bounds_is_unreadable(text: str):
     with pytest.raises(Unreadable):

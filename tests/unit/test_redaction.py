@@ -17,6 +17,7 @@ from container_pipeline.errors import PipelineError
 from container_pipeline.model import Secret
 from container_pipeline.outside import coloured, printable, short
 from container_pipeline.result import Result
+from unit.table import table
 
 SECRET = 'Tr0ub4dor&3/"quote" <tag>+ü'
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQC7\n-----END KEY-----\n"
@@ -35,7 +36,7 @@ def shown(text: str, *secrets: str) -> str:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         SECRET,
@@ -122,7 +123,7 @@ EVIL = [
 ]
 
 
-@pytest.mark.parametrize("evil", EVIL)
+@table("evil", EVIL)
 def test_output_contains_no_foreign_escape_sequences(evil: str, capsys: pytest.CaptureFixture[str]):
     stream, out = Terminal(), Terminal()
     console = Console(stream, out)

@@ -18,9 +18,10 @@ from container_pipeline.errors import RegistryError
 from container_pipeline.execute import verification
 from container_pipeline.model import Digest, Registry, RegistryAccess, Repository, Secret
 from container_pipeline.parallel import in_parallel
+from unit.table import table
 
 
-@pytest.mark.parametrize(
+@table(
     ("header", "expected"),
     [
         ('Basic realm="Registry"', {"basic": {"realm": "Registry"}}),
@@ -66,19 +67,17 @@ def test_a_moment_to_wait_for_becomes_seconds(ahead, low, high):
     assert low <= answer(Retry_After=moment).retry_after <= high
 
 
-@pytest.mark.parametrize("value", ["soon", "-1", "1.5", ""])
+@table("value", ["soon", "-1", "1.5", ""])
 def test_what_is_no_time_to_wait_is_none(value):
     assert answer(Retry_After=value).retry_after is None
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
+@table("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
 def test_loopback_is_known(host):
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize(
-    "host", ["registry.example", "localhost.example", "127.evil.example", "128.0.0.1", "10.0.0.1", "::", ""]
-)
+@table("host", ["registry.example", "localhost.example", "127.evil.example", "128.0.0.1", "10.0.0.1", "::", ""])
 def test_other_hosts_are_not_loopback(host):
     assert not is_loopback(host)
 
@@ -128,16 +127,14 @@ def test_manifest_of_unknown_type_keeps_its_bytes():
     assert unknown.body == b'{"hello":  "world"}'
 
 
-@pytest.mark.parametrize(
-    "entry", [{"digest": DIGEST}, {"digest": "md5:1", "size": 1}, {"digest": DIGEST, "size": -1}, 7]
-)
+@table("entry", [{"digest": DIGEST}, {"digest": "md5:1", "size": 1}, {"digest": DIGEST, "size": -1}, 7])
 def test_invalid_descriptor_error_names_the_manifest(entry):
     one = manifest(layers=[entry])
     with pytest.raises(RegistryError, match=str(one.digest)):
         _ = one.blobs
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff"])
+@table("body", [b"", b"<html>", b"[]", b"\xff"])
 def test_what_is_not_json_is_no_manifest(body):
     with pytest.raises(RegistryError, match="is not a valid manifest"):
         _ = Manifest(body, "").document
@@ -215,9 +212,7 @@ def test_a_secret_goes_to_its_own_origin_alone(monkeypatch):
     ]
 
 
-@pytest.mark.parametrize(
-    "target", ["http://a.example/v2/x", "http://b.example/", "ftp://a.example/", "file:///etc/passwd"]
-)
+@table("target", ["http://a.example/v2/x", "http://b.example/", "ftp://a.example/", "file:///etc/passwd"])
 def test_no_redirect_leads_from_https_to_anything_else(monkeypatch, target):
     with pytest.raises(RegistryError, match="redirects to"):
         follow("https://a.example/v2/x", target, monkeypatch=monkeypatch)

@@ -9,6 +9,7 @@ import pytest
 from container_pipeline.errors import ServerError
 from container_pipeline.model import Code, ImageRef, Registry, Repository
 from container_pipeline.plan import resolved
+from unit.table import table
 
 IMAGE = ImageRef(Registry("r.example"), Repository("a-b"), "1")
 OWN = {"image": "r.example/a-b:1"}
@@ -73,7 +74,7 @@ def test_v1_prints_yaml_and_short_mounts():
     assert judge(text, "v1").paths == ("y",)
 
 
-@pytest.mark.parametrize(
+@table(
     ("own", "sentence"),
     [
         ({"image": "other"}, "runs other"),
@@ -89,7 +90,7 @@ def test_what_cannot_work_is_refused(own, sentence):
         judge(form(own))
 
 
-@pytest.mark.parametrize(
+@table(
     ("port", "fixed"),
     [
         ({"published": "8000", "target": 80}, "8000"),
@@ -180,7 +181,7 @@ def test_started_services_cannot_share_a_container_name():
     assert judge(form({"container_name": "ab"}, side={**other, "profiles": ["web"]})).services == ("a-b",)
 
 
-@pytest.mark.parametrize("name", ["x", "-a", "a b", "${A}", "网站", "a/b"])
+@table("name", ["x", "-a", "a b", "${A}", "网站", "a/b"])
 def test_a_container_name_that_docker_refuses_is_refused(name):
     with pytest.raises(ServerError, match="which Docker does not accept"):
         judge(form({"container_name": name}))
@@ -195,9 +196,7 @@ def test_external_secrets_and_relative_v1_mounts_are_refused():
         judge(mount, "v1")
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"[", b"[]", b'{"services": {"a-b": 1}}', b'{"services": {"a-b": {"scale": "x"}}}']
-)
+@table("text", [b"", b"[", b"[]", b'{"services": {"a-b": 1}}', b'{"services": {"a-b": {"scale": "x"}}}'])
 def test_invalid_resolved_compose_file_is_refused(text):
     with pytest.raises(ServerError):
         judge(text)

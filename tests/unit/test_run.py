@@ -8,6 +8,7 @@ import pytest
 
 from container_pipeline.errors import SettingsError
 from container_pipeline.plan.run import options, parse_env_file
+from unit.table import table
 
 HERE = Path("/srv/project")
 
@@ -20,14 +21,12 @@ def test_a_project_may_publish_no_port():
     assert options({"ports": []}, {}, HERE, {}).ports == ()
 
 
-@pytest.mark.parametrize(
-    "port", ["8080:80", "127.0.0.1:8080:80", "127.0.0.1::80", "8000-8002:80-82/udp", "[::1]:80:80"]
-)
+@table("port", ["8080:80", "127.0.0.1:8080:80", "127.0.0.1::80", "8000-8002:80-82/udp", "[::1]:80:80"])
 def test_ports_are_written_as_in_docker(port):
     assert options({"ports": [port]}, {}, HERE, {}).ports == (port,)
 
 
-@pytest.mark.parametrize("port", ["", "http", "80:80/icmp", "-p", "80:80\n"])
+@table("port", ["", "http", "80:80/icmp", "-p", "80:80\n"])
 def test_port_that_docker_rejects_is_refused(port):
     with pytest.raises(SettingsError):
         options({"ports": [port]}, {}, HERE, {})
@@ -63,7 +62,7 @@ def test_a_malformed_line_is_named_but_not_shown():
     assert caught.value.message == ".env:2 is not NAME=value"
 
 
-@pytest.mark.parametrize(
+@table(
     ("volume", "bound"),
     [
         ("/logs", "/logs"),
@@ -77,7 +76,7 @@ def test_volumes_are_written_as_in_docker(volume, bound):
     assert options({"volumes": [volume]}, {}, HERE, {}).volumes == (bound,)
 
 
-@pytest.mark.parametrize("given", [{"name": "-x"}, {"volumes": [":/x"]}, {"environment": ["=1"]}, {"ports": {"a": 1}}])
+@table("given", [{"name": "-x"}, {"volumes": [":/x"]}, {"environment": ["=1"]}, {"ports": {"a": 1}}])
 def test_what_docker_would_not_take_is_refused(given):
     with pytest.raises(SettingsError):
         options(given, {}, HERE, {})

@@ -11,6 +11,7 @@ from container_pipeline.plan import seed
 from container_pipeline.plan.seed import Change, Item, State, jobxml
 from container_pipeline.plan.seed.jobplugins import missing_plugins
 from container_pipeline.plan.seed.jobs import Job, _cron_problems
+from unit.table import table
 
 WEB = Job("jobs", "aglaia-web-re", "git@x:web.git", "aglaia-web-re", branches=("main",))
 UI = Job("jobs", "aglaia-ui-re", "git@x:ui.git", "aglaia-ui-re", branches=("main",))
@@ -92,8 +93,8 @@ def test_job_removed_from_file_is_disabled_or_pruned(prune, action):
 MANY = [replace(WEB, code=f"a-{number}", name=f"a-{number}", repository=f"r/{number}") for number in range(40)]
 
 
-@pytest.mark.parametrize(("named", "drastic"), [(19, True), (20, False)])
-@pytest.mark.parametrize("prune", [False, True])
+@table(("named", "drastic"), [(19, True), (20, False)])
+@table("prune", [False, True])
 def test_plan_is_drastic_when_most_jobs_are_removed(named, drastic, prune):
     assert seed.make(MANY[:named], has(*MANY), {"jobs"}, prune=prune).drastic is drastic
 
@@ -171,8 +172,8 @@ def test_chained_renames_start_at_the_free_name():
 
 
 #: A job whose project the file names is left as it is, with every job that waits for its name.
-@pytest.mark.parametrize("prune", [False, True])
-@pytest.mark.parametrize("taken", ["c", "C"])
+@table("prune", [False, True])
+@table("taken", ["c", "C"])
 def test_refused_name_blocks_renames_that_depend_on_it(taken, prune):
     state = has(replace(WEB, name="a"), replace(UI, name="b"), **{taken: FOREIGN})
     plan = seed.make([replace(WEB, name="b", disabled=True), replace(UI, name="c")], state, {"jobs"}, prune=prune)
@@ -257,17 +258,17 @@ def test_seed_tells_apart_jobs_that_differ_in_case():
 
 
 #: What hudson.scheduler.CronTabList of Jenkins 2.541.3 said on 2026-11-27.
-@pytest.mark.parametrize("line", ["* * H/28 * *", "* * */32 * *", "*/61 * * * *", "H(0-29)/30 * * * *", "* * * * H/7", "* * H(1-31)/31 * *", "TZ=UTC\r\n5\t* * * *"])  # fmt: skip
+@table("line", ["* * H/28 * *", "* * */32 * *", "*/61 * * * *", "H(0-29)/30 * * * *", "* * * * H/7", "* * H(1-31)/31 * *", "TZ=UTC\r\n5\t* * * *"])  # fmt: skip
 def test_a_cron_that_jenkins_took_is_taken(line):
     assert list(_cron_problems(line, ())) == []
 
 
-@pytest.mark.parametrize("line", ["@daily x", "@daily5", "@dailyweekly", "@daily w", "@hourly TZ=UTC", "@yearly\t@", "@annually)", " @daily", "@daily,", "*/2147483647 * * * *", "007 * * * *", "\r* * * * *", "TZ=UTC", "  TZ=UTC  \n@daily", "TZ=Asia/Shanghai\n@daily", "TZ=BET\n@daily", "TZ=SystemV/PST8\n@daily", "TZ=EST5EDT\n@daily"])  # fmt: skip
+@table("line", ["@daily x", "@daily5", "@dailyweekly", "@daily w", "@hourly TZ=UTC", "@yearly\t@", "@annually)", " @daily", "@daily,", "*/2147483647 * * * *", "007 * * * *", "\r* * * * *", "TZ=UTC", "  TZ=UTC  \n@daily", "TZ=Asia/Shanghai\n@daily", "TZ=BET\n@daily", "TZ=SystemV/PST8\n@daily", "TZ=EST5EDT\n@daily"])  # fmt: skip
 def test_cron_aliases_and_timezones_jenkins_accepts_are_accepted(line):
     assert list(_cron_problems(line, ())) == []
 
 
-@pytest.mark.parametrize("line", ["@dailyx", "@dailyw", "@ daily", "@Daily", "@reboot", "* * * * * x", "*/2147483648 * * * *", "* * *\r* *", "\u3000* * * * *", "* * * * *\u3000", "\nTZ=UTC\n* * * * *", "TZ= UTC\n@daily", "TZ=\n@daily", "TZ=Asia/Shangai\n@daily", "TZ=asia/shanghai\n@daily", "TZ=Factory\n@daily", "TZ=GMT+8\n@daily", "TZ=GMT+08:00\n@daily", "TZ=ROC\n@daily"])  # fmt: skip
+@table("line", ["@dailyx", "@dailyw", "@ daily", "@Daily", "@reboot", "* * * * * x", "*/2147483648 * * * *", "* * *\r* *", "\u3000* * * * *", "* * * * *\u3000", "\nTZ=UTC\n* * * * *", "TZ= UTC\n@daily", "TZ=\n@daily", "TZ=Asia/Shangai\n@daily", "TZ=asia/shanghai\n@daily", "TZ=Factory\n@daily", "TZ=GMT+8\n@daily", "TZ=GMT+08:00\n@daily", "TZ=ROC\n@daily"])  # fmt: skip
 def test_cron_aliases_and_timezones_jenkins_refuses_are_refused(line):
     assert list(_cron_problems(line, ()))
 
@@ -277,6 +278,6 @@ def test_any_timezone_is_accepted_without_a_timezone_list(monkeypatch):
     assert list(_cron_problems("TZ=Mars/Base\n@daily", ())) == []
 
 
-@pytest.mark.parametrize("line", ["* * H/29 * *", "* * * * H/8", "H(1-2)/5 * * * *", "H(0-29)/40 * * * *", "\uff15 * * * *", "5\u3000* * * *", "5 * * * *\u20286 * * * *", "5 * * * *\x856 * * * *", "*/0 * * * *", "* * * * MON"])  # fmt: skip
+@table("line", ["* * H/29 * *", "* * * * H/8", "H(1-2)/5 * * * *", "H(0-29)/40 * * * *", "\uff15 * * * *", "5\u3000* * * *", "5 * * * *\u20286 * * * *", "5 * * * *\x856 * * * *", "*/0 * * * *", "* * * * MON"])  # fmt: skip
 def test_a_cron_that_jenkins_refused_is_refused(line):
     assert list(_cron_problems(line, ()))

@@ -18,6 +18,7 @@ from container_pipeline.model import Target, local_time
 from container_pipeline.remote import fleet, reasons, transfer
 from container_pipeline.remote.ssh import Access, Ending, Session
 from container_pipeline.settings import load
+from unit.table import table
 
 TARGET = Target("web-1")
 
@@ -199,9 +200,7 @@ def test_a_signal_says_what_the_servers_do(monkeypatch, tmp_path: Path, code: in
     assert getattr(ended.value, "exit_code", 130) == code
 
 
-@pytest.mark.parametrize(
-    "name", ["key", "a b", 'with"quote', "with'quote", "back\\slash", "per%cent", 'both\\"', "end\\"]
-)
+@table("name", ["key", "a b", 'with"quote', "with'quote", "back\\slash", "per%cent", 'both\\"', "end\\"])
 def test_a_keys_path_reaches_ssh_as_it_is(tmp_path: Path, name: str):
     command = Access(key=tmp_path / name, config=tmp_path / "none").command(TARGET)
     (tmp_path / "none").touch()

@@ -11,6 +11,7 @@ from container_pipeline.keys import KEYS, Values
 from container_pipeline.model import Target
 from container_pipeline.plan import doctor, lint
 from container_pipeline.settings import load
+from unit.table import table
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_project_without_a_file_has_the_defaults(tmp_path):
     assert load(tmp_path, {}, environ={}).values == Values()
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "sentence", "hint"),
     [
         ("cod: x", "unknown key 'cod' in container-pipeline.yml", "did you mean code?"),
@@ -126,7 +127,7 @@ def test_map_variable_accepts_json_or_pairs(tmp_path):
         assert settings.values.build_args["A"] == "1"
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "command"),
     [
         ("release: echo $A && b", ("sh", "-c", "echo $A && b")),
@@ -143,7 +144,7 @@ def test_release_command_is_a_text_or_a_list(tmp_path, text, command):
     assert values.release["timeout"] == (9 if "timeout" in text else 600)
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "{timeout: 3}",
@@ -160,7 +161,7 @@ def test_wrong_release_command_is_refused(tmp_path, text):
         load(tmp_path, {}, environ={})
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "value"),
     [
         ("check: /health", {"path": "/health", "port": 0, "status": ("200-399",), "within": 60, "host": "localhost"}),
@@ -177,9 +178,7 @@ def test_check_and_drain_have_short_forms(tmp_path, text, value):
     assert getattr(load(tmp_path, {}, environ={}).values, text.partition(":")[0]) == value
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("", "true"), ("attest: yes", "true"), ("attest: no", "false"), ("attest: provenance",) * 2]
-)
+@table(("text", "value"), [("", "true"), ("attest: yes", "true"), ("attest: no", "false"), ("attest: provenance",) * 2])
 def test_attest_is_a_boolean_or_provenance(tmp_path, text, value):
     (tmp_path / "container-pipeline.yml").write_text(text)
     assert load(tmp_path, {}, environ={}).values.attest == value.rpartition(" ")[2]
@@ -193,7 +192,7 @@ def test_a_signing_key_has_a_short_form(tmp_path):
         assert "a-word" in [secret.reveal() for secret in settings.passwords()]
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "sign: {kye: cosign.key}",
@@ -252,7 +251,7 @@ def test_an_unknown_environment_names_the_nearest(project):
     assert refused.value.hint == "did you mean production?"
 
 
-@pytest.mark.parametrize(
+@table(
     ("environ", "role", "variable"),
     [
         ({}, "development", "DOCKER_REGISTRY"),
@@ -342,7 +341,7 @@ def test_jenkins_comes_from_the_environment_alone(tmp_path):
     assert "secret" not in repr(access)
 
 
-@pytest.mark.parametrize("url", ["", "ci.example", "https://me:secret@ci.example/", "ftp://x", "http://a b"])
+@table("url", ["", "ci.example", "https://me:secret@ci.example/", "ftp://x", "http://a b"])
 def test_invalid_jenkins_address_is_refused_only_when_needed(tmp_path, url):
     settings = load(tmp_path, {}, environ={"JENKINS_URL": url})
     with pytest.raises(SettingsError, match="JENKINS_URL is not") as refused:

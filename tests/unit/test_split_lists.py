@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from tools.splits import splits
 
+from unit.table import table
 
-@pytest.mark.parametrize(
-    "line", ["for x in $units; do :; done", "rm -rf $units", "for x in $(cat list); do :; done", "echo ${units}"]
-)
+
+@table("line", ["for x in $units; do :; done", "rm -rf $units", "for x in $(cat list); do :; done", "echo ${units}"])
 def test_a_list_that_is_split_is_found(line: str):
     start = 'units=$(cat "$1")\n'
     assert splits(f"#!/bin/sh\n{start}{line}\n") == [line]

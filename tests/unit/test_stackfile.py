@@ -9,6 +9,7 @@ import pytest
 from container_pipeline.errors import SettingsError
 from container_pipeline.model import ImageRef, Registry, Repository
 from container_pipeline.plan import envfile, stackfile
+from unit.table import table
 
 IMAGE = ImageRef(Registry("registry.example:5000"), Repository("web"), "7")
 VALUES = {"DOCKER_REGISTRY": "registry.example:5000", "VERSION": "7", "DOCKER_HOST": "tcp://x", "PLAIN": "p"}
@@ -20,7 +21,7 @@ def text(service: str = "", top: str = "", version: str = 'version: "3.8"\n') ->
     return f"{version}{top}services:\n  web:\n    image: {OWN}\n    {service}\n".encode()
 
 
-@pytest.mark.parametrize(
+@table(
     ("written", "said", "instead"),
     [
         (text(version=""), "not -", "3.8"),
@@ -43,7 +44,7 @@ def test_what_swarm_refuses_is_named_with_its_replacement(written, said, instead
     assert instead in refused.value.hint
 
 
-@pytest.mark.parametrize(
+@table(
     "written",
     [
         text("depends_on: [db]", "x-common: {a: 1}\n"),
@@ -102,7 +103,7 @@ def test_env_value_longer_than_128_kb_is_refused():
         envfile.render({"A": "x" * (128 * 1024 - 2)}, "raw")
 
 
-@pytest.mark.parametrize(
+@table(
     ("service", "declared", "kind", "names"),
     [
         ("networks: [a]", "networks: {a: {external: true}, b: {external: true}}", "networks", ("a",)),

@@ -10,6 +10,7 @@ import pytest
 from container_pipeline.errors import SettingsError, StateError
 from container_pipeline.project import files, state
 from container_pipeline.project.state import Built
+from unit.table import table
 
 BUILT = Built("team/web", "20261124093015", image_id="sha256:" + "1" * 64, sources="abc")
 DIGEST = "sha256:" + "2" * 64
@@ -42,9 +43,7 @@ def test_nothing_is_read_where_nothing_was_built(tmp_path):
     assert state.read(tmp_path) is None
 
 
-@pytest.mark.parametrize(
-    "text", ["", "\n", "20261124093015\r\n", "a\nb\n", " 20261124093015\n", "-rf\n", "latest\n", "$(id)\n", "\0"]
-)
+@table("text", ["", "\n", "20261124093015\r\n", "a\nb\n", " 20261124093015\n", "-rf\n", "latest\n", "$(id)\n", "\0"])
 def test_bad_version_file_is_refused_with_a_hint(tmp_path, text):
     state.write(tmp_path, BUILT)
     (tmp_path / ".docker_build_version").write_bytes(text.encode())
@@ -59,7 +58,7 @@ def test_an_image_file_that_is_missing_is_refused(tmp_path):
         state.read(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"image": "team/web"})])
+@table("text", ["", "{", "[]", json.dumps({"image": "team/web"})])
 def test_a_broken_record_is_no_record(tmp_path, text):
     state.write(tmp_path, BUILT)
     (tmp_path / ".docker_build.json").write_text(text)
@@ -95,7 +94,7 @@ def test_unwritable_folder_is_reported_with_the_reason(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("digest", ["sha256:12", "latest", 5, ["x"]])
+@table("digest", ["sha256:12", "latest", 5, ["x"]])
 def test_record_with_invalid_digest_is_refused_with_hint(tmp_path, digest):
     state.write(tmp_path, BUILT)
     record = json.loads((tmp_path / ".docker_build.json").read_text())

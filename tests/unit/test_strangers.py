@@ -20,6 +20,7 @@ from container_pipeline.model import Code, ImageRef, JenkinsAccess, Registry, Re
 from container_pipeline.plan import composefile
 from container_pipeline.plan import run as run_plan
 from container_pipeline.project import state
+from unit.table import table
 from unit.test_linters import _group
 from unit.test_lying_registry import answer, chunk, flood, liar
 
@@ -116,9 +117,7 @@ def test_deeply_nested_webhook_response_does_not_fail_notification():
         notify.send(Secret(f"http://{address}/"), HELLO)
 
 
-@pytest.mark.parametrize(
-    "address", ["http://[x", "https://a:99999999/", "http://a:x/", "http://\u2100/", "ftp://x", ""]
-)
+@table("address", ["http://[x", "https://a:99999999/", "http://a:x/", "http://\u2100/", "ftp://x", ""])
 def test_an_address_that_is_none_is_one_sentence(address):
     with pytest.raises(PipelineError, match="the webhook's address is not an http address"):
         notify.send(Secret(address), HELLO)
@@ -141,8 +140,7 @@ def test_a_trickle_from_jenkins_is_ended(monkeypatch, head):
     assert issubclass(answers.UnboundedError, OSError)
 
 
-@pytest.mark.parametrize("wishes", ["[" * 100_000, "{", "[]", "7", '{"promote":7}', '{"deploy":"x"}', '{"approve":[]}', '{"environments":7}'],
-                         ids=range(8))  # fmt: skip
+@table("wishes", ["[" * 100_000, "{", "[]", "7", '{"promote":7}', '{"deploy":"x"}', '{"approve":[]}', '{"environments":7}'])  # fmt: skip
 def test_wishes_of_another_shape_are_one_sentence(tmp_path, capsys, wishes):
     assert main(["stages", "--wishes", wishes, "--project", str(tmp_path), "--code", "x"]) == 1
     err = capsys.readouterr().err
@@ -165,7 +163,7 @@ def test_a_reservation_follows_no_link(tmp_path, monkeypatch):
     assert precious.read_text() == "mine"
 
 
-@pytest.mark.parametrize(
+@table(
     "given",
     [{"environment": 7}, {"environment": True}, {"environment": {"A": [1]}}, {"environment": {"A": {"b": 1}}}, {"environment": [{"A": 1}]},
      {"environment": [None]}, {"volumes": 7}, {"volumes": True}, {"volumes": {"a": "b"}}, {"volumes": [None]}, {"volumes": 1.5},
@@ -176,7 +174,7 @@ def test_run_key_of_wrong_type_gives_one_error(given):
         run_plan.options(given, {}, Path(), {})
 
 
-@pytest.mark.parametrize("value", [7, True, "A=b", 1.5])
+@table("value", [7, True, "A=b", 1.5])
 def test_an_environment_of_another_type_is_named(value):
     image = ImageRef(Registry("r.example"), Repository("x"), "1")
     text = json.dumps({"services": {"x": {"image": str(image), "environment": value}}})
@@ -208,9 +206,7 @@ def test_the_reason_of_compose_v1_is_shown(tmp_path, shell, output, reason):
     assert done.stdout.strip() == reason
 
 
-@pytest.mark.parametrize(
-    ("names", "found"), [("[team/code:1]", 0), ("[r/x:1 team/code:1]", 0), ("[team/code:2]", 1), ("[]", 1)]
-)
+@table(("names", "found"), [("[team/code:1]", 0), ("[r/x:1 team/code:1]", 0), ("[team/code:2]", 1), ("[]", 1)])
 def test_server_finds_the_tag_by_familiar_name(names, found):
     values = f"image=docker.io/team/code familiar=team/code version=1 found='sha256:a {names}'"
     assert subprocess.run(["sh", "-c", f". '{SWITCH}'; {values}; tagged"], check=False).returncode == found
