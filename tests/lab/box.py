@@ -121,6 +121,8 @@ class Box:
                 *("--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", self._cgroup),
                 # About thirty Compose projects exhaust Docker's default pool.
                 *("--default-address-pool", "base=172.16.0.0/12,size=26"),
+                # Published ports are docker-proxy's alone: rules cost a dozen processes for each network and each container.
+                "--iptables=false",
             ],
             "runtime": list(engine.runtime_options()),
             "compose": self.compose,
