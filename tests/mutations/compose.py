@@ -136,7 +136,7 @@ COMPOSE = [
         "Compose v2 is v2, too, where it is docker-compose",
         _COMMON,
         (("grep -q 'github.com/docker/compose/v'", "grep -q 'a text that is nowhere'"),),
-        ("real/test_odd_servers.py::test_compose_v2_that_is_no_plugin_is_v2",),
+        ("real/test_odd_servers.py::test_root_configuration_and_compose_without_plugin_still_deploy",),
     ),
     Mutation(
         "Names in .env steer neither Compose nor Docker",

@@ -14,13 +14,13 @@ HOST_KEYS = [
         "An unknown host key is refused, nothing is written",
         "remote/ssh.py",
         (('if self.accept_new else "yes"', 'if self.accept_new else "accept-new"'),),
-        ("real/test_ssh.py::test_deploy_refuses_unknown_host_key_without_recording_it",),
+        ("real/test_ssh.py::test_deploy_accepts_only_known_or_accepted_host_keys",),
     ),
     Mutation(
         "A changed host key is refused, even where new ones are accepted",
         "remote/ssh.py",
         (('"accept-new" if self.accept_new', '"no" if self.accept_new'),),
-        ("real/test_ssh.py::test_changed_host_key_is_refused_despite_accept_option",),
+        ("real/test_ssh.py::test_deploy_accepts_only_known_or_accepted_host_keys",),
     ),
 ]
 

@@ -6,9 +6,9 @@ from mutations.entry import Mutation
 
 _SWARM = "remote/programs/swarm.sh"
 _STACKFILE = "plan/stackfile.py"
-_CHANGES = "real/test_swarm_changes.py::test_changes_reach_their_services_and_roll_back"
-_REFUSALS = "real/test_swarm_refusals.py::test_swarm_refusals_leave_everything_as_it_was"
-_NODES = "real/test_swarm.py::test_stack_supports_deploy_status_logs_rollback_and_down"
+_CHANGES = "real/test_swarm.py::test_changes_reach_their_services_and_roll_back[unhealthy-here I am]"
+_REFUSALS = "real/test_swarm.py::test_swarm_refuses_what_cannot_work_before_changes"
+_NODES = "real/test_swarm.py::test_two_nodes_support_looks_logs_and_restart"
 
 SWARM = [
     Mutation(
@@ -20,7 +20,7 @@ SWARM = [
                 '        if briefly dock stack rm "$code"; then\n            return 0\n',
             ),
         ),
-        (_NODES,),
+        (_CHANGES,),
     ),
     Mutation(
         "Swarm: mounts of files are refused where there are several nodes",

@@ -9,15 +9,6 @@ from real.site import Site
 AT_ONCE = "    deploy: {update_config: {parallelism: 0, monitor: 500ms}, restart_policy: {delay: 200ms}}\n"
 
 
-def managed(site: Site, manager: Server) -> Site:
-    """Deploy to this server as the first manager of its own Swarm."""
-    manager.docker("swarm", "init", "--advertise-addr", manager.host)
-    site.on(manager)
-    site.set("CONTAINER_PIPELINE_MODE", "swarm")
-    site.set("CONTAINER_PIPELINE_TIMEOUT", "60")
-    return site
-
-
 def join(manager: Server, server: Server, role: str) -> None:
     token = manager.docker("swarm", "join-token", "-q", role).strip()
     server.docker("swarm", "join", "--token", token, f"{manager.host}:2377")

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import shutil
+import socketserver
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
 from container_pipeline.remote import transfer
 from real.site import Site
-from real.test_start_first import names
+from real.test_start_first import names, start_of
 
 _HEAD = "trap 'exit 0' TERM; mkdir -p /www/cgi-bin; echo fine > /www/index.html\n"
+#: This one is late, and speaks HTTP/1.0, as plainly as possible, and nothing else.
 _PLAIN = """\
 trap 'exit 0' TERM
 cat > /plain <<'X'
@@ -21,15 +29,14 @@ read -r line
 while read -r more && [ "${more%?}" ]; do :; done
 case $line in 'GET /cgi-bin/health HTTP/1.'*) printf 'HTTP/1.0 200 OK\\r\\n\\r\\nfine\\n' ;; esac
 X
-chmod 755 /plain; nc -ll -p 8080 -e /plain & wait
+chmod 755 /plain; sleep 4; nc -ll -p 8080 -e /plain & wait
 """
 _SERVE = "httpd -f -p 8080 -h /www & wait\n"
-_BROKEN = "printf 'Status: 500 Broken\\r\\n\\r\\nno database\\n'"
 
 
-def script(status: str, line: str = "", more: str = "") -> str:
+def script(status: str, line: str = "") -> str:
     """Return an entry script that serves /cgi-bin/health with this status and first line."""
-    response = f"Status: {status}\\r\\nContent-Type: text/plain\\r\\n{more}\\r\\n{line}\\n"
+    response = f"Status: {status}\\r\\nContent-Type: text/plain\\r\\n\\r\\n{line}\\n"
     return f"{_HEAD}cat > /www/cgi-bin/health <<'X'\n#!/bin/sh\nprintf '{response}'\nX\nchmod 755 /www/cgi-bin/health\n{_SERVE}"
 
 
@@ -57,39 +64,36 @@ def deploy(site: Site, entry: str) -> tuple[int, str]:
     return done.code, done.err
 
 
-def test_check_decides_about_a_new_release(service: Site):
+def test_check_decides_about_a_new_release(service: Site, monkeypatch: pytest.MonkeyPatch):
     site = service
-    check(site)
-    # This one speaks HTTP/1.0, as plainly as possible, and nothing else.
-    code, err = deploy(site, _PLAIN)
-    assert code == 0, err
-    # A redirect is no failure, and is not followed. It comes late: it is told that nothing responds, but not at each try.
+    # A service may be late: it is told that nothing responds, but not at each try.
     check(site, within=30)
-    late = "sleep 4; httpd"
-    code, err = deploy(
-        site, script("302 Found", "elsewhere", "Location: http://192.0.2.1/\\r\\n").replace("httpd", late)
-    )
+    code, err = deploy(site, _PLAIN)
     assert code == 0, err
     assert 1 <= err.count("does not respond to GET /cgi-bin/health") <= 3
     # With start-first, a check that fails leaves the old container as it is.
     check(site)
     site.set("CONTAINER_PIPELINE_STRATEGY", "start-first")
     [old] = names(site)
-    started = site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old)
+    started = start_of(site, old)
     for entry, sentence in (
         (
             script("500 Broken", "no | database\\nsecond line"),
             "responds to GET /cgi-bin/health with 500: no / database",
         ),
         (_HEAD + _SERVE.replace("-p 8080", "-p 127.0.0.1:8080"), "does not respond to GET /cgi-bin/health"),
-        (_HEAD + "mkfifo /in; nc -l -p 8080 < /in & sleep 1000 & wait\n", "does not respond to GET /cgi-bin/health"),
     ):
         code, err = deploy(site, entry)
-        assert code == 3, err
-        assert sentence in err
-        assert "second line" not in err
-        assert names(site) == [old]
-        assert site.servers[0].docker("inspect", "-f", "{{.State.StartedAt}}", old) == started
+        assert (code, sentence in err, "second line" in err) == (3, True, False), err
+        assert (names(site), start_of(site, old)) == ([old], started)
+    # A server without any program that speaks HTTP is told so before the switch.
+    genuine: Callable[..., str] = transfer.program
+    askers = "for asker in curl bash nc wget; do"
+    monkeypatch.setattr(transfer, "program", lambda *given: genuine(*given).replace(askers, "for asker in none; do"))
+    code, err = deploy(site, _PLAIN)
+    assert code == 1
+    assert "needs curl, bash, nc or wget on the server, and none is there" in err
+    assert (names(site), start_of(site, old)) == ([old], started)
 
 
 def test_check_reaches_a_service_over_ipv6_alone(site: Site):
@@ -113,43 +117,81 @@ def test_check_reaches_a_service_over_ipv6_alone(site: Site):
     assert code == 0, err
 
 
-def test_check_uses_what_the_server_has(service: Site, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
-    site = service
-    genuine: Callable[..., str] = transfer.program
-    # This machine's own nc and wget may be others than BusyBox's.
-    place = f"/docker/of-busybox-{site.code}"
-    links = " && ".join(f"mkdir {place}/{name} && ln -s $(command -v busybox) {place}/{name}/{of}" for name, of in (
-        ("nc", "nc"), ("busybox", "wget")))  # fmt: skip
-    site.servers[0].run(f"mkdir {place} && {links}")
-    request.addfinalizer(lambda: site.servers[0].run(f"rm -r {place}"))
+#: What a service sends → status, judgement and text that the check reads from it.
+RESPONSES = {
+    b"HTTP/1.0 200 OK\r\n\r\nfine\n": ("200 well", "fine"),
+    b"HTTP/1.1 500 Broken\r\nContent-Type: text/plain\r\n\r\nno | database\r\nsecond line\n": (
+        "500 bad",
+        "no / database",
+    ),
+    b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 5\r\n\r\nFound": ("302 well", "Found"),
+    # It reads the request, and never responds.
+    b"": ("- bad", ""),
+}
 
-    def by(asker: str) -> None:
-        """Let the server have this program alone: BusyBox's nc or wget, or its own."""
 
-        def program(*given: object) -> str:
-            text = genuine(*given)
-            assert "for asker in curl bash nc wget; do" in text
-            name = "wget" if asker == "busybox" else asker
-            text = text.replace("for asker in curl bash nc wget; do", f"for asker in {name}; do")
-            return f"PATH={place}/{asker}:$PATH\n{text}"
+@contextmanager
+def responding(response: bytes) -> Iterator[int]:
+    """A service that sends this to each request, or nothing until the end; yield its port."""
+    over = threading.Event()
 
-        monkeypatch.setattr(transfer, "program", program)
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            assert self.rfile.readline().startswith(b"GET /health HTTP/1.")
+            # All of the request: what is left unread would reset the connection.
+            while self.rfile.readline().strip():
+                pass
+            if not response:
+                over.wait(60)
+            self.wfile.write(response)
 
-    # It responds with 500 and 200 by turns.
-    turns = script("200 OK", "fine").replace(
-        "#!/bin/sh\n", f"#!/bin/sh\nmkdir /turn && {_BROKEN} && exit; rmdir /turn\n"
-    )
-    site.write("conf/entry", turns)
-    version = site.publish("plain")
-    check(site, within=20)
-    for asker in ("bash", "nc", "wget", "busybox"):
-        by(asker)
-        done = site("deploy", "--version", version)
-        # BusyBox's wget does not show the body.
-        assert (done.code, "with 500: " in done.err) == (0, True), (asker, done.err)
-    by("none")
-    before = names(site)
-    done = site("deploy", "--version", version)
-    assert done.code == 1
-    assert "needs curl, bash, nc or wget on the server, and none is there" in done.err
-    assert names(site) == before
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            over.set()
+            server.shutdown()
+
+
+def test_each_program_of_a_server_reads_responses(tmp_path: Path):
+    """BusyBox's and GNU's alike, HTTP/1.0 and 1.1; a redirect is not followed, and silence ends."""
+    for name, applet in (("nc", "nc"), ("busybox", "wget")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / applet).symlink_to(str(shutil.which("busybox")))
+    given = {
+        "word": "w",
+        "code": "web",
+        "folder": "/nonexistent",
+        "sudo": False,
+        "wait": 0,
+        "who": "",
+        "version": "",
+        "login": "",
+    }
+    given |= {
+        "check_path": "/health",
+        "check_port": 0,
+        "check_status": "200-399",
+        "check_host": "web",
+        "check_within": 1,
+    }
+    ask = 'bound=timeout work=$1 asker=$2; shift 2; for port; do ask_http 127.0.0.1 "$port"; echo "$http_status $(right_status && echo well || echo bad) $said"; done'
+    program = f"{transfer.program(('common', 'check'), given)}\n{ask}"
+    with ExitStack() as stack:
+        ports = [str(stack.enter_context(responding(response))) for response in RESPONSES]
+        runs = {}
+        for asker in ("curl", "bash", "nc", "wget", "busybox"):
+            work = tmp_path / f"work-{asker}"
+            work.mkdir()
+            command = ["sh", "-c", program, "sh", str(work), "wget" if asker == "busybox" else asker, *ports]
+            path = f"{tmp_path / asker}:{os.environ['PATH']}"
+            runs[asker] = subprocess.Popen(command, env={"PATH": path}, stdout=subprocess.PIPE, text=True)
+        read = {asker: run.communicate(timeout=60)[0].splitlines() for asker, run in runs.items()}
+    for asker, lines in read.items():
+        statuses, texts = zip(*((" ".join(line.split()[:2]), line.split(" ", 2)[2]) for line in lines))
+        assert statuses == tuple(status for status, _text in RESPONSES.values()), asker
+        # BusyBox's wget shows no body with an error.
+        if asker != "busybox":
+            assert texts[:3] == tuple(text for _status, text in RESPONSES.values())[:3], asker

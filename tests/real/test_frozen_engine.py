@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from container_pipeline.remote import transfer
-from lab.handle import Server
+from lab.fixtures import private_server
+from lab.handle import Lab, Server
 from real.site import Site, settled
 
 pytestmark = pytest.mark.slow
@@ -34,12 +35,27 @@ def hasty(*given) -> str:
 _GENUINE: Callable[..., str] = transfer.program
 
 
+@pytest.fixture(scope="module")
+def machine(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with an engine of its own, for all tests here."""
+    made = private_server(lab, tmp_path_factory.mktemp("machine"))
+    yield made
+    made.box.remove()
+
+
+@pytest.fixture
+def server(site: Site, machine: Server) -> Iterator[Server]:
+    """That server, whose engine goes on at the end of each test; the service is deployed to it."""
+    site.on(machine)
+    yield machine
+    machine.run(f"kill -CONT {_DOCKERD}")
+    machine.remove(site.code)
+
+
 def test_frozen_engine_ends_commands_without_hiding_other_servers(
-    site: Site, server_factory, monkeypatch: pytest.MonkeyPatch
+    site: Site, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
-    frozen: Server = server_factory()
-    well = site.lab.servers[0]
-    site.on(frozen).deployed()
+    frozen, well = server, site.lab.servers[0]
     former = site.on(frozen, well).deployed()
     frozen.run(f"kill -STOP {_DOCKERD}")
     monkeypatch.setattr(transfer, "program", hasty)
@@ -54,9 +70,7 @@ def test_frozen_engine_ends_commands_without_hiding_other_servers(
     for command in (
         ("status",),
         ("up",),
-        ("pull",),
-        ("down", "--yes"),
-        ("rollback",),
+        ("rollback", "--version", former),
         ("deploy", "--version", version),
         ("logs",),
         ("logs", "-f"),
@@ -82,19 +96,72 @@ def test_frozen_engine_ends_commands_without_hiding_other_servers(
     assert site.left_over(frozen) == ""
 
 
+#: Moments of a rollback → what kills the engine then. While the engine starts a container is no such moment: Docker 20.10
+#: then keeps the container's port until it is restarted again.
+_RESTARTS = {
+    "at its beginning": f"kill -9 {_DOCKERD}\n",
+    "while it stops the container": (
+        "{ docker events --filter event=kill | { read -r _; kill -9 " + _DOCKERD + "; }; } >/dev/null 2>&1 9>&- &\n"
+        "sleep 1\n"
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        pytest.param(kill, id=moment, marks=[pytest.mark.matrix] * (moment == "at its beginning"))
+        for moment, kill in _RESTARTS.items()
+    ],
+)
+@pytest.mark.usefixtures("server")
+def test_rollback_waits_for_a_restarting_engine(site: Site, monkeypatch: pytest.MonkeyPatch, kill: str):
+    former = site.deployed()
+    monkeypatch.setattr(
+        transfer, "program", lambda *given: _GENUINE(*given).replace("step back; fi\n", f"step back; fi\n{kill}")
+    )
+    done = site("deploy", "--version", site.publish("slow to stop"))
+    assert done.code == 3, done.err
+    assert site.running() == former
+
+
+def test_hung_disk_ends_every_command_and_frees_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
+    def watchful(*given) -> str:
+        text = _GENUINE(*given)
+        for old, new in (("while sleep 5 &&", "while sleep 1 &&"), ("stuck + 60", "stuck + 1")):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        return text
+
+    version = site.deployed()
+    # Opening it blocks, as on a network disk whose server is gone.
+    site.sh("mv releases/.current releases/.was; mkfifo releases/.current")
+    monkeypatch.setattr(transfer, "program", watchful)
+    monkeypatch.setattr("container_pipeline.remote.fleet.SILENCE", 12)
+    monkeypatch.setattr("container_pipeline.remote.fleet.LEARN_TIMEOUT", 1)
+    monkeypatch.setenv("CONTAINER_PIPELINE_TIMEOUT", "1")
+    for command in (("status",), ("deploy", "--version", version)):
+        done = site(*command)
+        assert done.code in (1, 7), (command, done.out, done.err)
+        assert "stopped responding" in done.out + done.err, (command, done.out, done.err)
+        settled(site)
+        assert site.left_over(patience=30) == "", command
+    site.sh("rm releases/.current; mv releases/.was releases/.current")
+    assert site.running() == version
+
+
 @pytest.mark.parametrize(
     "shell",
     ["dash", pytest.param("busybox", marks=pytest.mark.matrix), pytest.param("bash", marks=pytest.mark.matrix)],
 )
 def test_where_sudo_runs_docker_alone_every_wait_ends(
-    site: Site, server_factory, monkeypatch: pytest.MonkeyPatch, shell: str
+    site: Site, server: Server, monkeypatch: pytest.MonkeyPatch, shell: str
 ):
-    server: Server = server_factory()
     server.run(
-        "echo 'deploy ALL=(root) NOPASSWD: /usr/bin/docker' >/etc/sudoers.d/deploy; chown deploy /docker; "
+        "echo 'deploy ALL=(root) NOPASSWD: /usr/bin/docker' >/etc/sudoers.d/deploy; "
+        "rm -f /docker/reached /docker/frozen; chown -R deploy /docker; "
         f"ln -sf $(command -v {shell}) /usr/bin/sh"
     )
-    site.on(server)
     site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{server.name}")
     site.set("CONTAINER_PIPELINE_SUDO", "true")
     former = site.deployed()
@@ -154,57 +221,3 @@ def test_sudo_for_docker_alone_suffices_with_v1(site: Site, server_factory):
         done = site(*command)
         assert done.code == 0, (command, done.err)
     assert site.left_over() == ""
-
-
-#: Moments of a rollback → what kills the engine then. While the engine starts a container is no such moment: Docker 20.10
-#: then keeps the container's port until it is restarted again.
-_RESTARTS = {
-    "at its beginning": f"kill -9 {_DOCKERD}\n",
-    "while it stops the container": (
-        "{ docker events --filter event=kill | { read -r _; kill -9 " + _DOCKERD + "; }; } >/dev/null 2>&1 9>&- &\n"
-        "sleep 1\n"
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    "kill",
-    [
-        pytest.param(kill, id=moment, marks=[pytest.mark.matrix] * (moment == "at its beginning"))
-        for moment, kill in _RESTARTS.items()
-    ],
-)
-def test_rollback_waits_for_a_restarting_engine(site: Site, server_factory, monkeypatch: pytest.MonkeyPatch, kill: str):
-    site.on(server_factory())
-    former = site.deployed()
-    monkeypatch.setattr(
-        transfer, "program", lambda *given: _GENUINE(*given).replace("step back; fi\n", f"step back; fi\n{kill}")
-    )
-    done = site("deploy", "--version", site.publish("slow to stop"))
-    assert done.code == 3, done.err
-    assert site.running() == former
-
-
-def test_hung_disk_ends_every_command_and_frees_lock(site: Site, monkeypatch: pytest.MonkeyPatch):
-    def watchful(*given) -> str:
-        text = _GENUINE(*given)
-        for old, new in (("while sleep 5 &&", "while sleep 1 &&"), ("stuck + 60", "stuck + 1")):
-            assert text.count(old) == 1, old
-            text = text.replace(old, new)
-        return text
-
-    version = site.deployed()
-    # Opening it blocks, as on a network disk whose server is gone.
-    site.sh("mv releases/.current releases/.was; mkfifo releases/.current")
-    monkeypatch.setattr(transfer, "program", watchful)
-    monkeypatch.setattr("container_pipeline.remote.fleet.SILENCE", 12)
-    monkeypatch.setattr("container_pipeline.remote.fleet.LEARN_TIMEOUT", 1)
-    monkeypatch.setenv("CONTAINER_PIPELINE_TIMEOUT", "1")
-    for command in (("status",), ("deploy", "--version", version)):
-        done = site(*command)
-        assert done.code in (1, 7), (command, done.out, done.err)
-        assert "stopped responding" in done.out + done.err, (command, done.out, done.err)
-        settled(site)
-        assert site.left_over(patience=30) == "", command
-    site.sh("rm releases/.current; mv releases/.was releases/.current")
-    assert site.running() == version

@@ -11,19 +11,27 @@ from lab.handle import Server
 from real.site import Site, settled
 
 
-def test_a_docker_configuration_of_root_refuses_no_deploy(site: Site, there: Server):
-    there.run(
-        "chmod 666 /run/docker.sock; mkdir -p /docker && chown deploy /docker && "
+def test_root_configuration_and_compose_without_plugin_still_deploy(site: Site, server_factory):
+    server = server_factory("server-1", "none")
+    site.on(server)
+    # Compose v2 that is no plugin is v2: v1 reads this value from a .env that is written differently.
+    shutil.copy(compose.v2_binary(), server.folder / "docker-compose")
+    site.append(".env", "PASSWORD=a'b\"c $d ${e}\n")
+    # After `sudo docker login`, a user's Docker configuration belongs to root.
+    server.run(
+        "mkdir -p /usr/local/bin && ln -s /docker/docker-compose /usr/local/bin; "
+        "chmod 666 /run/docker.sock; chown deploy /docker && "
         "mkdir -p /home/deploy/.docker && echo '{}' >/home/deploy/.docker/config.json && chmod -R go= /home/deploy/.docker"
     )
-    site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{there.name}")
+    site.set("CONTAINER_PIPELINE_SERVERS", f"deploy@{server.name}")
     version = site.deployed()
+    assert site.environment()["PASSWORD"] == "a'b\"c $d ${e}"
     told = site("status", "--json").result["servers"][0]
     assert (told["version"], told["differs"]) == (version, [])
-    there.run("chmod 600 /run/docker.sock")
+    server.run("chmod 600 /run/docker.sock")
     done = site("deploy", "--version", site.publish())
     assert (done.code, "Docker cannot be used: " in done.err, "WARNING" in done.err) == (1, True, False), done.err
-    there.run("chmod 666 /run/docker.sock")
+    server.run("chmod 666 /run/docker.sock")
 
 
 #: A real Compose that insists on an API which the engine does not have.
@@ -53,16 +61,6 @@ def test_compose_incompatible_with_the_engine_changes_nothing(site: Site, server
         assert (site.container(), site.files()) == before
         assert site.left_over() == ""
     assert site.running() == second
-
-
-def test_compose_v2_that_is_no_plugin_is_v2(site: Site, server_factory):
-    server = server_factory("server-1", "none")
-    shutil.copy(compose.v2_binary(), server.folder / "docker-compose")
-    server.run("mkdir -p /usr/local/bin && ln -s /docker/docker-compose /usr/local/bin")
-    # Compose v1 reads this value from a .env that is written differently.
-    site.append(".env", "PASSWORD=a'b\"c $d ${e}\n")
-    site.on(server).deployed()
-    assert site.environment()["PASSWORD"] == "a'b\"c $d ${e}"
 
 
 @pytest.mark.parametrize("command", ["status", pytest.param("doctor", marks=pytest.mark.matrix)])

@@ -12,10 +12,11 @@ from lab import engine
 from real.site import Site
 
 
-def names(site: Site, *options: str) -> list[str]:
-    server = site.servers[0]
-    filters = ("--filter", f"label=com.docker.compose.project={site.code}", *options)
-    return server.docker("ps", *filters, "--format", "{{.Names}}").split()
+def names(site: Site, **filters: str) -> list[str]:
+    """Return the names of the project's running containers, asked on the engine's socket."""
+    label = f"com.docker.compose.project={site.code}"
+    found = engine.call(site.servers[0].docker_host, "GET", "/containers/json", label=label, **filters)
+    return [one["Names"][0].removeprefix("/") for one in found]
 
 
 @contextmanager
@@ -33,7 +34,9 @@ def events(site: Site) -> Iterator[Iterator[tuple[float, str]]]:
 
 
 def start_of(site: Site, name: str) -> str:
-    return site.servers[0].docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", name)
+    """Return a container's id and start time."""
+    one = engine.call(site.servers[0].docker_host, "GET", f"/containers/{name}/json")
+    return f"{one['Id']} {one['State']['StartedAt']}"
 
 
 def test_start_first_always_keeps_a_healthy_container(either: Site):
@@ -68,7 +71,8 @@ def test_start_first_always_keeps_a_healthy_container(either: Site):
 
     def watch() -> None:
         while not over.is_set():
-            counts.append(len(names(site, "--filter", "health=healthy")))
+            counts.append(len(names(site, health="healthy")))
+            over.wait(0.05)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
