@@ -9,6 +9,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
 
 from lab.fixtures import *  # noqa: F403
 
@@ -17,6 +18,9 @@ from lab.fixtures import *  # noqa: F403
 hypothesis.settings.register_profile("few", deadline=None, max_examples=20, derandomize=True, database=None)
 hypothesis.settings.register_profile("many", deadline=None, max_examples=500)
 hypothesis.settings.load_profile("many" if os.environ.get("MANY_EXAMPLES") else "few")
+if not os.environ.get("MANY_EXAMPLES"):
+    # Hypothesis would parse all modules that a worker has imported, and try their constants, too: other ones in each worker.
+    providers.is_local_module_file = lambda _path: False
 
 # Variables of a person's shell must not affect tests: a test sets what it needs.
 for name in [*os.environ]:

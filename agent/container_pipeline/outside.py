@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from xml.etree import ElementTree as ET
 
-    import yaml
 
 T = TypeVar("T")
 
@@ -326,34 +325,51 @@ class _Budget:
         self._open: list[tuple[str | None, int]] = []
         self._weights: dict[str, int] = {}
 
-    def see(self, event: yaml.Event) -> None:
+    def see(self, event: Any) -> None:
         """Take the next event; raises Unreadable if the document exceeds a bound."""
-        import yaml
+        take = _EVENTS.get(type(event).__name__)
+        if take:
+            take(self, event)
+            if self._count > self._most:
+                raise Unreadable(_("it has more than {count} values", count=self._most), _line(event))
 
-        line = event.start_mark.line + 1 if event.start_mark else 0
-        if isinstance(event, yaml.CollectionEndEvent):
-            anchor, begun = self._open.pop()
-            if anchor:
-                self._weights[anchor] = self._count - begun
-        elif isinstance(event, yaml.NodeEvent):
-            self._node(event, line)
-        if self._count > self._most:
-            raise Unreadable(_("it has more than {count} values", count=self._most), line)
+    def _scalar(self, event: Any) -> None:
+        if event.implicit[0] and _LONG_NUMBER.fullmatch(event.value):
+            raise Unreadable(_("a number in it is too large"), _line(event))
+        self._value(event)
 
-    def _node(self, event: yaml.NodeEvent, line: int) -> None:
-        import yaml
-
-        if isinstance(event, yaml.AliasEvent):
-            if any(anchor == event.anchor for anchor, _begun in self._open):
-                raise Unreadable(_("the anchor {name} contains itself", name=event.anchor), line)
-            self._count += self._weights.get(event.anchor, 1)
-            return
-        if isinstance(event, yaml.CollectionStartEvent):
-            self._open.append((event.anchor, self._count))
-            if len(self._open) > DEEPEST:
-                raise Unreadable(str(_too_deep()), line)
-        elif isinstance(event, yaml.ScalarEvent) and event.implicit[0] and _LONG_NUMBER.fullmatch(event.value):
-            raise Unreadable(_("a number in it is too large"), line)
+    def _value(self, event: Any) -> None:
         self._count += 1
         if event.anchor:
             self._weights[event.anchor] = 1
+
+    def _alias(self, event: Any) -> None:
+        if any(anchor == event.anchor for anchor, _begun in self._open):
+            raise Unreadable(_("the anchor {name} contains itself", name=event.anchor), _line(event))
+        self._count += self._weights.get(event.anchor, 1)
+
+    def _begin(self, event: Any) -> None:
+        self._open.append((event.anchor, self._count))
+        if len(self._open) > DEEPEST:
+            raise Unreadable(str(_too_deep()), _line(event))
+        self._value(event)
+
+    def _end(self, _event: Any) -> None:
+        anchor, begun = self._open.pop()
+        if anchor:
+            self._weights[anchor] = self._count - begun
+
+
+#: By the names of their classes, because PyYAML is imported only where it is used.
+_EVENTS: dict[str, Callable[[_Budget, Any], None]] = {
+    "ScalarEvent": _Budget._scalar,
+    "AliasEvent": _Budget._alias,
+    "SequenceStartEvent": _Budget._begin,
+    "MappingStartEvent": _Budget._begin,
+    "SequenceEndEvent": _Budget._end,
+    "MappingEndEvent": _Budget._end,
+}
+
+
+def _line(event: Any) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0

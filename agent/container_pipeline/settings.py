@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -224,14 +225,13 @@ def load(
         )
     project = project.resolve()
     layers = [
-        ("default", {key.name: key.default for key in KEYS}),
         (SITE, {key.name: environ[key.site_variable] for key in KEYS if environ.get(key.site_variable)}),
         (PROJECT_FILE, _read_project_file(project / PROJECT_FILE)),
         (ENVIRONMENT, {key.name: environ[key.variable] for key in KEYS if environ.get(key.variable)}),
         ("option", {name: value for name, value in options.items() if value is not None}),
     ]
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    values = dict(_defaults())
+    sources = dict.fromkeys(values, "default")
     named: list[Target] = []
     for source, layer in layers:
         for name, value in layer.items():
@@ -269,6 +269,11 @@ def load(
         sources=sources,
         inherited=tuple(Secret(environ.get(name, "")) for name in (program.inherit if program else ())),
     )
+
+
+@cache
+def _defaults() -> Mapping[str, Any]:
+    return {key.name: convert(key, key.default, "default") for key in KEYS}
 
 
 def _enter(environment: str, values: dict[str, Any], sources: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from container_pipeline.errors import SettingsError
@@ -21,6 +22,7 @@ class Spelled(str):
     __slots__ = ()
 
 
+@cache
 def as_texts() -> Any:
     """Return a YAML loader that keeps the spelling of numbers, dates and words such as `no`; the key's type decides.
 

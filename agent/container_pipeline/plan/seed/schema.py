@@ -128,15 +128,15 @@ def _is(data: Any, name: str) -> bool:
 
 
 def _type_name(name: str) -> str:
-    names = {
-        "object": _("a map of keys and values"),
-        "array": _("a list"),
-        "string": _("text"),
-        "integer": _("a whole number"),
-        "number": _("a number"),
-        "boolean": _("true or false"),
-    }
-    return names[name]
+    if name == "object":
+        return _("a map of keys and values")
+    if name == "array":
+        return _("a list")
+    if name == "string":
+        return _("text")
+    if name == "integer":
+        return _("a whole number")
+    return _("a number") if name == "number" else _("true or false")
 
 
 def _where(path: Path) -> str:
