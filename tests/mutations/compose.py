@@ -15,7 +15,6 @@ _STATUS = "remote/programs/status.sh"
 
 _FORMS = "real/test_compose_variants.py::test_compose_variants_run_as_defined_or_change_nothing"
 _BY_HAND = "real/test_files_by_hand.py::test_manual_changes_neither_replace_nor_extend_the_release"
-_RENAMED = "real/test_files_by_hand.py::test_deploy_corrects_the_name_of_a_renamed_container"
 _BACK = "real/test_deploy_failures.py::test_rollback_restores_companion_image_and_removes_new_companion"
 _UNDERSTAND = "real/test_odd_servers.py::test_compose_incompatible_with_the_engine_changes_nothing"
 _FOUND_BACK = "real/test_found.py::test_failed_first_deploy_restores_the_manual_service_exactly"
@@ -106,19 +105,19 @@ COMPOSE = [
         "A path that a mount needs is looked for before anything is touched",
         _ASK,
         (("        look_for_paths\n", ""),),
-        (f"{_FORMS}[compose-v2-missing]",),
+        (f"{_FORMS}[compose-v2]",),
     ),
     Mutation(
         "An absolute path that is surely missing is refused",
         _ASK,
         (('    [ -x "${above:-/}" ]\n', "    false\n"),),
-        (f"{_FORMS}[compose-v2-missing]",),
+        (f"{_FORMS}[compose-v2]",),
     ),
     Mutation(
         "Networks and volumes of somebody else are looked for before anything is touched",
         _ASK,
         (('|| { check_reachable && refuse "missing-$1" "$name"; }', "|| true"),),
-        (f"{_FORMS}[compose-v2-missing]",),
+        (f"{_FORMS}[compose-v2]",),
     ),
     Mutation(
         "A Compose that the engine does not understand is found before anything is touched",
@@ -142,13 +141,13 @@ COMPOSE = [
         "Names in .env steer neither Compose nor Docker",
         _COMMON,
         (('    for variable in $(steering); do set -- "$variable=$(neutral "$variable")" "$@"; done\n', ""),),
-        (f"{_FORMS}[compose-v2-values]",),
+        (f"{_FORMS}[compose-v2]",),
     ),
     Mutation(
         "A container that Compose left under another name gets its own",
         _DEPLOY,
         (('recreate:+"$recreate"} || return\n    correct_names\n', 'recreate:+"$recreate"} || return\n'),),
-        (f"{_RENAMED}[compose-v2-the same]",),
+        (f"{_BY_HAND}[compose-v2]",),
     ),
     Mutation(
         "After a failure a companion without a pin has its former image, under its former name",
@@ -166,25 +165,25 @@ COMPOSE = [
         "What a good release dropped does not go on",
         _CONTAINERS,
         (('        case " $had " in *" $service "*) echo', '        case "" in *" $service "*) echo'),),
-        (f"{_FORMS}[compose-v2-companions]",),
+        (f"{_FORMS}[compose-v2]",),
     ),
     Mutation(
         "The variable of a secret is set before anything is touched",
         _RESOLVED,
         (("if name not in variables:", "if False:"),),
-        (f"{_FORMS}[compose-v2-missing]",),
+        (f"{_FORMS}[compose-v2]",),
     ),
     Mutation(
         "A container that a service joins is there before anything is touched",
         _ASK,
         (('        look_for container "$outside_containers"\n', ""),),
-        (f"{_FORMS}[compose-v2-missing]",),
+        (f"{_FORMS}[compose-v2]",),
     ),
     Mutation(
         "A folder that a volume binds is there before anything is touched",
         _RESOLVED,
         (("[MountSource(_relative(device, folder))] if device else []", "[]"),),
-        (f"{_FORMS}[compose-v2-missing]",),
+        (f"{_FORMS}[compose-v2]",),
     ),
     Mutation(
         "A companion of the service's own image is not pulled by its tag",

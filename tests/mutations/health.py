@@ -13,7 +13,7 @@ FAILED = [
         "An unhealthy service fails the deploy",
         _HEALTH,
         (('    running/unhealthy) bad="$service unhealthy" ;;\n', "    running/unhealthy) return ;;\n"),),
-        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v2]",),
+        ("real/test_found.py::test_failed_first_deploy_restores_the_manual_service_exactly[compose-v2-compose.yaml-]",),
     ),
     Mutation(
         "A service that exits at once, again and again, fails the deploy",
@@ -77,8 +77,8 @@ FAILED = [
         _DEPLOY,
         (("    if ! start_new; then\n", "    if ! start_new && false; then\n"),),
         (
-            "real/test_deploy_failures.py::test_release_that_cannot_start_leaves_the_previous_running[compose-v2]",
-            "real/test_deploy_failures.py::test_release_that_cannot_start_leaves_the_previous_running[compose-v1]",
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v2]",
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v1]",
         ),
     ),
     Mutation(
@@ -87,7 +87,6 @@ FAILED = [
         (("    restore\n    clean_image\n", "    bad='' && restore_files && close_journal\n    clean_image\n"),),
         (
             "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v2]",
-            "real/test_deploy_failures.py::test_release_that_cannot_start_leaves_the_previous_running[compose-v2]",
             "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v1]",
         ),
     ),
@@ -95,16 +94,13 @@ FAILED = [
         "After a failure the former files are back, byte for byte",
         _SWITCH,
         (('        mv -f "$former/tree/$1" "$1" ||', "        : ||"),),
-        (
-            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v2]",
-            "real/test_deploy_failures.py::test_release_that_cannot_start_leaves_the_previous_running[compose-v2]",
-        ),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v2]",),
     ),
     Mutation(
         "After a failure the former image of the same version is back",
         _SWITCH,
         (('    if [ -s "$former/image" ]; then dock tag', "    if false; then dock tag"),),
-        ("real/test_releases.py::test_deploy_removes_only_releases_and_images_beyond_keep",),
+        ("real/test_releases.py::test_rollback_and_keep_choose_the_right_releases",),
     ),
     Mutation(
         "The last lines of the failed service's log are shown",
@@ -134,8 +130,8 @@ FAILED = [
         _DEPLOY,
         (("|| insist long no compose down ||", "|| true ||"),),
         (
-            "real/test_deploy_failures.py::test_failed_first_deploy_is_removed_without_a_release[compose-v2]",
-            "real/test_deploy_failures.py::test_failed_first_deploy_is_removed_without_a_release[compose-v1]",
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v2]",
+            "real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v1]",
         ),
     ),
     Mutation(
@@ -147,7 +143,7 @@ FAILED = [
                 "    if true; then end rolled-back",
             ),
         ),
-        ("real/test_deploy_failures.py::test_failed_first_deploy_is_removed_without_a_release[compose-v2]",),
+        ("real/test_deploy_failures.py::test_the_former_release_runs_again_byte_for_byte[compose-v2]",),
     ),
     Mutation(
         "With start-first the old container stays until a proxy has learned where the new one is",

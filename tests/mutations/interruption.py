@@ -40,7 +40,7 @@ LOCK = [
                 "until mkdir .held 2>/dev/null && trap 'rmdir \"$folder/.held\"; clean_up' EXIT; do",
             ),
         ),
-        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[renames]",),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_or_restores_after_a_kill[renames]",),
     ),
     Mutation(
         "What goes on with the service does not inherit the lock",
@@ -75,13 +75,13 @@ KILLED = [
                 "    rm -f docker-compose.yml .env\n",
             ),
         ),
-        ("real/test_kill_sweep.py::test_next_deploy_repairs_a_kill_at_any_point[renames]",),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_or_restores_after_a_kill[renames]",),
     ),
     Mutation(
         "The next run puts right what a killed one left in the middle of its switch",
         _DEPLOY,
         (('    [ -d "$former" ] || return 0\n', "    return 0\n"),),
-        ("real/test_kill_then_fail.py::test_failed_deploy_after_killed_one_restores_earlier_release[some points]",),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_or_restores_after_a_kill[renames]",),
     ),
     Mutation(
         "The journal of a switch is there before the first live file changes",
@@ -92,7 +92,7 @@ KILLED = [
                 'put_files && mkdir -p "$former" && cp -Rp "$private/former/." "$former/" && {',
             ),
         ),
-        ("real/test_kill_then_fail.py::test_failed_deploy_after_killed_one_restores_earlier_release[some points]",),
+        ("real/test_kill_sweep.py::test_next_deploy_repairs_or_restores_after_a_kill[renames]",),
     ),
     Mutation(
         "A run whose agent is gone or whose connection is cut is ended on the server",

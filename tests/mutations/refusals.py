@@ -39,30 +39,30 @@ REFUSED = [
             ),
         ),
         (
-            "real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v2]",
-            "real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v1]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_missing_parts_without_changes[compose-v2]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_missing_parts_without_changes[compose-v1]",
         ),
     ),
     Mutation(
         "A version that is in no registry is found before a server is touched",
         "execute/release.py",
         (("    if digest is None:\n", "    if digest == 0:\n"),),
-        ("real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v2]",),
+        ("real/test_deploy_refusals.py::test_deploy_refuses_missing_parts_without_changes[compose-v2]",),
     ),
     Mutation(
         "The images of the other services are there before the old containers stop",
         _DEPLOY,
         (("    id=${found%% *}\n    get_other_images\n", "    id=${found%% *}\n"),),
         (
-            "real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v2]",
-            "real/test_deploy_refusals.py::test_deploy_refuses_missing_images_without_changes[compose-v1]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_missing_parts_without_changes[compose-v2]",
+            "real/test_deploy_refusals.py::test_deploy_refuses_missing_parts_without_changes[compose-v1]",
         ),
     ),
     Mutation(
         "A compose file that Compose refuses is found before anything is touched",
         _ASK,
         (('    refuse compose-file "$(last_line "$work/said")"\n', ""),),
-        ("real/test_deploy_refusals.py::test_deploy_refuses_unworkable_compose_files_without_changes[compose-v2]",),
+        ("real/test_deploy_refusals.py::test_deploy_refuses_missing_parts_without_changes[compose-v2]",),
     ),
     Mutation(
         "What was built is deployed, by digest, wherever its tag is by now",
@@ -229,7 +229,7 @@ REFUSED = [
                 'mkdir "$private" "$stage"; } 2>"$work/out"',
             ),
         ),
-        ("real/test_deploy_refusals.py::test_a_folder_that_is_read_only",),
+        ("real/test_deploy_refusals.py::test_a_full_disk_changes_nothing",),
     ),
     Mutation(
         "A missing Docker is one sentence",

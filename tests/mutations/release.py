@@ -7,6 +7,7 @@ from mutations.entry import Mutation
 _COMMON = "remote/programs/common.sh"
 _DEPLOY = "remote/programs/deploy.sh"
 _ONCE = "remote/programs/once.sh"
+_ONCE_OR_KILLED = "real/test_release_command.py::test_command_runs_once_and_kills_leave_no_container[compose-v2]"
 _RUNS = "real/test_release_command.py::test_command_runs_in_the_new_image_and_release[compose-v2]"
 
 RELEASE = [
@@ -37,7 +38,7 @@ RELEASE = [
         "The release command runs in the new image, not in the one that a tag names",
         "plan/resolved.py",
         (('        entry["image"] = f"{image.name}@{digest}"\n', "        pass\n"),),
-        ("real/test_release_command.py::test_killed_program_leaves_no_container_of_the_command[compose-v2]",),
+        (_ONCE_OR_KILLED,),
     ),
     Mutation(
         "No container of a release command that failed is left",
@@ -55,19 +56,19 @@ RELEASE = [
                 '        rm -rf "$private" "$work"\n',
             ),
         ),
-        ("real/test_release_command.py::test_killed_program_leaves_no_container_of_the_command[compose-v2]",),
+        (_ONCE_OR_KILLED,),
     ),
     Mutation(
         "A release command runs on one server alone",
         "remote/once.py",
         (("            if self._runner is None and self._waiting[:1] == [target]:\n", "            if True:\n"),),
-        ("real/test_release_command.py::test_command_runs_on_exactly_one_server",),
+        (_ONCE_OR_KILLED,),
     ),
     Mutation(
         "Where a release command fails, no other server changes",
         "remote/once.py",
         (('"stop" if self._failed', '"go" if self._failed'),),
-        ("real/test_release_command.py::test_command_runs_on_exactly_one_server",),
+        (_ONCE_OR_KILLED,),
     ),
     Mutation(
         "--no-release skips the release command",

@@ -42,7 +42,7 @@ BEHAVIOURS: dict[str, tuple[str, tuple[str, int] | None]] = {
     "slow to stop": (_SLEEP.replace("'exit 0'", "'sleep 3; exit 0'"), ("echo no database; exit 1", 1)),
     "exits": ("echo cannot start: no database >&2; exit 3", None),
     "prints its environment": ("env; exit 3", None),
-    "exits later": (_SERVE.replace("& wait", "& sleep 2; echo gave up; exit 4"), None),
+    "exits later": (_SERVE.replace("& wait", "& sleep 1; echo gave up; exit 4"), None),
     "exits once": (_TURN + _SERVE, _GOOD),
     "healthy between crashes": (_TURN + _SERVE.replace("& wait", "& sleep 1.5; echo no factory; exit 3"), _GOOD),
     "on loopback": (

@@ -28,7 +28,7 @@ LINE = "# " + "x" * 97 + "\n"
 class Form:
     """One project: ``ends`` is the exit code on v2 and on v1, ``says`` what a refusal names, ``values`` what the service's environment must hold.
 
-    ``by_hand``: `up -d`, typed in the folder on the server, changes nothing.
+    ``by_hand``: `up -d`, typed in the folder on the server, changes nothing. ``more``: another one, or a unit test, shows the same.
     """
 
     name: str
@@ -39,7 +39,8 @@ class Form:
     env: str = "A=1\n"
     files: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
-    by_hand: bool = True
+    by_hand: bool = False
+    more: bool = False
 
 
 def own(*lines: str, others: str = "") -> str:
@@ -53,13 +54,6 @@ def other(name: str = "worker", more: str = "", image: str = "IMAGE") -> str:
 
 VALUES = [
     Form(
-        "values of several lines",
-        own().replace("[.env]", "[.env, more.env]"),
-        env="KEY='-----BEGIN\nabc=\n-----END'\nA=1\n",
-        files={"more.env": 'TEXT="one\ntwo"\nC=3\n'},
-        values={"KEY": "-----BEGIN\nabc=\n-----END", "TEXT": "one\ntwo", "A": "1", "C": "3"},
-    ),
-    Form(
         "env files that are raw, missing, or named by a variable",
         own().replace(
             "[.env]",
@@ -69,64 +63,77 @@ VALUES = [
         env='A="quoted"\n',
         files={"a.env": "C='single' $x #\n", "conf/b.env": "B=2\n"},
         values={"A": '"quoted"', "C": "'single' $x #", "B": "2"},
+        by_hand=True,
     ),
     Form(
-        "variables that would steer Compose or Docker, and those of the login that .env sets",
-        own("environment: {W: '${USER}-${HOME}-${LC_ALL}-${LOGNAME}'}").replace("[.env]", ".env"),
-        env="DOCKER_HOST=tcp://192.0.2.1:1\nDOCKER_CONTEXT=nowhere\nDOCKER_TLS_VERIFY=1\nDOCKER_CERT_PATH=/nowhere\n"
+        "values of several lines, variables that would steer Compose or Docker, those of the login, and the folder",
+        own(
+            "environment: {W: '${USER}-${HOME:-h}-${LC_ALL}-${LOGNAME:-n}', P: '${PWD}'}",
+            "volumes: ['${PWD}/conf:/conf:ro']",
+        ).replace("[.env]", "[.env, more.env]"),
+        env="KEY='-----BEGIN\nabc=\n-----END'\nDOCKER_HOST=tcp://192.0.2.1:1\nDOCKER_CONTEXT=nowhere\nDOCKER_TLS_VERIFY=1\nDOCKER_CERT_PATH=/nowhere\n"
         "DOCKER_CONFIG=/nowhere\nDOCKER_API_VERSION=1.12\nDOCKER_DEFAULT_PLATFORM=linux/s390x\nHTTP_PROXY=http://192.0.2.1:1\n"
         "COMPOSE_API_VERSION=1.12\nCOMPOSE_PATH_SEPARATOR=k\nCOMPOSE_PARALLEL_LIMIT=x\nCOMPOSE_HTTP_TIMEOUT=x\n"
         "COMPOSE_ENV_FILES=none.env\nCOMPOSE_DISABLE_ENV_FILE=1\nCOMPOSE_PROGRESS=none\nCOMPOSE_ANSI=none\n"
-        "COMPOSE_COMPATIBILITY=1\nCOMPOSE_TLS_VERSION=x\nCOMPOSE_REMOVE_ORPHANS=1\n"
-        "USER=app\nHOME=/srv/app\nLC_ALL=zz\nLOGNAME=n\n",
+        "COMPOSE_COMPATIBILITY=1\nCOMPOSE_TLS_VERSION=x\nCOMPOSE_REMOVE_ORPHANS=1\nUSER=app\nLC_ALL=zz\n",
+        files={"more.env": 'TEXT="one\ntwo"\nC=3\n', "conf/a": "a"},
         values={
+            "KEY": "-----BEGIN\nabc=\n-----END",
+            "TEXT": "one\ntwo",
+            "C": "3",
             "DOCKER_HOST": "tcp://192.0.2.1:1",
             "DOCKER_CONFIG": "/nowhere",
             "COMPOSE_DISABLE_ENV_FILE": "1",
-            "W": "app-/srv/app-zz-n",
+            "W": "app-h-zz-n",
+            "P": "/docker/compose/CODE",
         },
-        by_hand=False,
-    ),
-    Form(
-        "variables of the login that nobody sets, and the folder",
-        own("environment: {W: '${USER:-u}-${HOME:-h}-${LC_ALL:-l}', P: '${PWD}'}", "volumes: ['${PWD}/conf:/conf:ro']"),
-        files={"conf/a": "a"},
-        values={"W": "u-h-l", "P": "/docker/compose/CODE"},
-        by_hand=False,
     ),
 ]
 
-COMPANIONS = [
+#: v1 does not leave out what stands under a profile: we do, which is no repetition.
+PROFILES = [
     Form(
-        "companions under profiles, built, or scaled to nothing",
+        "companions under profiles, built, linked, of an exact image, or scaled to nothing",
         own(
             "build: .",
+            "links: [linked]",
+            "volumes_from: [linked]",
+            "pull_policy: if_not_present",
             others=other("worker", ", profiles: [jobs], scale: 2")
+            + other("linked", image="DIGEST")
             + other("idle", ", profiles: [never]")
             + other("none", ", scale: 0")
             + "  built: {build: ./built, profiles: [never]}\n",
         ),
-        runs=("CODE", "worker"),
+        runs=("CODE", "worker", "linked"),
         env='COMPOSE_PROFILES="other, jobs"\n',
         files={"built/Dockerfile": "FROM scratch\n"},
+        by_hand=True,
     ),
     Form(
-        "a worker that is left out again, and no profile",
+        "companions that are left out again, and no profile",
         own(others=other("idle", ", profiles: [x]")),
         env="COMPOSE_PROFILES=\n",
     ),
+]
+
+COMPANIONS = [
+    *PROFILES,
     Form(
         "every profile",
         own(others=other("worker", ", profiles: [x]")),
         runs=("CODE", "worker"),
         env="COMPOSE_PROFILES=*\n",
         ends=ON_V2,
+        by_hand=True,
+        more=True,
     ),
     Form(
         "one that it needs is under a profile",
         own("depends_on: [worker]", others=other("worker", ", profiles: [x]")),
         (REFUSED, REFUSED),
         "worker",
+        more=True,
     ),
     Form(
         "one that it can do without is under a profile",
@@ -135,6 +142,7 @@ COMPANIONS = [
             others=other("worker", ", profiles: [x]"),
         ),
         ON_V2,
+        more=True,
     ),
     Form(
         "a companion that is only built",
@@ -142,30 +150,31 @@ COMPANIONS = [
         (REFUSED, REFUSED),
         "worker",
         files={"built/Dockerfile": "FROM scratch\n"},
-    ),
-    Form(
-        "links, volumes of another service, and an image by its digest",
-        own(
-            "links: [worker]",
-            "volumes_from: [worker]",
-            "pull_policy: if_not_present",
-            others=other("worker", image="DIGEST"),
-        ),
-        runs=("CODE", "worker"),
+        more=True,
     ),
     Form(
         "two with one container_name",
         own("container_name: CODE", others=other("worker", ", container_name: CODE")),
         (REFUSED, REFUSED),
+        more=True,
     ),
 ]
 
 FORMS = [
     Form(
-        "includes of includes, with a folder and an env_file",
-        "include: [a/a.yml, {path: b/b.yml, project_directory: b, env_file: b/b.env}]\n" + own(),
+        "includes of includes, with a folder and an env_file, and what only a new Compose knows",
+        "include: [a/a.yml, {path: b/b.yml, project_directory: b, env_file: b/b.env}]\n"
+        + own(
+            "configs: [motd]",
+            "secrets: [token]",
+            "volumes: !reset []",
+            "environment: !override {A: '1'}",
+            "develop: {watch: [{path: ./src, action: rebuild}]}",
+            others="configs: {motd: {content: 'hello ${WHO}'}}\nsecrets: {token: {environment: TOKEN}, unused: {file: ./none}}\n",
+        ),
         ON_V2,
         runs=("CODE", "inner", "outer"),
+        env="WHO=us\nTOKEN=t0ken\n",
         files={
             "a/a.yml": "include: [more/c.yml]\nservices: {}\n",
             "a/more/c.yml": "services:\n" + other("inner"),
@@ -174,7 +183,7 @@ FORMS = [
             "b/own.env": "A=1\n",
         },
     ),
-    Form("an include that is missing", "include: [none.yml]\n" + own(), SAME_ON_V1),
+    Form("an include that is missing", "include: [none.yml]\n" + own(), SAME_ON_V1, more=True),
     Form(
         "extends, merge keys and extensions",
         "x-base: &base\n  extends: {file: base/common.yml, service: base}\n  environment: &e {B: '2'}\n"
@@ -189,30 +198,21 @@ FORMS = [
         "  CODE: {extends: {service: base}, environment: {B: '2'}, command: [httpd, -f, -p, '8080'], ports: ['PORT:8080']}\n",
         runs=("CODE", "base"),
         values={"A": "1", "B": "2"},
+        more=True,
     ),
     Form(
         "extends of one under a profile",
         "services:\n  base: {image: IMAGE, profiles: [never]}\n  CODE: {extends: {service: base}, ports: ['PORT:8080']}\n",
         (REFUSED, REFUSED),
         "CODE",
+        more=True,
     ),
     Form(
-        "a name from a variable, in flow style",
-        '{"name": "${NAME:-other}", "services": {CODE: {image: IMAGE, ports: ["PORT:8080"], env_file: .env}}}\n',
+        "a name from a variable, in flow style, the host's network, and a long bind that may be created",
+        '{"name": "${NAME:-other}", "services": {CODE: {image: IMAGE, network_mode: host, env_file: .env, '
+        "volumes: [{type: bind, source: /srv/CODE-made, target: /v, bind: {create_host_path: true}}]}}}\n",
         ON_V2,
-    ),
-    Form(
-        "what only a new Compose knows",
-        own(
-            "configs: [motd]",
-            "secrets: [token]",
-            "volumes: !reset []",
-            "environment: !override {A: '1'}",
-            "develop: {watch: [{path: ./src, action: rebuild}]}",
-            others="configs: {motd: {content: 'hello ${WHO}'}}\nsecrets: {token: {environment: TOKEN}, unused: {file: ./none}}\n",
-        ),
-        ON_V2,
-        env="WHO=us\nTOKEN=t0ken\n",
+        by_hand=True,
     ),
     Form(
         "Windows line ends, a mark, a megabyte and a hundred services",
@@ -222,34 +222,30 @@ FORMS = [
         ),
         env="A=1\r\n",
         values={"A": "1"},
+        more=True,
     ),
-    Form("the host's network", "services:\n  CODE: {image: IMAGE, network_mode: host, env_file: .env}\n"),
-    Form("an empty file", "", (REFUSED, REFUSED)),
+    Form(
+        "the host's network",
+        "services:\n  CODE: {image: IMAGE, network_mode: host, env_file: .env}\n",
+        (LEFT_OUT, UP),
+    ),
+    Form("an empty file", "", (REFUSED, REFUSED), more=True),
 ]
 
 
-def lacks(name: str, line: str, says: str, others: str = "", ends: tuple[int, int] = (REFUSED, REFUSED)) -> Form:
-    return Form(name, own(line, others=others), ends, says)
+def lacks(
+    name: str, line: str, says: str, others: str = "", ends: tuple[int, int] = (REFUSED, REFUSED), more: bool = False
+) -> Form:
+    return Form(name, own(line, others=others), ends, says, more=more)
 
 
 MISSING = [
-    # The first one runs.
+    # On v1 it is the first one, which runs.
     Form("nothing", own(), (LEFT_OUT, UP)),
-    lacks(
-        "a long bind that may be created",
-        "volumes: [{type: bind, source: /srv/CODE-made, target: /v, bind: {create_host_path: true}}]",
-        "",
-        ends=ON_V2,
-    ),
-    lacks("a secret's file", "secrets: [s]", "none.txt", "secrets: {s: {file: ./none.txt}}\n"),
     lacks("a secret's variable", "secrets: [s]", "NONE", "secrets: {s: {environment: NONE}}\n", SAME_ON_V1),
-    # v1 ignores configs.
-    lacks("a config's file", "configs: [s]", "none.txt", "configs: {s: {file: ./none.txt}}\n", (REFUSED, UP)),
-    lacks("an external secret", "secrets: [s]", "", "secrets: {s: {external: true}}\n", ends=SAME_ON_V1),
     lacks(
         "an external volume", "volumes: ['vol:/v']", "CODE-none", "volumes: {vol: {external: true, name: CODE-none}}\n"
     ),
-    lacks("an external network", "networks: [n]", "CODE-none", "networks: {n: {external: true, name: CODE-none}}\n"),
     lacks("a long bind", "volumes: [{type: bind, source: /srv/CODE-none, target: /v}]", "/srv/CODE-none"),
     lacks(
         "a volume that binds a folder",
@@ -258,14 +254,35 @@ MISSING = [
         "volumes: {vol: {driver_opts: {type: none, o: bind, device: /srv/CODE-none}}}\n",
     ),
     lacks("a container of others", "ipc: 'container:CODE-none'", "CODE-none"),
-    lacks("a relative bind", "volumes: ['./none:/v']", "none"),
-    lacks("a volume whose name v2 takes for a drive", "volumes: ['v:/v']", "v:/v", "volumes: {v: }\n", (REFUSED, UP)),
     Form("an env_file", own().replace("[.env]", "[none.env]"), (REFUSED, REFUSED), "none.env"),
-    lacks("a variable that must be set", "environment: {A: '${NEEDED:?say it}'}", "NEEDED", ends=SAME_ON_V1),
-    lacks("a network that is not declared", "networks: [n]", "n", ends=SAME_ON_V1),
-    lacks("a volume that is not declared", "volumes: ['vol:/v']", "vol", ends=SAME_ON_V1),
-    lacks("a service that is not declared", "depends_on: [none]", "none", ends=SAME_ON_V1),
+    lacks("a secret's file", "secrets: [s]", "none.txt", "secrets: {s: {file: ./none.txt}}\n", more=True),
+    # v1 ignores configs.
+    lacks(
+        "a config's file", "configs: [s]", "none.txt", "configs: {s: {file: ./none.txt}}\n", (REFUSED, UP), more=True
+    ),
+    lacks("an external secret", "secrets: [s]", "", "secrets: {s: {external: true}}\n", SAME_ON_V1, more=True),
+    lacks(
+        "an external network",
+        "networks: [n]",
+        "CODE-none",
+        "networks: {n: {external: true, name: CODE-none}}\n",
+        more=True,
+    ),
+    lacks("a relative bind", "volumes: ['./none:/v']", "none", more=True),
+    lacks(
+        "a volume whose name v2 takes for a drive",
+        "volumes: ['v:/v']",
+        "v:/v",
+        "volumes: {v: }\n",
+        (REFUSED, UP),
+        more=True,
+    ),
+    lacks("a variable that must be set", "environment: {A: '${NEEDED:?say it}'}", "NEEDED", "", SAME_ON_V1, more=True),
+    lacks("a network that is not declared", "networks: [n]", "n", "", SAME_ON_V1, more=True),
+    lacks("a volume that is not declared", "volumes: ['vol:/v']", "vol", "", SAME_ON_V1, more=True),
+    lacks("a service that is not declared", "depends_on: [none]", "none", "", SAME_ON_V1, more=True),
 ]
+ALL = {"values": VALUES, "companions": COMPANIONS, "forms": FORMS, "missing": MISSING}
 
 
 class Trial:
@@ -338,13 +355,15 @@ class Trial:
 
 
 GROUPS = [
-    *(
-        pytest.param(v1, forms, id=f"compose-v{2 - v1}-{name}", marks=[pytest.mark.matrix] * v1)
-        for v1 in (0, 1)
-        for name, forms in (("values", VALUES), ("companions", COMPANIONS), ("forms", FORMS), ("missing", MISSING))
+    pytest.param(0, [form for forms in ALL.values() for form in forms if not form.more], id="compose-v2"),
+    pytest.param(1, PROFILES, id="compose-v1-profiles"),
+    pytest.param(
+        0,
+        [form for forms in ALL.values() for form in forms if form.more],
+        id="compose-v2-more",
+        marks=pytest.mark.matrix,
     ),
-    # v1 does not leave out what stands under a profile: we do, which is no repetition.
-    pytest.param(1, COMPANIONS[:2], id="compose-v1-profiles"),
+    *(pytest.param(1, forms, id=f"compose-v1-{name}", marks=pytest.mark.matrix) for name, forms in ALL.items()),
 ]
 
 

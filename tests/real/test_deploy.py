@@ -5,11 +5,36 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 from real.site import Site
 
 
+@contextlib.contextmanager
+def watched(folder: Path) -> Iterator[set[str]]:
+    """Collect the modes that any `.env` below the folder has meanwhile."""
+    modes: set[str] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            # Folders may be removed meanwhile.
+            with contextlib.suppress(OSError):
+                modes.update(oct(path.stat().st_mode & 0o777) for path in folder.rglob(".env*"))
+            over.wait(0.002)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield modes
+    finally:
+        over.set()
+        watcher.join()
+
+
 def test_deploy_and_rollback_leave_what_operators_expect(either: Site):
+    either.set("BUILD_URL", "https://jenkins.example/job/a/7/")
     folder = either.servers[0].folder / "compose" / either.code
     first = either.publish()
     # A dry run prints the plan, and changes nothing.
@@ -17,9 +42,17 @@ def test_deploy_and_rollback_leave_what_operators_expect(either: Site):
     assert done.code == 0
     assert done.out.startswith(f"deploy {either.code} {first} (")
     assert not folder.exists()
-    # A deploy runs the version, and its files name it.
-    done = either("deploy", "--version", first, "--json")
-    assert done.code == 0, done.err
+    # A deploy runs the version, and its files name it. No .env is ever readable by others, not even for a moment.
+    with watched(folder) as modes:
+        done = either("deploy", "--version", first, "--json")
+    assert (done.code, modes) == (0, {"0o600"}), done.err
+    names = (".env", "docker-compose.yml", ".lock", f"releases/{first}", f"releases/{first}/.env")
+    assert [oct(folder.joinpath(name).stat().st_mode & 0o777) for name in names] == [
+        "0o600", "0o644", "0o644", "0o700", "0o600"]  # fmt: skip
+    record = json.loads((folder / f"releases/{first}/release.json").read_text())
+    assert (record["version"], record["digest"]) == (first, either.digest(first))
+    assert (record["build"], "@" in record["by"]) == ("https://jenkins.example/job/a/7/", True)
+    assert record["when"].endswith("Z")
     assert done.result["servers"][0]["status"] == "ok"
     assert (done.result["version"], done.result["digest"]) == (first, either.digest(first))
     assert either.servers[0].get(either.port).strip() == first
@@ -50,37 +83,3 @@ def test_deploy_and_rollback_leave_what_operators_expect(either: Site):
     assert done.code == 0, done.err
     assert (done.result["version"], either.files()) == (first, files)
     assert either.servers[0].get(either.port).strip() == first
-
-
-def test_release_has_a_record_and_private_files(site: Site):
-    site.set("BUILD_URL", "https://jenkins.example/job/a/7/")
-    version = site.publish()
-    folder = site.servers[0].folder / "compose" / site.code
-    modes: set[str] = set()
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.is_set():
-            # Folders may be removed meanwhile.
-            with contextlib.suppress(OSError):
-                modes.update(oct(path.stat().st_mode & 0o777) for path in folder.rglob(".env*"))
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        assert site("deploy", "--version", version).code == 0
-    finally:
-        over.set()
-        watcher.join()
-    # No .env is ever readable by others, not even for a moment.
-    assert modes == {"0o600"}
-    release = f"releases/{version}"
-    names = (".env", "docker-compose.yml", ".lock", release, f"{release}/.env")
-    assert [oct(folder.joinpath(name).stat().st_mode & 0o777) for name in names] == [
-        "0o600", "0o644", "0o644", "0o700", "0o600"]  # fmt: skip
-    record = json.loads((folder / release / "release.json").read_text())
-    assert record["version"] == version
-    assert record["digest"] == site.digest(version)
-    assert record["build"] == "https://jenkins.example/job/a/7/"
-    assert "@" in record["by"]
-    assert record["when"].endswith("Z")

@@ -8,15 +8,12 @@ from real.site import Site
 
 pytestmark = pytest.mark.slow
 
-#: Behaviour → seconds to watch that it stays up, the end of the error, and what is shown of the log.
+#: Behaviour → seconds to watch that it stays up, seconds to wait, the end of the error, and what is shown of the log.
 WHY = {
-    "unhealthy": (1, "is unhealthy", "no database"),
-    "exits": (1, "keeps restarting (exit code 3)", "cannot start: no database"),
-    "exits later": (4, "keeps restarting (exit code 4)", "gave up"),
-    "healthy between crashes": (3, "keeps restarting (exit code 3)", "no factory"),
+    "exits later": (3, 30, "keeps restarting (exit code 4)", "gave up"),
+    "healthy between crashes": (3, 30, "keeps restarting (exit code 3)", "no factory"),
     # On 127.8.9.7, and on 127.0.0.1 mapped into IPv6.
-    "on loopback": (1, "does not listen on port 8080 (timed out)", "serving"),
-    "waits for ever": (1, "is not healthy yet (timed out)", "here I am"),
+    "on loopback": (1, 3, "does not listen on port 8080 (timed out)", "serving"),
 }
 SLEEP = "command: [sleep, '999'], stop_grace_period: 0s"
 
@@ -28,81 +25,69 @@ def images(site: Site) -> set[str]:
 
 
 def test_the_former_release_runs_again_byte_for_byte(either: Site):
-    site = either
+    site, server = either, either.servers[0]
+    # Before there is one, the failed release is taken down, and nothing is left.
+    site.set("CONTAINER_PIPELINE_TIMEOUT", "3")
+    done = site("deploy", "--version", site.publish("waits for ever"), "--json")
+    assert (done.code, done.result["servers"][0]["status"]) == (1, "taken-down"), done.err
+    assert done.result["error"]["message"].endswith("is not healthy yet (timed out)")
+    assert "here I am" in done.err
+    assert server.docker("ps", "-aq", "--filter", f"name=^{site.code}$") == ""
+    assert site.sh("ls -A . releases").split() == [".:", ".lock", "releases", "releases:", ".end", ".log"]
+    site.set("CONTAINER_PIPELINE_TIMEOUT", "30")
+    former = site.deployed()
+    files, compose = site.files(), (site.folder / "docker-compose.yml").read_text()
+    site.write(".env", "ENV=new\n")
+    # Compose cannot start the new one: another program has its port.
+    site.write("docker-compose.yml", compose.replace(f"{site.port}:", f"{site.port + 1}:"))
+    other = server.run(f"nohup busybox nc -ll -p {site.port + 1} -e true >/dev/null 2>&1 & echo $!").strip()
+    try:
+        done = site("deploy", "--version", site.publish())
+    finally:
+        server.run(f"kill {other}")
+    assert (done.code, "Compose could not start the service" in done.err) == (3, True), done.err
+    assert (site.files(), server.get(site.port).strip()) == (files, former)
+    # A stranger has the name of its container.
+    taken, image = f"{site.code}-cache", f"{site.registry.address}/{site.code}:{former}"
+    stranger = server.docker("run", "-d", "--name", taken, image, "sleep", "1000").strip()
+    cache = f"  cache: {{image: '{image}', container_name: {taken}, {SLEEP}}}\n"
+    site.write("docker-compose.yml", compose + cache)
+    done = site("deploy", "--version", site.publish())
+    sentence = f'"/{taken}" is already in use by container'
+    assert (done.code, sentence in done.err.splitlines()[-1]) == (3, True), done.err
+    assert (site.files(), server.get(site.port).strip()) == (files, former)
+    # It starts, and is not well.
+    site.write("docker-compose.yml", compose)
     for suffix, value in (
         ("", site.registry.address),
         ("_USER", site.registry.user),
         ("_PASS", site.registry.password),
     ):
         site.set(f"DOCKER_REGISTRY_PROD{suffix}", value)
-    former = site.deployed()
-    files = site.files()
-    site.write(".env", "ENV=new\n")
-    for behaviour, (settle, sentence, logged) in WHY.items():
+    for behaviour, (settle, timeout, sentence, logged) in WHY.items():
         site.set("CONTAINER_PIPELINE_SETTLE", str(settle))
-        site.set("CONTAINER_PIPELINE_TIMEOUT", "6" if "timed out" in sentence else "30")
+        site.set("CONTAINER_PIPELINE_TIMEOUT", str(timeout))
         failed = site.publish(behaviour)
         done = site("deploy", "--version", failed, "--json")
         assert done.code == 3, (behaviour, done.err)
         # The whole sentence: an immediate failure is not reported as a timeout.
         assert done.result["error"]["message"].endswith(sentence)
         assert logged in done.err
-        server = done.result["servers"][0]
-        assert (server["status"], server["version"]) == ("rolled-back", former)
-        assert site.files() == files
-        assert site.servers[0].get(site.port).strip() == former
+        told = done.result["servers"][0]
+        assert (told["status"], told["version"]) == ("rolled-back", former)
+        assert (site.files(), server.get(site.port).strip()) == (files, former)
         assert site.lock_is_free()
         back = f"container-pipeline promote --version {former} --force-latest"
         assert f"no server runs {failed}; if `latest` in production names it, `{back}` moves `latest` back" in done.err
     assert site("status", "--json").result["servers"][0]["differs"] == []
     assert (site.left_over(), images(site)) == ("", {former})
-
-
-def test_release_that_cannot_start_leaves_the_previous_running(either: Site):
-    site, server = either, either.servers[0]
-    former = site.deployed("plain")
-    # A port that another program has.
-    compose = (site.folder / "docker-compose.yml").read_text()
-    site.write("docker-compose.yml", compose.replace(f"{site.port}:", f"{site.port + 1}:"))
-    other = server.run(f"nohup busybox nc -ll -p {site.port + 1} -e true >/dev/null 2>&1 & echo $!").strip()
-    try:
-        done = site("deploy", "--version", site.publish("plain"))
-    finally:
-        server.run(f"kill {other}")
-    assert (done.code, "Compose could not start the service" in done.err) == (3, True), done.err
-    assert server.get(site.port).strip() == former
-    # A container name that a stranger has.
-    taken, image = f"{site.code}-cache", f"{site.registry.address}/{site.code}:{former}"
-    stranger = server.docker("run", "-d", "--name", taken, image, "sleep", "1000").strip()
-    cache = f"  cache: {{image: '{image}', container_name: {taken}, {SLEEP}}}\n"
-    site.write("docker-compose.yml", compose + cache)
-    done = site("deploy", "--version", site.publish("plain"))
-    sentence = f'"/{taken}" is already in use by container'
-    assert (done.code, sentence in done.err.splitlines()[-1]) == (3, True), done.err
-    assert site.running() == former
-    # Files that an operator wrote, without any release of ours, are restored as they are.
-    site.write("docker-compose.yml", compose)
-    site.sh("rm -rf releases .lock && sed -i s/ENV=test/ENV=by-hand/ .env")
-    files = site.files()
-    done = site("deploy", "--version", site.publish("unhealthy"))
-    assert done.code == 3, done.err
-    assert (site.files(), site.environment()["ENV"]) == (files, "by-hand")
-    assert former not in site.sh("ls -A releases")
-    # On a first deploy nothing is left but the stranger.
+    # A first deploy that cannot start leaves nothing but the stranger.
     server.docker("rm", "-f", site.code)
     server.docker("rename", taken, site.code)
     server.run(f"rm -r /docker/compose/{site.code}")
     done = site("deploy", "--version", former)
     assert (done.code, f'"/{site.code}" is already in use by container' in done.err) == (1, True), done.err
     assert server.docker("ps", "-q", "--no-trunc", "--filter", f"name={site.code}").strip() == stranger
-
-
-def test_failed_first_deploy_is_removed_without_a_release(either: Site):
-    done = either("deploy", "--version", either.publish("exits"), "--json")
-    assert done.code == 1
-    assert done.result["servers"][0]["status"] == "taken-down"
-    assert either.servers[0].docker("ps", "-aq", "--filter", f"name=^{either.code}$") == ""
-    assert either.sh("ls -A . releases").split() == [".:", ".lock", "releases", "releases:", ".end", ".log"]
 
 
 def test_rollback_restores_companion_image_and_removes_new_companion(either: Site):

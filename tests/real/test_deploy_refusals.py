@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from container_pipeline.model import Digest
+from container_pipeline.remote import transfer
 from lab.registry import Registry
 from real.site import Site
 
@@ -32,7 +33,7 @@ def refused(site: Site, sentence: str, *options: str, password: str = "") -> Non
     assert "switching" not in done.err
 
 
-def test_deploy_refuses_missing_images_without_changes(
+def test_deploy_refuses_missing_parts_without_changes(
     untouched: Site, registry_factory: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
 ):
     site = untouched
@@ -51,16 +52,18 @@ def test_deploy_refuses_missing_images_without_changes(
     # … or the registry has stopped.
     registry = registry_factory()
     site.use(registry)
-    digests.append(Digest(site.digest(site.publish())))
     registry.stop()
     refused(site, f"{site.code}@{digests[-1]} cannot be pulled", "--version", "20200101000000")
+    site.use(site.lab.development)
+    # What Compose refuses, what the agent does, and a file that is nowhere.
+    unworkable(site, CANNOT_BE_RIGHT[:3])
 
 
 CANNOT_BE_RIGHT = [
     ("restart:", "restarts: always\n    restart:", "Compose refuses docker-compose.yml"),
     ("  CODE:\n", "  other:\n", "has no service named CODE"),
-    ("${VERSION:-latest}", "1.0", "service CODE runs"),
     ("ports:", 'volumes: ["./conf/x.yml:/x.yml"]\n    ports:', "mounts conf/x.yml, which is not uploaded"),
+    ("${VERSION:-latest}", "1.0", "service CODE runs"),
     ("[.env]", "[.env, more.env]", "mounts more.env, which is not uploaded"),
     ("services:", "serwices:", "Compose refuses docker-compose.yml"),
     ("services:", "services: [", "Compose refuses docker-compose.yml"),
@@ -75,16 +78,24 @@ CANNOT_BE_RIGHT = [
 ]
 
 
-def test_deploy_refuses_unworkable_compose_files_without_changes(untouched: Site):
-    text, version = (untouched.folder / "docker-compose.yml").read_text(), untouched.publish()
-    for before, after, sentence in CANNOT_BE_RIGHT:
-        changed = text.replace(before.replace("CODE", untouched.code), after.replace("CODE", untouched.code), 1)
+def unworkable(site: Site, changes: list[tuple[str, str, str]]) -> None:
+    """Refuse the project's Compose file with each of these changes."""
+    text = (site.folder / "docker-compose.yml").read_text()
+    for before, after, sentence in changes:
+        changed = text.replace(before.replace("CODE", site.code), after.replace("CODE", site.code), 1)
         if "scale" in after:
             changed = changed.replace('"3.5"', '"2.4"')
         if "secrets" in after:
             changed += "secrets: {key: {file: ./key.txt}}\n"
-        untouched.write("docker-compose.yml", changed)
-        refused(untouched, sentence.replace("CODE", untouched.code), "--version", version)
+        site.write("docker-compose.yml", changed)
+        refused(site, sentence.replace("CODE", site.code), "--version", "20200101000000")
+
+
+@pytest.mark.matrix  # three above, the rest in unit tests of the resolved form and among the variants of Compose files
+def test_deploy_refuses_unworkable_compose_files_without_changes(untouched: Site, monkeypatch: pytest.MonkeyPatch):
+    digest = Digest(untouched.digest(untouched.publish()))
+    monkeypatch.setattr("container_pipeline.execute.release._resolve", lambda *_args: digest)
+    unworkable(untouched, CANNOT_BE_RIGHT[3:])
 
 
 def test_deploy_refuses_external_reserved_and_empty_files(site: Site):
@@ -117,32 +128,40 @@ def test_a_server_without_docker_or_compose(site: Site, server_factory, kind, se
     )
 
 
-def test_a_full_disk_changes_nothing(site: Site, server_factory):
+def test_a_full_disk_changes_nothing(site: Site, server_factory, monkeypatch: pytest.MonkeyPatch):
     server = server_factory(engine="server-1", disk="1m")
     site.on(server)
-    site.deployed()
-    before = site.sh("cat docker-compose.yml .env; ls -A . releases")
-    site.sh("dd if=/dev/zero of=/docker/filler bs=4k 2>/dev/null || true")
-    version = site.publish()
+    site.deployed("plain")
+    state, fill = "cat docker-compose.yml .env; ls -A . releases", "dd if=/dev/zero of=/docker/filler bs=4k 2>/dev/null"
+    before = site.sh(state)
+    site.sh(f"{fill} || true")
+    version = site.publish("plain")
     # Space for none of the files, for one more of them each time, and at last for all.
     for _ in range(40):
         done = site("deploy", "--version", version)
         if done.code == 0:
             break
         assert (done.code, "the disk is full" in done.err) == (1, True), done.err
-        assert site.sh("cat docker-compose.yml .env; ls -A . releases") == before
-        site.sh("truncate -s -4096 /docker/filler")
+        assert site.sh(f"{state}; truncate -s -4096 /docker/filler") == before
     assert done.code == 0
-
-
-def test_a_folder_that_is_read_only(site: Site, server_factory):
-    server = server_factory(engine="server-1", disk="4m")
-    site.on(server)
-    site.deployed()
-    before = site.sh("cat docker-compose.yml .env; ls -A . releases")
+    # A release that cannot be recorded is rolled back.
+    site.sh("rm /docker/filler")
+    kept, genuine = "cat docker-compose.yml .env; head -n 1 releases/.current; ls . releases", transfer.program
+    before = site.sh(kept)
+    recording = "    step keep\n"
+    monkeypatch.setattr(
+        transfer, "program", lambda *given: genuine(*given).replace(recording, f"{recording}    {fill}\n")
+    )
+    done = site("deploy", "--version", site.publish("plain"))
+    assert done.code == 3, done.err
+    assert "the release could not be recorded" in done.err
+    monkeypatch.setattr(transfer, "program", genuine)
+    site.sh("rm /docker/filler")
+    assert (site.sh(kept), site.running()) == (before, version)
+    # A folder that is read-only.
     server.run("mount -o remount,ro /docker")
     refused(site, "the folder cannot be written", "--version", site.publish())
-    assert site.sh("cat docker-compose.yml .env; ls -A . releases") == before
+    assert site.sh(kept) == before
 
 
 def test_deploy_suggests_sudo_and_succeeds_with_it(site: Site):

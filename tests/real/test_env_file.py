@@ -88,12 +88,21 @@ def compose_projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def as_file(values: list[str]) -> bytes:
-    """The values as a person's file."""
-    return "".join(f"V{number}={value}\n" for number, value in enumerate(values)).encode()
+    """The values as a file of a person on Windows, with a comment and blank lines, and with values that the release overrides."""
+    lines = (
+        "# comment",
+        "",
+        "  A=1 ",
+        "B='x'",
+        "ENV=prod",
+        "VERSION=1",
+        *(f"V{n}={value}" for n, value in enumerate(values)),
+    )
+    return "".join(["\ufeff", *(f"{line}\r\n" for line in lines)]).encode()
 
 
 @both_composes
-def test_two_hundred_random_values_reach_the_container_unchanged(either: Site):
+def test_two_hundred_random_values_reach_the_container_unchanged(either: Site, tmp_path: Path):
     batches: list[list[str]] = []
 
     @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
@@ -106,9 +115,13 @@ def test_two_hundred_random_values_reach_the_container_unchanged(either: Site):
     # A carriage return before the end of the line belongs to the line, as docker's own --env-file has it.
     values = [value.rstrip("\r") for value in values]
     assert len(values) >= 200
-    (either.folder / ".env").write_bytes(as_file(values))
-    either.deployed()
+    # A file from credentials replaces the repository's.
+    secret = tmp_path / "credentials.env"
+    secret.write_bytes(as_file(values))
+    version = either.deployed("healthy", "--env-file", str(secret))
     found = either.environment()
+    assert {name: found[name] for name in ("A", "B", "ENV", "VERSION")} == {
+        "A": "1 ", "B": "'x'", "ENV": "prod", "VERSION": version}  # fmt: skip
     wrong = {value: found.get(f"V{number}") for number, value in enumerate(values) if found.get(f"V{number}") != value}
     assert wrong == {}
 
@@ -139,13 +152,3 @@ def test_deploy_refuses_bad_env_files_without_printing_them(site: Site):
     done = site("deploy", "--version", "20261124000000")
     assert (done.code, "reads .env, which does not exist" in done.err) == (1, True)
     assert not (site.servers[0].folder / "compose" / site.code).exists()
-
-
-def test_an_env_file_from_credentials_replaces_the_repositorys(site: Site, tmp_path: Path):
-    secret = tmp_path / "credentials.env"
-    # Comments and blank lines are ignored; the release's version overrides the file's.
-    secret.write_bytes(b"\xef\xbb\xbf# comment\r\n\r\n  A=1 \r\nB='x'\nENV=prod\nVERSION=1\n")
-    version = site.deployed("healthy", "--env-file", str(secret))
-    found = site.environment()
-    assert {name: found[name] for name in ("A", "B", "ENV", "VERSION")} == {
-        "A": "1 ", "B": "'x'", "ENV": "prod", "VERSION": version}  # fmt: skip

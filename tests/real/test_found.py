@@ -34,6 +34,9 @@ def start_by_hand(site: Site, name: str, options: str = "") -> str:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
     (file.parent / ".env").write_text("# an operator's\nA=1\n")
+    if name == "compose.yaml":
+        # An earlier file of theirs, which Compose ignores beside this one, has the name of the release's.
+        (file.parent / "docker-compose.yml").write_text("# no longer in use\n")
     login = f"docker login -u {site.registry.user} -p {shlex.quote(site.registry.password)} {site.registry.address}"
     tool = "docker compose" if server.compose == "v2" else "docker-compose"
     server.run(

@@ -1,4 +1,4 @@
-"""The program on the server is killed at any point, like a crash: the next run succeeds."""
+"""The program on the server is killed at any point, like a crash: the next run succeeds, or restores what ran before."""
 
 from __future__ import annotations
 
@@ -31,19 +31,24 @@ def killed_anywhere(k: int, program: str) -> str:
     return killed_before(k, counted, CHANGING)
 
 
+def begun_at(step: str, program: str) -> str:
+    """Count the commands of a program, wrapped by ``killed_before``, from this line on."""
+    assert program.count(step) == 1
+    program = program.replace(step, f"{step}    ticking=yes\n")
+    return "ticking=no\n" + program.replace("tick() { ", 'tick() { [ "$ticking" = yes ] || return 0; ')
+
+
 def killed_at_a_rename(k: int, program: str) -> str:
-    """The program for servers, killed before each second of its renames: a fault of the switch shows at two in a row or more."""
-    return killed_before(2 * k, program, ["mv"])
+    """The program for servers, killed before each second rename from its switch on: a fault shows at two in a row or more."""
+    return begun_at("    step switch\n", killed_before(2 * k, program, ["mv"]))
 
 
 def killed_in_release(k: int, program: str) -> str:
     """The program for servers, killed before its k-th command from the turn of the release command up to its success."""
-    begun, done = "release_early() {\n", "    say released\n"
-    assert (program.count(begun), program.count(done)) == (1, 1)
-    program = program.replace(begun, f"{begun}    ticking=yes\n").replace(done, f"{done}    ticking=no\n")
-    return "ticking=no\n" + killed_anywhere(k, program).replace(
-        "tick() { ", 'tick() { [ "$ticking" = yes ] || return 0; '
-    )
+    done = "    say released\n"
+    assert program.count(done) == 1
+    program = program.replace(done, f"{done}    ticking=no\n")
+    return begun_at("release_early() {\n", killed_anywhere(k, program))
 
 
 def write(site: Site, folder: dict[str, tuple[int, str | None]]) -> None:
@@ -109,13 +114,13 @@ def untouched(site: Site, before: tuple[object, ...]) -> bool:
 @pytest.mark.parametrize(
     ("either", "killed", "least"),
     [
-        pytest.param(0, killed_at_a_rename, 3, id="renames"),
+        pytest.param(0, killed_at_a_rename, 4, id="renames"),
         pytest.param(0, killed_anywhere, 12, id="compose-v2", marks=pytest.mark.matrix),
         pytest.param(1, killed_anywhere, 12, id="compose-v1", marks=pytest.mark.matrix),
     ],
     indirect=["either"],
 )
-def test_next_deploy_repairs_a_kill_at_any_point(
+def test_next_deploy_repairs_or_restores_after_a_kill(
     either: Site, monkeypatch: pytest.MonkeyPatch, killed: Callable[[int, str], str], least: int
 ):
     site = either
@@ -134,6 +139,7 @@ def test_next_deploy_repairs_a_kill_at_any_point(
         versions.append(site.deployed())
         composes.append(site.files())
     genuine: Callable[..., str] = transfer.program
+    broken = site.publish("unhealthy")
     repaired = 0
     for k in itertools.count(1):
         wanted = 1 - versions.index(current(site))
@@ -152,12 +158,18 @@ def test_next_deploy_repairs_a_kill_at_any_point(
         if untouched(site, before):
             # The next run, which is killed too, finds what this one found, and what it left behind.
             continue
-        done = site("deploy", "--version", versions[wanted])
-        assert done.code == 0, (k, done.err)
+        repaired += 1
+        if repaired % 2 and current(site) != versions[wanted]:
+            # The next deploy fails, too: the release before both runs again.
+            done = site("deploy", "--version", broken)
+            assert done.code == 3, (k, done.err)
+            wanted = 1 - wanted
+        else:
+            done = site("deploy", "--version", versions[wanted])
+            assert done.code == 0, (k, done.err)
         assert (site.files(), site.running(), mounted(site)) == (composes[wanted], versions[wanted], FOLDERS[wanted]), k
         assert read_by_containers(site) == {FOLDERS[wanted]["conf/app.ini"][1]}, k
         assert f'"{image_of_side(site)}" # {sides[wanted]}\n' in composes[wanted][PINNED], k
-        repaired += 1
     assert repaired >= least, "too few of its points were in the switch or after it"
     assert site.left_over(patience=20) == ""
 
