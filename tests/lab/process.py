@@ -37,7 +37,8 @@ def start(pidfile: Path, command: Sequence[str], log: Path, env: dict[str, str] 
     with log.open("ab") as output:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            env=_environment() if env is None else env,
+            # Go's garbage collector would otherwise take a quarter of a registry's time.
+            env={"GOGC": "400", **(_environment() if env is None else env)},
         )  # fmt: skip
     pidfile.write_text(json.dumps({"pid": child.pid, "started": _start_time(child.pid)}))
     child.returncode = 0  # it should keep running: no warning when this object is deleted

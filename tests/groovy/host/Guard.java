@@ -8,11 +8,14 @@ import groovy.lang.MetaMethod;
 import java.lang.reflect.Executable;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
+import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -41,12 +44,14 @@ final class Guard extends GroovyInterceptor {
     private static final Map<Class<?>, Class<?>> BOXES = Map.of(int.class, Integer.class, long.class, Long.class,
             boolean.class, Boolean.class, char.class, Character.class, double.class, Double.class, byte.class, Byte.class,
             float.class, Float.class, short.class, Short.class);
+    private static final Object[] NONE = {};
     private static final Set<String> OPERATORS = Set.of("plus", "minus", "multiply", "div", "mod", "negative", "next",
             "previous", "compareTo");
     // Reflection makes new copies with each question, and a build has thousands of them.
     private static final ClassValue<Map<String, List<Method>>> PUBLIC = by(type -> byName(type.getMethods()));
     private static final ClassValue<Map<String, List<Method>>> DECLARED = by(type -> byName(type.getDeclaredMethods()));
     private static final ClassValue<Set<Class<?>>> ANCESTORS = by(Guard::ancestors);
+    private static final ClassValue<Map<List<Object>, Boolean>> DECIDED = by(type -> new ConcurrentHashMap<>());
     private final Build build;
 
     Guard(Build build) {
@@ -151,8 +156,31 @@ final class Guard extends GroovyInterceptor {
         return build.scripts.owns(receiver instanceof Class<?> type ? type : receiver.getClass()) || receiver instanceof Recorder;
     }
 
+    /** Names and types alone decide: what a class has been asked once holds for every build. */
+    private static boolean decided(Class<?> type, String kind, String name, Object[] arguments, BooleanSupplier decide) {
+        Object[] asked = new Object[arguments.length + 2];
+        asked[0] = kind;
+        asked[1] = name;
+        for (int at = 0; at < arguments.length; at++) {
+            asked[at + 2] = arguments[at] == null ? null : arguments[at].getClass();
+        }
+        Map<List<Object>, Boolean> known = DECIDED.get(type);
+        Boolean before = known.get(Arrays.asList(asked));
+        if (before == null) {
+            before = decide.getAsBoolean();
+            known.put(Arrays.asList(asked), before);
+        }
+        return before;
+    }
+
     private boolean callable(Object receiver, String name, Object... arguments) {
-        if (receiver == null || receiver instanceof Recorder || receiver instanceof Number && OPERATORS.contains(name)) {
+        // Of a class, it matters which one it is.
+        return receiver == null || (receiver instanceof Class ? mayCall(receiver, name, arguments)
+                : decided(receiver.getClass(), "call", name, arguments, () -> mayCall(receiver, name, arguments)));
+    }
+
+    private boolean mayCall(Object receiver, String name, Object... arguments) {
+        if (receiver instanceof Recorder || receiver instanceof Number && OPERATORS.contains(name)) {
             return true;
         }
         MetaMethod picked = metaClass(receiver.getClass()).pickMethod(name, types(arguments));
@@ -168,6 +196,11 @@ final class Guard extends GroovyInterceptor {
     }
 
     private boolean callableStatically(Class<?> receiver, String name, Object... arguments) {
+        return receiver == ScriptBytecodeAdapter.class ? mayCallStatically(receiver, name, arguments)
+                : decided(receiver, "static", name, arguments, () -> mayCallStatically(receiver, name, arguments));
+    }
+
+    private boolean mayCallStatically(Class<?> receiver, String name, Object... arguments) {
         MetaMethod picked = metaClass(receiver).retrieveStaticMethod(name, arguments);
         // So groovy-cps 1.31 makes a text with ${…} in it, and a range; newer ones do not.
         boolean literal = receiver == ScriptBytecodeAdapter.class && (name.equals("createRange") || name.equals("asType")
@@ -204,6 +237,11 @@ final class Guard extends GroovyInterceptor {
     }
 
     private boolean readable(Object receiver, String name) {
+        return receiver instanceof Class ? mayRead(receiver, name)
+                : decided(receiver.getClass(), "get", name, NONE, () -> mayRead(receiver, name));
+    }
+
+    private boolean mayRead(Object receiver, String name) {
         if (receiver instanceof Class<?> type && field(type, name, "staticField")) {
             return true;
         }
