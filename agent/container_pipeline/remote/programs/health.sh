@@ -2,9 +2,10 @@
 # Whether all services of the project in the current folder are healthy. Requires common.sh; timeout and settle in seconds.
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
-# Prints one line per container, with its published ports.
+# containers [NAME…]: prints one line per container, with its published ports; without names, of all containers of the project.
 containers() {
-    ids=$(dock ps -aq --filter "label=com.docker.compose.project=${project:-$code}" --filter label=com.docker.compose.oneoff=False) || return 1
+    ids=$*
+    [ -n "$ids" ] || ids=$(dock ps -aq --filter "label=com.docker.compose.project=${project:-$code}" --filter label=com.docker.compose.oneoff=False) || return 1
     [ -n "$ids" ] || return 0
     # shellcheck disable=SC2016,SC2086 # Go's variables; a list of ids
     dock inspect -f '{{index .Config.Labels "com.docker.compose.service"}}|{{.Name}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{.State.Pid}}|{{.State.StartedAt}}|{{.Image}}|{{.Config.Image}}|{{if ne .HostConfig.NetworkMode "host"}}{{range $port, $_ := .HostConfig.PortBindings}}{{$port}} {{end}}{{end}}' $ids
@@ -52,9 +53,9 @@ restarted() {
 
 # Whether the container has been seen healthy for $settle seconds without a restart.
 stays_healthy() {
-    case $seen_healthy in *"|$name $started "*) ;; *) seen_healthy="$seen_healthy|$name $started $(date +%s)" ;; esac
+    case $seen_healthy in *"|$name $started "*) ;; *) seen_healthy="$seen_healthy|$name $started $now" ;; esac
     since=${seen_healthy##*"|$name $started "}
-    [ $(($(date +%s) - ${since%%|*})) -gt "$settle" ]
+    [ $((now - ${since%%|*})) -gt "$settle" ]
 }
 
 # Judges one container: adds pending states to $waiting and failures to $bad.
@@ -68,7 +69,7 @@ judge() {
     running/unhealthy) bad="$service unhealthy" ;;
     running/starting) waiting="$service starting" ;;
     running/-)
-        age=$(($(date +%s) - $(epoch "$started")))
+        age=$((now - $(epoch "$started")))
         # Both times are truncated to seconds, so only a larger difference is certain.
         [ "$age" -gt "$settle" ] || waiting="$service settling"
         for published in $ports; do
@@ -108,16 +109,26 @@ ignored='' crashed=''
 listed=''
 began=$(date +%s)
 
+# Sets $list from the containers of a moment ago, unless one was missing then or is gone now.
+look_again() {
+    [ -n "$known" ] || return 1
+    # shellcheck disable=SC2086 # a list of names
+    list=$(containers $known 2>"$work/out")
+}
+
 # healthy [IMAGE]: waits until all services are healthy. On failure, $bad has the reason and $failed is the container. Every service
 # in $services must exist; IMAGE is the id of the image that the service named after the code must run.
 healthy() {
-    deadline=$(($(date +%s) + timeout)) told='' first='' seen_healthy=''
+    deadline=$(($(date +%s) + timeout)) told='' first='' seen_healthy='' known=''
     while :; do
         waiting='' bad='' failed='' seen=' '
         list=$listed listed=''
-        [ -n "$list" ] || list=$(containers 2>"$work/out") || { bad="docker" && return 1; }
+        # An engine that did not respond in time is not asked again at once.
+        [ -n "$list" ] || look_again || { [ $? -lt 124 ] && list=$(containers 2>"$work/out"); } || { bad="docker" && return 1; }
         [ -n "$first" ] || first=$list
+        now=$(date +%s) known=''
         while IFS='|' read -r service name status exit restarts health policy pid started runs reference ports; do
+            known="$known ${name#/}"
             case " $services " in *" $service "*) ;; *) continue ;; esac
             case " $ignored" in *" ${name#/} "*) continue ;; esac
             seen="$seen$service "
@@ -128,12 +139,12 @@ healthy() {
 $list
 LIST
         for service in $services; do
-            case $seen in *" $service "*) ;; *) waiting="$service missing" ;; esac
+            case $seen in *" $service "*) ;; *) waiting="$service missing" known='' ;; esac
         done
         [ -n "$bad$waiting" ] || return 0
         [ -z "$bad" ] || return 1
         [ "$lost" = no ] || { bad="connection" && return 1; }
-        if [ "$(date +%s)" -ge "$deadline" ]; then
+        if [ "$now" -ge "$deadline" ]; then
             bad="$waiting timeout"
             failed=$(printf '%s\n' "$list" | sed -n "s/^${waiting%% *}|.\\([^|]*\\)|.*/\\1/p" | head -n 1)
             return 1

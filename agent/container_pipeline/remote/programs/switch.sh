@@ -96,7 +96,7 @@ note_former() {
     cat releases/.current >"$private/former/current" 2>/dev/null
     [ -z "$id" ] || echo "$image:$version" >"$private/former/tag" || return 1
     # The current image of the version's tag, if the tag will move.
-    [ -z "$id" ] || tagged || dock image inspect -f '{{.Id}}' "$image:$version" >"$private/former/image" 2>/dev/null
+    [ -z "$id" ] || tagged || ! had=$(dock image inspect -f '{{.Id}}' "$image:$version" 2>/dev/null) || echo "$had" >"$private/former/image" || return 1
     for name in docker-compose.yml .env; do
         [ ! -e "$name" ] || ln "$name" "$private/former/tree/$name" 2>/dev/null || cp -p "$name" "$private/former/tree/$name" || return 1
     done
