@@ -22,19 +22,20 @@ def command(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(AGENT), "LC_ALL": "C"}
 
 
-def in_bash(words: str, environ: dict[str, str]) -> set[str]:
-    program = (
-        'eval "$(_CONTAINER_PIPELINE_COMPLETE=bash_source container-pipeline)"\n'
-        f"COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n"
-        '_container_pipeline_completion container-pipeline\nprintf "%s\\n" "${COMPREPLY[@]}"'
+def in_bash(lines: list[str], environ: dict[str, str]) -> list[set[str]]:
+    """Return what bash offers at the end of each line."""
+    program = 'eval "$(_CONTAINER_PIPELINE_COMPLETE=bash_source container-pipeline)"\n' + "".join(
+        f"COMPREPLY=(); COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n"
+        '_container_pipeline_completion container-pipeline\necho "${COMPREPLY[@]}"\n'
+        for line in lines
     )
     done = subprocess.run(["bash", "-c", program], env=environ, capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    return [set(line.split()) for line in done.stdout.splitlines()]
 
 
 def test_bash_completes_commands_and_options(command):
-    assert in_bash("container-pipeline de", command) == {"deploy"}
-    assert in_bash("container-pipeline deploy --ver", command) == {"--version", "--verbose"}
+    offered = in_bash(["container-pipeline de", "container-pipeline deploy --ver"], command)
+    assert offered == [{"deploy"}, {"--version", "--verbose"}]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -215,7 +215,8 @@ def _texts(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def test_more_projects_than_anybody_has_are_cut():
+def test_more_projects_than_anybody_has_are_cut(monkeypatch):
+    monkeypatch.setattr(fleet, "MOST_PROJECTS", 50)
     lines = [("root", "/x"), *(("project", f"a{number}") for number in range(fleet.MOST_PROJECTS + 5))]
     found = read("web-1", lines, NOW, asked=True)
     assert (len(found.deployments), found.cut) == (fleet.MOST_PROJECTS, True)

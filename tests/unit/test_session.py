@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import selectors
 import subprocess
+import time
 import tracemalloc
 from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from container_pipeline.console import Console
 from container_pipeline.errors import ServerError, SettingsError, Stopped
 from container_pipeline.execute import rollout
 from container_pipeline.model import Target, local_time
-from container_pipeline.remote import fleet, reasons, transfer
+from container_pipeline.remote import fleet, reasons, ssh, transfer
 from container_pipeline.remote.ssh import Access, Ending, Session
 from container_pipeline.settings import load
 from unit.table import table
@@ -139,10 +141,20 @@ def test_long_line_is_cut_and_next_stays_whole():
 
 
 def test_session_ends_on_silence_but_not_on_heartbeats(monkeypatch: pytest.MonkeyPatch):
-    assert run(HELLO + "sleep 60", silence=0.5)[0].fault == "silence"
-    beats = HELLO + "for _ in 1 2 3 4 5 6 7 8; do say beat; sleep 0.2; done; say end ok"
-    assert run(beats, silence=1)[0].said == "ok"
-    monkeypatch.setattr("container_pipeline.remote.ssh.START_TIMEOUT", -9)
+    passed, take = 0, ssh._Talk._take
+
+    def taken(talk: ssh._Talk, line: str) -> None:
+        """Take a line; a hundred seconds pass then."""
+        nonlocal passed
+        take(talk, line)
+        passed += 100
+
+    monkeypatch.setattr(ssh._Talk, "_take", taken)
+    monkeypatch.setattr(ssh, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed))
+    ending = run(HELLO + "for _ in 1 2 3 4; do say beat; sleep 0.05; done; say end ok", silence=150)[0]
+    assert (ending.said, ending.fault) == ("ok", "")
+    assert run(HELLO + "sleep 60", silence=90)[0].fault == "silence"
+    monkeypatch.setattr(ssh, "START_TIMEOUT", -ssh.CONNECT_TIMEOUT)
     assert run("sleep 60")[0].fault == "start"
 
 
