@@ -31,11 +31,24 @@ def left(engine, names: list[str]) -> list[str]:
     return [name.rpartition(":")[2] for name in names if engine.images(name)]
 
 
-def test_the_newest_versions_are_kept(agent, engine, names, production, code):
+def test_versions_here_are_listed_and_the_newest_kept(agent, engine, names, development, production, code):
+    outcome = agent("images")
+    assert outcome.code == 0, outcome.err
+    head, *rows = [line.split() for line in outcome.out.splitlines()]
+    assert head[5] == "HERE"
+    assert [row[0] for row in rows] == VERSIONS[::-1]
+    assert all("yes" in row for row in rows)
+
+    # A tag that is no version is somebody else's.
+    engine.tag(names[0], f"{development.address}/{code}", "experiment")
+    outcome = agent("prune", "--local", "--keep", "2", "--dry-run")
+    assert outcome.out.splitlines() == [f"remove {name} from the engine" for name in names[:2]]
+    assert left(engine, names) == VERSIONS
     outcome = agent("prune", "--local", "--keep", "2")
     assert outcome.code == 0, outcome.err
     assert left(engine, names) == VERSIONS[2:]
     assert engine.images(f"{production.address}/{code}")
+    assert left(engine, [f"{development.address}/{code}:experiment"]) == ["experiment"]
 
 
 def test_prune_keeps_latest_last_build_and_container_images(agent, engine, names, development, code):
@@ -47,27 +60,6 @@ def test_prune_keeps_latest_last_build_and_container_images(agent, engine, names
     assert outcome.code == 0, outcome.err
     assert "holds no version to remove" in outcome.err
     assert left(engine, names) == VERSIONS
-
-
-def test_a_dry_run_tells_what_would_go(agent, engine, names):
-    outcome = agent("prune", "--local", "--keep", "2", "--dry-run")
-    assert outcome.out.splitlines() == [f"remove {name} from the engine" for name in names[:2]]
-    assert left(engine, names) == VERSIONS
-
-
-def test_tags_that_are_no_versions_are_somebody_elses(agent, engine, names, development, code):
-    engine.tag(names[0], f"{development.address}/{code}", "experiment")
-    assert agent("prune", "--local", "--keep", "1").code == 0
-    assert left(engine, [f"{development.address}/{code}:experiment"]) == ["experiment"]
-
-
-def test_images_lists_engine_versions_beside_registry_versions(agent, engine, names):
-    outcome = agent("images")
-    assert outcome.code == 0, outcome.err
-    head, *rows = [line.split() for line in outcome.out.splitlines()]
-    assert head[5] == "HERE"
-    assert [row[0] for row in rows] == VERSIONS[::-1]
-    assert all("yes" in row for row in rows)
 
 
 def test_versions_are_listed_without_an_engine(agent, monkeypatch):

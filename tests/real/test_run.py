@@ -18,7 +18,7 @@ from lab.place import free_port
 from real.agent import Agent
 
 _START = """\
-[ "$1" ] && exit "$1"
+[ "$CODE" ] && exit "$CODE"
 trap 'echo stopped; exit 0' TERM
 echo "to stdout $SAY"
 echo "to stderr" >&2
@@ -53,21 +53,42 @@ def containers(engine: docker.APIClient, agent: Agent) -> list[dict[str, object]
     return [container for container in found if f"/{agent.code}:" in str(container["Image"])]
 
 
-def test_run_separates_stdout_and_stderr_and_removes_container(agent, engine):
+def test_run_shows_the_container_and_removes_it(agent, engine, development):
+    planned = agent("run", "--dry-run")
+    assert (planned.code, planned.out[:4]) == (0, "run ")
+    assert containers(engine, agent) == []
     outcome = agent("run", "-e", "SAY=hello")
-    assert outcome.code == 0
-    assert outcome.out == "to stdout hello\n"
+    assert (outcome.code, outcome.out) == (0, "to stdout hello\n"), outcome.err
     assert "to stderr" in outcome.err
+    # The container's exit code is the command's.
+    outcome = agent("run", "-e", "CODE=42", "--json")
+    assert (outcome.code, outcome.result["exit_code"]) == (42, 42)
+    assert containers(engine, agent) == []
+    # An image that the engine has no longer is pulled.
+    assert agent("push").code == 0
+    version = (agent.folder / ".docker_build_version").read_text().strip()
+    engine.remove_image(f"{development.address}/{agent.code}:{version}", force=True)
+    assert agent("run").code == 0
     assert containers(engine, agent) == []
 
 
-def test_the_containers_exit_code_is_the_commands(agent, engine):
-    (agent.folder / "Dockerfile").write_text("FROM busybox:latest\nENTRYPOINT exit 42\n")
-    assert agent("build").code == 0
-    outcome = agent("run", "--json")
-    assert outcome.code == 42
-    assert outcome.result["exit_code"] == 42
+def test_a_run_that_cannot_begin_leaves_nothing(agent, engine, development, monkeypatch):
+    port = development.address.rpartition(":")[2]
+    occupied = agent("run", "-p", f"{port}:80")
+    assert (occupied.code, "could not be run" in occupied.err) == (1, True), occupied.err
     assert containers(engine, agent) == []
+
+    def interrupted(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(docker.APIClient, "attach", interrupted)
+        assert agent("run").code == 130
+    assert containers(engine, agent) == []
+    for path in agent.folder.glob(".docker_build*"):
+        path.unlink()
+    outcome = agent("run")
+    assert (outcome.code, "nothing has been built here yet" in outcome.err) == (1, True), outcome.err
 
 
 def test_each_flag_means_what_it_means_to_docker(agent, engine, tmp_path, monkeypatch):
@@ -92,29 +113,13 @@ def test_each_flag_means_what_it_means_to_docker(agent, engine, tmp_path, monkey
     finally:
         engine.remove_container(agent.code, force=True, v=True)
 
-
-def test_the_project_file_may_say_the_same(agent, engine):
+    # The project file may say the same.
     (agent.folder / "logs").mkdir()
     project(agent, ports=[], name=agent.code, detach=True, environment={"WAIT": 1}, volumes=["./logs:/logs"])
     assert agent("run").code == 0
     container = engine.inspect_container(agent.code)
     engine.remove_container(agent.code, force=True)
     assert container["Mounts"][0]["Source"] == f"{agent.folder}/logs"
-
-
-def test_occupied_port_fails_run_and_leaves_no_container(agent, engine, development):
-    port = development.address.rpartition(":")[2]
-    outcome = agent("run", "-p", f"{port}:80")
-    assert outcome.code == 1
-    assert "could not be run" in outcome.err
-    assert containers(engine, agent) == []
-
-
-def test_run_pulls_an_image_missing_from_the_engine(agent, engine, development):
-    assert agent("push").code == 0
-    version = (agent.folder / ".docker_build_version").read_text().strip()
-    engine.remove_image(f"{development.address}/{agent.code}:{version}", force=True)
-    assert agent("run").code == 0
 
 
 @contextmanager
@@ -136,39 +141,12 @@ def running(agent: Agent) -> Iterator[subprocess.Popen[str]]:
         child.wait()
 
 
-@pytest.mark.parametrize(("sent", "code_of_end"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_stops_the_container(agent, engine, sent, code_of_end):
-    with running(agent) as child:
-        child.send_signal(sent)
-        assert child.wait(30) == code_of_end
-    assert [one for one in containers(engine, agent) if one["State"] == "running"] == []
-
-
-def test_a_dry_run_starts_nothing(agent, engine):
-    outcome = agent("run", "--dry-run")
-    assert outcome.code == 0
-    assert outcome.out.startswith("run ")
-    assert containers(engine, agent) == []
-
-
-def test_before_a_build_there_is_nothing_to_run(agent):
-    for path in agent.folder.glob(".docker_build*"):
-        path.unlink()
-    outcome = agent("run")
-    assert outcome.code == 1
-    assert "nothing has been built here yet" in outcome.err
-
-
-def test_interrupt_before_start_leaves_no_container(agent, engine, monkeypatch):
-    def interrupted(*_args: object, **_options: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(docker.APIClient, "attach", interrupted)
-    assert agent("run").code == 130
-    assert containers(engine, agent) == []
-
-
-def test_closed_output_pipe_stops_the_container_silently(agent, engine):
+def test_a_signal_or_closed_pipe_stops_the_container(agent, engine):
+    for sent, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        with running(agent) as child:
+            child.send_signal(sent)
+            assert child.wait(30) == code
+        assert [one for one in containers(engine, agent) if one["State"] == "running"] == [], sent
     child = subprocess.run(
         f'{sys.executable} -m container_pipeline run -e WAIT=1 -e SAY="$(seq 9999)" --project {agent.folder} | true',
         shell=True,

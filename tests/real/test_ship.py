@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from container_pipeline.__main__ import main
 from lab import ask
 from lab.faultproxy import Fault
 from lab.watcher import ArgvWatcher
@@ -23,19 +24,39 @@ SIX = [f"DOCKER_REGISTRY{prod}{part}" for prod in ("", "_PROD") for part in ("",
 
 
 @pytest.fixture
-def agent(lab, project):
-    """agent(*words, **environment) → the finished process of `container-pipeline WORDS` in the project's folder."""
+def process(lab, project):
+    """process(*words, **environment) → the finished process of `container-pipeline WORDS` in the project's folder."""
 
-    def call(*words: str, without: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    def call(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         environ = lab.environment(PYTHONPATH=str(AGENT), CONTAINER_PIPELINE_SETTLE="1", **environment)
-        environ.pop(without, None)
         command = [sys.executable, "-m", "container_pipeline", *words]
         return subprocess.run(command, cwd=project.folder, env=environ, capture_output=True, text=True, timeout=120)
 
     return call
 
 
-def test_ship_takes_each_version_from_folder_to_servers(lab, registry_factory, project, agent, fault_proxy, tmp_path):
+@pytest.fixture
+def agent(lab, project, monkeypatch, capsys):
+    """agent(*words, **environment) → the same, in this process."""
+
+    def call(*words: str, without: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        environ = lab.environment(CONTAINER_PIPELINE_SETTLE="1", LC_ALL="C.UTF-8", **environment)
+        environ.pop(without, None)
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            for name in [*os.environ]:
+                patch.delenv(name)
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            patch.chdir(project.folder)
+            code = main([*words])
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    return call
+
+
+def test_ship_takes_each_version_from_folder_to_servers(lab, registry_factory, project, process, fault_proxy, tmp_path):
     """Three versions of one project: the first arrives, the second replaces it on one server, the third stays out.
 
     Between registries of its own: other tests run docker.sh beside it, which shows the lab's passwords.
@@ -49,7 +70,7 @@ def test_ship_takes_each_version_from_folder_to_servers(lab, registry_factory, p
         logins |= {prefix: address, f"{prefix}_USER": one.user, f"{prefix}_PASS": one.password}
 
     def ship(*words: str) -> subprocess.CompletedProcess[str]:
-        return agent("ship", "--code", project.code, "--json", "-v", *words, HOME=str(tmp_path), **logins)
+        return process("ship", "--code", project.code, "--json", "-v", *words, HOME=str(tmp_path), **logins)
 
     passwords = [development.password, production.password]
     with ArgvWatcher(passwords) as watcher:
@@ -109,9 +130,8 @@ def test_the_watcher_sees_a_password_in_an_argument():
     assert len(watcher.seen) == 1
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
+def test_bad_input_is_refused_before_anything_is_touched(agent, project):
+    for words, sentence in (
         ([], "no project code is set"),
         (["--code", "../x"], "'../x' is not a project code"),
         (["--code", "-o"], "'-o' is not a project code"),
@@ -119,16 +139,16 @@ def test_the_watcher_sees_a_password_in_an_argument():
         (["--code", "app", "--server", "-oProxyCommand=x"], "'-oProxyCommand=x' is not a server"),
         (["--code", "app", "--namespace", "Team"], "is not an image name"),
         (["--code", "app", "--project", "/nowhere"], "project folder /nowhere does not exist"),
-    ],
-)
-def test_bad_input_is_refused_before_anything_is_touched(agent, project, words, sentence):
-    refused(agent("ship", *words), project, sentence)
-
-
-@pytest.mark.parametrize("variable", SIX[:3] + SIX[4:])
-def test_ship_names_each_missing_variable_before_any_change(agent, project, variable):
-    done = agent("ship", "--code", project.code, without=variable)
-    refused(done, project, f"{variable} is not set")
+    ):
+        refused(agent("ship", *words), project, sentence)
+    # Each missing variable is named.
+    for variable in SIX[:3] + SIX[4:]:
+        refused(agent("ship", "--code", project.code, without=variable), project, f"{variable} is not set")
+    project.write("container-pipeline.yml", "serves: [a]\n")
+    refused(agent("ship", "--code", project.code), project, "unknown key 'serves'")
+    os.unlink(project.folder / "container-pipeline.yml")
+    os.unlink(project.folder / "Dockerfile")
+    refused(agent("ship", "--code", project.code), project, "Dockerfile")
 
 
 def test_ship_asks_for_approval_and_for_an_environment(agent, project):
@@ -152,17 +172,13 @@ def test_ship_asks_for_approval_and_for_an_environment(agent, project):
     assert ("promote " in planned.stdout, "server-1" in planned.stdout) == (True, False)
 
 
-def test_a_folder_without_a_dockerfile_is_refused(agent, project):
-    os.unlink(project.folder / "Dockerfile")
-    refused(agent("ship", "--code", project.code), project, "Dockerfile")
-
-
-def test_ship_refuses_an_unknown_project_file_key(agent, project):
-    project.write("container-pipeline.yml", "serves: [a]\n")
-    refused(agent("ship", "--code", project.code), project, "unknown key 'serves'")
-
-
 def test_what_does_not_apply_is_absent_and_said(lab, project, agent):
+    planned = agent("ship", "--code", project.code, "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    for verb in ("build", "push", "promote", "deploy"):
+        assert verb in planned.stdout
+    assert not list(project.folder.glob(".docker_build*"))
+    assert ask.tags(lab.development, project.code) == []
     done = agent(
         "ship", "--code", project.code, "--json", without="DOCKER_REGISTRY_PROD", CONTAINER_PIPELINE_DEFAULT_SERVERS=""
     )
@@ -188,15 +204,6 @@ def test_multibranch_job_publishes_only_what_branches_allows(lab, project, agent
     assert ask.tags(lab.development, project.code) == [version]
     assert ask.tags(lab.production, project.code) == []
     assert lab.servers[0].get(project.port)["version"] == version
-
-
-def test_ship_dry_run_prints_plan_and_changes_nothing(lab, project, agent):
-    done = agent("ship", "--code", project.code, "--dry-run")
-    assert done.returncode == 0, done.stderr
-    for verb in ("build", "push", "promote", "deploy"):
-        assert verb in done.stdout
-    assert not list(project.folder.glob(".docker_build*"))
-    assert ask.tags(lab.development, project.code) == []
 
 
 def refused(done: subprocess.CompletedProcess[str], project, sentence: str) -> None:

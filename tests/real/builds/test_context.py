@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -37,23 +38,36 @@ def test_the_dockerfile_may_stand_elsewhere(agent, engine, builder, place):
     assert engine.inspect_image(built(agent))["Config"]["Labels"]["elsewhere"] == "yes"
 
 
+IGNORED = [
+    ["*.log", "!keep.log"],
+    ["node", "!node/keep"],
+    ["**/*.log", "sub/**/x"],
+    ["*", "!sub", "sub/deep"],
+    ["/sub/", "./node/../keep.log", "# comment", "  "],
+    ["Dockerfile", ".dockerignore"],
+    ["*", "!**/x"],
+    ["s?b/*", "[!k]*.log", "!sub/deep"],
+]
+
+
+def within(place, line):
+    """Let a line be about files of one folder; the names of Dockerfile and .dockerignore mean the project's own."""
+    whole = line in ("Dockerfile", ".dockerignore") or line.startswith("#") or not line.strip()
+    return line if whole else re.sub(r"^(!?(?:\./|/)?)", rf"\g<1>{place}", line)
+
+
 @pytest.mark.parametrize(
-    "lines",
-    [
-        ["*.log", "!keep.log"],
-        ["node", "!node/keep"],
-        ["**/*.log", "sub/**/x"],
-        ["*", "!sub", "sub/deep"],
-        ["/sub/", "./node/../keep.log", "# comment", "  "],
-        ["Dockerfile", ".dockerignore"],
-        ["*", "!**/x"],
-        ["s?b/*", "[!k]*.log", "!sub/deep"],
-    ],
+    "folders", [[*range(len(IGNORED))], *(pytest.param([one], marks=pytest.mark.matrix) for one in range(len(IGNORED)))]
 )
-def test_build_ignores_the_same_files_as_docker_client(agent, engine, lab, lines, monkeypatch):
-    for name in ("a.log", "keep.log", "sub/b.log", "sub/deep/x", "sub/x", "node/a/x", "node/keep/x"):
-        (agent.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (agent.folder / name).write_text(name)
+def test_build_ignores_the_same_files_as_docker_client(agent, engine, lab, folders, monkeypatch):
+    """All in folders of one project, where each line begins with its folder; in the matrix each alone, as it is."""
+    lines = []
+    for number in folders:
+        place = f"{number}/" if len(folders) > 1 else ""
+        for name in ("a.log", "keep.log", "sub/b.log", "sub/deep/x", "sub/x", "node/a/x", "node/keep/x"):
+            (agent.folder / place / name).parent.mkdir(parents=True, exist_ok=True)
+            (agent.folder / place / name).write_text(name)
+        lines += [within(place, line) for line in IGNORED[number]]
     write(agent, **{".dockerignore": "\n".join(lines)})
     named = f"test.local/{agent.code}:docker"
     subprocess.run(
