@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -321,7 +321,7 @@ def _read_project_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        data = read_yaml(read_file(path, LARGEST_YAML), as_texts(), check=check_keys)
+        data = _parsed(read_file(path, LARGEST_YAML))
     except Unreadable as error:
         place = error.place(path.name)
         raise SettingsError(_("{place} cannot be read: {problem}", place=place, problem=error.problem)) from error
@@ -335,6 +335,12 @@ def _read_project_file(path: Path) -> dict[str, Any]:
         raise SettingsError(_("{place} must hold keys and values, such as `code: aglaia-web-re`", place=path.name))
     refuse_unknown(data, list(BY_NAME), path.name)
     return data
+
+
+@lru_cache(maxsize=4)
+def _parsed(data: bytes) -> Any:
+    """Return the content of a project file. A command reads the same file once for each environment."""
+    return read_yaml(data, as_texts(), check=check_keys)
 
 
 def _access(role: str, environ: Mapping[str, str], insecure: Sequence[str]) -> RegistryAccess | None:

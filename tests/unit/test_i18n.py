@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import json
 import re
@@ -20,11 +21,23 @@ def calls() -> list[tuple[str, set[str]]]:
     """Return the text of every ``_("…")`` call in the package, and the names of the values that it is given."""
     found = []
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
-                assert isinstance(node.args[0], ast.Constant), f"{path.name}:{node.lineno}: not a constant text"
-                found.append((node.args[0].value, {str(keyword.arg) for keyword in node.keywords}))
+        text = path.read_text(encoding="utf-8")
+        for start in re.finditer(r"(?<![\w.])(?<!def )_\(", text):
+            # To parse whole files takes five times as long.
+            call = _expression(text, start.start())
+            if not isinstance(call, ast.Call):  # in a regular expression
+                continue
+            assert isinstance(call.args[0], ast.Constant), f"{path.name}: not a constant text: {ast.unparse(call)}"
+            found.append((call.args[0].value, {str(keyword.arg) for keyword in call.keywords}))
     return found
+
+
+def _expression(text: str, start: int) -> ast.expr | None:
+    """Return the shortest expression at ``start`` that ends with a parenthesis."""
+    for end in re.finditer(r"\)", text[start : start + 3000]):
+        with contextlib.suppress(SyntaxError):
+            return ast.parse(text[start : start + end.end()], mode="eval").body
+    return None
 
 
 def messages() -> set[str]:

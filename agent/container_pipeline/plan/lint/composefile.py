@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import yaml
 
@@ -14,6 +15,14 @@ from container_pipeline.plan.lint.model import Edit, Source
 _BREAK = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 
 
+@lru_cache(maxsize=4)
+def _root(text: str) -> yaml.Node | None:
+    """Return the root node. Several rules and each repair ask for the same texts."""
+    # Compose v2 refuses a key that is there twice, and v1 takes the last one.
+    root: yaml.Node | None = read_yaml(text, nodes=True, check=check_keys)
+    return root
+
+
 class ParsedCompose:
     """``problem`` is (line, sentence) if it is not a YAML map; then all else is empty."""
 
@@ -22,8 +31,7 @@ class ParsedCompose:
         self.problem: tuple[int, str] | None = None
         self.root: yaml.Node | None = None
         try:
-            # Compose v2 refuses a key that is there twice, and v1 takes the last one.
-            self.root = read_yaml(source.plain, nodes=True, check=check_keys)
+            self.root = _root(source.plain)
         except Unreadable as error:
             self.problem = (error.line or 1, error.problem)
 
