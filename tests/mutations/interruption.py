@@ -14,22 +14,19 @@ LOCK = [
         "Of two deploys at once one waits or fails",
         _COMMON,
         (("until flock -n 9; do", "until true; do"),),
-        (
-            "real/test_lock.py::test_held_lock_exits_5_and_names_its_holder",
-            "real/test_lock.py::test_runs_wait_for_lock_while_their_agent_lives",
-        ),
+        ("real/test_lock.py::test_runs_end_or_wait_for_a_held_lock",),
     ),
     Mutation(
         "It says who holds the lock, since when, with what version",
         _COMMON,
         (('end locked lock "$(lock_holder .lock)"', "end locked lock"),),
-        ("real/test_lock.py::test_held_lock_exits_5_and_names_its_holder",),
+        ("real/test_lock.py::test_runs_end_or_wait_for_a_held_lock",),
     ),
     Mutation(
         "The wait for the lock is bounded",
         _COMMON,
         (("turns=$((wait * 5 + 8))", "turns=99999"),),
-        ("real/test_lock.py::test_held_lock_exits_5_and_names_its_holder",),
+        ("real/test_lock.py::test_runs_end_or_wait_for_a_held_lock",),
     ),
     Mutation(
         "No crash leaves the lock: it is a process', not a folder that somebody must remove",
@@ -51,7 +48,7 @@ LOCK = [
                 '    sleep 60 </dev/null >/dev/null 2>&1 &\n    long no compose up -d ${recreate:+"$recreate"} || return\n',
             ),
         ),
-        ("real/test_lock.py::test_held_lock_exits_5_and_names_its_holder",),
+        ("real/test_lock.py::test_runs_end_or_wait_for_a_held_lock",),
     ),
     Mutation(
         "Compose that outlives a killed program keeps the lock: two never work at once",
@@ -107,7 +104,7 @@ KILLED = [
         "Nothing is switched for an agent that is gone before it",
         _COMMON,
         (("trap 'lost=yes' TERM HUP INT\n", "trap '' TERM HUP INT\n"),),
-        ("real/test_lock.py::test_runs_wait_for_lock_while_their_agent_lives",),
+        ("real/test_lock.py::test_runs_end_or_wait_for_a_held_lock",),
     ),
     Mutation(
         "An agent that is silent, its wire cut, is missed",
@@ -238,21 +235,21 @@ ABORTED = [
         "remote/fleet.py",
         (("            children.wait_for_abort()\n", "            pass\n"),),
         (
-            "real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",
-            "real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v1]",
+            "real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2-SIGTERM]",
+            "real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v1-SIGTERM]",
         ),
     ),
     Mutation(
         "An abort ends what runs on the server, and the lock is gone",
         _COMMON,
         (('        echo gone >"$work/beat"\n        kill -TERM $$\n', ""),),
-        ("real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",),
+        ("real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2-SIGTERM]",),
     ),
     Mutation(
         "SIGTERM ends the agent with 143",
         "__main__.py",
         (('raise Stopped(_("terminated"), 143)', 'raise Stopped(_("terminated"), 1)'),),
-        ("real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2]",),
+        ("real/test_interruption.py::test_jenkins_abort_exits_143_within_five_seconds[compose-v2-SIGTERM]",),
     ),
     Mutation(
         "A signal just before a call that blocks ends the call",

@@ -20,7 +20,8 @@ def held(site: Site) -> Iterator[None]:
         yield
 
 
-def test_held_lock_exits_5_and_names_its_holder(site: Site):
+def test_runs_end_or_wait_for_a_held_lock(site: Site):
+    # Without --wait a run ends with 5, and names the other.
     version = site.deployed()
     assert site.lock_is_free(), "the service has inherited the lock"
     site.sh("echo >>.env")
@@ -34,10 +35,6 @@ def test_held_lock_exits_5_and_names_its_holder(site: Site):
         done = site("deploy", "--version", version)
     assert done.code == 5
     assert f"ann@ci has held it since {local_time('2026-11-24T09:30:15Z')}, for version 20261124093015" in done.err
-
-
-def test_runs_wait_for_lock_while_their_agent_lives(site: Site):
-    version = site.deployed()
     # BusyBox's timeout leaves a watcher behind that has the lock for a second after its command has ended.
     with ExitStack() as stack:
         stack.enter_context(held(site))

@@ -135,6 +135,31 @@ def test_a_shell_counts_seconds_as_dockers_time_says(shell, text, seconds):
 
 
 @SHELLS
+@table(
+    ("runs", "label", "outcome"),
+    [
+        ("2026-10-25T01:05:00Z", "2026-10-25T00:55:00Z", "::w end overtaken 2 2026-10-25T01:05:00Z"),
+        ("2026-10-25T01:05:00Z", "2026-10-25T00:55:00.123Z", "::w end overtaken 2 2026-10-25T01:05:00Z"),
+        ("2026-10-25T00:55:00Z", "2026-10-25T01:05:00Z", "deploys 2026-10-25T01:05:00Z"),
+        ("2026-10-25T00:55:00Z", "2026-10-25T00:55:00Z", "deploys 2026-10-25T00:55:00Z"),
+        ("", "2026-10-25T00:55:00Z", "deploys 2026-10-25T00:55:00Z"),
+        ("2026-10-25T01:05:00Z", "", "deploys"),
+        ("2026-10-25T01:05:00Z", "yesterday", "deploys"),
+    ],
+)
+def test_only_a_known_earlier_age_is_overtaken(shell, runs, label, outcome, tmp_path):
+    (tmp_path / "releases" / "2").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "releases" / ".current").write_text("2\n")
+    (tmp_path / "releases" / "2" / "release.json").write_text(json.dumps({"created": runs}) + "\n")
+    (tmp_path / "release.json").write_text("{}\n")
+    values = {"word": "w", "keep_newer": True, "pulled": False, "created": "", "label": json.dumps(label), "stage": "."}
+    program = transfer.program(["common", "deploy"], values).rpartition("\ndeploy\n")[0]
+    program += '\nwork=.\nlearn_age\necho deploys "$created"'
+    done = subprocess.run([*shell, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == outcome
+
+
+@SHELLS
 def test_a_missing_lock_file_prints_no_error(shell):
     program = transfer.program(["common"], {"code": "a-b"}) + "\nlock_holder /nowhere/.given-up"
     done = subprocess.run([*shell, "-c", program], capture_output=True, text=True, check=True)
