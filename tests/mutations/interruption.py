@@ -171,6 +171,24 @@ LOGIN_SHELLS = [
         ("real/test_login_shells.py::test_login_shell_output_and_variables_never_affect_runs",),
     ),
     Mutation(
+        "A program that starts after the agent has given up runs no Compose command",
+        "remote/programs/control.sh",
+        (("    await_go\n", ""),),
+        ("real/test_login_shells.py::test_login_shell_output_and_variables_never_affect_runs",),
+    ),
+    Mutation(
+        "A program that starts after the agent has given up holds no code",
+        "remote/programs/hold.sh",
+        (("    await_go\n", ""),),
+        ("real/test_login_shells.py::test_login_shell_output_and_variables_never_affect_runs",),
+    ),
+    Mutation(
+        "A program that starts after the agent has given up creates no folder",
+        _DEPLOY,
+        (("    await_go\n    open_folder\n", "    open_folder\n    await_go\n"),),
+        ("real/test_login_shells.py::test_deploy_reports_a_login_shell_that_blocks_it",),
+    ),
+    Mutation(
         "What a killed run has left, a login perhaps, goes with the next run",
         _COMMON,
         (("make_work() {\n    sweep\n", "make_work() {\n"),),
@@ -265,8 +283,8 @@ ABORTED = [
     ),
     Mutation(
         "Keep-alives before the files are no part of them",
-        _DEPLOY,
-        (('    until [ "$announced" = files ]; do IFS= read -r announced || end stopped connection; done\n', ""),),
+        _COMMON,
+        (('    until [ "$heard" = go ]; do IFS= read -r heard || end stopped connection; done\n', "    read -r _\n"),),
         ("real/test_login_shells.py::test_login_shell_output_and_variables_never_affect_runs",),
     ),
     Mutation(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
+
 import pytest
 
 from lab.handle import Server
@@ -13,7 +17,8 @@ REFUSED = {
     "reads all our input": ("cat >/dev/null", "SSH nor the login shell started the program in time"),
     "reads a line of our input": ("read -r _", "consumed the input"),
     "starts another shell": ("exec sh", "the program in time"),
-    "prints and hangs": ("echo Welcome to web; sleep 300", "it printed: Welcome to web"),
+    # The agent waits for 7 s.
+    "prints and starts late": ("echo Welcome to web; sleep 8", "it printed: Welcome to web"),
     "ends": ("echo go away; exit 3", "exited with code 3 and ran nothing; it printed: go away"),
 }
 
@@ -21,6 +26,24 @@ REFUSED = {
 def start_file(server: Server, text: str) -> None:
     (server.box.folder / "docker" / "bashrc").write_text(text + "\n")
     server.run("cp /docker/bashrc /root/.bashrc")
+
+
+def wait_for_programs(server: Server) -> None:
+    """Wait until no program of the agent runs on a server, nor a login shell that will start one; asks no login shell."""
+
+    def place(pid: str) -> str:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+
+    def runs(process: Path) -> bool:
+        try:
+            return place(process.name) == here and b"container-pipeline" in (process / "cmdline").read_bytes()
+        except OSError:
+            return False
+
+    here, end = place(str(server.box.init())), time.monotonic() + 30
+    while any(runs(process) for process in Path("/proc").glob("[0-9]*")):
+        assert time.monotonic() < end, "a program still runs"
+        time.sleep(0.1)
 
 
 def test_login_shell_output_and_variables_never_affect_runs(site: Site, there: Server, monkeypatch: pytest.MonkeyPatch):
@@ -40,6 +63,14 @@ def test_login_shell_output_and_variables_never_affect_runs(site: Site, there: S
     logs = site("logs")
     assert f"serving {version}" in logs.out
     assert "6.6.6" not in logs.out
+    # Programs that start once the agent has given up change nothing.
+    monkeypatch.setattr("container_pipeline.remote.ssh.START_TIMEOUT", -9)
+    start_file(there, "sleep 2")
+    for command in (("down", "--yes"), ("hold", "maintenance")):
+        done = site(*command)
+        assert (done.code, "the program in time" in done.err) == (1, True), done.err
+        wait_for_programs(there)
+    assert (site.running(), (there.folder / "compose" / site.code / ".hold").exists()) == (version, False)
 
 
 def test_deploy_reports_a_login_shell_that_blocks_it(site: Site, there: Server, monkeypatch: pytest.MonkeyPatch):
@@ -51,8 +82,9 @@ def test_deploy_reports_a_login_shell_that_blocks_it(site: Site, there: Server, 
         (there.folder / "bashrc").write_text(text + "\n")
         done = site(*deploy)
         assert (done.code, words in done.err) == (1, True), (name, done.err)
-        # A shell that goes on after all makes no more than the empty folder.
-        assert not (there.folder / "compose" / site.code / "docker-compose.yml").exists(), name
+        # A shell may go on once the agent has gone.
+        wait_for_programs(there)
+        assert not (there.folder / "compose" / site.code).exists(), name
     # And a user without a shell.
     (there.folder / "bashrc").write_text("")
     there.run("sed -i '/^deploy:/s#/bin/sh#/usr/sbin/nologin#' /etc/passwd")

@@ -34,6 +34,8 @@ LEARN_TIMEOUT = 60.0
 LEARN_PAUSE = 2.0
 #: Seconds before the same sentence about what a server waits for is shown again.
 REPEAT = 30.0
+#: Begins the payload of a program that changes something: proof that its `hello` was heard.
+GO = b"go\n"
 
 
 @dataclass
@@ -252,7 +254,7 @@ class Fleet:
             self._sessions.append(session)
             try:
                 told = session.run(
-                    transfer.program(("common", "outcome"), values), b"", lambda _text: None, lambda _line: None
+                    transfer.program(("common", "outcome"), values), GO, lambda _text: None, lambda _line: None
                 )
             except PipelineError:
                 return False

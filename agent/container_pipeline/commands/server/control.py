@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from container_pipeline.execute import Run, rollout
 from container_pipeline.plan.deploy import Compose
-from container_pipeline.remote.fleet import ServerTask, parts
+from container_pipeline.remote.fleet import GO, ServerTask, parts
 from container_pipeline.result import Override
 
 
@@ -26,6 +26,6 @@ def run(
     }
     if override:
         run.result.add(Override(override=override))
-    task = ServerTask(parts(run.settings, "control"), values, changes=True, must=("health",) if starts else ())
+    task = ServerTask(parts(run.settings, "control"), values, GO, changes=True, must=("health",) if starts else ())
     answers = rollout.on_servers(run, [step], task, accept_new=accept_new)
     rollout.report(run, answers, running=starts)

@@ -11,7 +11,7 @@ from container_pipeline.execute.release import Upload
 from container_pipeline.plan import deploy as plan
 from container_pipeline.plan import resolved
 from container_pipeline.remote import transfer
-from container_pipeline.remote.fleet import ServerTask, parts
+from container_pipeline.remote.fleet import GO, ServerTask, parts
 from container_pipeline.remote.once import Once
 from container_pipeline.result import Approved, Override
 
@@ -95,7 +95,7 @@ def _task(
     return ServerTask(
         parts(run.settings, *programs),
         values,
-        b"files\n" + files,
+        GO + files,
         changes=True,
         must=rollout.STEPS,
         judge=_judge(run, upload, service if command else ""),

@@ -6,7 +6,7 @@ from container_pipeline.errors import UsageError
 from container_pipeline.execute import Run, rollout
 from container_pipeline.i18n import _
 from container_pipeline.plan.deploy import Hold, Holding
-from container_pipeline.remote.fleet import Answer, ServerTask, finish
+from container_pipeline.remote.fleet import GO, Answer, ServerTask, finish
 from container_pipeline.result import Reason
 
 #: Longest reason, in characters.
@@ -16,7 +16,7 @@ _LONGEST = 300
 def run(run: Run, reason: str = "", *, accept_new: bool = False) -> None:
     """Hold the code on all servers for ``reason``; resume without one. Raises the worst server's error."""
     step = Hold(run.settings.targets(), run.settings.code, reason)
-    task = ServerTask(("hold",), {"action": "hold" if reason else "resume", "reason": reason})
+    task = ServerTask(("hold",), {"action": "hold" if reason else "resume", "reason": reason}, GO)
     answers = rollout.on_servers(run, [step], task, accept_new=accept_new)
     if reason:
         run.result.add(Reason(reason=reason))

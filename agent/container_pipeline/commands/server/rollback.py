@@ -7,7 +7,7 @@ from container_pipeline.execute import Run, rollout, verification
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest, Version
 from container_pipeline.plan import deploy as plan
-from container_pipeline.remote.fleet import ServerTask, parts
+from container_pipeline.remote.fleet import GO, ServerTask, parts
 
 
 def run(
@@ -31,6 +31,7 @@ def run(
     task = ServerTask(
         parts(run.settings, *rollout.DEPLOY),
         {**rollout.common(run, "rollback", wait), **values},
+        GO,
         changes=True,
         must=rollout.STEPS,
     )

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Common first part of every program for a server. POSIX sh, for dash, busybox ash and bash.
 #
-# The agent sends assignments, this file and others as one text on stdin; after `hello`, it sends the payload. While it lives, it sends
-# an empty line every few seconds, also before the payload. Programs respond on stdout in lines that begin with "::" and the run's word, which nobody else knows; the
+# The agent sends assignments, this file and others as one text on stdin; after `hello`, it sends the payload, which begins with a line
+# `go` where the program changes something. While it lives, it sends an empty line every few seconds, also before the payload. Programs respond on stdout in lines that begin with "::" and the run's word, which nobody else knows; the
 # output of commands goes to files.
 # Required variables: word, code, folder, sudo (yes or no), wait (seconds for the lock), who, version, login (JSON or empty).
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # the parts share their variables
@@ -180,6 +180,13 @@ watch_over() {
         rm -rf "$work"
     } </dev/null >/dev/null 2>&1 &
     watchers=$!
+}
+
+# Waits for the agent's `go`. Every program calls it before it changes anything: the login shell may have taken so long, or printed so
+# much, that the agent has given up and reported that nothing runs.
+await_go() {
+    heard=''
+    until [ "$heard" = go ]; do IFS= read -r heard || end stopped connection; done
 }
 
 # From now on, stdin has keep-alives (empty lines) and the agent's reply; its end means that the agent is gone.

@@ -13,6 +13,7 @@ control() {
         if [ "$action" = down ] && [ -f releases/.log ]; then end ok; fi
         refuse nothing
     fi
+    await_go
     watch_connection
     take_lock
     [ "$action" != up ] || heed_hold

@@ -22,10 +22,7 @@ take() {
     fi
 }
 
-# Keep-alives may arrive before the line that announces the files.
 receive() {
-    announced=''
-    until [ "$announced" = files ]; do IFS= read -r announced || end stopped connection; done
     take "$size" | tar -xpof - -C "$stage" 2>"$work/out" || refuse_write
     [ -f "$stage/.env.v1" ] || return 0
     if [ "$generation" = v1 ]; then mv -f "$stage/.env.v1" "$stage/.env"; else rm -f "$stage/.env.v1"; fi
@@ -351,6 +348,7 @@ deploy() {
     find_docker
     step check
     [ "$action" = rollback ] || ask_for_image
+    await_go
     open_folder
     [ "$action" = rollback ] || receive
     watch_connection

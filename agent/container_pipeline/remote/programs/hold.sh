@@ -6,6 +6,7 @@
 hold() {
     say hello
     make_work
+    await_go
     if [ "$action" = hold ]; then
         (umask 022 && mkdir -p "$folder") 2>"$work/out" || refuse_write
     fi

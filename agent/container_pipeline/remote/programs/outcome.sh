@@ -6,6 +6,7 @@
 outcome() {
     say hello
     make_work
+    await_go
     (umask 022 && mkdir -p "$folder/releases") 2>"$work/out" || refuse_write
     cd "$folder" || refuse folder "$folder"
     watch_connection
