@@ -111,6 +111,11 @@ def test_what_signing_needs_is_missed_before_the_build(signer, development, code
     signer.set("CONTAINER_PIPELINE_SIGN", "keys/cosign.key")
     assert "sign: keys/cosign.key is in the build context" in refused()
     signer.agent.folder.joinpath(".dockerignore").write_text("keys\n")
+    # BuildKit reads this file instead.
+    own = signer.agent.folder.joinpath("Dockerfile.dockerignore")
+    own.write_text("*.log\n")
+    assert "list it in Dockerfile.dockerignore, or keep it" in refused()
+    own.unlink()
     assert "✓ what `sign` needs is here" in signer("doctor").out
     assert signer("build").code == 0
     signer.built.unlink()

@@ -41,14 +41,14 @@ def facts(rule: str, text: str, more: dict[str, Any] | None = None) -> lint.Fact
             continue
         if name == "requirements":
             value = (lint.Source("requirements.txt", value),)
-        elif name in ("dockerfile", "dockerignore"):
+        elif name == "dockerfile":
             value = lint.Source(name, value)
+        elif name == "dockerignore":
+            value = (lint.Source(".dockerignore", value),)
         given[name] = frozenset(value) if name == "tracked" else tuple(value) if isinstance(value, list) else value
     if kind in FIELDS:
         source = lint.Source(kind, text, encoding)
-        given[FIELDS[kind]] = (
-            source if kind in ("Dockerfile", ".dockerignore", "Jenkinsfile", "container-pipeline.yml") else (source,)
-        )
+        given[FIELDS[kind]] = source if kind in ("Dockerfile", "Jenkinsfile", "container-pipeline.yml") else (source,)
     return lint.Facts(**given)
 
 

@@ -107,8 +107,12 @@ def ignore(data: bytes, *says: str, lacks: Sequence[str] = ()) -> Case:
     return Case("lint", {"Dockerfile": DOCKERFILE, ".dockerignore": data, "secret": "s"}, says=says, lacks=lacks)
 
 
-def ignored(text: str, *says: str) -> Case:
+def ignored(text: str, *says: str, own: str = "", builder: str = "auto") -> Case:
+    """lint where ``text`` is the .dockerignore, and ``own`` the one beside the Dockerfile, which BuildKit reads instead."""
     project = {"Dockerfile": 'FROM a:1\nCOPY . /app\nCMD ["a"]\n', ".dockerignore": text}
+    project["container-pipeline.yml"] = f"builder: {builder}\n"
+    if own:
+        project["Dockerfile.dockerignore"] = own
     return Case("lint", project, says=says, lacks=() if says else ("CP132",))
 
 
@@ -290,6 +294,13 @@ CASES: dict[str, Case] = {
     "ignore: another order": ignored("!.env\n*\n"),
     "ignore: a comment": ignored("  # .env\n#.git\n", "CP132 the copy includes .env, .git"),
     "ignore: names in a folder": ignored("src/.env\nsrc/.git\n", "CP132 the copy includes .env, .git"),
+    "ignore: beside the Dockerfile": ignored("*.log\n", own=".env\n.git\n"),
+    "ignore: only in the file not read": ignored(
+        ".env\n.git\n", "CP132 the copy includes .env, .git — list them in Dockerfile.dockerignore", own="*.log\n"
+    ),
+    "ignore: beside the Dockerfile, engine's builder": ignored(
+        "*.log\n", "CP132 the copy includes .env, .git — list them in .dockerignore", own=".env\n.git\n", builder="engine"
+    ),
     # GBK, in which editors on Chinese Windows save: shells and Docker take such a file, Compose does not
     "GBK: docker.sh": Case(
         "adopt --yes", {"docker.sh": gbk(SCRIPT)}, 1, ("docker.sh cannot be read: it is not UTF-8",), same=("docker.sh",)

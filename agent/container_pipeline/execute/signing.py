@@ -16,7 +16,7 @@ from container_pipeline.execute.verification import named
 from container_pipeline.i18n import _
 from container_pipeline.model import Digest
 from container_pipeline.plan.image import Attach, Sign
-from container_pipeline.project.context import IGNORE_FILE, Ignored
+from container_pipeline.project.context import Ignored, ignore_files
 from container_pipeline.settings import Settings
 
 
@@ -30,11 +30,13 @@ def check(settings: Settings, context: Path | None = None) -> None:
         return
     if context and context in key.path.parents:
         name = key.path.relative_to(context).as_posix()
-        if not Ignored.read(context)(name):
-            raise SettingsError(
-                _("sign: {name} is in the build context, so `COPY` can put it into the image", name=name),
-                _("list it in {file}, or keep it outside of the project", file=IGNORE_FILE),
-            )
+        dockerfile = context / str(settings.values.dockerfile)
+        for file in ignore_files(context, dockerfile, settings.values.builder):
+            if not Ignored.read(context, file=str(file))(name):
+                raise SettingsError(
+                    _("sign: {name} is in the build context, so `COPY` can put it into the image", name=name),
+                    _("list it in {file}, or keep it outside of the project", file=file.name),
+                )
     key.public()
 
 

@@ -50,9 +50,9 @@ class Ignored:
         self._patterns = [(pattern, pattern.expression) for pattern in patterns]
 
     @classmethod
-    def read(cls, root: Path, always: tuple[str, ...] = ()) -> Ignored:
-        """Read the context's ``.dockerignore``; files in ``always`` are sent in any case."""
-        path, text = root / IGNORE_FILE, ""
+    def read(cls, root: Path, always: tuple[str, ...] = (), file: str = IGNORE_FILE) -> Ignored:
+        """Read the context's ``.dockerignore``, or ``file`` instead; files in ``always`` are sent in any case."""
+        path, text = root / file, ""
         if path.is_file():
             with _reading(path):
                 # Decoded like file names, so that it matches the same bytes in any encoding.
@@ -73,6 +73,17 @@ class Ignored:
     def all_below(self, folder: str) -> bool:
         """Return whether an ignored folder can be skipped, because no pattern includes anything below it again."""
         return not any(pattern.keeps and f"{pattern.text}/".startswith(f"{folder}/") for pattern, _re in self._patterns)
+
+
+def ignore_files(root: Path, dockerfile: Path, builder: str) -> list[Path]:
+    """Return the files of which a build reads one, the most likely first.
+
+    BuildKit reads the file beside the Dockerfile, if there is one, instead of the context's; the engine's own builder never does.
+    """
+    own = dockerfile.with_name(f"{dockerfile.name}{IGNORE_FILE}")
+    if builder == "engine" or not own.is_file():
+        return [root / IGNORE_FILE]
+    return [own] if builder == "buildkit" else [own, root / IGNORE_FILE]
 
 
 def parse(text: str) -> list[Pattern]:

@@ -20,6 +20,7 @@ from container_pipeline.plan.difference import difference
 from container_pipeline.plan.lint import reports
 from container_pipeline.plan.lint.repair import alike, repaired
 from container_pipeline.project import files
+from container_pipeline.project.context import ignore_files
 from container_pipeline.result import Findings
 from container_pipeline.settings import Settings
 
@@ -70,7 +71,7 @@ def read(settings: Settings) -> lint.Facts:
         code=values.code,
         namespace=values.namespace,
         dockerfile=_read(project, dockerfile),
-        dockerignore=_read(project, os.path.normpath(os.path.join(values.context, ".dockerignore"))),
+        dockerignore=_read_all(project, _ignore_files(settings, dockerfile)),
         compose=_read_all(project, compose_names),
         env=_read_all(project, env_names),
         requirements=_read_all(project, sorted(path.name for path in project.glob("requirements*.txt"))),
@@ -81,6 +82,12 @@ def read(settings: Settings) -> lint.Facts:
         names=tuple(sorted(os.listdir(project))),
     )
     return replace(facts, code=facts.code or lint.code_of(facts))
+
+
+def _ignore_files(settings: Settings, dockerfile: str) -> list[str]:
+    project, context = settings.project, settings.path("context")
+    paths = ignore_files(context, project / dockerfile, settings.values.builder)
+    return [os.path.relpath(path, project) for path in paths]
 
 
 def _ask_others(project: Path, facts: lint.Facts, names: Sequence[str]) -> lint.Facts:

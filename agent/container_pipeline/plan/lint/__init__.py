@@ -46,8 +46,8 @@ def sources(facts: Facts) -> Iterator[tuple[str, Source]]:
     """Yield each file of the project with its kind."""
     if facts.dockerfile:
         yield "Dockerfile", facts.dockerfile
-    if facts.dockerignore:
-        yield ".dockerignore", facts.dockerignore
+    for source in facts.dockerignore:
+        yield ".dockerignore", source
     for source in facts.compose:
         yield "docker-compose.yml", source
     for source in facts.env:

@@ -79,13 +79,13 @@ class Facts:
     """The input of rules. ``tracked`` are the files that git tracks, ``uploaded`` those that a deploy uploads,
     ``overridden`` each (environment, key) whose value a variable of this machine overrides.
 
-    ``unsafe`` are findings (file, rule, message) whose repair would change more than the finding.
+    Of ``dockerignore``, a build reads the first. ``unsafe`` are findings (file, rule, message) whose repair would change more than the finding.
     """
 
     code: str = ""
     namespace: str = ""
     dockerfile: Source | None = None
-    dockerignore: Source | None = None
+    dockerignore: tuple[Source, ...] = ()
     compose: tuple[Source, ...] = ()
     env: tuple[Source, ...] = ()
     requirements: tuple[Source, ...] = ()

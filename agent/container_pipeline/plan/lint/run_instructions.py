@@ -9,7 +9,7 @@ from container_pipeline.errors import BuildError
 from container_pipeline.i18n import _
 from container_pipeline.plan.lint.dockerfile import Dockerfile, Instruction
 from container_pipeline.plan.lint.model import Edit, Facts, Hit, rule
-from container_pipeline.project.context import Ignored, parse
+from container_pipeline.project.context import IGNORE_FILE, Ignored, parse
 
 _KIND = "Dockerfile"
 _PIP = re.compile(r"\b(pip3?|python3? -m pip)\s+install\b")
@@ -158,14 +158,15 @@ def copies_secret(file: Dockerfile, _facts: Facts) -> Iterator[Hit]:
 
 @rule("CP132", _KIND, _("without .dockerignore, a copy of the whole folder includes .env and .git"))
 def nothing_ignored(file: Dockerfile, facts: Facts) -> Iterator[Hit]:
+    name, text = next(((one.name, one.plain) for one in facts.dockerignore), (IGNORE_FILE, ""))
     try:
-        ignored = Ignored(parse(facts.dockerignore.plain if facts.dockerignore else ""))
+        ignored = Ignored(parse(text))
     except BuildError:
         return  # the build refuses the pattern by name
     wanted = [name for name in (".env", ".git") if not ignored(name)]
     for one in file.all("COPY", "ADD"):
         if one.copies_project and wanted:
             yield Hit(
-                one.first, _("the copy includes {names}", names=", ".join(wanted)), _("list them in .dockerignore")
+                one.first, _("the copy includes {names}", names=", ".join(wanted)), _("list them in {file}", file=name)
             )
             return
