@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from container_pipeline.i18n import _
 from container_pipeline.plan.adopt.script import Line
 from container_pipeline.plan.lint.model import looks_secret
 
@@ -51,6 +52,10 @@ class Adopted:
     def left(self, line: Line, text: str, hint: str) -> None:
         shown, more, _rest = masked(text).partition("\n")
         self.notes.append(Note(line.first, line.last, False, f"{shown}{' …' if more else ''} — {hint}"))
+
+    def left_unknown(self, line: Line, text: str) -> None:
+        """Leave a text whose value a shell computes."""
+        self.left(line, text, _("its value is known only when the script runs"))
 
 
 def masked(text: str) -> str:

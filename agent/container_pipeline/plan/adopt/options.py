@@ -110,15 +110,21 @@ def _parse(words: list[str], short: Mapping[str, str], *, program: bool = False)
         yield name, value
 
 
+def _computed(value: str) -> bool:
+    """Return whether a shell computes a part of the value."""
+    return "$" in value or "`" in value
+
+
 def build(adopted: Adopted, line: Line, words: list[str]) -> None:
     """Convert a ``docker build``."""
     parsed = list(_parse(words, _SHORT))
     plain = [value for name, value in parsed if not name]
     context = posixpath.normpath(next((value for value in plain if not _NO_FOLDER.search(value)), "."))
     for value in filter(_NO_FOLDER.search, plain):
-        known_later = "$" in value or "`" in value
-        hint = _("its value is known only when the script runs") if known_later else _("it has no counterpart")
-        adopted.left(line, f"docker build {value}", hint)
+        if _computed(value):
+            adopted.left_unknown(line, f"docker build {value}")
+        else:
+            adopted.left(line, f"docker build {value}", _("it has no counterpart"))
     for name, value in parsed:
         if name and name not in _NOTHING:
             _build_option(adopted, line, name, value, context)
@@ -135,7 +141,7 @@ def _build_option(adopted: Adopted, line: Line, name: str, value: str, context: 
     values = adopted.values
     if name == "no-cache":
         return
-    if "$" in value or "`" in value or (name == "build-arg" and not equals):
+    if _computed(value) or (name == "build-arg" and not equals):
         hint = _(
             "its value is known only when the script runs; set it with {variable}",
             variable="CONTAINER_PIPELINE_BUILD_ARGS",
@@ -180,8 +186,8 @@ def run(adopted: Adopted, line: Line, words: list[str]) -> None:
 
 
 def _run_option(adopted: Adopted, line: Line, name: str, value: str, options: dict[str, Any]) -> None:
-    if "$" in value or "`" in value:
-        adopted.left(line, f"docker run --{name} {value}", _("its value is known only when the script runs"))
+    if _computed(value):
+        adopted.left_unknown(line, f"docker run --{name} {value}")
         return
     if name in _LISTS:
         options.setdefault(_LISTS[name], []).append(value)

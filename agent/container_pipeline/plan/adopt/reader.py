@@ -124,10 +124,11 @@ class _Reader:
         for name, line in self.script.variables.items():
             if name not in _VARIABLES and name not in self.known:
                 text = f"{name}={line.text}"
-                hint = _("set {variable} in /etc/profile or as a Jenkins credential", variable=name)
                 if masked(text) == text:
-                    hint = _("its value is known only when the script runs")
-                self.adopted.left(line, text, hint)
+                    self.adopted.left_unknown(line, text)
+                else:
+                    hint = _("set {variable} in /etc/profile or as a Jenkins credential", variable=name)
+                    self.adopted.left(line, text, hint)
         for line in self.script.rest:
             if not self._usual(line) and not re.match(r"BUILD_IMAGE(_NAME)?=|set -|cd ", line.text):
                 self.adopted.left(line, line.text, _("it has no counterpart"))
