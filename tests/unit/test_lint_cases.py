@@ -155,6 +155,14 @@ def test_a_wrong_key_behind_a_choice_is_found(text):
     assert [one.rule for one in lint.check(lint.Facts(code="shop-web", jenkinsfile=source))] == ["CP503"]
 
 
+def test_every_step_of_the_library_is_checked():
+    vars_folder = Path(__file__).resolve().parents[2] / "vars"
+    steps = {path.stem for path in vars_folder.glob("*.groovy")} - {"containerAgent", "containerOptions"}
+    source = lint.Source("Jenkinsfile", "".join(f"{step}(cod: 'shop-web')\n" for step in sorted(steps)))
+    found = lint.check(lint.Facts(code="shop-web", jenkinsfile=source))
+    assert [one.line for one in found if one.rule == "CP503"] == [*range(1, len(steps) + 1)]
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project where neither Compose nor another linter is there."""

@@ -30,6 +30,7 @@ JENKINS_KEYS: tuple[Key, ...] = (
 #: Additional keys of single steps, which become options of the agent's command; other steps do not accept them.
 STEP_KEYS: dict[str, tuple[str, ...]] = {
     "containerPipeline": ("override", "noRelease"),
+    "containerBuild": (),
     "containerPush": ("version",),
     "containerPromote": ("version",),
     "containerDeploy": ("environment", "version", "override", "noRelease"),
@@ -40,6 +41,8 @@ STEP_KEYS: dict[str, tuple[str, ...]] = {
     "containerRestart": ("environment", "service"),
     "containerLogs": ("environment", "service", "since", "grep", "tail"),
 }
+#: All steps that a Jenkinsfile can call.
+STEPS = (*STEP_KEYS, "containerFleet", "containerSeed")
 #: Keys of containerSeed, which has no project.
 SEED_KEYS: tuple[Key, ...] = (
     Key("jobs", "list", None, "jobs files, below the folder it runs in; jobs.yml by default"),
@@ -168,6 +171,7 @@ def library_keys() -> dict[str, dict[str, Any]]:
     single = {
         step: {**keys, **{name: others.get(name, {"kind": "text"}) for name in names}}
         for step, names in STEP_KEYS.items()
+        if names
     }
     return {"": keys, **single, "containerFleet": fleet, "containerSeed": seed}
 

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from container_pipeline.i18n import _
 from container_pipeline.keys import BY_NAME, PROJECT_FILE, nearest
 from container_pipeline.plan import groovy
-from container_pipeline.plan.jenkinsfile import library_keys
+from container_pipeline.plan.jenkinsfile import STEPS, library_keys
 from container_pipeline.plan.lint.model import Facts, Hit, Source, rule
 
 _KIND = "Jenkinsfile"
-_CALL = re.compile(
-    r"\b(container(?:Pipeline|Build|Push|Promote|Deploy|Rollback|Status|Seed|Restart|Logs|Hold|Resume|Fleet))\b[ \t]*(?:\(\s*\[?)?"
-)
+_CALL = re.compile(rf"\b({'|'.join(STEPS)})\b[ \t]*(?:\(\s*\[?)?")
 _KEY = re.compile(r"""(?:([A-Za-z_]\w*)|'(\w+)'|"(\w+)")\s*:(?!:)""")
 
 
