@@ -146,7 +146,10 @@ def test_a_full_disk_changes_nothing(site: Site, server_factory, monkeypatch: py
     assert done.code == 0
     # A release that cannot be recorded is rolled back.
     site.sh("rm /docker/filler")
-    kept, genuine = "cat docker-compose.yml .env; head -n 1 releases/.current; ls . releases", transfer.program
+    kept, genuine = (
+        "cat docker-compose.yml .env; head -n 1 releases/.current; ls . releases releases/.current*",
+        transfer.program,
+    )
     before = site.sh(kept)
     recording = "    step keep\n"
     monkeypatch.setattr(

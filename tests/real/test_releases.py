@@ -44,8 +44,10 @@ def test_rollback_and_keep_choose_the_right_releases(site: Site):
         done = site("rollback", *options)
         assert (done.code, sentence in done.err, site.running()) == (1, True, good), done.err
     # A deploy of an earlier version takes the current secrets. Beyond `keep`, the one that was rolled back goes before the one that ran.
+    # Its image is another one by now, and the one that it had does not stay.
     site.set("CONTAINER_PIPELINE_KEEP", "2")
     site.write(".env", "TOKEN=latest\n")
+    site.publish(version=bad)
     assert site("deploy", "--version", bad).code == 0
     assert (site.running(), site.environment()["TOKEN"], kept()) == (bad, "latest", {bad, good})
     newest = site.deployed()
@@ -61,6 +63,7 @@ def test_rollback_and_keep_choose_the_right_releases(site: Site):
     assert site("deploy", "--version", newest).code == 3
     assert site.servers[0].docker("inspect", "-f", "{{.Image}}", site.code) == image
     assert site.servers[0].get(site.port).strip() == newest
+    assert kept() == {bad, newest}
     # Deployed again, the one that was rolled back is one that ran. A release that a rollback restores stays, whatever its age.
     site.set("CONTAINER_PIPELINE_KEEP", "1")
     assert site("rollback").code == 0

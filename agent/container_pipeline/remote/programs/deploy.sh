@@ -270,9 +270,22 @@ runs_there() {
     if printf '%s\n' "$list" | grep -v '|unhealthy|' | grep -Eq "^$code\|[^|]*\|(running\||[1-9][0-9]*/)"; then echo runs; else echo down; fi
 }
 
-# Removes the image of a failed version, unless a kept release has the same version.
+# Removes the image of a failed version. If a kept release has that version, the tag names its image again.
 clean_image() {
-    [ -d "releases/$version" ] || dock rmi "$image:$version" >/dev/null 2>&1
+    if [ ! -d "releases/$version" ]; then
+        dock rmi "$image:$version" >/dev/null 2>&1
+    elif [ "$pulled" = yes ]; then
+        forget "$digest"
+    fi
+}
+
+# forget DIGEST: removes an image that has lost its tag, unless a kept release names it.
+forget() {
+    [ -n "$1" ] || return 0
+    for kept_record in releases/*/release.json; do
+        [ "$(field digest "$kept_record")" != "$1" ] || return 0
+    done
+    needed_beside "$image" none "$1" || dock rmi "$image@$1" >/dev/null 2>&1
 }
 
 # Repairs the switch of an earlier run that was killed.
@@ -297,9 +310,11 @@ recover() {
 
 keep_release() {
     step keep
+    replaced=''
     # Everything that needs disk space comes first.
     note_current 2>"$work/out" || go_back "keep $(last_line "$work/out")"
     if [ "$action" = deploy ]; then
+        replaced=$(field digest "releases/$version/release.json")
         if [ -d "releases/$version" ]; then mv "releases/$version" "$private/old"; fi
         mv "$stage" "releases/$version"
         touch "releases/$version"
@@ -307,11 +322,12 @@ keep_release() {
     elif ! cmp -s .env "releases/$version/.env"; then
         { cp -p .env "$private/env" && mv -f "$private/env" "releases/$version/.env"; } 2>/dev/null
     fi
-    mv -f releases/.current.new releases/.current
+    mv -f "$private/current" releases/.current
     remove_dropped
     close_journal
     names_pins || [ ! -e "$pinned_file" ] || rm -f "$pinned_file"
     log_attempt "ok${unverified:+ unverified $unverified}"
+    forget "$replaced"
     set -- releases/*/
     [ "$#" -gt "$keep" ] || return 0
     by_worth | sed "1,${keep}d" | while IFS= read -r release; do
@@ -335,7 +351,7 @@ note_current() {
         # shellcheck disable=SC2016 # awk's variables
         those='below; $0 "" == version { below = 1 }'
     fi
-    (umask 022 && { echo "$version" && ran_before; } >releases/.current.new) && sync releases/.current.new
+    (umask 022 && { echo "$version" && ran_before; } >"$private/current") && sync "$private/current"
 }
 
 ran_before() {
