@@ -13,7 +13,7 @@ WHY = {
     "exits later": (3, 30, "keeps restarting (exit code 4)", "gave up"),
     "healthy between crashes": (3, 30, "keeps restarting (exit code 3)", "no factory"),
     # On 127.8.9.7, and on 127.0.0.1 mapped into IPv6.
-    "on loopback": (1, 3, "does not listen on port 8080 (timed out)", "serving"),
+    "on loopback": (1, 6, "does not listen on port 8080 (timed out)", "serving"),
 }
 SLEEP = "command: [sleep, '999'], stop_grace_period: 0s"
 

@@ -136,13 +136,13 @@ def test_a_full_disk_changes_nothing(site: Site, server_factory, monkeypatch: py
     before = site.sh(state)
     site.sh(f"{fill} || true")
     version = site.publish("plain")
-    # Space for none of the files, for one more of them each time, and at last for all.
+    # Space for none of the files, for a few more of them each time, and at last for all.
     for _ in range(40):
         done = site("deploy", "--version", version)
         if done.code == 0:
             break
         assert (done.code, "the disk is full" in done.err) == (1, True), done.err
-        assert site.sh(f"{state}; truncate -s -4096 /docker/filler") == before
+        assert site.sh(f"{state}; truncate -s -8192 /docker/filler") == before
     assert done.code == 0
     # A release that cannot be recorded is rolled back.
     site.sh("rm /docker/filler")
