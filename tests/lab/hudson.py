@@ -70,6 +70,7 @@ class Hudson:
             "java",
             "-Xmx384m",
             "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",
             *opened,
             "-cp",
             f"{classes}:{war}",

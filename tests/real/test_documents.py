@@ -75,6 +75,8 @@ def environment(lab: Lab, clone: Path, *programs: str) -> dict[str, str]:
     # Avoid what takes a minute and is tested elsewhere: builds without a cache, waiting for services to settle, a second server.
     known |= {"CONTAINER_PIPELINE_CACHE": "true", "CONTAINER_PIPELINE_SETTLE": "1"}
     known["CONTAINER_PIPELINE_SERVERS"] = lab.servers[0].name
+    # pip compiles nothing that is used once.
+    known["PIP_NO_COMPILE"] = "1"
     return {**known, "PATH": ":".join([str(commands), *(str(Path(path).parent) for path in programs), known["PATH"]])}
 
 

@@ -13,7 +13,7 @@ from real.cosign import Tools
 VERSION, OTHER = "20261124093015", "20261123080000"
 
 
-@pytest.fixture(params=["cosign", "cosign-3"])
+@pytest.fixture(params=[pytest.param("cosign", marks=pytest.mark.matrix), "cosign-3"])
 def tools(request, gotool, tmp_path, code, agent, development, production, monkeypatch):
     made = Tools(gotool, tmp_path, code, request.param)
     made.login(development, production)

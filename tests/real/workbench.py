@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import os
 import secrets
@@ -65,10 +64,11 @@ class Workbench:
 
     def make(self, kind: str) -> str:
         """Create an image as fast as possible; return its id."""
-        text = f'FROM {self.lab.small_image}\nLABEL kind="{self.code} {kind}"\nCMD ["true"]\n'
-        events = list(self.engine.build(fileobj=io.BytesIO(text.encode()), rm=True, decode=True))
-        assert "error" not in events[-1], events[-1]
-        return next(str(event["aux"]["ID"]) for event in events if "aux" in event)
+        labels = {"kind": f"{self.code} {kind}"}
+        container = self.engine.create_container(self.lab.small_image, ["true"], labels=labels)["Id"]
+        image = str(self.engine.commit(container)["Id"])
+        self.engine.remove_container(container)
+        return image
 
     def world(self, exit_code: int) -> World:
         """Return the current state."""
