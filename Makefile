@@ -19,7 +19,7 @@ endef
 # Empty, it is not set: hundreds of agents start in a run, and each would be compiled anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help venv lab lab-status lab-down unit test test-here test-all test-all-here check demo demo-here demo-down bench bench-here mutations mutations-here agent docs pictures lock
+.PHONY: help venv lab lab-status lab-down unit test test-here test-all test-all-here check check-types check-rest demo demo-here demo-down bench bench-here mutations mutations-here agent docs pictures lock
 
 help:                ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,10 +61,14 @@ test-all-here: venv
 	$(call suite,)
 
 check: venv          ## ruff, mypy, import contract, the committed agent, shellcheck, no split list, no symbolic link
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync check-types check-rest
+# mypy takes as long as everything else.
+check-types:
+	$(BIN)/mypy
+check-rest:
 	$(BIN)/python -m tools.links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	PYTHONPATH=agent $(BIN)/lint-imports --config setup.cfg
 	$(BIN)/python -m tools.pack --check
 	$(BIN)/shellcheck .ci/run tests/lab/oci-runtime $$(git ls-files '*.sh')
