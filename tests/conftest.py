@@ -15,7 +15,7 @@ from lab.fixtures import *  # noqa: F403
 
 # Tests assert no times, because any example can be slow on a busy machine. Each run has the same few examples, but for
 # `make test-all`, which looks for new ones.
-hypothesis.settings.register_profile("few", deadline=None, max_examples=20, derandomize=True, database=None)
+hypothesis.settings.register_profile("few", deadline=None, max_examples=10, derandomize=True, database=None)
 hypothesis.settings.register_profile("many", deadline=None, max_examples=500)
 hypothesis.settings.load_profile("many" if os.environ.get("MANY_EXAMPLES") else "few")
 if not os.environ.get("MANY_EXAMPLES"):
