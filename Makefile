@@ -43,7 +43,8 @@ lab-down:            ## end what was started, remove .lab/
 	@$(LAB) down
 
 unit: venv           ## the unit tests alone, in seconds
-	$(PYTEST) -q -n auto --dist loadscope tests/unit
+	@# One worker more than processors: some tests wait for a program or the end of a time.
+	$(PYTEST) -q -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadscope tests/unit
 
 test:                ## each promise once, on the lab
 	@$(LAB) run $(MAKE) --no-print-directory test-here

@@ -27,7 +27,7 @@ FIELDS = {
 EXAMPLES: dict[str, dict[str, Any]] = {
     rule: example
     for path in sorted((Path(__file__).parent / "lint").glob("*.yml"))
-    for rule, example in yaml.safe_load(path.read_text(encoding="utf-8")).items()
+    for rule, example in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader).items()
 }
 FIXED = [rule for rule, example in EXAMPLES.items() if "fixed" in example]
 
