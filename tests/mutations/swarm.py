@@ -61,7 +61,7 @@ SWARM = [
     Mutation(
         "Swarm: a changed file reaches the services that mount it",
         _STACKFILE,
-        (('            added["labels"] =', '            added["x-labels"] ='),),
+        (('"container-pipeline.files": _hash(contents, mounts)', '"container-pipeline.files": "-"'),),
         (_CHANGES,),
     ),
     Mutation(
