@@ -78,7 +78,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 #: Modules whose tests share what one fixture makes, at some cost.
-TOGETHER = ("docker_sh", "documents", "env_file", "frozen_engine", "init", "swarm")
+TOGETHER = ("docker_sh", "documents", "env_file", "frozen_engine", "init", "pages", "swarm")
 #: Modules whose tests wait for nothing but Jenkins' interpreter. Hudson, too, is started once.
 SHARE_A_JVM = tuple(
     f"/groovy/test_{name}.py" for name in ("abort", "conventions", "host", "library", "pack", "seed_step")

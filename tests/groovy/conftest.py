@@ -41,9 +41,39 @@ def resources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [overlay, ROOT / "resources"]
 
 
+NO_REGISTRY = "DOCKER_REGISTRY is not set"
+#: An agent that fails as the real one does, after it has imported a library.
+SMALL = {
+    "__init__.py": "",
+    "errors.py": f"# As long as what a test puts in its place.\nMESSAGE = {NO_REGISTRY!r}\n",
+    "__main__.py": """import json, sys, click
+from container_pipeline.errors import MESSAGE
+def main(argv):
+    print("container-pipeline: " + MESSAGE, file=sys.stderr)
+    print(json.dumps({"error": {"message": MESSAGE}}))
+    return 1
+""",
+}
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of an agent with next to nothing in them: to unpack and compile the real ones takes seconds, and changes nothing
+    in tests of how they come to a node."""
+    folder = tmp_path_factory.mktemp("small")
+    code = folder / "agent" / "container_pipeline"
+    code.mkdir(parents=True)
+    for name, text in SMALL.items():
+        (code / name).write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack, "_others", lambda: iter([("click.py", b"")]))
+        pack.build(folder / "container-pipeline", folder / "agent")
+    return folder / "container-pipeline"
+
+
 @pytest.fixture
 def cold_node(tmp_path: Path) -> Node:
-    """A node without previous builds."""
+    """A node without previous builds; builds send it the small agent."""
     return Node(tmp_path / "node")
 
 
@@ -73,5 +103,7 @@ class Builds:
 
 @pytest.fixture
 def build(request: pytest.FixtureRequest, jenkins: Jenkins, resources: list[Path], tmp_path: Path) -> Builds:
-    chosen = "cold_node" if "cold_node" in request.fixturenames and "node" not in request.fixturenames else "node"
-    return Builds(jenkins, resources, request.getfixturevalue(chosen), tmp_path)
+    cold = "cold_node" in request.fixturenames and "node" not in request.fixturenames
+    if cold:
+        resources = [request.getfixturevalue("small_bundle").parent, *resources]
+    return Builds(jenkins, resources, request.getfixturevalue("cold_node" if cold else "node"), tmp_path)

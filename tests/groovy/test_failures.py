@@ -90,7 +90,7 @@ def forms(secret: str) -> list[str]:
 
 
 def test_no_secret_is_ever_shown_or_kept(build, company, node, project, jenkins, tmp_path, gotool):
-    """Signed, too: the production registry gets only what the project's key signed."""
+    """Every credential comes from Jenkins; the production registry gets only what the project's key signed."""
     company.equip(node, logins=False, key=False)
     tools = Tools(gotool, tmp_path, project.code, password="canary-of-the-key")
     (node.bin / "cosign").symlink_to(gotool("cosign"))
@@ -111,6 +111,7 @@ def test_no_secret_is_ever_shown_or_kept(build, company, node, project, jenkins,
     with ArgvWatcher([form for secret in secrets for form in forms(secret)]) as watcher:
         run = build(script, scm=str(project.folder), credentials=credentials)
     assert run.result == "SUCCESS", run.log
+    assert company.servers["web-1"].get(project.port)["env"] == "prod"
     assert watcher.seen == []
     kept = [
         jenkins.home / "workspace" / tmp_path.name,

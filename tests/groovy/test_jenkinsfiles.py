@@ -52,6 +52,15 @@ def version_of(done) -> str:
     return re.search(rf"{CODE} (\d{{14}})", done.description).group(1)
 
 
+def wrap_python(node, when: str, script: str) -> None:
+    """Run ``script`` on the node before each call of the agent that contains ``when``."""
+    python = (node.bin / "python3").readlink()
+    (node.bin / "python3").unlink()
+    text = f'#!/bin/sh\ncase $CONTAINER_PIPELINE_CALL in *{when}*) {script} ;; esac\nexec {python} "$@"\n'
+    (node.bin / "python3").write_text(text)
+    (node.bin / "python3").chmod(0o755)
+
+
 def test_there_are_fourteen():
     assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, flags=re.M)] == list(range(1, 15))
 
@@ -60,18 +69,39 @@ def test_the_root_example_matches_the_first_documented_one():
     assert (ROOT / "Jenkinsfile.example").read_text() == printed(1)
 
 
-def test_1_one_line_does_it_all(run, company, node, web, jenkins, tmp_path):
+def test_1_one_line_does_it_all(run, build, company, node, web, jenkins, tmp_path):
+    """An earlier build, whose deploy waits until this one is through, then changes nothing."""
     company.equip(node)
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
+    first, through = tmp_path / "first", tmp_path / "through"
+    wait = f"if mkdir {first}; then until [ -e {through} ]; do sleep 0.1; done; fi 2>/dev/null"
+    wrap_python(node, "'\"deploy\"'", wait)
+    node.install("mkdir")
+    node.install("sleep")
+    older = build.start(printed(1), scm=str(web.folder), credentials=company.credentials(), job="older")
+    while not first.exists() and not older.done.is_set():
+        time.sleep(0.1)
     done = run(1)
     version = version_of(done)
     assert done.stage_names == ["Build", "Push", "Promote", "Deploy"]
     assert done.description == f"{CODE} {version} → 1 server"
-    assert company.tags(CODE) == ([version, "latest"], [version, "latest"])
     assert company.servers["web-1"].get(web.port)["version"] == version
     assert done.archived == [f"container-pipeline-{CODE}.html"]
     assert "no report" not in done.log
     assert list((jenkins.home / "workspace").glob(f"{tmp_path.name}@tmp/container-pipeline/{CODE}/report*")) == []
+
+    through.touch()
+    overtaken = older.wait()
+    assert overtaken.result == "NOT_BUILT", overtaken.log
+    (error,) = [line for line in overtaken.lines if line.startswith("ERROR: ")]
+    assert f"deploy: web-1: release {version} runs there, which was built later" in error
+    assert overtaken.description.endswith(": deploy overtaken by a later build")
+    assert company.servers["web-1"].get(web.port)["version"] == version
+    tags = [version_of(overtaken), version, "latest"]
+    assert company.tags(CODE) == (tags, tags)
+    latest = ask.digest(company.development, CODE, version)
+    for registry in (company.development, company.production):
+        assert ask.digest(registry, CODE, "latest") == latest
 
 
 @pytest.mark.matrix
@@ -104,6 +134,7 @@ def test_3_declarative_checks_out_once_and_nests_stages(run, company, node, web)
     assert done.calls.count("checkout") == 1
 
 
+@pytest.mark.matrix
 def test_4_credentials_come_from_jenkins(run, company, node, web):
     company.equip(node, logins=False, key=False)
     secret = {"aglaia-web-re-env": {"type": "file", "content": "ENV=from-jenkins\n", "name": "env"}}
@@ -115,17 +146,17 @@ def test_4_credentials_come_from_jenkins(run, company, node, web):
 @pytest.mark.matrix
 def test_5_the_question_comes_before_promotion(run, company, node):
     company.equip(node)
-    hook = {"team-webhook": {"type": "string", "secret": "http://127.0.0.1:9/hook"}}
-    done = run(5, credentials=company.credentials(**hook))
+    done = run(5, credentials=company.credentials(**{"team-webhook": DEAF}))
     assert done.stage_names == ["Build", "Push", "Approve", "Promote"]
     assert "Bring this to production?" in done.lines
     assert "the notification failed: webhook at 127.0.0.1 cannot be reached" in done.log
 
 
+@pytest.mark.matrix
 def test_5_refused_nothing_reaches_production(build, company, node, web):
     company.equip(node)
-    hook = {"team-webhook": {"type": "string", "secret": "http://127.0.0.1:9/hook"}}
-    done = build(printed(5), scm=str(web.folder), credentials=company.credentials(**hook), input="abort")
+    credentials = company.credentials(**{"team-webhook": DEAF})
+    done = build(printed(5), scm=str(web.folder), credentials=credentials, input="abort")
     assert done.result == "ABORTED"
     assert company.tags(CODE)[1] == []
 
@@ -135,22 +166,19 @@ DEAF = {"type": "string", "secret": "http://127.0.0.1:9/hook"}
 APPROVE = f"containerPipeline(code: '{CODE}', notify: [credentials: 'hook'], approve: [by: 'ops,alice'%s])"
 
 
-def test_who_approved_stands_in_record_and_message(build, company, node, web):
+def test_a_person_approves_while_a_node_waits(build, company, node, web):
     company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
     with chat() as robot:
         web.write("container-pipeline.yml", "notify: {on: [question, success]}\n")
         credentials = company.credentials(hook={"type": "string", "secret": robot.address})
         call = APPROVE % ", within: '1h'"
         done = build(f"node {{ checkout scm\n{call} }}", scm=str(web.folder), credentials=credentials, person="alice")
         assert done.result == "SUCCESS", done.log
+    assert done.stage_names == ["Build", "Push", "Approve", "Promote"]
     question, end = [one["text"] for one in robot.told]
     assert f"❓ {CODE} {version_of(done)}: Deploy {CODE} to production?" in question
     assert "/1/input/" in question
     assert "*Approved by*: alice" in end
-    release = company.servers["web-1"].folder / "compose" / CODE / "releases" / version_of(done) / "release.json"
-    assert json.loads(release.read_text())["approved_by"] == "alice"
-    assert "alice" in (done.archive / f"container-pipeline-{CODE}.html").read_text()
 
 
 def test_13_the_team_approves_in_the_chat(build, company, node, web):
@@ -184,6 +212,8 @@ def test_13_the_team_approves_in_the_chat(build, company, node, web):
         assert "Count visits" in message
         assert "Add a cart" not in message
     assert "**Approved by**: alice" in end
+    assert json.loads((releases / version_of(done) / "release.json").read_text())["approved_by"] == "alice"
+    assert "alice" in (done.archive / f"container-pipeline-{CODE}.html").read_text()
     assert "canary" not in done.log
 
 
@@ -200,40 +230,16 @@ def test_an_expired_question_aborts_without_a_promotion(build, company, node, we
     assert [one["text"][1:2] for one in robot.told] == ["❓", "✘"]
 
 
-def wrap_python(node, when: str, script: str) -> None:
-    """Run ``script`` on the node before each call of the agent that contains ``when``."""
-    python = (node.bin / "python3").readlink()
-    (node.bin / "python3").unlink()
-    text = f'#!/bin/sh\ncase $CONTAINER_PIPELINE_CALL in *{when}*) {script} ;; esac\nexec {python} "$@"\n'
-    (node.bin / "python3").write_text(text)
-    (node.bin / "python3").chmod(0o755)
-
-
-def test_a_late_commit_changes_nothing_after_approval(build, company, node, web):
-    company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "root@web-1"
-    web.write(".env", "ENV=built\n")
-    wrap_python(node, "--unpack", f"echo ENV=pushed >{web.folder}/.env; echo broken >{web.folder}/docker-compose.yml")
-    done = build(
-        APPROVE % "", scm=str(web.folder), credentials=company.credentials(hook=DEAF), person="alice", restart=True
-    )
-    assert done.result == "SUCCESS", done.log
-    assert done.calls.count("checkout") == 1
-    assert len([line for line in done.lines if line.startswith("Running on")]) == 2
-    assert company.servers["web-1"].get(web.port)["env"] == "built"
-    assert company.servers["web-1"].get(web.port)["version"] == version_of(done)
-
-
-def test_no_node_is_held_while_question_stands(build, company, node, web):
+def test_5_no_node_is_held_while_question_stands(build, company, node, web):
     company.equip(node)
     stands = threading.Event()
 
     def heard(line: str) -> None:
-        if line.startswith("Deploy aglaia-web-re to production?"):
+        if line.startswith("Bring this to production?"):
             stands.set()
 
-    more = {"scm": str(web.folder), "credentials": company.credentials(hook=DEAF), "input": "wait"}
-    waiting = build.start(APPROVE % "", on_line=heard, **more)
+    more = {"scm": str(web.folder), "credentials": company.credentials(**{"team-webhook": DEAF}), "input": "wait"}
+    waiting = build.start(printed(5), on_line=heard, **more)
     assert stands.wait(120), waiting.run.log
     # The workspace of the job is free: a second one would end in @2.
     other = build('node { echo "in ${pwd()}" }')
@@ -247,16 +253,22 @@ def test_no_node_is_held_while_question_stands(build, company, node, web):
 
 
 def test_6_test_then_production_with_one_version(run, company, node, web):
+    """What is committed while the question stands does not reach production."""
     company.equip(node)
     web.write("container-pipeline.yml", printed(6, "yaml"))
     web.write(".env.test", "ENV=test\n")
     web.write(".env.prod", "ENV=prod\n")
+    late = f"echo ENV=late >{web.folder}/.env.prod; echo broken >{web.folder}/docker-compose.yml"
+    wrap_python(node, "--unpack", late)
     # Jenkins restarts at every step of it.
     done = run(6, restart=True)
     assert done.stage_names == ["Build", "Push", "Deploy test", "Approve", "Promote", "Deploy prod"]
     answers = [company.servers[name].get(web.port) for name in ("test-1", "web-1")]
     assert [answer["env"] for answer in answers] == ["test", "prod"]
     assert {answer["version"] for answer in answers} == {version_of(done)}
+    assert "ENV=late" in (web.folder / ".env.prod").read_text()
+    assert done.calls.count("checkout") == 1
+    assert len([line for line in done.lines if line.startswith("Running on")]) == 2
 
 
 @pytest.mark.matrix
@@ -295,11 +307,7 @@ def test_8_two_services_build_in_parallel(run, company, node):
 def test_8_each_call_pushes_what_it_built(run, company, node):
     """Another call that builds in the same folder meanwhile writes its own version down there."""
     company.equip(node, production=False)
-    python = (node.bin / "python3").readlink()
-    (node.bin / "python3").unlink()
-    other = "case $CONTAINER_PIPELINE_CALL in *push*) echo 20200101000000 >.docker_build_version ;; esac"
-    (node.bin / "python3").write_text(f'#!/bin/sh\n{other}\nexec {python} "$@"\n')
-    (node.bin / "python3").chmod(0o755)
+    wrap_python(node, "push", "echo 20200101000000 >.docker_build_version")
     done = run(1)
     assert company.tags(CODE)[0] == [version_of(done), "latest"]
 
@@ -311,32 +319,6 @@ def test_9_step_by_step(run, company, node, web):
     version = company.tags(CODE)[1][0]
     assert f"built {version}" in done.lines
     assert f"web-1 runs {version}" in done.lines
-
-
-def test_10_a_person_chooses_among_kept_releases(run, build, company, node, web):
-    company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
-    older, running = (version_of(run(1)) for _turn in range(2))
-    oldest = "20200101000000"
-    releases = f"/docker/compose/{CODE}/releases"
-    company.servers["web-1"].run(
-        f"cd {releases} && cp -a {older} {oldest} && sed -i s/{older}/{oldest}/ {oldest}/release.json && touch -d 2020-01-01 {oldest}"
-    )
-    declined = build(printed(10), scm=str(web.folder), credentials=company.credentials(), input="abort")
-    assert declined.result == "ABORTED", declined.log
-    assert company.servers["web-1"].get(web.port)["version"] == running
-    done = run(10, choose=older, restart=True)
-    offered = [line.split()[1] for line in done.lines if line.startswith("VERSION: ")]
-    assert offered == [older, oldest]
-    assert company.servers["web-1"].get(web.port)["version"] == older
-    # One node to look, one to roll back.
-    assert len([line for line in done.lines if line.startswith("Running on")]) == 2
-    logs = build(
-        f"node {{ containerRestart(code: '{CODE}', service: '{CODE}')\ncontainerLogs(code: '{CODE}', tail: 40, since: '1h', grep: 'start') }}",
-        credentials=company.credentials(),
-    )
-    assert logs.result == "SUCCESS", logs.log
-    assert any(line.endswith("hello started") for line in logs.lines), logs.log
 
 
 @pytest.mark.matrix
@@ -401,30 +383,47 @@ def test_11_each_branch_runs_only_its_allowed_stages(run, company, node, web):
         assert ("build only: " in done.log) == (stages == ["Build"]), ref
 
 
-def test_12_a_frozen_week_needs_a_reason(run, build, company, node, web):
+def test_12_10_14_a_week_of_one_service(run, build, company, node, web):
+    """12: a frozen week needs a reason. 10: a person chooses among the kept releases. 14: what is wrong fails the morning."""
     company.equip(node)
     node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
+    server = company.servers["web-1"]
+    folder = server.folder / "compose" / CODE
     # Windows of this form that are over, whenever this runs.
     weekly = f"{datetime.date.today() - datetime.timedelta(3):%a} 18:00-{datetime.date.today() - datetime.timedelta(2):%a} 08:00"
     text = printed(12, "yaml").replace("Fri 18:00-Mon 08:00", weekly).replace("2027-", "2021-")
     web.write("container-pipeline.yml", text)
-    version = version_of(run(12, params={"OVERRIDE": ""}))
+    older = version_of(run(12, params={"OVERRIDE": ""}))
     today = datetime.date.today()
     web.write("container-pipeline.yml", f"freeze: {today - datetime.timedelta(1)}..{today + datetime.timedelta(1)}\n")
     frozen = build(printed(12), scm=str(web.folder), credentials=company.credentials(), params={"OVERRIDE": ""})
     assert frozen.result == "FAILURE"
     assert "ERROR: deploy: frozen: " in frozen.log
-    assert company.servers["web-1"].get(web.port)["version"] == version
-    done = run(12, params={"OVERRIDE": "the shop is down"})
-    assert company.servers["web-1"].get(web.port)["version"] == version_of(done)
-    log = company.servers["web-1"].folder / "compose" / CODE / "releases" / ".log"
-    assert "overridden the shop is down" in log.read_text()
+    assert server.get(web.port)["version"] == older
+    running = version_of(run(12, params={"OVERRIDE": "the shop is down"}))
+    assert server.get(web.port)["version"] == running
+    assert "overridden the shop is down" in (folder / "releases" / ".log").read_text()
 
+    oldest = "20200101000000"
+    server.run(
+        f"cd /docker/compose/{CODE}/releases && cp -a {older} {oldest} && sed -i s/{older}/{oldest}/ {oldest}/release.json && touch -d 2020-01-01 {oldest}"
+    )
+    declined = build(printed(10), scm=str(web.folder), credentials=company.credentials(), input="abort")
+    assert declined.result == "ABORTED", declined.log
+    assert server.get(web.port)["version"] == running
+    done = run(10, choose=older, restart=True)
+    offered = [line.split()[1] for line in done.lines if line.startswith("VERSION: ")]
+    assert offered == [older, oldest]
+    assert server.get(web.port)["version"] == older
+    # One node to look, one to roll back.
+    assert len([line for line in done.lines if line.startswith("Running on")]) == 2
+    logs = build(
+        f"node {{ containerRestart(code: '{CODE}', service: '{CODE}')\ncontainerLogs(code: '{CODE}', tail: 40, since: '1h', grep: 'start') }}",
+        credentials=company.credentials(),
+    )
+    assert logs.result == "SUCCESS", logs.log
+    assert any(line.endswith("hello started") for line in logs.lines), logs.log
 
-def test_14_what_is_wrong_fails_the_morning(run, build, company, node, web):
-    company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
-    version = version_of(run(1))
     del node.environment["CONTAINER_PIPELINE_SERVERS"]
     repository = f"https://git.example/{CODE}.git"
     project = f"{{code: {CODE}, repository: {repository!r}, pipeline: {{servers: [deploy@web-1]}}}}"
@@ -433,42 +432,10 @@ def test_14_what_is_wrong_fails_the_morning(run, build, company, node, web):
     assert done.archived == ["container-pipeline-fleet.html"]
     page = (done.archive / "container-pipeline-fleet.html").read_text().replace("<wbr>", "")
     assert "1 deployments, no problem" in page
-    assert version in page
-    company.servers["web-1"].run(f"echo '#' >>/docker/compose/{CODE}/docker-compose.yml")
+    assert older in page
+    server.run(f"echo '#' >>/docker/compose/{CODE}/docker-compose.yml")
     done = build(printed(14), scm=str(web.folder), credentials=company.credentials())
     assert done.result == "FAILURE"
     assert "ERROR: fleet: 1 of 1 deployments have a problem" in done.log
     page = (done.archive / "container-pipeline-fleet.html").read_text().replace("<wbr>", "")
     assert "docker-compose.yml was edited" in page
-
-
-def test_an_overtaken_build_leaves_the_newer_release_running(build, company, node, web, tmp_path):
-    company.equip(node)
-    node.environment["CONTAINER_PIPELINE_SERVERS"] = "deploy@web-1"
-    # The first deploy waits until the other build is through.
-    python = (node.bin / "python3").readlink()
-    (node.bin / "python3").unlink()
-    first, through = tmp_path / "first", tmp_path / "through"
-    wait = f"if mkdir {first}; then until [ -e {through} ]; do sleep 0.1; done; fi 2>/dev/null"
-    text = f'#!/bin/sh\ncase $CONTAINER_PIPELINE_CALL in *\'"deploy"\'*) {wait} ;; esac\nexec {python} "$@"\n'
-    (node.bin / "python3").write_text(text)
-    (node.bin / "python3").chmod(0o755)
-    node.install("mkdir")
-    node.install("sleep")
-    more = {"scm": str(web.folder), "credentials": company.credentials()}
-    older = build.start(printed(1), **more, job="older")
-    while not first.exists() and not older.done.is_set():
-        time.sleep(0.1)
-    newer = build(printed(1), **more)
-    through.touch()
-    done = older.wait()
-    assert newer.result == "SUCCESS", newer.log
-    assert done.result == "NOT_BUILT", done.log
-    version = version_of(newer)
-    (error,) = [line for line in done.lines if line.startswith("ERROR: ")]
-    assert f"deploy: web-1: release {version} runs there, which was built later" in error
-    assert done.description.endswith(": deploy overtaken by a later build")
-    assert company.servers["web-1"].get(web.port)["version"] == version
-    latest = ask.digest(company.development, CODE, version)
-    for registry in (company.development, company.production):
-        assert ask.digest(registry, CODE, "latest") == latest
