@@ -79,16 +79,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 #: Modules whose tests share what one fixture makes, at some cost.
 TOGETHER = ("docker_sh", "documents", "env_file", "frozen_engine", "init", "pages", "swarm")
-#: Modules whose tests wait for nothing but Jenkins' interpreter. Hudson, too, is started once.
-SHARE_A_JVM = tuple(
-    f"/groovy/test_{name}.py" for name in ("abort", "conventions", "host", "library", "pack", "seed_step")
-)
 
 
 def scope(nodeid: str) -> str:
     """Return what goes to one worker: a test on real parts, which waits more than it works, else a module or a folder."""
     module = nodeid.partition("::")[0]
-    if module.startswith("tests/seed/") or module.endswith(SHARE_A_JVM):
+    # Each has one server, which costs more than it serves: Hudson, and Jenkins' interpreter with two servers of its own.
+    if module.startswith(("tests/seed/", "tests/groovy/")):
         return module.rpartition("/")[0]
     alone = module.startswith("tests/real/") and not module.endswith(tuple(f"/test_{name}.py" for name in TOGETHER))
     return nodeid if alone else module

@@ -19,7 +19,7 @@ from lab.registry import Registry
 
 @dataclass
 class Company:
-    """All of it private to the module's tests, and empty at the start of each."""
+    """All of it private to the tests of this folder, and empty at the start of each."""
 
     lab: Lab
     servers: dict[str, Server]
@@ -69,7 +69,7 @@ def _login(registry: Registry) -> dict[str, str]:
     return {"type": "usernamePassword", "username": registry.user, "password": registry.password}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def two_servers(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
     made: list[Box] = []
     servers = {}
@@ -84,7 +84,7 @@ def two_servers(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         box.remove()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def two_registries(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Registry]]:
     made = [private_registry(tmp_path_factory.mktemp(name) / "registry") for name in ("development", "production")]
     yield made

@@ -27,10 +27,28 @@ def running(company, project) -> str:
     return company.servers["web-1"].get(project.port)["version"]
 
 
-def test_an_unhealthy_deploy_fails_and_rolls_back(build, company, project, call):
+def released(server, code: str) -> None:
+    """Wait until what an abort left running on the server has gone back and let the lock go; fail where it does not."""
+    lock = f"/docker/compose/{code}/.lock"
+    server.run(f"test -e {lock} && flock --wait 30 {lock} true")
+
+
+def test_an_aborted_or_unhealthy_deploy_rolls_back(build, company, project, call):
     first = build(call, scm=str(project.folder))
     assert first.result == "SUCCESS", first.log
     former = running(company, project)
+    assert former in first.description
+
+    project.report_health(False)
+    slow = call.replace("timeout: 15", "timeout: 60")
+    aborted = build(slow, scm=str(project.folder), abortAt=r"waiting|health")
+    assert aborted.result == "ABORTED"
+    assert "script returned exit code 143" in aborted.lines
+    released(company.servers["web-1"], project.code)
+    assert running(company, project) == former
+
+    # The next deploy gets the lock.
+    project.report_health(True)
     project.exit_at_once()
     run = build(call, scm=str(project.folder))
     assert run.result == "FAILURE"
@@ -137,24 +155,3 @@ def files(folder: Path) -> list[Path]:
 def test_that_test_would_see_a_secret(tmp_path):
     (tmp_path / "leak").write_text("auth: " + base64.b64encode(b"user:canary-secret").decode())
     assert [path for path in files(tmp_path) for form in forms("canary-secret") if form.encode() in path.read_bytes()]
-
-
-def released(server, code: str) -> None:
-    """Wait until what an abort left running on the server has gone back and let the lock go; fail where it does not."""
-    lock = f"/docker/compose/{code}/.lock"
-    server.run(f"test -e {lock} && flock --wait 30 {lock} true")
-
-
-def test_an_aborted_deploy_releases_its_lock(build, company, project, call):
-    first = build(call, scm=str(project.folder))
-    assert first.result == "SUCCESS", first.log
-    project.report_health(False)
-    slow = call.replace("timeout: 15", "timeout: 60")
-    run = build(slow, scm=str(project.folder), abortAt=r"waiting|health")
-    assert run.result == "ABORTED"
-    assert "script returned exit code 143" in run.lines
-    released(company.servers["web-1"], project.code)
-    project.report_health(True)
-    after = build(call, scm=str(project.folder))
-    assert after.result == "SUCCESS", after.log
-    assert running(company, project) in after.description
