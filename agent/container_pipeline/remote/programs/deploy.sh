@@ -327,7 +327,7 @@ keep_release() {
     close_journal
     names_pins || [ ! -e "$pinned_file" ] || rm -f "$pinned_file"
     log_attempt "ok${unverified:+ unverified $unverified}"
-    forget "$replaced"
+    [ "$replaced" = "$digest" ] || forget "$replaced"
     set -- releases/*/
     [ "$#" -gt "$keep" ] || return 0
     by_worth | sed "1,${keep}d" | while IFS= read -r release; do
