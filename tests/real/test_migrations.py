@@ -30,9 +30,9 @@ services:
     entrypoint: [sh, -c]
     command: |
       'echo pg:x:999:999::/data:/bin/sh >> /etc/passwd; mkdir -p /data /run/postgresql; chown 999 /data /run/postgresql; chmod 700 /data
-      exec setpriv --reuid 999 --regid 999 --clear-groups sh -c "[ -s /data/PG_VERSION ] || BIN/initdb -U service -A trust -D /data >/dev/null || exit 1
+      exec setpriv --reuid 999 --regid 999 --clear-groups sh -c "[ -s /data/PG_VERSION ] || BIN/initdb -N -U service -A trust -D /data >/dev/null || exit 1
       grep -q 0.0.0.0/0 /data/pg_hba.conf || echo host all all 0.0.0.0/0 trust >> /data/pg_hba.conf
-      exec BIN/postgres -D /data -c listen_addresses=\\"*\\" -c shared_memory_type=mmap -c dynamic_shared_memory_type=mmap -c timezone=UTC -c client_connection_check_interval=500ms -c unix_socket_directories=\"\""'
+      exec BIN/postgres -D /data -c listen_addresses=\\"*\\" -c shared_memory_type=mmap -c dynamic_shared_memory_type=mmap -c timezone=UTC -c fsync=off -c client_connection_check_interval=500ms -c unix_socket_directories=\"\""'
     environment: {LC_ALL: C}
     volumes: DATABASE
     healthcheck: {test: [CMD, BIN/pg_isready, -h, 127.0.0.1, -U, service, -d, postgres], interval: 500ms, retries: 120}
