@@ -38,6 +38,7 @@ WORDS = {
     "check_status",
     "bounded",
     "flags",
+    "known",
 }
 #: Functions of ours that print such words.
 PRINT_WORDS = {"steering", "service_containers"}
