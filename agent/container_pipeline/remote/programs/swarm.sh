@@ -123,9 +123,9 @@ images_in_use() {
 # healthy [IMAGE]: waits until all services have all their tasks running, without an update, for `settle` seconds. For Swarm, a task
 # with a HEALTHCHECK runs only if it is healthy. On failure, $bad has the reason and $failed is the service.
 healthy() {
-    deadline=$(($(date +%s) + timeout)) told='' good=0
+    deadline=$(($(date +%s) + timeout)) told='' good=0 ran=''
     while :; do
-        waiting='' bad='' failed=''
+        waiting='' bad='' failed='' runs=''
         for service in $services; do
             judge_service
         done
@@ -133,6 +133,9 @@ healthy() {
         [ "$lost" = no ] || { bad=connection && return 1; }
         good=$((good + 1))
         [ -z "$waiting" ] || good=0
+        # Another task than a moment ago: the one before it may have crashed.
+        [ "$runs" = "$ran" ] || [ "$good" -eq 0 ] || good=1
+        ran=$runs
         [ "$good" -le "$settle" ] || return 0
         if [ "$(date +%s)" -ge "$deadline" ] && [ "$good" -eq 0 ]; then
             bad="$waiting timeout" failed=${code}_${waiting%% *}
@@ -155,13 +158,17 @@ judge_service() {
     esac
     running=${replicas%%/*} wanted=${replicas#*/}
     [ "$running" = "${wanted%% *}" ] || waiting="$service replicas $replicas"
-    fallen=$(new_tasks shutdown '{{.CurrentState}}' | grep -Ec '^[^ ]* (Failed|Rejected)')
+    tasks=$(new_tasks '{{.DesiredState}} {{.CurrentState}}')
+    runs="$runs $(printf '%s\n' "$tasks" | sed -n 's/ Running .*//p' | tr '\n' ' ')"
+    fallen=$(printf '%s\n' "$tasks" | grep -Ec '^[^ ]* Shutdown (Failed|Rejected)')
     if [ "$fallen" -ge 3 ] && [ -n "$waiting" ] && [ -z "$state" ]; then bad="$service restarting -" failed=$name; fi
 }
 
-# new_tasks STATE FORMAT: prints id and FORMAT of the tasks of service $name that this release started, latest first.
+# new_tasks FORMAT [OPTION…]: prints id and FORMAT of the tasks of service $name that this release started, latest first.
 new_tasks() {
-    dock service ps --no-trunc --filter "desired-state=$1" --format "{{.ID}} $2" "$name" 2>/dev/null | while IFS= read -r task; do
+    form=$1
+    shift
+    dock service ps --no-trunc --format "{{.ID}} $form" "$@" "$name" 2>/dev/null | while IFS= read -r task; do
         case " $(cat "$work/earlier" 2>/dev/null)" in *" ${task%% *} "*) ;; *) printf '%s\n' "$task" ;; esac
     done
 }
@@ -169,11 +176,11 @@ new_tasks() {
 show_log() {
     [ -n "$failed" ] || return 0
     name=$failed
-    tasks=$({ new_tasks running '' && new_tasks shutdown ''; } | tr '\n' ' ')
+    tasks=$({ new_tasks '' --filter desired-state=running && new_tasks '' --filter desired-state=shutdown; } | tr '\n' ' ')
     # A node that does not respond would make it wait for ever.
     for task in $tasks; do
         limit=5 dock service logs --raw --tail 20 "$task" 2>&1
     done | tail -n 20 >"$work/log"
-    { new_tasks running '{{.Error}}' && new_tasks shutdown '{{.Error}}'; } | sed 's/^[^ ]* *//' | grep -v '^$' | sort -u | head -n 3 >>"$work/log"
+    { new_tasks '{{.Error}}' --filter desired-state=running && new_tasks '{{.Error}}' --filter desired-state=shutdown; } | sed 's/^[^ ]* *//' | grep -v '^$' | sort -u | head -n 3 >>"$work/log"
     say_lines log <"$work/log"
 }
