@@ -23,6 +23,12 @@ SWARM = [
         (_CHANGES,),
     ),
     Mutation(
+        "Swarm: the settling time begins anew with each new task",
+        _SWARM,
+        (('        [ "$runs" = "$ran" ] || [ "$good" -eq 0 ] || good=1\n', ""),),
+        ("unit/test_deploy_plan.py::test_each_new_task_of_swarm_settles_anew[dash]",),
+    ),
+    Mutation(
         "Swarm: mounts of files are refused where there are several nodes",
         _SWARM,
         (('        refuse many-nodes "$mounts"\n', "        :\n"),),

@@ -160,6 +160,38 @@ def test_only_a_known_earlier_age_is_overtaken(shell, runs, label, outcome, tmp_
 
 
 @SHELLS
+@table(
+    ("tasks", "looks"),
+    [
+        (["one", "one"], 2),
+        (["", "one", "one"], 3),
+        (["one", "two", "two"], 3),
+        (["one", "two", "three", "three"], 4),
+    ],
+)
+def test_each_new_task_of_swarm_settles_anew(shell, tasks, looks, tmp_path):
+    """Each line is the running task that one look sees; all replicas always run."""
+    (tmp_path / "tasks").write_text("".join(f"{task} Running Running 1 second ago\n" for task in tasks))
+    (tmp_path / "looks").write_text("")
+    values = {"word": "w", "code": "a-b", "services": "a-b", "settle": 1, "timeout": 60}
+    program = (
+        transfer.program(["common", "swarm"], values)
+        + """
+sleep() { :; }
+dock() {
+    case $* in
+    "service ls "*) echo a-b_a-b 1/1 ;;
+    "service ps "*) echo >>looks && sed -n "$(wc -l <looks | tr -d ' ')p" tasks ;;
+    esac
+}
+healthy && wc -l <looks
+"""
+    )
+    done = subprocess.run([*shell, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert int(done.stdout.split()[-1]) == looks
+
+
+@SHELLS
 def test_a_missing_lock_file_prints_no_error(shell):
     program = transfer.program(["common"], {"code": "a-b"}) + "\nlock_holder /nowhere/.given-up"
     done = subprocess.run([*shell, "-c", program], capture_output=True, text=True, check=True)
