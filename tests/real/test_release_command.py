@@ -83,7 +83,7 @@ def test_command_runs_in_the_new_image_and_release(data: Site):
     ):
         if command == ["/no/such/program"]:
             # A companion is started for it, and removed again if it fails.
-            site.servers[0].docker("rm", "-f", *(name for name in containers(site) if "db" in name))
+            site.servers[0].docker("rm", "-f", *(name for name in containers(site) if name != site.code))
         before = containers(site)
         release(site, command, timeout=timeout)
         done = site("deploy", "--version", second)
