@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= 4
+WORKERS ?= 5
 BIN := $(VENV)/bin
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 PYTEST := $(BIN)/pytest --ignore=tests/bench

@@ -84,6 +84,10 @@ def test_every_service_runs_the_digest_that_was_built(site: Site):
     assert done.code == 0, done.err
     assert done.result["digest"] == built
     assert site.servers[0].get(site.port).strip() == version
+    # What has not changed is not replaced, even where all tags are asked for again.
+    before = site.container()
+    assert site("deploy").code == 0
+    assert site.container() == before
 
 
 def test_status_reports_unreadable_record_and_still_lists_others(site: Site):

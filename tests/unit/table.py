@@ -29,7 +29,7 @@ def table(names: str | tuple[str, ...], cases: Iterable[Any]) -> Callable[[Calla
                 case = dict(zip(names, row))
                 try:
                     test(**fixtures, **case)
-                except (Exception, pytest.fail.Exception) as error:
+                except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
                     failed.append((", ".join(f"{name}={_short(value)}" for name, value in case.items()), error))
             if failed:
                 shown = "\n\n".join(f"{case}\n{type(error).__name__}: {error}" for case, error in failed)

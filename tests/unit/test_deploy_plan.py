@@ -164,9 +164,8 @@ def test_only_a_known_earlier_age_is_overtaken(shell, runs, label, outcome, tmp_
     ("tasks", "looks"),
     [
         (["one", "one"], 2),
-        (["", "one", "one"], 3),
-        (["one", "two", "two"], 3),
-        (["one", "two", "three", "three"], 4),
+        (["one", "two", "two", "two"], 4),
+        (["one", "two", "three", "three", "three"], 5),
     ],
 )
 def test_each_new_task_of_swarm_settles_anew(shell, tasks, looks, tmp_path):

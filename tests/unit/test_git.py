@@ -84,6 +84,17 @@ def test_adding_or_removing_files_changes_the_fingerprint(kind, request, monkeyp
     assert fingerprint(folder) != before
 
 
+def test_fingerprint_tracks_what_any_builder_sends(folder, monkeypatch):
+    """BuildKit reads Dockerfile.dockerignore instead of .dockerignore."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    (folder / ".dockerignore").write_text("app.py\n")
+    (folder / "Dockerfile.dockerignore").write_text("sub\n")
+    for name in ("app.py", "sub/a"):
+        before = fingerprint(folder)
+        (folder / name).write_text("changed by one line\n")
+        assert fingerprint(folder) != before, name
+
+
 def test_commits_outside_the_context_keep_the_fingerprint(repository):
     before = fingerprint(repository / "sub")
     (repository / "app.py").write_text("changed")

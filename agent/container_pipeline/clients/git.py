@@ -26,7 +26,7 @@ def sources(folder: Path, dockerfile: Path) -> Sources:
     changed = _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
     tree, top = (_git(folder, "rev-parse", name) if revision else None for name in ("HEAD:./", "--show-toplevel"))
     if changed is None or not tree or not top:
-        return Sources(revision, "", _hash(_stats(folder, [str(dockerfile), *_walk(folder)])))
+        return Sources(revision, "", _hash(_stats(folder, [str(dockerfile), *_walk(folder, dockerfile)])))
     names = [entry[3:] for entry in changed.split("\0") if entry and not _state(entry[3:])]
     # The remote's address may contain a login.
     url = re.sub(r"://[^/]*@", "://", (_git(folder, "config", "--get", "remote.origin.url") or "").strip())
@@ -61,9 +61,11 @@ def tracked(folder: Path) -> list[str]:
     return [name for name in listed.split("\0") if name and not _state(name)]
 
 
-def _walk(folder: Path) -> list[str]:
-    found = context.files(folder, context.Ignored.read(folder))
-    return [name for name, path in found if not _state(name) and not os.path.isdir(path)]
+def _walk(folder: Path, dockerfile: Path) -> list[str]:
+    # Which of several files a build reads depends on the builder: what any of them lets pass counts.
+    ignored = [context.Ignored.read(folder, file=str(one)) for one in context.ignore_files(folder, dockerfile, "auto")]
+    found = dict(pair for each in ignored for pair in context.files(folder, each))
+    return [name for name, path in found.items() if not _state(name) and not os.path.isdir(path)]
 
 
 def _state(name: str) -> bool:

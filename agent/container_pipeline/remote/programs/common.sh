@@ -182,7 +182,7 @@ watch_over() {
     watchers=$!
 }
 
-# Waits for the agent's `go`. Every program calls it before it changes anything: the login shell may have taken so long, or printed so
+# Waits for the agent's `go`. Every program calls it before it changes anything of the project: the login shell may have taken so long, or printed so
 # much, that the agent has given up and reported that nothing runs.
 await_go() {
     heard=''

@@ -275,17 +275,17 @@ clean_image() {
     if [ ! -d "releases/$version" ]; then
         dock rmi "$image:$version" >/dev/null 2>&1
     elif [ "$pulled" = yes ]; then
-        forget "$digest"
+        forget "$image" "$digest"
     fi
 }
 
-# forget DIGEST: removes an image that has lost its tag, unless a kept release names it.
+# forget IMAGE DIGEST: removes an image that has lost its tag, unless a kept release names it.
 forget() {
-    [ -n "$1" ] || return 0
+    [ -n "$2" ] || return 0
     for kept_record in releases/*/release.json; do
-        [ "$(field digest "$kept_record")" != "$1" ] || return 0
+        [ "$(field digest "$kept_record")" != "$2" ] || return 0
     done
-    needed_beside "$image" none "$1" || dock rmi "$image@$1" >/dev/null 2>&1
+    needed_beside "$1" none "$2" || dock rmi "$1@$2" >/dev/null 2>&1
 }
 
 # Repairs the switch of an earlier run that was killed.
@@ -314,7 +314,7 @@ keep_release() {
     # Everything that needs disk space comes first.
     note_current 2>"$work/out" || go_back "keep $(last_line "$work/out")"
     if [ "$action" = deploy ]; then
-        replaced=$(field digest "releases/$version/release.json")
+        replaced=$(field digest "releases/$version/release.json") replaced_image=$(field image "releases/$version/release.json")
         if [ -d "releases/$version" ]; then mv "releases/$version" "$private/old"; fi
         mv "$stage" "releases/$version"
         touch "releases/$version"
@@ -327,7 +327,7 @@ keep_release() {
     close_journal
     names_pins || [ ! -e "$pinned_file" ] || rm -f "$pinned_file"
     log_attempt "ok${unverified:+ unverified $unverified}"
-    [ "$replaced" = "$digest" ] || forget "$replaced"
+    [ "$replaced" = "$digest" ] || forget "${replaced_image:-$image}" "$replaced"
     set -- releases/*/
     [ "$#" -gt "$keep" ] || return 0
     by_worth | sed "1,${keep}d" | while IFS= read -r release; do

@@ -52,8 +52,9 @@ keep_found() {
     found_dir=$private/found
     { mkdir "$found_dir" && write_found "$found_name"; } 2>"$work/out" || refuse_write
     if [ -n "$kept" ] && diff -r -x release.json "$found_dir" "releases/$kept" >/dev/null 2>&1; then rm -rf "$found_dir" && return; fi
-    { mv "$found_dir" "releases/$found_name" && echo "$found_name" >"$private/current" && cat releases/.current >>"$private/current" 2>/dev/null
-      mv -f "$private/current" releases/.current; } 2>"$work/out" || refuse_write
+    # First what needs disk space.
+    { (umask 022 && { echo "$found_name" && { [ ! -s releases/.current ] || cat releases/.current; }; } >"$private/current") &&
+        mv "$found_dir" "releases/$found_name" && mv -f "$private/current" releases/.current; } 2>"$work/out" || refuse_write
     say "found $found_name"
 }
 

@@ -133,8 +133,6 @@ healthy() {
         [ "$lost" = no ] || { bad=connection && return 1; }
         good=$((good + 1))
         [ -z "$waiting" ] || good=0
-        # Another task than a moment ago: the one before it may have crashed.
-        [ "$runs" = "$ran" ] || [ "$good" -eq 0 ] || good=1
         ran=$runs
         [ "$good" -le "$settle" ] || return 0
         if [ "$(date +%s)" -ge "$deadline" ] && [ "$good" -eq 0 ]; then
@@ -159,7 +157,10 @@ judge_service() {
     running=${replicas%%/*} wanted=${replicas#*/}
     [ "$running" = "${wanted%% *}" ] || waiting="$service replicas $replicas"
     tasks=$(new_tasks '{{.DesiredState}} {{.CurrentState}}')
-    runs="$runs $(printf '%s\n' "$tasks" | sed -n 's/ Running .*//p' | tr '\n' ' ')"
+    # Another task than a moment ago: the one before it may have crashed.
+    now="$service=$(printf '%s\n' "$tasks" | sed -n 's/ Running .*//p' | tr '\n' ',')"
+    case $ran in '' | *" $now "*) ;; *) waiting="$service settling" ;; esac
+    runs="$runs $now "
     fallen=$(printf '%s\n' "$tasks" | grep -Ec '^[^ ]* Shutdown (Failed|Rejected)')
     if [ "$fallen" -ge 3 ] && [ -n "$waiting" ] && [ -z "$state" ]; then bad="$service restarting -" failed=$name; fi
 }

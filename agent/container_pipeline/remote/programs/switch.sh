@@ -96,7 +96,7 @@ note_former() {
     cat releases/.current >"$private/former/current" 2>/dev/null
     [ -z "$id" ] || echo "$image:$version" >"$private/former/tag" || return 1
     # The current image of the version's tag, if the tag will move.
-    [ -z "$id" ] || tagged || ! had=$(dock image inspect -f '{{.Id}}' "$image:$version" 2>/dev/null) || echo "$had" >"$private/former/image" || return 1
+    [ -z "$id" ] || tagged || note_tag || return 1
     for name in docker-compose.yml .env; do
         [ ! -e "$name" ] || ln "$name" "$private/former/tree/$name" 2>/dev/null || cp -p "$name" "$private/former/tree/$name" || return 1
     done
@@ -105,6 +105,15 @@ note_former() {
     done <"$private/former/names" >"$private/former/absent" || return 1
     # Flush to disk before the renames, so that a power loss finds the files there. (A sync without file support flushes everything.)
     find "$private" -path "$private/former/tree" -prune -o -type f -exec sync {} +
+}
+
+note_tag() {
+    if had=$(dock image inspect -f '{{.Id}}' "$image:$version" 2>"$work/out"); then
+        echo "$had" >"$private/former/image"
+    else
+        # No such image, or an engine that did not respond.
+        check_reachable
+    fi
 }
 
 there() {
