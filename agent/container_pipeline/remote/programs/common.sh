@@ -2,8 +2,8 @@
 # Common first part of every program for a server. POSIX sh, for dash, busybox ash and bash.
 #
 # The agent sends assignments, this file and others as one text on stdin; after `hello`, it sends the payload, which begins with a line
-# `go` where the program changes something. While it lives, it sends an empty line every few seconds, also before the payload. Programs respond on stdout in lines that begin with "::" and the run's word, which nobody else knows; the
-# output of commands goes to files.
+# `go` where the program changes something. While it lives, it sends an empty line every few seconds, also before the payload. Programs
+# respond on stdout in lines that begin with "::" and the run's word, which nobody else knows; the output of commands goes to files.
 # Required variables: word, code, folder, sudo (yes or no), wait (seconds for the lock), who, version, login (JSON or empty).
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # the parts share their variables
 
@@ -182,8 +182,8 @@ watch_over() {
     watchers=$!
 }
 
-# Waits for the agent's `go`. Every program calls it before it changes anything of the project: the login shell may have taken so long, or printed so
-# much, that the agent has given up and reported that nothing runs.
+# Waits for the agent's `go`. Every program calls it before it changes anything of the project: the login shell may have taken so
+# long, or printed so much, that the agent has given up and reported that nothing runs.
 await_go() {
     heard=''
     until [ "$heard" = go ]; do IFS= read -r heard || end stopped connection; done
