@@ -169,7 +169,7 @@ REFUSED = [
     Mutation(
         "A private key in the build context is refused",
         "execute/signing.py",
-        (("            if not Ignored.read(context, file=str(file))(name):\n", "            if False:\n"),),
+        (("            if not Ignored.read(context, file=file)(name):\n", "            if False:\n"),),
         ("real/test_sign.py::test_what_signing_needs_is_missed_before_the_build",),
     ),
     Mutation(

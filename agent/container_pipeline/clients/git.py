@@ -63,7 +63,7 @@ def tracked(folder: Path) -> list[str]:
 
 def _walk(folder: Path, dockerfile: Path) -> list[str]:
     # Which of several files a build reads depends on the builder: what any of them lets pass counts.
-    ignored = [context.Ignored.read(folder, file=str(one)) for one in context.ignore_files(folder, dockerfile, "auto")]
+    ignored = [context.Ignored.read(folder, file=one) for one in context.ignore_files(folder, dockerfile, "auto")]
     found = dict(pair for each in ignored for pair in context.files(folder, each))
     return [name for name, path in found.items() if not _state(name) and not os.path.isdir(path)]
 

@@ -32,7 +32,7 @@ def check(settings: Settings, context: Path | None = None) -> None:
         name = key.path.relative_to(context).as_posix()
         dockerfile = context / str(settings.values.dockerfile)
         for file in ignore_files(context, dockerfile, settings.values.builder):
-            if not Ignored.read(context, file=str(file))(name):
+            if not Ignored.read(context, file=file)(name):
                 raise SettingsError(
                     _("sign: {name} is in the build context, so `COPY` can put it into the image", name=name),
                     _("list it in {file}, or keep it outside of the project", file=file.name),

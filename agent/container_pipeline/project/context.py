@@ -50,9 +50,9 @@ class Ignored:
         self._patterns = [(pattern, pattern.expression) for pattern in patterns]
 
     @classmethod
-    def read(cls, root: Path, always: tuple[str, ...] = (), file: str = IGNORE_FILE) -> Ignored:
+    def read(cls, root: Path, always: tuple[str, ...] = (), file: Path | None = None) -> Ignored:
         """Read the context's ``.dockerignore``, or ``file`` instead; files in ``always`` are sent in any case."""
-        path, text = root / file, ""
+        path, text = file or root / IGNORE_FILE, ""
         if path.is_file():
             with _reading(path):
                 # Decoded like file names, so that it matches the same bytes in any encoding.

@@ -165,11 +165,10 @@ judge_service() {
     if [ "$fallen" -ge 3 ] && [ -n "$waiting" ] && [ -z "$state" ]; then bad="$service restarting -" failed=$name; fi
 }
 
-# new_tasks FORMAT [OPTION…]: prints id and FORMAT of the tasks of service $name that this release started, latest first.
+# new_tasks FORMAT [STATE]: prints id and FORMAT of the tasks of service $name that this release started, latest first; with a state,
+# of those that should be in it.
 new_tasks() {
-    form=$1
-    shift
-    dock service ps --no-trunc --format "{{.ID}} $form" "$@" "$name" 2>/dev/null | while IFS= read -r task; do
+    dock service ps --no-trunc --format "{{.ID}} $1" ${2:+--filter "desired-state=$2"} "$name" 2>/dev/null | while IFS= read -r task; do
         case " $(cat "$work/earlier" 2>/dev/null)" in *" ${task%% *} "*) ;; *) printf '%s\n' "$task" ;; esac
     done
 }
@@ -177,11 +176,11 @@ new_tasks() {
 show_log() {
     [ -n "$failed" ] || return 0
     name=$failed
-    tasks=$({ new_tasks '' --filter desired-state=running && new_tasks '' --filter desired-state=shutdown; } | tr '\n' ' ')
+    tasks=$({ new_tasks '' running && new_tasks '' shutdown; } | tr '\n' ' ')
     # A node that does not respond would make it wait for ever.
     for task in $tasks; do
         limit=5 dock service logs --raw --tail 20 "$task" 2>&1
     done | tail -n 20 >"$work/log"
-    { new_tasks '{{.Error}}' --filter desired-state=running && new_tasks '{{.Error}}' --filter desired-state=shutdown; } | sed 's/^[^ ]* *//' | grep -v '^$' | sort -u | head -n 3 >>"$work/log"
+    { new_tasks '{{.Error}}' running && new_tasks '{{.Error}}' shutdown; } | sed 's/^[^ ]* *//' | grep -v '^$' | sort -u | head -n 3 >>"$work/log"
     say_lines log <"$work/log"
 }
